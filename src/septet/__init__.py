@@ -1,0 +1,1 @@
+"""Septet: one trained model, served in one command."""

@@ -1,0 +1,171 @@
+"""Every error Septet raises on purpose, by the side at fault and the step that failed.
+
+A request flows `bytes -> decode -> validate -> run -> encode -> bytes`. The classes carry a neutral `code`;
+`septet.protocols.errors` maps codes to HTTP and gRPC. Nothing here knows a protocol.
+"""
+
+from typing import ClassVar
+
+import msgspec
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """One thing wrong with a request: where it is, what was expected there and what was received.
+
+    `row` counts from 0. `column` is the column's or tensor's name. Either is None where it does not apply.
+    """
+
+    row: int | None
+    column: str | None
+    expected: str
+    received: str
+
+
+class SeptetError(Exception):
+    """The root. Its text is shown to people, so it says what was wrong, where, and what to do."""
+
+    code: ClassVar[str] = "internal"
+
+    def __init__(self, message: str, problems: tuple[Problem, ...] = ()) -> None:
+        super().__init__(message)
+        self.message = message
+        self.problems = problems
+
+
+# The caller's side.
+
+
+class Malformed(SeptetError):
+    """Raised when bytes cannot be decoded: bad JSON, bad UTF-8, duplicate keys, a bad header."""
+
+    code = "malformed"
+
+
+class NotFound(SeptetError):
+    """Raised when a path, model, version or label map does not exist."""
+
+    code = "not_found"
+
+
+class MethodNotAllowed(SeptetError):
+    """Raised when the path exists but not for this method."""
+
+    code = "method_not_allowed"
+
+    def __init__(self, message: str, allowed: str) -> None:
+        super().__init__(message)
+        self.allowed = allowed
+
+
+class TooLarge(SeptetError):
+    """Raised when a body is over its limit of bytes."""
+
+    code = "too_large"
+
+
+class UnsupportedMediaType(SeptetError):
+    """Raised when the content type or encoding is not one the route reads."""
+
+    code = "unsupported_media_type"
+
+
+class Invalid(SeptetError):
+    """Raised when decoded values break the model's signature, or the model cannot compute them."""
+
+    code = "invalid"
+
+
+class TimedOut(SeptetError):
+    """Raised when the caller was too slow in sending its request."""
+
+    code = "request_timeout"
+
+
+class HeadersTooLarge(SeptetError):
+    """Raised when the request's headers are over their limits of bytes or count."""
+
+    code = "headers_too_large"
+
+
+# The server's side, while serving.
+
+
+class Overloaded(SeptetError):
+    """Raised when more requests wait than the limit allows; `retry_after` is in seconds."""
+
+    code = "overloaded"
+
+    def __init__(self, message: str, retry_after: int = 1) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class Unavailable(SeptetError):
+    """Raised when the server is starting, draining or without a sound model."""
+
+    code = "unavailable"
+
+
+class DeadlineExceeded(SeptetError):
+    """Raised when the answer was not ready before the request's deadline."""
+
+    code = "deadline_exceeded"
+
+
+class ModelFailed(SeptetError):
+    """Raised when the model failed on input that is valid, or broke its own signature."""
+
+    code = "model_failed"
+
+
+# Before serving: each stops a start-up, none is ever answered to a caller.
+
+
+class StartupError(SeptetError):
+    """Raised when a model, package or setting cannot be served. The root of what `septet` exits with."""
+
+    code = "startup"
+
+
+class ModelNotFound(StartupError):
+    """Raised when the path to serve does not exist."""
+
+
+class UnsupportedModel(StartupError):
+    """Raised when no runtime reads the artefact, or its graph has parts that cannot be served."""
+
+
+class DamagedModel(StartupError):
+    """Raised when the artefact cannot be read: truncated, empty, or not what its name says."""
+
+
+class DigestMismatch(StartupError):
+    """Raised when a file's bytes are not those the manifest declares."""
+
+
+class Untrusted(StartupError):
+    """Raised when loading would execute code that was not trusted explicitly."""
+
+
+class PackageInvalid(StartupError):
+    """Raised when a package's manifest is missing, unreadable or contradicts its files."""
+
+
+class LabelsMismatch(StartupError):
+    """Raised when a label file is missing, unreadable or does not fit the model's output."""
+
+
+class VersionsMismatch(StartupError):
+    """Raised when the libraries here cannot run what others trained."""
+
+
+class GoldenMismatch(StartupError):
+    """Raised when the model does not reproduce the answers it gave when it was packed."""
+
+
+class MissingExtra(StartupError):
+    """Raised when an optional dependency is needed and not installed; the message names the extra."""
+
+
+class SettingsInvalid(StartupError):
+    """Raised when a setting is unknown or cannot be read; the message names its key and source."""

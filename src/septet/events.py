@@ -1,0 +1,57 @@
+"""Facts about requests, as frozen records, and the protocol of whoever wants to know them.
+
+Emitters know nothing of metrics or logs; observers (`septet.monitoring`) know nothing of transports.
+"""
+
+from typing import Protocol
+
+import msgspec
+
+
+class Finished(msgspec.Struct, frozen=True):
+    """A request was answered or refused.
+
+    Attributes:
+        route: the matched route's template, such as `/predict`, or `unmatched`.
+        id: the request id.
+        code: `ok`, or the error's neutral code.
+        status: what the protocol answered (an HTTP status).
+        rows: rows predicted; 0 where nothing was.
+        seconds: from the complete request to the complete answer.
+        queue_seconds, run_seconds: of which waiting for the runtime, and running it.
+        batch_rows: rows of the run this request shared; 0 where nothing ran.
+        trace: the `traceparent` header, or None.
+        message: the error's text, or None.
+    """
+
+    route: str
+    id: str
+    code: str
+    status: int
+    rows: int
+    seconds: float
+    queue_seconds: float = 0.0
+    run_seconds: float = 0.0
+    batch_rows: int = 0
+    trace: str | None = None
+    message: str | None = None
+
+
+class Observer(Protocol):
+    """Receives events. Must neither block nor raise: it is called on the way of a request."""
+
+    def started(self) -> None:
+        """A request has arrived and is in flight until `finished`."""
+
+    def finished(self, event: Finished) -> None:
+        """A request has been answered."""
+
+
+class Silent:
+    """The observer that keeps nothing."""
+
+    def started(self) -> None:
+        """Keep nothing."""
+
+    def finished(self, event: Finished) -> None:
+        """Keep nothing."""

@@ -1,0 +1,73 @@
+"""The manifest of a package: the records written to and read from `septet.toml`."""
+
+import datetime as dt
+from typing import Any
+
+import msgspec
+
+from septet.model.signature import Signature
+
+
+class Data(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """The training data: its name, rows, digest, and the window of time it covers (`since` to `until`)."""
+
+    name: str | None = None
+    rows: int | None = None
+    digest: str | None = None
+    since: dt.date | None = None
+    until: dt.date | None = None
+
+
+class Training(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """Where the model comes from."""
+
+    trained_at: dt.datetime | None = None
+    data: Data = Data()
+    algorithm: str | None = None
+    parameters: dict[str, Any] = {}
+    metrics: dict[str, float] = {}
+    code_revision: str | None = None
+    libraries: dict[str, str] = {}
+    owner: str | None = None
+
+
+class Parity(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """How closely the compiled model reproduced the native one on the rows given when it was saved.
+
+    `largest_difference` is absolute, over all outputs of floating point; labels had to be equal.
+    """
+
+    rows: int
+    absolute_tolerance: float
+    relative_tolerance: float
+    largest_difference: float
+
+
+class Manifest(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """What a package says of itself.
+
+    Attributes:
+        name, version: the model's.
+        runtime: the key of the runtime that loads `artefact` (`onnx`, `sklearn`).
+        artefact: the model file, relative to the package.
+        signature: what it takes and gives.
+        files: the SHA-256 (64 hexadecimal digits) of every other file of the package, by relative POSIX path.
+        training: where it comes from.
+        valid_for_days: how long after `training.data.until` (else `trained_at`) the model is good; None: by policy.
+        parity: measured when a native model was compiled; None otherwise.
+        prepare: the file of preprocessing code, relative to the package, or None.
+        description: for people.
+    """
+
+    name: str
+    version: str
+    runtime: str
+    artefact: str
+    signature: Signature
+    files: dict[str, str] = {}
+    training: Training = Training()
+    valid_for_days: int | None = None
+    parity: Parity | None = None
+    prepare: str | None = None
+    description: str | None = None
+    format: int = 1

@@ -1,0 +1,51 @@
+"""The seam between Septet and an engine."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+
+from septet.model.signature import Signature
+from septet.types import Tensors
+
+
+class LoadOptions(msgspec.Struct, frozen=True):
+    """What an engine may be told when it loads an artefact.
+
+    `threads` is the number of intra-op threads it may use, at least 1.
+    """
+
+    threads: int = 1
+
+
+class Runtime(Protocol):
+    """A loaded model. Thread-safe for `run`."""
+
+    @property
+    def signature(self) -> Signature:
+        """What the artefact itself says it takes and gives (a package's manifest may say more)."""
+
+    def run(self, tensors: Tensors, outputs: Sequence[str] | None = None) -> Tensors:
+        """Compute the wanted outputs (None: all) for arrays of the signature's dtypes and shapes.
+
+        Raises:
+            InputRejected: the engine refused these values.
+            Exception: anything else the engine raises, untranslated.
+        """
+
+    def close(self) -> None:
+        """Free the engine's memory."""
+
+
+class Loader(Protocol):
+    """Reads an artefact of one format."""
+
+    def __call__(self, path: Path, options: LoadOptions) -> Runtime:
+        """Load the artefact.
+
+        Raises:
+            DamagedModel: it cannot be read.
+            UnsupportedModel: it has parts that cannot be served.
+            MissingExtra: its engine is not installed.
+        """

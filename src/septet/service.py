@@ -1,0 +1,33 @@
+"""What a server serves: a record, so that servers, protocols and jobs need not know how a predictor is built."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from septet.model.manifest import Manifest
+from septet.model.signature import Signature
+from septet.types import Identity, Predict, Tensors
+
+
+class Service(msgspec.Struct, frozen=True):
+    """One model, ready to answer.
+
+    Attributes:
+        identity: in every answer.
+        signature: what it takes and gives.
+        predict: the whole predictor, limits included.
+        manifest: the package's, or the one derived from a bare file.
+        sample: one valid row (axis 0 of length 1 where the signature has rows) that the model answers; None where
+            none could be found.
+        expected: the answer to `sample` that the package promises, or None for a bare file.
+        facts: measured at start: `load_seconds`, `warmup_seconds`, `run_seconds` (one row).
+    """
+
+    identity: Identity
+    signature: Signature
+    predict: Predict
+    manifest: Manifest
+    sample: Tensors | None
+    expected: Tensors | None
+    facts: Mapping[str, Any]
