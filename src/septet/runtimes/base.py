@@ -10,6 +10,13 @@ from septet.model.signature import Signature
 from septet.types import Tensors
 
 
+class InputRejected(Exception):
+    """Raised by `Runtime.run` when the engine refused the values of a valid request.
+
+    Its text is the engine's own first line, without paths, addresses or status codes: fit to be shown to a caller.
+    """
+
+
 class LoadOptions(msgspec.Struct, frozen=True):
     """What an engine may be told when it loads an artefact.
 
