@@ -1,0 +1,167 @@
+"""Everything that can be set, declared once.
+
+Flags, environment names, keys of the configuration file, help texts and `docs/settings.md` all derive from the
+structs here (`septet.settings.fields` reads them). `septet.settings.resolution` finds the effective values; below
+the command line, these records are plain arguments.
+
+`Meta.extra` may hold: `flag` (where it is not the field's own name), `unit`, `secret`, `file` (the value is a path
+that must exist) and `pattern` (for each string of a repeatable setting).
+"""
+
+from typing import Annotated, Literal, TypeAlias
+
+import msgspec
+from msgspec import Meta
+
+Level: TypeAlias = Literal["debug", "info", "warning", "error"]
+Format: TypeAlias = Literal["text", "json"]
+
+_SECONDS = {"unit": "seconds"}
+_BYTES = {"unit": "bytes"}
+_DAYS = {"unit": "days"}
+
+
+class Server(msgspec.Struct, frozen=True):
+    """Where and how processes listen, and how they end."""
+
+    host: Annotated[str, Meta(min_length=1, description="address to listen on; 0.0.0.0 for every network")] = (
+        "127.0.0.1"
+    )
+    port: Annotated[int, Meta(ge=0, le=65535, description="TCP port to listen on; 0 takes a free one")] = 8000
+    workers: Annotated[int, Meta(ge=1, le=1024, description="processes that share the port")] = 1
+    backlog: Annotated[
+        int, Meta(ge=1, le=65535, description="connections the system may hold before they are accepted")
+    ] = 2048
+    drain_delay_seconds: Annotated[
+        float,
+        Meta(ge=0, le=3600, description="after a stop signal: time to answer on as not ready", extra=_SECONDS),
+    ] = 0.0
+    grace_seconds: Annotated[
+        float, Meta(gt=0, le=3600, description="after that: time for requests in flight to finish", extra=_SECONDS)
+    ] = 30.0
+    max_requests: Annotated[
+        int, Meta(ge=0, description="requests after which a worker is replaced by a fresh one; 0 for never")
+    ] = 0
+    max_requests_jitter: Annotated[
+        int, Meta(ge=0, description="random addition to max_requests, so that workers do not restart together")
+    ] = 0
+    tls_certificate: Annotated[
+        str | None, Meta(description="PEM file with the certificate chain, to serve HTTPS", extra={"file": True})
+    ] = None
+    tls_key: Annotated[str | None, Meta(description="PEM file with the certificate's key", extra={"file": True})] = None
+    tls_key_password: Annotated[
+        str | None,
+        Meta(description="password of the key; better by environment than by flag", extra={"secret": True}),
+    ] = None
+    root_path: Annotated[
+        str,
+        Meta(
+            pattern=r"^(/[^/\s?#]+)*$",
+            description="path under which a proxy publishes this server, such as /models/iris",
+        ),
+    ] = ""
+    metrics_dir: Annotated[
+        str | None, Meta(description="directory for the metrics that workers share; default: a temporary one")
+    ] = None
+
+    def __repr__(self) -> str:
+        """Show every field but the password."""
+        shown = ((name, getattr(self, name)) for name in self.__struct_fields__)
+        masked = (f"{name}={'***' if name == 'tls_key_password' and value else repr(value)}" for name, value in shown)
+        return f"Server({', '.join(masked)})"
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """What a caller may ask for; beyond it a request is refused."""
+
+    max_body_bytes: Annotated[int, Meta(ge=1, description="largest request body", extra=_BYTES)] = 16_777_216
+    max_rows: Annotated[int, Meta(ge=1, description="most rows in one request")] = 10_000
+    max_pending: Annotated[
+        int, Meta(ge=1, description="most requests a worker holds at once; more are told to retry (429)")
+    ] = 1024
+    timeout_seconds: Annotated[
+        float,
+        Meta(gt=0, le=86400, description="time to answer a request that names no deadline", extra=_SECONDS),
+    ] = 30.0
+    max_timeout_seconds: Annotated[
+        float, Meta(gt=0, le=86400, description="longest deadline a caller may name", extra=_SECONDS)
+    ] = 300.0
+    max_header_bytes: Annotated[
+        int, Meta(ge=1024, le=16_777_216, description="largest request line and headers together", extra=_BYTES)
+    ] = 32_768
+    max_headers: Annotated[int, Meta(ge=1, le=10_000, description="most header lines in a request")] = 100
+    header_timeout_seconds: Annotated[
+        float, Meta(gt=0, le=86400, description="time to receive a request's headers", extra=_SECONDS)
+    ] = 10.0
+    body_timeout_seconds: Annotated[
+        float, Meta(gt=0, le=86400, description="time to receive a request's body", extra=_SECONDS)
+    ] = 30.0
+    keep_alive_seconds: Annotated[
+        float, Meta(gt=0, le=86400, description="time an idle connection is kept open", extra=_SECONDS)
+    ] = 75.0
+    max_connections: Annotated[int, Meta(ge=1, description="most connections open to a worker")] = 4096
+
+
+class Model(msgspec.Struct, frozen=True):
+    """What is said of the model, and how it runs."""
+
+    name: Annotated[
+        str | None,
+        Meta(
+            pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$",
+            description="the model's name; default: the package's, else the file's",
+        ),
+    ] = None
+    version: Annotated[
+        str | None,
+        Meta(
+            pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,127}$",
+            description="the model's version; default: the package's, else from the file's digest",
+        ),
+    ] = None
+    labels: Annotated[
+        str | None,
+        Meta(description='file of class names; "none" ignores the label file that lies beside the model'),
+    ] = None
+    trust: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="digest of a file that may run code when it is loaded (see septet inspect); repeatable",
+            extra={"pattern": r"^sha256:[0-9a-f]{64}$"},
+        ),
+    ] = ()
+    nullable: Annotated[
+        bool, Meta(description="accept null and NaN in every column of a bare model file (packages say it per column)")
+    ] = False
+    threads: Annotated[
+        int, Meta(ge=0, le=1024, description="threads one prediction may use; 0 for the CPUs allowed, by workers")
+    ] = 0
+    max_batch_rows: Annotated[
+        int, Meta(ge=1, le=1_000_000, description="most rows of waiting requests that are run together")
+    ] = 256
+    allow_stale: Annotated[bool, Meta(description="serve a model whose training data is too old")] = False
+    stale_warn_days: Annotated[
+        int, Meta(ge=1, le=36500, description="age of the training data that is warned about", extra=_DAYS)
+    ] = 31
+    stale_error_days: Annotated[
+        int, Meta(ge=1, le=36500, description="age of the training data that is refused", extra=_DAYS)
+    ] = 90
+
+
+class Logs(msgspec.Struct, frozen=True):
+    """What is written to standard error."""
+
+    level: Annotated[Level, Meta(description="least severity that is logged", extra={"flag": "log-level"})] = "info"
+    format: Annotated[
+        Format, Meta(description="lines for people (text) or for machines (json)", extra={"flag": "log-format"})
+    ] = "text"
+    access: Annotated[bool, Meta(description="log one line per request", extra={"flag": "access-log"})] = False
+
+
+class Settings(msgspec.Struct, frozen=True):
+    """The whole tree."""
+
+    server: Server = Server()
+    limits: Limits = Limits()
+    model: Model = Model()
+    logs: Logs = Logs()
