@@ -1,0 +1,133 @@
+"""Log lines for people (text) or for machines (JSON), one event a line, written to standard error in one call."""
+
+import contextlib
+import datetime as dt
+import logging
+import os
+from collections.abc import Mapping
+from typing import Literal, TypeAlias
+
+import msgspec
+
+from septet.events import Finished
+from septet.types import Identity
+
+Format: TypeAlias = Literal["text", "json"]
+Level: TypeAlias = Literal["debug", "info", "warning", "error"]
+
+LOGGER = "septet"
+STDERR = 2
+FAILED, REFUSED, EVERYTHING = 500, 400, 0
+
+
+class TextFormatter(logging.Formatter):
+    """Time, level and message, then the fields as `name=value`. Control characters are escaped: a line is an event."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One line, followed by the traceback if there is one."""
+        time = dt.datetime.fromtimestamp(record.created).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+        parts = [time, f"{record.levelname:<7}", _printable(record.getMessage())]
+        parts += [f"{name}={_printable(str(value))}" for name, value in _fields(record).items()]
+        line = " ".join(parts)
+        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+
+
+class JSONFormatter(logging.Formatter):
+    """One JSON object: `ts` (UTC), `level`, `event`, `pid`, and the record's fields."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One line."""
+        time = dt.datetime.fromtimestamp(record.created, dt.UTC)
+        entry: dict[str, object] = {
+            "ts": time.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "level": record.levelname.lower(),
+            "event": record.getMessage(),
+            "pid": os.getpid(),
+            **_fields(record),
+        }
+        if record.exc_info:
+            entry["exception"] = self.formatException(record.exc_info)
+        try:
+            return msgspec.json.encode(entry, enc_hook=str).decode()
+        except UnicodeEncodeError:
+            # A lone surrogate, as in a file name that is not UTF-8.
+            plain = {name: str(value).encode(errors="backslashreplace").decode() for name, value in entry.items()}
+            return msgspec.json.encode(plain).decode()
+
+
+class LineHandler(logging.Handler):
+    """Writes each record to a file descriptor in one call, so that lines of several processes do not mix."""
+
+    def __init__(self, descriptor: int = STDERR) -> None:
+        super().__init__()
+        self._descriptor = descriptor
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write the record; a log that cannot be written is lost rather than harm an answer."""
+        with contextlib.suppress(Exception):
+            os.write(self._descriptor, f"{self.format(record)}\n".encode(errors="backslashreplace"))
+
+
+class AccessLog:
+    """The observer that logs requests: failures always, all with `access`, refusals at level debug.
+
+    It sees no payload: an event has none.
+    """
+
+    def __init__(self, identity: Identity, *, access: bool) -> None:
+        self._logger = logging.getLogger(LOGGER)
+        self._identity = {"model": identity.name, "version": identity.version, "digest": identity.digest}
+        quiet = REFUSED if self._logger.isEnabledFor(logging.DEBUG) else FAILED
+        self._least_status = EVERYTHING if access else quiet
+
+    def started(self) -> None:
+        """Log nothing yet."""
+
+    def finished(self, event: Finished) -> None:
+        """Log the request if it is of interest."""
+        if event.status < self._least_status:
+            return
+        level = logging.INFO if self._least_status == EVERYTHING else logging.DEBUG
+        if event.status >= FAILED:
+            level = logging.ERROR
+        fields: dict[str, object] = {
+            "id": event.id,
+            "route": event.route,
+            "code": event.code,
+            "status": event.status,
+            "rows": event.rows,
+            "seconds": round(event.seconds, 6),
+            **self._identity,
+        }
+        if event.trace is not None:
+            fields["trace"] = event.trace
+        if event.message is not None:
+            fields["message"] = event.message
+        self._logger.log(level, "request", extra={"fields": fields})
+
+
+def configure(*, style: Format = "text", level: Level = "info", descriptor: int = STDERR) -> None:
+    """Send the loggers of Septet and of uvicorn to one handler; calling it again replaces the earlier one."""
+    handler = LineHandler(descriptor)
+    handler.setFormatter(JSONFormatter() if style == "json" else TextFormatter())
+    for name in (LOGGER, "uvicorn"):
+        logger = logging.getLogger(name)
+        logger.handlers = [handler]
+        logger.propagate = False
+        logger.setLevel(level.upper())
+    for name in ("uvicorn.error", "uvicorn.asgi"):
+        logging.getLogger(name).handlers = []
+        logging.getLogger(name).propagate = True
+    # Requests are logged by `AccessLog`, which knows the model, the rows and the id.
+    logging.getLogger("uvicorn.access").disabled = True
+
+
+def _fields(record: logging.LogRecord) -> Mapping[str, object]:
+    fields: Mapping[str, object] = getattr(record, "fields", {})
+    return fields
+
+
+def _printable(text: str) -> str:
+    if text.isprintable():
+        return text
+    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)

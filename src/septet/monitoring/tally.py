@@ -1,0 +1,192 @@
+"""Request counters that are right across worker processes, without locks and without a writable directory.
+
+The parent makes one anonymous shared mapping before it forks: a row of float64 cells for each worker slot. A worker
+writes to its own row only (from its event loop's thread), and any worker may read all rows and add them up. The row
+outlives its process: a replacement goes on counting where the dead one stopped, so counters never decrease, while
+the gauges are cleared. An aligned float64 is stored at once, so a reader sees the old number or the new one.
+"""
+
+import mmap
+import os
+from bisect import bisect_left
+from typing import Protocol
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from septet.events import Finished
+from septet.monitoring.layout import (
+    BATCH_BUCKETS,
+    BATCH_SUM,
+    BEAT,
+    CELL_BYTES,
+    GAUGES,
+    IN_FLIGHT,
+    LOAD_SECONDS,
+    OTHER,
+    OWNER,
+    QUEUE_SECONDS,
+    RESTARTS,
+    ROWS,
+    ROWS_BOUNDS,
+    RUN_SECONDS,
+    SECONDS_BOUNDS,
+    STARTUP_SECONDS,
+    UNMATCHED,
+    Layout,
+)
+
+Numbers = NDArray[np.float64]
+
+
+class Totals(msgspec.Struct, frozen=True):
+    """All rows added up.
+
+    Attributes:
+        routes, codes: the names of the axes below.
+        requests: finished requests, [routes, codes].
+        seconds_buckets: requests by latency, [routes, SECONDS_BOUNDS + 1], not cumulative.
+        seconds_sums: seconds, [routes].
+        batch_buckets: requests by the rows of the run they shared, [ROWS_BOUNDS + 1], not cumulative.
+        batch_sum: the sum of those rows.
+        queue_seconds, run_seconds: summed over requests.
+        rows: rows predicted.
+        restarts: workers replaced after a crash or a hang.
+        workers: processes that hold a row now.
+        in_flight: requests they have not finished.
+        load_seconds, startup_seconds: the longest of these processes.
+    """
+
+    routes: tuple[str, ...]
+    codes: tuple[str, ...]
+    requests: Numbers
+    seconds_buckets: Numbers
+    seconds_sums: Numbers
+    batch_buckets: Numbers
+    batch_sum: float
+    queue_seconds: float
+    run_seconds: float
+    rows: float
+    restarts: float
+    workers: int
+    in_flight: float
+    load_seconds: float
+    startup_seconds: float
+
+
+class Totaller(Protocol):
+    """Whoever can add up the counts of all processes."""
+
+    def totals(self) -> Totals:
+        """Add up the rows of all processes, dead ones included."""
+
+
+class Counts:
+    """The observer that counts into one row. Call it from one thread only."""
+
+    def __init__(self, layout: Layout, cells: "memoryview[float]") -> None:
+        """Take over a row (float64, `layout.cells` long): its counters stay, its gauges are cleared."""
+        self._cells = cells
+        self._routes = layout.request_cells()
+        self._unmatched = self._routes[UNMATCHED]
+        clear_gauges(cells)
+        cells[OWNER] = os.getpid()
+
+    def started(self) -> None:
+        """Count a request in flight."""
+        self._cells[IN_FLIGHT] += 1.0
+
+    def finished(self, event: Finished) -> None:
+        """Count a request that was answered. The hot call: additions in place, no allocation that lasts."""
+        cells = self._cells
+        seconds = event.seconds
+        by_code, buckets, total = self._routes.get(event.route, self._unmatched)
+        cells[IN_FLIGHT] -= 1.0
+        cells[by_code.get(event.code) or by_code[OTHER]] += 1.0
+        cells[buckets + bisect_left(SECONDS_BOUNDS, seconds)] += 1.0
+        cells[total] += seconds
+        cells[QUEUE_SECONDS] += event.queue_seconds
+        if batch_rows := event.batch_rows:
+            cells[RUN_SECONDS] += event.run_seconds
+            cells[ROWS] += event.rows
+            cells[BATCH_SUM] += batch_rows
+            cells[BATCH_BUCKETS + bisect_left(ROWS_BOUNDS, batch_rows)] += 1.0
+
+    def loaded(self, *, load_seconds: float, startup_seconds: float) -> None:
+        """Note how long loading the model took, and the whole start of this process."""
+        self._cells[LOAD_SECONDS] = load_seconds
+        self._cells[STARTUP_SECONDS] = startup_seconds
+
+
+class Tally:
+    """Rows for `slots` worker processes in one anonymous shared mapping; make it before forking."""
+
+    def __init__(self, layout: Layout, slots: int = 1) -> None:
+        self._layout = layout
+        self._slots = slots
+        # The row after the last slot is the parent's own.
+        self._cells = memoryview(mmap.mmap(-1, (slots + 1) * layout.cells * CELL_BYTES)).cast("d")
+
+    @property
+    def slots(self) -> int:
+        """How many processes can count at once."""
+        return self._slots
+
+    def claim(self, slot: int = 0) -> Counts:
+        """The calling process counts in this slot from now on; no other living process may hold it."""
+        return Counts(self._layout, self._row(slot))
+
+    def release(self, slot: int) -> None:
+        """Clear the gauges of a slot whose process is gone; its counters stay."""
+        clear_gauges(self._row(slot))
+
+    def beat(self, slot: int, now: float) -> None:
+        """Note that the slot's process is alive at `now`, in seconds on the monotonic clock."""
+        self._cells[slot * self._layout.cells + BEAT] = now
+
+    def last_beat(self, slot: int) -> float:
+        """When the slot's process was last known to be alive, in monotonic seconds; 0 for never."""
+        return self._cells[slot * self._layout.cells + BEAT]
+
+    def restarted(self) -> None:
+        """Count a replaced worker. For the parent only."""
+        self._cells[self._slots * self._layout.cells + RESTARTS] += 1.0
+
+    def totals(self) -> Totals:
+        """Add up the rows of all processes, dead ones included."""
+        rows = np.array(self._cells, dtype=np.float64).reshape(self._slots + 1, self._layout.cells)
+        return add_up(self._layout, rows)
+
+    def _row(self, slot: int) -> "memoryview[float]":
+        return self._cells[slot * self._layout.cells : (slot + 1) * self._layout.cells]
+
+
+def clear_gauges(cells: "memoryview[float]") -> None:
+    """Forget the process that held this row."""
+    for gauge in range(GAUGES):
+        cells[gauge] = 0.0
+
+
+def add_up(layout: Layout, rows: Numbers) -> Totals:
+    """Add up rows of cells, [rows, layout.cells]; gauges count only where a row has an owner."""
+    total = rows.sum(axis=0)
+    owned = rows[rows[:, OWNER] != 0]
+    routes, codes = len(layout.routes), len(layout.codes)
+    return Totals(
+        routes=layout.routes,
+        codes=layout.codes,
+        requests=total[layout.requests : layout.seconds].reshape(routes, codes),
+        seconds_buckets=total[layout.seconds : layout.seconds_sums].reshape(routes, len(SECONDS_BOUNDS) + 1),
+        seconds_sums=total[layout.seconds_sums : layout.cells],
+        batch_buckets=total[BATCH_BUCKETS : BATCH_BUCKETS + len(ROWS_BOUNDS) + 1],
+        batch_sum=float(total[BATCH_SUM]),
+        queue_seconds=float(total[QUEUE_SECONDS]),
+        run_seconds=float(total[RUN_SECONDS]),
+        rows=float(total[ROWS]),
+        restarts=float(total[RESTARTS]),
+        workers=len(owned),
+        in_flight=float(owned[:, IN_FLIGHT].sum()),
+        load_seconds=float(owned[:, LOAD_SECONDS].max(initial=0.0)),
+        startup_seconds=float(owned[:, STARTUP_SECONDS].max(initial=0.0)),
+    )

@@ -1,0 +1,163 @@
+import logging
+import os
+from collections.abc import Callable, Iterator
+
+import msgspec
+import pytest
+
+from septet.events import Finished
+from septet.monitoring.log import AccessLog, Format, Level, configure
+from septet.types import Identity
+
+IRIS = Identity("iris", "1", "sha256:00")
+NAMES = ("septet", "uvicorn", "uvicorn.error", "uvicorn.asgi", "uvicorn.access")
+
+Read = Callable[[], str]
+Configured = Callable[[Format, Level], Read]
+
+
+@pytest.fixture
+def configured() -> Iterator[Configured]:
+    """Configure logging onto a pipe; calling the result reads what was written since."""
+    reading, writing = os.pipe()
+    os.set_blocking(reading, False)
+
+    def read() -> str:
+        try:
+            return os.read(reading, 65536).decode()
+        except BlockingIOError:
+            return ""
+
+    def configure_onto_pipe(style: Format, level: Level) -> Read:
+        configure(style=style, level=level, descriptor=writing)
+        return read
+
+    yield configure_onto_pipe
+    for name in NAMES:
+        logger = logging.getLogger(name)
+        logger.handlers, logger.propagate, logger.disabled = [], True, False
+        logger.setLevel(logging.NOTSET)
+    os.close(reading)
+    os.close(writing)
+
+
+def event(status: int, **changes: str) -> Finished:
+    fixed = Finished("/predict", "an-id", "ok" if status == 200 else "invalid", status, 1, 0.0012345678)
+    return msgspec.structs.replace(fixed, **changes)
+
+
+def test_an_access_line_names_request_and_model(configured: Configured) -> None:
+    read = configured("json", "info")
+
+    AccessLog(IRIS, access=True).finished(event(200, trace="00-ab-cd-01"))
+
+    entry = msgspec.json.decode(read())
+    assert entry.pop("ts").endswith("Z")
+    assert entry == {
+        "level": "info",
+        "event": "request",
+        "pid": os.getpid(),
+        "id": "an-id",
+        "route": "/predict",
+        "code": "ok",
+        "status": 200,
+        "rows": 1,
+        "seconds": 0.001235,
+        "model": "iris",
+        "version": "1",
+        "digest": "sha256:00",
+        "trace": "00-ab-cd-01",
+    }
+
+
+@pytest.mark.parametrize(
+    ("access", "level", "logged"),
+    [
+        (False, "info", [500]),
+        (False, "debug", [400, 500]),
+        (True, "info", [200, 400, 500]),
+        (True, "debug", [200, 400, 500]),
+        (True, "error", [500]),
+    ],
+)
+def test_failures_are_always_logged_and_the_rest_on_request(
+    configured: Configured,
+    access: bool,  # noqa: FBT001 - pytest passes parameters by name
+    level: Level,
+    logged: list[int],
+) -> None:
+    read = configured("json", level)
+    log = AccessLog(IRIS, access=access)
+
+    for status in (200, 400, 500):
+        log.started()
+        log.finished(event(status))
+
+    assert [msgspec.json.decode(line)["status"] for line in read().splitlines()] == logged
+
+
+def test_a_failure_carries_its_message(configured: Configured) -> None:
+    read = configured("text", "info")
+
+    AccessLog(IRIS, access=False).finished(event(500, message="the model\nfailed"))
+
+    line = read()
+    assert line.count("\n") == 1
+    assert "ERROR" in line
+    assert "message=the model\\nfailed" in line
+
+
+def test_a_caller_cannot_forge_a_line_of_text(configured: Configured) -> None:
+    read = configured("text", "info")
+
+    logging.getLogger("septet").info("id %s", "x\r\n2026-01-01 00:00:00 ERROR \x1b[2J")
+
+    assert read().count("\n") == 1
+
+
+@pytest.mark.parametrize("style", ["text", "json"])
+def test_an_exception_is_logged_with_its_traceback(configured: Configured, style: Format) -> None:
+    read = configured(style, "info")
+    logger = logging.getLogger("septet")
+
+    try:
+        int("broken")
+    except ValueError:
+        logger.exception("failed")
+
+    assert "ValueError: invalid literal" in read()
+
+
+def test_uvicorn_writes_to_the_same_place_and_leaves_requests_to_septet(configured: Configured) -> None:
+    read = configured("json", "info")
+
+    logging.getLogger("uvicorn.error").info("Started")
+    logging.getLogger("uvicorn.access").info("GET /")
+
+    assert [msgspec.json.decode(line)["event"] for line in read().splitlines()] == ["Started"]
+
+
+def test_configuring_again_replaces_the_handler(configured: Configured) -> None:
+    configured("text", "info")
+    read = configured("json", "info")
+
+    logging.getLogger("septet").info("once")
+
+    assert len(read().splitlines()) == 1
+
+
+@pytest.mark.parametrize("style", ["text", "json"])
+def test_text_that_is_not_unicode_is_escaped(configured: Configured, style: Format) -> None:
+    read = configured(style, "info")
+
+    logging.getLogger("septet").info("file %s", "\udcff.onnx")
+
+    assert "udcff.onnx" in read()
+
+
+def test_a_log_call_that_cannot_be_written_harms_nobody(configured: Configured) -> None:
+    read = configured("text", "info")
+
+    logging.getLogger("septet").info("%d rows", "many")
+
+    assert read() == ""

@@ -1,0 +1,146 @@
+import subprocess
+import sys
+
+import numpy as np
+
+from septet.events import Finished
+from septet.monitoring.layout import SECONDS_BOUNDS, Layout
+from septet.monitoring.observers import Observers
+from septet.monitoring.tally import Tally
+
+LAYOUT = Layout(["/predict", "/health"], ["ok", "invalid"])
+
+
+def answered(route: str = "/predict", code: str = "ok", seconds: float = 0.001) -> Finished:
+    return Finished(route, "an-id", code, 200, 2, seconds, queue_seconds=0.25, run_seconds=0.5, batch_rows=3)
+
+
+def refused(code: str) -> Finished:
+    return Finished("/predict", "an-id", code, 422, 0, 0.001)
+
+
+def test_a_finished_request_is_counted_by_route_and_code() -> None:
+    tally = Tally(LAYOUT)
+    counts = tally.claim()
+
+    counts.started()
+    counts.finished(answered())
+
+    totals = tally.totals()
+    assert totals.requests[totals.routes.index("/predict"), totals.codes.index("ok")] == 1
+    assert totals.requests.sum() == 1
+    assert (totals.rows, totals.queue_seconds, totals.run_seconds, totals.batch_sum) == (2, 0.25, 0.5, 3)
+    assert totals.batch_buckets.tolist() == [0, 0, 1] + [0] * 10
+
+
+def test_unlisted_routes_and_codes_have_cells_of_their_own() -> None:
+    tally = Tally(LAYOUT)
+    counts = tally.claim()
+
+    counts.finished(answered(route="/../etc/passwd"))
+    counts.finished(refused("teapot"))
+
+    totals = tally.totals()
+    assert totals.requests[totals.routes.index("unmatched")].sum() == 1
+    assert totals.requests[:, totals.codes.index("other")].sum() == 1
+
+
+def test_a_refused_request_counts_no_rows_and_no_run() -> None:
+    tally = Tally(LAYOUT)
+    tally.claim().finished(refused("invalid"))
+
+    totals = tally.totals()
+    assert totals.requests.sum() == 1
+    assert (totals.rows, totals.batch_buckets.sum()) == (0, 0)
+
+
+def test_latencies_fall_into_the_bucket_whose_bound_includes_them() -> None:
+    tally = Tally(LAYOUT)
+    counts = tally.claim()
+
+    for seconds in (*SECONDS_BOUNDS, 31.0):
+        counts.finished(answered(seconds=seconds))
+
+    totals = tally.totals()
+    assert totals.seconds_buckets[0].tolist() == [1] * (len(SECONDS_BOUNDS) + 1)
+    assert np.isclose(totals.seconds_sums[0], sum(SECONDS_BOUNDS) + 31)
+
+
+def test_a_replacement_goes_on_counting_where_the_dead_worker_stopped() -> None:
+    tally = Tally(LAYOUT, slots=2)
+    first = tally.claim(1)
+    first.started()
+    first.finished(answered())
+    first.started()
+    first.loaded(load_seconds=3.0, startup_seconds=4.0)
+
+    tally.claim(1).finished(answered())
+
+    totals = tally.totals()
+    assert totals.requests.sum() == 2
+    assert totals.in_flight == -1  # the second finished a request that it had not started
+    assert (totals.load_seconds, totals.workers) == (0, 1)
+
+
+def test_a_released_slot_keeps_its_counters_and_loses_its_gauges() -> None:
+    tally = Tally(LAYOUT, slots=2)
+    counts = tally.claim(0)
+    counts.loaded(load_seconds=3.0, startup_seconds=4.0)
+    counts.started()
+    counts.started()
+    counts.finished(answered())
+    assert (tally.totals().in_flight, tally.totals().workers, tally.totals().startup_seconds) == (1, 1, 4)
+
+    tally.release(0)
+
+    totals = tally.totals()
+    assert (totals.in_flight, totals.workers, totals.startup_seconds) == (0, 0, 0)
+    assert totals.requests.sum() == 1
+
+
+def test_a_beat_is_seen_by_slot() -> None:
+    tally = Tally(LAYOUT, slots=2)
+
+    tally.beat(1, 12.5)
+
+    assert (tally.last_beat(0), tally.last_beat(1)) == (0, 12.5)
+
+
+FORKING = """
+import os
+from septet.events import Finished
+from septet.monitoring.layout import Layout
+from septet.monitoring.tally import Tally
+
+tally = Tally(Layout(["/predict"], ["ok"]), slots=3)
+children = []
+for slot in range(3):
+    if (child := os.fork()) == 0:
+        counts = tally.claim(slot)
+        for _ in range(1000):
+            counts.finished(Finished("/predict", "id", "ok", 200, 1, 0.001))
+        os._exit(0)
+    children.append(child)
+for child in children:
+    os.waitpid(child, 0)
+tally.restarted()
+print(int(tally.totals().requests.sum()), int(tally.totals().restarts))
+"""
+
+
+def test_forked_processes_count_into_one_tally() -> None:
+    answer = subprocess.run([sys.executable, "-c", FORKING], check=True, capture_output=True, text=True)
+
+    assert answer.stdout.split() == ["3000", "1"]
+
+
+def test_observers_pass_every_event_to_each() -> None:
+    first, second = Tally(LAYOUT), Tally(LAYOUT)
+    observers = Observers(first.claim(), second.claim())
+
+    observers.started()
+    observers.finished(answered())
+    observers.started()
+
+    for tally in (first, second):
+        assert (tally.totals().requests.sum(), tally.totals().in_flight) == (1, 1)
