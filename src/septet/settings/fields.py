@@ -114,7 +114,7 @@ def _read(group: str, info: msgspec.structs.FieldInfo) -> Field:
     )
 
 
-def _unwrapped(declared: Any) -> tuple[Any, bool]:  # noqa: ANN401 - a type expression
+def _unwrapped(declared: Any) -> tuple[Any, bool]:
     if get_origin(declared) not in {types.UnionType, Union}:
         return declared, False
     (base,) = (option for option in get_args(declared) if option is not types.NoneType)

@@ -44,7 +44,7 @@ def _from_text(field: Field, text: str) -> Value:
     return text
 
 
-def _from_value(field: Field, raw: Any) -> Value:  # noqa: ANN401 - whatever a TOML file holds
+def _from_value(field: Field, raw: Any) -> Value:
     if field.kind == "bool":
         return raw if isinstance(raw, bool) else None
     if field.kind == "strings":

@@ -114,8 +114,13 @@ def _did_you_mean(name: str, known: Iterable[str]) -> str:
     options = sorted(known)
     _, dot, field = name.partition(".")
     # A key in the wrong table is a likelier slip than a misspelt one.
-    found = [key for key in options if dot and key.endswith(dot + field)] or difflib.get_close_matches(name, options)
+    found = [key for key in options if dot and key.endswith(dot + field)] or _close(name, options)
     return f" (did you mean {found[0]}?)" if found else ""
+
+
+def _close(name: str, options: list[str]) -> list[str]:
+    cutoff = 0.8 if name.startswith(PREFIX) else 0.6  # the prefix, which all share, counts as likeness
+    return difflib.get_close_matches(name, options, n=1, cutoff=cutoff)
 
 
 def _built(values: Mapping[str, Value]) -> Settings:
