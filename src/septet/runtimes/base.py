@@ -21,9 +21,11 @@ class LoadOptions(msgspec.Struct, frozen=True):
     """What an engine may be told when it loads an artefact.
 
     `threads` is the number of intra-op threads it may use, at least 1.
+    `trust` holds the SHA-256 digests of files whose code may run (`sha256:` optional, 12 digits or more).
     """
 
     threads: int = 1
+    trust: tuple[str, ...] = ()
 
 
 class Runtime(Protocol):

@@ -1,0 +1,240 @@
+"""What a fitted scikit-learn estimator accepts in each of its columns.
+
+Theory of operation: the estimator is walked from its input on. Each step says of each column what values it takes
+(a `Fact`) and what becomes of a missing value there: refused, filled in (`STOPS`), or handed on to the next step.
+A column is nullable if no step on its way refuses.
+"""
+
+from collections.abc import Callable, Sequence
+from enum import Enum
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from septet.model.signature import Column, Scalar
+
+_TEXT = ("CountVectorizer", "TfidfVectorizer", "HashingVectorizer")
+_ENCODERS = ("OneHotEncoder", "OrdinalEncoder", "TargetEncoder")
+_IMPUTERS = ("SimpleImputer", "KNNImputer", "IterativeImputer", "MissingIndicator")
+_STRUCTURED = (*_TEXT, *_ENCODERS, *_IMPUTERS, "Pipeline", "ColumnTransformer", "FeatureUnion")
+# Where estimators that wrap another one keep it once fitted.
+_WRAPPED = ("best_estimator_", "regressor_", "estimator_", "estimator")
+_WRAPPED_LISTS = ("calibrated_classifiers_", "estimators_")
+
+
+class Missing(Enum):
+    """What an estimator does with a missing value."""
+
+    REFUSED = "refused"
+    STOPS = "stops"
+    PASSES = "passes"
+
+
+class Fact(msgspec.Struct, frozen=True):
+    """What one column may hold. `none` is set where a missing text was None, rather than NaN, in training."""
+
+    dtype: str = "float64"
+    missing: Missing = Missing.REFUSED
+    categories: tuple[Scalar, ...] | None = None
+    other_categories: bool = False
+    none: bool = False
+    used: bool = True
+
+    def column(self, name: str) -> Column:
+        """The signature's column of this fact."""
+        nullable = self.missing is not Missing.REFUSED
+        return Column(name, self.dtype, nullable, None, None, self.categories, self.other_categories)
+
+
+def reads_text(model: Any) -> bool:
+    """Whether the estimator takes one text a row rather than columns: its first step is a text vectorizer."""
+    first = first_step(model)
+    if type(first).__name__ == "FeatureUnion":
+        return all(reads_text(part) for _, part in first.transformer_list)
+    return type(first).__name__ in _TEXT
+
+
+def first_step(model: Any) -> Any:
+    """The estimator that sees the input first, inside Pipelines and wrappers."""
+    if type(model).__name__ == "Pipeline":
+        steps = _steps(model)
+        return first_step(steps[0]) if steps else model
+    inner = _wrapped(model)
+    return model if inner is None else first_step(inner)
+
+
+def facts_of(model: Any, names: Sequence[str]) -> list[Fact]:
+    """What `model`, fitted on columns of these `names`, accepts in each."""
+    facts = _facts(model, names)
+    strings = any(fact.dtype == "string" for fact in facts if fact.used)
+    if not strings:
+        # Numbers alone travel as one matrix, so integer categories take the dtype of the rest.
+        facts = [msgspec.structs.replace(fact, dtype="float64") for fact in facts]
+    # A dropped column accepts anything that fits its neighbours: text beside text, else a number.
+    dropped = "string" if strings else "float64"
+    return [fact if fact.used else msgspec.structs.replace(fact, dtype=dropped) for fact in facts]
+
+
+def _facts(model: Any, names: Sequence[str]) -> list[Fact]:
+    reader = _readers().get(type(model).__name__)
+    if reader is not None:
+        return reader(model, names)
+    inner = _wrapped(model)
+    if inner is not None:
+        return _facts(inner, names)
+    return [Fact(missing=Missing.PASSES if _allows_nan(model) else Missing.REFUSED)] * len(names)
+
+
+def _readers() -> dict[str, Callable[[Any, Sequence[str]], list[Fact]]]:
+    return {
+        "Pipeline": lambda model, names: _of_steps(_steps(model), names),
+        "ColumnTransformer": _of_column_transformer,
+        "FeatureUnion": _of_feature_union,
+        **dict.fromkeys(_ENCODERS, _of_encoder),
+        **dict.fromkeys(_IMPUTERS, _of_imputer),
+        **dict.fromkeys(_TEXT, lambda _, names: [Fact("string")] * len(names)),
+    }
+
+
+def _of_steps(steps: Sequence[Any], names: Sequence[str]) -> list[Fact]:
+    if not steps:
+        return [Fact(missing=Missing.PASSES)] * len(names)
+    first, rest = steps[0], steps[1:]
+    facts = _facts(first, names)
+    if not rest:
+        return facts
+    if type(first).__name__ in _IMPUTERS and _width(rest[0]) == len(names):
+        # An imputer keeps the columns in place, so an encoder after it knows their categories.
+        later = _of_steps(rest, names)
+        return [msgspec.structs.replace(b, missing=a.missing, none=a.none) for a, b in zip(facts, later, strict=True)]
+    after = all(_allows_nan(step) for step in _until_imputer(rest))
+    return facts if after else [_refusing(fact) for fact in facts]
+
+
+def _until_imputer(steps: Sequence[Any]) -> list[Any]:
+    stop = next((i for i, step in enumerate(steps) if type(step).__name__ in _IMPUTERS), len(steps))
+    return list(steps[:stop])
+
+
+def _refusing(fact: Fact) -> Fact:
+    return msgspec.structs.replace(fact, missing=Missing.REFUSED) if fact.missing is Missing.PASSES else fact
+
+
+def _of_column_transformer(model: Any, names: Sequence[str]) -> list[Fact]:
+    facts: list[Fact | None] = [None] * len(names)
+    for _, step, selected in model.transformers_:
+        places = _places(selected, names)
+        if isinstance(step, str) and step == "drop":
+            continue
+        here = (
+            [Fact(missing=Missing.PASSES)] * len(places)
+            if isinstance(step, str)
+            else _facts(step, [names[place] for place in places])
+        )
+        for place, fact in zip(places, here, strict=True):
+            before = facts[place]
+            facts[place] = fact if before is None else _both(before, fact)
+    return [Fact(missing=Missing.STOPS, used=False) if fact is None else fact for fact in facts]
+
+
+def _places(selected: Any, names: Sequence[str]) -> list[int]:
+    if isinstance(selected, str):
+        return [names.index(selected)]
+    if isinstance(selected, (int, np.integer)):
+        return [int(selected)]
+    if isinstance(selected, slice):
+        if isinstance(selected.start, str) or isinstance(selected.stop, str):
+            first = 0 if selected.start is None else names.index(selected.start)
+            last = len(names) if selected.stop is None else names.index(selected.stop) + 1
+            return list(range(first, last))
+        return list(range(len(names)))[selected]
+    chosen = list(selected)
+    if chosen and all(isinstance(item, (bool, np.bool_)) for item in chosen):
+        return [place for place, item in enumerate(chosen) if item]
+    return [names.index(item) if isinstance(item, str) else int(item) for item in chosen]
+
+
+def _of_feature_union(model: Any, names: Sequence[str]) -> list[Fact]:
+    each = [_facts(part, names) for _, part in model.transformer_list if not isinstance(part, str)]
+    if not each:
+        return [Fact(missing=Missing.PASSES)] * len(names)
+    united = each[0]
+    for other in each[1:]:
+        united = [_both(a, b) for a, b in zip(united, other, strict=True)]
+    return united
+
+
+def _both(a: Fact, b: Fact) -> Fact:
+    """What two estimators accept that read the same column."""
+    main, other = (a, b) if a.dtype == "string" or b.dtype != "string" else (b, a)
+    order = (Missing.REFUSED, Missing.PASSES, Missing.STOPS)
+    missing = min(a.missing, b.missing, key=order.index)
+    if main.categories is None and other.categories is not None:
+        return msgspec.structs.replace(other, missing=missing)
+    return msgspec.structs.replace(main, missing=missing)
+
+
+def _of_encoder(model: Any, names: Sequence[str]) -> list[Fact]:
+    known = getattr(model, "categories_", None)
+    if known is None or len(known) != len(names):
+        return [Fact()] * len(names)
+    others = type(model).__name__ == "TargetEncoder" or model.handle_unknown != "error"
+    return [_of_categories(np.asarray(values), others=others) for values in known]
+
+
+def _of_categories(values: np.ndarray[Any, Any], *, others: bool) -> Fact:
+    raw = values.tolist()
+    present = [value for value in raw if not (value is None or value != value)]  # noqa: PLR0124 - NaN is what differs from itself
+    missing = Missing.STOPS if len(present) < len(raw) else Missing.REFUSED
+    none = any(value is None for value in raw)
+    if all(isinstance(value, str) for value in present):
+        return Fact("string", missing, tuple(present), others, none)
+    if all(isinstance(value, bool) for value in present):
+        return Fact("bool", missing, tuple(present), others, none)
+    if all(isinstance(value, int) for value in present):
+        return Fact("int64", missing, tuple(present), others, none)
+    return Fact("float64", missing, tuple(present), others, none)
+
+
+def _of_imputer(model: Any, names: Sequence[str]) -> list[Fact]:
+    width = len(names)
+    none = getattr(model, "missing_values", np.nan) is None
+    fills = np.asarray(getattr(model, "statistics_", np.zeros(width)), dtype=object).ravel().tolist()
+    if len(fills) != width:
+        fills = [0.0] * width
+    return [Fact("string" if isinstance(fill, str) else "float64", Missing.STOPS, none=none) for fill in fills]
+
+
+def _steps(pipeline: Any) -> list[Any]:
+    return [step for _, step in pipeline.steps if step is not None and not isinstance(step, str)]
+
+
+def _wrapped(model: Any) -> Any:
+    """The fitted estimator that a meta-estimator hands its own input to, or None."""
+    own = _width(model)
+    candidates = [getattr(model, name, None) for name in _WRAPPED]
+    for name in _WRAPPED_LISTS:
+        several = getattr(model, name, None)
+        if isinstance(several, (list, tuple)) and several:
+            candidates.append(getattr(several[0], "estimator", several[0]))
+    # A histogram model keeps the encoder of its categorical columns here.
+    candidates.append(getattr(model, "_preprocessor", None))
+    for inner in candidates:
+        # A plain estimator inside adds nothing: the wrapper's own tag says whether missing values may pass.
+        if type(inner).__name__ in _STRUCTURED and _width(inner) == own:
+            return inner
+    return None
+
+
+def _width(model: Any) -> int | None:
+    width = getattr(model, "n_features_in_", None)
+    return None if width is None else int(width)
+
+
+def _allows_nan(model: Any) -> bool:
+    from sklearn.utils import get_tags
+
+    if type(model).__name__ == "Pipeline":
+        return all(_allows_nan(step) for step in _until_imputer(_steps(model)))
+    return bool(get_tags(model).input_tags.allow_nan)

@@ -1,0 +1,165 @@
+"""What a fitted scikit-learn estimator gives: its kind, its outputs, and how each is computed.
+
+| kind | outputs |
+|---|---|
+| classification | `label` [N], `probabilities` [N, classes] (else `scores` [N, classes] of a decision function) |
+| multilabel | `label` [N, labels] of 0 and 1, `probabilities` [N, labels] of being 1 |
+| tensors | several targets with classes of their own: `label_0` [N], `probabilities_0` [N, classes], `label_1`, ... |
+| regression | `prediction` [N], or [N, targets] |
+| clustering | `label` [N], and `probabilities` [N, components] of a mixture |
+| outliers | `label` [N]: 1 inside, -1 outlier; `scores` [N]: the lower, the more unusual |
+| transform | `transformed` [N, features] |
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from septet.model.signature import Kind, Scalar, Tensor
+from septet.types import Array
+
+
+class Output(msgspec.Struct, frozen=True):
+    """One output: its tensor, and the function from the estimator's input to its array."""
+
+    tensor: Tensor
+    compute: Callable[[Any], Array]
+
+
+class Outputs(msgspec.Struct, frozen=True):
+    """All outputs of an estimator, and the roles they play (as in `Signature`)."""
+
+    kind: Kind
+    each: tuple[Output, ...]
+    label: str | None = None
+    scores: str | None = None
+    labels: tuple[str, ...] = ()
+    classes: tuple[Scalar, ...] = ()
+
+
+def outputs_of(model: Any, sample: Any) -> Outputs:
+    """What `model` gives, learned from its type and its answers to the rows of `sample`.
+
+    Raises:
+        Exception: whatever the estimator raises on `sample`.
+    """
+    from sklearn.base import is_classifier, is_clusterer, is_outlier_detector
+
+    if not hasattr(model, "predict"):
+        return Outputs(Kind.TRANSFORM, (_output("transformed", model.transform, sample),))
+    if is_classifier(model):
+        return _classifier(model, sample)
+    label = _output("label", model.predict, sample)
+    if is_outlier_detector(model):
+        extra = (_output("scores", model.decision_function, sample),) if hasattr(model, "decision_function") else ()
+        return Outputs(Kind.OUTLIERS, (label, *extra), "label", None, ("outlier", "inlier"), (-1, 1))
+    if is_clusterer(model) or hasattr(model, "predict_proba"):
+        mixture = hasattr(model, "predict_proba")
+        extra = (_output("probabilities", model.predict_proba, sample),) if mixture else ()
+        return Outputs(Kind.CLUSTERING, (label, *extra), "label", "probabilities" if mixture else None)
+    return Outputs(Kind.REGRESSION, (_output("prediction", model.predict, sample),))
+
+
+def _classifier(model: Any, sample: Any) -> Outputs:
+    label = _output("label", model.predict, sample)
+    classes = getattr(model, "classes_", None)
+    if len(label.tensor.shape) > 1 and isinstance(classes, (list, tuple)):
+        each = [np.asarray(one).tolist() for one in classes]
+        if not all(set(one) <= {0, 1} for one in each):
+            return _targets(model, each, sample)
+        return _multilabel(model, label, (), sample, each)
+    values = [] if classes is None else np.asarray(classes).tolist()
+    if len(label.tensor.shape) > 1:
+        return _multilabel(model, label, values, sample, [])
+    return _classes(model, label, values, sample)
+
+
+def _classes(model: Any, label: Output, classes: Sequence[Any], sample: Any) -> Outputs:
+    outputs = [label]
+    scores = None
+    if hasattr(model, "predict_proba"):
+        scores = "probabilities"
+        outputs.append(_output(scores, model.predict_proba, sample))
+    elif hasattr(model, "decision_function"):
+        decision = _output("scores", model.decision_function, sample)
+        # One-against-one decisions have a column per pair: not a score per class.
+        if decision.tensor.shape[1:] == (len(classes),):
+            scores = "scores"
+            outputs.append(decision)
+    names, raw = _names(classes)
+    return Outputs(Kind.CLASSIFICATION, tuple(outputs), "label", scores, names, raw)
+
+
+def _names(classes: Sequence[Any]) -> tuple[tuple[str, ...], tuple[Scalar, ...]]:
+    names = tuple(str(value) for value in classes)
+    raw = () if all(isinstance(value, str) for value in classes) else tuple(classes)
+    return names, raw
+
+
+def _multilabel(
+    model: Any, label: Output, classes: Sequence[Any], sample: Any, each: Sequence[Sequence[Any]]
+) -> Outputs:
+    names = tuple(str(value) for value in classes)
+    if not hasattr(model, "predict_proba"):
+        return Outputs(Kind.MULTILABEL, (label,), "label", None, names)
+
+    def compute(rows: Any) -> Array:
+        answer = model.predict_proba(rows)
+        if not isinstance(answer, list):
+            return dense(answer)
+        columns = [_of_one(part, values) for part, values in zip(answer, each, strict=True)]
+        return np.stack(columns, axis=1)
+
+    probabilities = _output("probabilities", compute, sample)
+    return Outputs(Kind.MULTILABEL, (label, probabilities), "label", "probabilities", names)
+
+
+def _of_one(probabilities: Array, classes: Sequence[Any]) -> Array:
+    """The probability of being 1; a label that was always the same in training has one column only."""
+    if 1 in classes:
+        return dense(probabilities)[:, list(classes).index(1)]
+    return np.zeros(len(probabilities))
+
+
+def _targets(model: Any, classes: Sequence[Sequence[Any]], sample: Any) -> Outputs:
+    outputs = []
+    for place in range(len(classes)):
+        outputs.append(_output(f"label_{place}", _labels_of(model, place, classes[place]), sample))
+        if hasattr(model, "predict_proba"):
+            outputs.append(_output(f"probabilities_{place}", _probabilities_of(model, place), sample))
+    return Outputs(Kind.TENSORS, tuple(outputs))
+
+
+def _labels_of(model: Any, place: int, classes: Sequence[Any]) -> Callable[[Any], Array]:
+    # Targets of one array share its dtype in `predict`; each is given back its own.
+    dtype = np.asarray(classes).dtype
+    return lambda rows: np.asarray(model.predict(rows))[:, place].astype(dtype)
+
+
+def _probabilities_of(model: Any, place: int) -> Callable[[Any], Array]:
+    return lambda rows: dense(model.predict_proba(rows)[place])
+
+
+def _output(name: str, compute: Callable[[Any], Any], sample: Any) -> Output:
+    def answer(rows: Any) -> Array:
+        return dense(compute(rows))
+
+    values = answer(sample)
+    dtype = "string" if values.dtype == object else values.dtype.name
+    return Output(Tensor(name, dtype, (None, *values.shape[1:])), answer)
+
+
+def dense(values: Any) -> Array:
+    """An engine's answer as a dense array of bool, int64, float64 or objects of str."""
+    if hasattr(values, "toarray"):
+        values = values.toarray()
+    array = np.asarray(values)
+    if array.dtype.kind == "b":
+        return array
+    if array.dtype.kind in "iu":
+        return array.astype(np.int64, copy=False)
+    if array.dtype.kind == "f":
+        return array.astype(np.float64, copy=False)
+    return np.array([str(value) for value in array.ravel().tolist()], dtype=object).reshape(array.shape)
