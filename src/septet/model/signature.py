@@ -43,7 +43,7 @@ DTYPES: dict[str, np.dtype[np.generic]] = {
 }
 
 
-class Column(msgspec.Struct, frozen=True, omit_defaults=True):
+class Column(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """One named value of a row.
 
     Attributes:
@@ -66,7 +66,7 @@ class Column(msgspec.Struct, frozen=True, omit_defaults=True):
     unit: str | None = None
 
 
-class Tensor(msgspec.Struct, frozen=True, omit_defaults=True):
+class Tensor(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """One named array. `shape` has None for a free dimension; axis 0 is the row where the signature has rows.
 
     `columns` name the values of a row: of shape [None, n], n of them; of shape [None] or [None, 1], one.
@@ -79,7 +79,7 @@ class Tensor(msgspec.Struct, frozen=True, omit_defaults=True):
     columns: tuple[Column, ...] = ()
 
 
-class Signature(msgspec.Struct, frozen=True, omit_defaults=True):
+class Signature(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """A model's inputs and outputs, and the roles that its outputs play.
 
     Attributes:

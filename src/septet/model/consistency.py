@@ -1,0 +1,63 @@
+"""Whether a signature agrees with itself, before anything is built from it."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+
+from septet.errors import LabelsMismatch, PackageInvalid
+from septet.model.labels import class_count
+from septet.model.signature import DTYPES, Signature, Tensor
+
+
+def check_signature(signature: Signature, source: str) -> None:
+    """Refuse a signature that contradicts itself; `source` is where it comes from, for messages.
+
+    Raises:
+        PackageInvalid: a dtype, shape, name or role is impossible.
+        LabelsMismatch: the labels do not fit the scores.
+    """
+    faults = next(_faults(signature), None)
+    if faults is not None:
+        raise PackageInvalid(f"{source}: {faults}")
+    labels, known = len(signature.labels), class_count(signature)
+    if labels and known and known[0] != labels:
+        raise LabelsMismatch(
+            f"{source}: signature.labels holds {labels} labels, and {known[1]} has {known[0]} classes; "
+            "give one label for each class"
+        )
+    if labels and signature.classes and len(signature.classes) != labels:
+        raise LabelsMismatch(
+            f"{source}: signature.labels holds {labels} labels, and signature.classes {len(signature.classes)}"
+        )
+
+
+def _faults(signature: Signature) -> Iterator[str]:
+    for side, tensors in (("inputs", signature.inputs), ("outputs", signature.outputs)):
+        if not tensors:
+            yield f"signature.{side} is empty"
+        yield from _repeated(f"signature.{side}", (tensor.name for tensor in tensors))
+        for at, tensor in enumerate(tensors):
+            yield from _tensor_faults(tensor, f"signature.{side}[{at}]")
+    yield from _repeated("signature.inputs", (column.name for column in signature.columns))
+    names = {tensor.name for tensor in signature.outputs}
+    for role, name in (("label", signature.label), ("scores", signature.scores)):
+        if name is not None and name not in names:
+            yield f"signature.{role} is '{name}', which is not the name of an output"
+
+
+def _tensor_faults(tensor: Tensor, place: str) -> Iterator[str]:
+    dtypes = [(f"{place}.dtype", tensor.dtype)]
+    dtypes += [(f"{place}.columns[{at}].dtype", column.dtype) for at, column in enumerate(tensor.columns)]
+    for key, dtype in dtypes:
+        if dtype not in DTYPES:
+            yield f"{key} is '{dtype}'; known are {', '.join(DTYPES)}"
+    if any(size is not None and size < 0 for size in tensor.shape):
+        yield f"{place}.shape is {list(tensor.shape)}; a size is 0 or more, or -1 where the caller chooses it"
+    width = tensor.shape[1] if len(tensor.shape) == 2 else 1  # noqa: PLR2004 - rows and columns
+    if tensor.columns and (len(tensor.shape) not in (1, 2) or width != len(tensor.columns)):
+        yield f"{place} has {len(tensor.columns)} columns, which does not fit its shape {list(tensor.shape)}"
+
+
+def _repeated(place: str, names: Iterable[str]) -> Iterator[str]:
+    for name, count in Counter(names).items():
+        if count > 1:
+            yield f"{place} has the name '{name}' {count} times"

@@ -1,0 +1,183 @@
+"""A package: a folder that carries everything a model's answers depend on, and proves it when it is read."""
+
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+from typing import Final
+
+import msgspec
+
+from septet.errors import DigestMismatch, LabelsMismatch, ModelNotFound, PackageInvalid
+from septet.model.consistency import check_signature
+from septet.model.digest import bytes_digest, file_digest, identity_digest
+from septet.model.folder import NewFolder, add_all
+from septet.model.golden import Golden, golden_from_json, golden_to_json
+from septet.model.labels import read_labels, with_labels
+from septet.model.manifest import Manifest
+from septet.model.profile import Profile, profile_from_json, profile_to_json
+from septet.model.septet_toml import manifest_from_toml, manifest_to_toml
+
+MANIFEST_NAME: Final = "septet.toml"
+GOLDEN_NAME: Final = "golden.json"
+PROFILE_NAME: Final = "profile.json"
+LABEL_NAMES: Final = ("label.json", "labels.json", "label.txt", "labels.txt")
+
+
+class Package(msgspec.Struct, frozen=True, eq=False):
+    """A package as read and verified.
+
+    Attributes:
+        root: its folder.
+        manifest: what `septet.toml` says.
+        digest: `sha256:` and the SHA-256 of the bytes of `septet.toml`, which names the digest of every other file.
+        artefact: the path of the model file.
+        golden, profile: read from their files, or None where the package has none.
+    """
+
+    root: Path
+    manifest: Manifest
+    digest: str
+    artefact: Path
+    golden: Golden | None
+    profile: Profile | None
+
+
+def read_package(root: Path) -> Package:
+    """Read a package and verify that its files are those it was packed with. Runs none of them.
+
+    Raises:
+        ModelNotFound: the folder does not exist.
+        PackageInvalid: the manifest is missing, unreadable or contradicts the files.
+        DigestMismatch: a file's bytes are not those that were packed.
+        LabelsMismatch: the labels are missing or do not fit the model's output.
+    """
+    if not root.exists():
+        raise ModelNotFound(f"{root}: does not exist; give the path of a package folder or a model file")
+    source = root / MANIFEST_NAME
+    if not source.is_file():
+        raise PackageInvalid(
+            f"{root}: is a folder without {MANIFEST_NAME}; give a folder that `septet pack` or `septet.save` wrote, "
+            "or a model file"
+        )
+    data = _bytes(source)
+    manifest = manifest_from_toml(data, str(source))
+    _check_names(manifest, str(source))
+    check_signature(manifest.signature, str(source))
+    for name, digest in manifest.files.items():
+        _check_file(root, name, digest)
+    for name in (GOLDEN_NAME, PROFILE_NAME):
+        if name not in manifest.files and (root / name).exists():
+            raise PackageInvalid(
+                f"{source}: 'files' does not list {name}, which stands in the folder; list or remove it"
+            )
+    golden, profile = root / GOLDEN_NAME, root / PROFILE_NAME
+    return Package(
+        root=root,
+        manifest=_with_label_file(manifest, root),
+        digest=identity_digest(bytes_digest(data)),
+        artefact=root / manifest.artefact,
+        golden=golden_from_json(_bytes(golden), str(golden)) if GOLDEN_NAME in manifest.files else None,
+        profile=profile_from_json(_bytes(profile), str(profile)) if PROFILE_NAME in manifest.files else None,
+    )
+
+
+def write_package(
+    root: Path,
+    manifest: Manifest,
+    files: Mapping[str, bytes | Path],
+    *,
+    golden: Golden | None = None,
+    profile: Profile | None = None,
+    replace: bool = False,
+) -> Package:
+    """Write a package whole or not at all, with the digests of its files in the manifest, and read it back.
+
+    Raises:
+        PackageInvalid: the folder exists and may not be replaced, a name or the signature is impossible, or a file
+            cannot be read or written.
+        LabelsMismatch: the labels do not fit the model's output.
+    """
+    root = root.resolve()
+    if root.exists():
+        _check_replaceable(root, replace=replace)
+    contents = dict(files)
+    if golden is not None:
+        contents[GOLDEN_NAME] = golden_to_json(golden)
+    if profile is not None:
+        contents[PROFILE_NAME] = profile_to_json(profile)
+    declared = msgspec.structs.replace(manifest, files=dict.fromkeys(contents, ""))
+    _check_names(declared, str(root))
+    check_signature(manifest.signature, str(root))
+    try:
+        with NewFolder(root) as folder:
+            written = msgspec.structs.replace(manifest, files=add_all(folder, contents))
+            folder.add(MANIFEST_NAME, manifest_to_toml(written).encode())
+            package = read_package(folder.path)
+            folder.publish()
+    except OSError as exc:
+        raise PackageInvalid(f"{root}: the package cannot be written: {exc}") from exc
+    return msgspec.structs.replace(package, root=root, artefact=root / manifest.artefact)
+
+
+def _check_replaceable(root: Path, *, replace: bool) -> None:
+    if not root.is_dir() or not (root / MANIFEST_NAME).is_file():
+        raise PackageInvalid(f"{root}: exists and is not a Septet package, so it is left alone; choose another path")
+    if not replace:
+        raise PackageInvalid(f"{root}: exists; give --replace (in Python: replace=True) or choose another path")
+    known = {*manifest_from_toml(_bytes(root / MANIFEST_NAME), str(root / MANIFEST_NAME)).files, MANIFEST_NAME}
+    for path in sorted(root.rglob("*")):
+        name = path.relative_to(root).as_posix()
+        if not path.is_dir() and name not in known and "__pycache__" not in path.parts:
+            raise PackageInvalid(f"{root}: holds '{name}', which is not of the package; move it before replacing")
+
+
+def _check_names(manifest: Manifest, source: str) -> None:
+    for name in manifest.files:
+        path = PurePosixPath(name)
+        if path.is_absolute() or ".." in path.parts or path.as_posix() != name or "\\" in name or "\0" in name:
+            raise PackageInvalid(f"{source}: 'files' lists '{name}'; a file's path is relative and inside the package")
+        if name in (".", MANIFEST_NAME):
+            raise PackageInvalid(f"{source}: 'files' lists '{name}', which cannot have a digest there")
+    for role, required in (("artefact", manifest.artefact), ("prepare", manifest.prepare)):
+        if required is not None and required not in manifest.files:
+            raise PackageInvalid(f"{source}: {role} is '{required}', which 'files' does not list")
+
+
+def _check_file(root: Path, name: str, digest: str) -> None:
+    path = root / name
+    if not path.resolve().is_relative_to(root.resolve()):
+        raise PackageInvalid(f"{path}: is a link to outside of the package; copy the file into the package")
+    if not path.exists():
+        if name in LABEL_NAMES:
+            raise LabelsMismatch(f"{path}: the label file that {MANIFEST_NAME} lists is missing; pack the model again")
+        raise PackageInvalid(f"{path}: {MANIFEST_NAME} lists this file and it is missing; pack the model again")
+    if not path.is_file():
+        raise PackageInvalid(f"{path}: {MANIFEST_NAME} lists this as a file and it is none")
+    try:
+        found = file_digest(path)
+    except OSError as exc:
+        raise PackageInvalid(f"{path}: cannot be read: {exc}") from exc
+    if found != digest.lower():
+        raise DigestMismatch(
+            f"{path}: is not the file that was packed (it has {path.stat().st_size} bytes): expected SHA-256 {digest}, "
+            f"got {found}; it was changed or truncated, so copy or pack it again"
+        )
+
+
+def _with_label_file(manifest: Manifest, root: Path) -> Manifest:
+    name = next((name for name in LABEL_NAMES if name in manifest.files), None)
+    if name is None:
+        return manifest
+    fitted = with_labels(manifest.signature, read_labels(root / name), root / name)
+    stated = manifest.signature.labels
+    if stated and fitted.labels != stated:
+        raise LabelsMismatch(
+            f"{root / name}: says {list(fitted.labels)}, and signature.labels in {MANIFEST_NAME} says {list(stated)}"
+        )
+    return manifest if stated else msgspec.structs.replace(manifest, signature=fitted)
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as exc:
+        raise PackageInvalid(f"{path}: cannot be read: {exc}") from exc

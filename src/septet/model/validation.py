@@ -1,0 +1,207 @@
+"""Whether decoded values fit the signature: missing values, infinities, bounds and categories.
+
+Theory of operation. Each tensor gets one test that answers only whether all is well, in a few numpy calls over the
+whole array; a request pays for no more. Only where it fails are the values looked at one by one, to say what is wrong.
+A test for "all true" is a search for a zero byte: for one row that takes half the time of `.all()`.
+
+Bounds are compared in the tensor's own dtype, so that a caller's 0.1 is not above a maximum of 0.1 after rounding.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from typing import Any, Final, TypeAlias
+
+import msgspec
+import numpy as np
+
+from septet.errors import Problem
+from septet.model.signature import DTYPES, Column, Signature, Tensor
+from septet.types import Array, Tensors
+
+_MOST: Final = 20
+_SHOWN_CATEGORIES: Final = 3
+_SHOWN_CHARACTERS: Final = 80
+
+_Test: TypeAlias = Callable[[Array], bool]
+_Mask: TypeAlias = Callable[[Array], Array]
+
+
+class _Rule(msgspec.Struct, frozen=True):
+    """What one column takes, in the dtype of its tensor. `name` is the column's or tensor's."""
+
+    name: str
+    nullable: bool
+    low: Any
+    high: Any
+    categories: frozenset[Any] | None
+    expected: str
+
+
+class _Check(msgspec.Struct, frozen=True):
+    """The check of one tensor: `test` whether all is well, `mask` which values are."""
+
+    name: str
+    rules: tuple[_Rule, ...]
+    test: _Test
+    mask: _Mask
+
+
+class Checker:
+    """The checks of one signature's inputs, compiled. Shapes and dtypes must have been checked before."""
+
+    def __init__(self, signature: Signature) -> None:
+        checks = (_check(tensor, _rules(tensor)) for tensor in signature.inputs)
+        self._checks = tuple(check for check in checks if check is not None)
+
+    def __call__(self, tensors: Tensors, *, first_row: int = 0, most: int = _MOST) -> tuple[Problem, ...]:
+        """Return what is wrong, at most `most` things; rows count along axis 0 from `first_row`."""
+        found: tuple[Problem, ...] = ()
+        for check in self._checks:
+            array = tensors[check.name]
+            if not check.test(array):
+                found += tuple(_explained(array, check, first_row, most - len(found)))
+        return found
+
+
+def problems(signature: Signature, tensors: Tensors, *, first_row: int = 0, most: int = _MOST) -> tuple[Problem, ...]:
+    """Return what is wrong with decoded tensors, at most `most` things; compile a `Checker` to ask more than once."""
+    return Checker(signature)(tensors, first_row=first_row, most=most)
+
+
+def _rules(tensor: Tensor) -> tuple[_Rule, ...]:
+    if not tensor.columns:
+        return (_rule(Column(tensor.name, tensor.dtype), tensor.dtype),)
+    return tuple(_rule(column, tensor.dtype) for column in tensor.columns)
+
+
+def _rule(column: Column, dtype: str) -> _Rule:
+    low, high = _bounds(column, dtype)
+    categories = None
+    if column.categories is not None and not column.other_categories:
+        categories = frozenset(_as_dtype(value, dtype) for value in column.categories)
+    return _Rule(column.name, column.nullable, low, high, categories, _expected(column, dtype))
+
+
+def _as_dtype(value: Any, dtype: str) -> Any:
+    return str(value) if dtype == "string" else DTYPES[dtype].type(value).item()
+
+
+def _bounds(column: Column, dtype: str) -> tuple[Any, Any]:
+    """Return the inclusive bounds as values of the dtype; those of floats leave out the infinities."""
+    if dtype in ("string", "bool"):
+        return None, None
+    kind = DTYPES[dtype]
+    limits: Any = np.finfo(kind) if kind.kind == "f" else np.iinfo(kind)
+    floor, ceiling = (float, float) if kind.kind == "f" else (math.ceil, math.floor)
+    low, high = limits.min, limits.max
+    if column.minimum is not None and column.minimum > low:
+        low = min(floor(column.minimum), high)
+    if column.maximum is not None and column.maximum < high:
+        high = max(ceiling(column.maximum), limits.min)
+    return kind.type(low), kind.type(high)
+
+
+def _expected(column: Column, dtype: str) -> str:
+    null = " or null" if column.nullable else ""
+    if column.categories is not None and not column.other_categories:
+        shown = ", ".join(repr(value) for value in column.categories[:_SHOWN_CATEGORIES])
+        more = len(column.categories) - _SHOWN_CATEGORIES
+        return f"one of {shown}{f' ({more} more)' if more > 0 else ''}{null}"
+    if dtype == "string":
+        return f"a string{null}"
+    low, high = column.minimum, column.maximum
+    if low is not None and high is not None:
+        return f"between {low:.15g} and {high:.15g}{null}"
+    if low is not None:
+        return f"at least {low:.15g}{null}"
+    return f"at most {high:.15g}{null}" if high is not None else f"a finite number{null}"
+
+
+def _check(tensor: Tensor, rules: tuple[_Rule, ...]) -> _Check | None:
+    """Return the check of one tensor, or None where no array of its dtype can be wrong."""
+    kind = DTYPES[tensor.dtype].kind
+    if kind == "O":
+        return _Check(tensor.name, rules, _string_test(rules), _string_mask(rules))
+    bounded = any(column.minimum is not None or column.maximum is not None for column in tensor.columns)
+    listed = any(rule.categories is not None for rule in rules)
+    if kind == "f" and not (bounded or listed or any(rule.nullable for rule in rules)):
+        return _Check(tensor.name, rules, _is_finite, np.isfinite)
+    if kind != "f" and not (bounded or listed):
+        return None
+    mask = _numeric_mask(rules, kind)
+    return _Check(tensor.name, rules, lambda array: b"\0" not in mask(array).tobytes(), mask)
+
+
+def _is_finite(array: Array) -> bool:
+    return b"\0" not in np.isfinite(array).tobytes()
+
+
+def _numeric_mask(rules: tuple[_Rule, ...], kind: str) -> _Mask:
+    nulls = np.array([rule.nullable for rule in rules]) if kind == "f" else None
+    if nulls is not None and not nulls.any():
+        nulls = None
+    listed = [(at, np.array(sorted(rule.categories))) for at, rule in enumerate(rules) if rule.categories is not None]
+    low = None if kind == "b" else np.array([rule.low for rule in rules])
+    high = None if kind == "b" else np.array([rule.high for rule in rules])
+
+    def mask(array: Array) -> Array:
+        fine = np.ones(array.shape, np.bool_) if low is None else (array >= low) & (array <= high)
+        if listed:
+            table, marks = array.reshape(-1, len(rules)), fine.reshape(-1, len(rules))
+            for at, values in listed:
+                marks[:, at] &= np.isin(table[:, at], values)
+        if nulls is not None:
+            fine |= np.isnan(array) & nulls
+        return fine
+
+    return mask
+
+
+def _string_test(rules: tuple[_Rule, ...]) -> _Test:
+    types = [{str, type(None)} if rule.nullable else {str} for rule in rules]
+    listed = [None if rule.categories is None else rule.categories | {None} for rule in rules]
+
+    def test(array: Array) -> bool:
+        table = array.reshape(-1, len(rules))
+        for at, (allowed, categories) in enumerate(zip(types, listed, strict=True)):
+            values = table[:, at].tolist()
+            if not allowed.issuperset(map(type, values)):
+                return False
+            if categories is not None and not categories.issuperset(values):
+                return False
+        return True
+
+    return test
+
+
+def _string_mask(rules: tuple[_Rule, ...]) -> _Mask:
+    def fits(value: object, rule: _Rule) -> bool:
+        if isinstance(value, str):
+            return rule.categories is None or value in rule.categories
+        return rule.nullable and (value is None or (isinstance(value, float) and math.isnan(value)))
+
+    def mask(array: Array) -> Array:
+        table = array.reshape(-1, len(rules))
+        columns = [[fits(value, rule) for value in table[:, at].tolist()] for at, rule in enumerate(rules)]
+        return np.array(columns, np.bool_).T.reshape(array.shape)
+
+    return mask
+
+
+def _explained(array: Array, check: _Check, first_row: int, most: int) -> Iterator[Problem]:
+    width = max(math.prod(array.shape[1:]), 1)
+    flat = array.ravel()
+    for at in np.flatnonzero(~np.asarray(check.mask(array)))[:most].tolist():
+        rule = check.rules[at % len(check.rules)]
+        row = first_row + at // width if array.ndim else None
+        yield Problem(row, rule.name, rule.expected, _received(flat[at]))
+
+
+def _received(value: object) -> str:
+    plain = value.item() if isinstance(value, np.generic) else value
+    if plain is None:
+        return "null"
+    if isinstance(plain, float) and not math.isfinite(plain):
+        return "NaN" if math.isnan(plain) else ("Infinity" if plain > 0 else "-Infinity")
+    text = repr(plain)
+    return text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 3] + "..."
