@@ -1,0 +1,304 @@
+"""Runs ONNX models with onnxruntime on the CPU.
+
+Outputs that are sequences of maps (ZipMap, as converters write by default) appear as one float tensor of
+[rows, classes] under the same name: the node is replaced when the file is loaded, so that no map is ever made.
+"""
+
+import logging
+import mmap
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from septet.errors import DamagedModel, ModelNotFound, UnsupportedModel
+from septet.model.signature import Column, Signature, Tensor
+from septet.runtimes import onnx_graph
+from septet.runtimes.base import InputRejected, LoadOptions
+from septet.runtimes.onnx_faults import explained, rejection
+from septet.runtimes.onnx_graph import Graph
+from septet.runtimes.onnx_roles import listed, roles
+from septet.runtimes.onnx_shapes import Layout, Output, Shapes, arranged, settle
+from septet.types import Array, Tensors
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession, NodeArg
+
+_log = logging.getLogger(__name__)
+
+_COLUMN_KEYS = ("feature_names", "columns", "input_columns")
+_DTYPES = {
+    "bool": "bool",
+    "uint8": "uint8",
+    "uint16": "uint16",
+    "uint32": "uint32",
+    "uint64": "uint64",
+    "int8": "int8",
+    "int16": "int16",
+    "int32": "int32",
+    "int64": "int64",
+    "float16": "float16",
+    "float": "float32",
+    "double": "float64",
+    "string": "string",
+}
+
+
+class OnnxRuntime:
+    """An ONNX model in an onnxruntime session.
+
+    Attributes:
+        signature: read from the file.
+        facts: `engine`, `engine_version`, `opset` (by domain), `ir_version`, `producer`, `metadata`.
+    """
+
+    def __init__(
+        self, session: "InferenceSession", shapes: Shapes, signature: Signature, facts: Mapping[str, Any]
+    ) -> None:
+        self.signature = signature
+        self.facts = facts
+        self._run = session.run
+        self._names = [tensor.name for tensor in signature.outputs]
+        self._one_by_one = shapes.one_by_one
+        plain = {tensor.name for tensor in shapes.outputs if tensor.shape}
+        # Empty for nearly every model, which then pays nothing for it.
+        self._layouts = {
+            name: shapes.layouts[name]
+            for name in self._names
+            if name not in plain or shapes.layouts[name] is not Layout.AS_IS
+        }
+
+    def run(self, tensors: Tensors, outputs: Sequence[str] | None = None) -> Tensors:
+        """Compute the wanted outputs; see `septet.runtimes.base.Runtime`."""
+        names = self._names if outputs is None else list(outputs)
+        if not names:
+            return {}
+        try:
+            if self._one_by_one:
+                return self._row_by_row(tensors, names)
+            values = dict(zip(names, self._run(names, tensors), strict=True))
+        except Exception as exc:
+            reason = rejection(exc)
+            if reason is None:
+                raise
+            raise InputRejected(reason) from exc
+        if self._layouts:
+            values.update(
+                (name, arranged(values[name], self._layouts[name])) for name in names if name in self._layouts
+            )
+        return values
+
+    def _row_by_row(self, tensors: Tensors, names: list[str]) -> Tensors:
+        rows = min(len(array) for array in tensors.values())
+        answers = []
+        for row in range(rows):
+            values = self._run(names, {name: array[row : row + 1] for name, array in tensors.items()})
+            answers.append(
+                [
+                    arranged(value, self._layouts.get(name, Layout.AS_IS))
+                    for name, value in zip(names, values, strict=True)
+                ]
+            )
+        return {name: np.concatenate(parts) for name, *parts in zip(names, *answers, strict=True)}
+
+    def close(self) -> None:
+        """Free the session."""
+        self._run = _closed
+
+
+def _closed(*_: object) -> list[Array]:
+    message = "the model was closed"
+    raise RuntimeError(message)
+
+
+def load(path: Path, options: LoadOptions) -> OnnxRuntime:
+    """Load a `.onnx` file, with its external data beside it.
+
+    Raises:
+        ModelNotFound: there is no such file.
+        DamagedModel: it, or the external data it names, is missing, truncated or no ONNX model.
+        UnsupportedModel: its opset, an operator, or the type of an input or output cannot be served.
+    """
+    image = _mapped(path)
+    try:
+        graph = onnx_graph.read(image)
+    except DamagedModel as exc:
+        message = f"{path}: {exc.message}. Export or copy it again."
+        raise DamagedModel(message) from exc
+    _check_external(path, graph)
+    zipmaps = onnx_graph.zipmaps(graph)
+    source: str | bytes = str(path)
+    if zipmaps:
+        source = onnx_graph.without_zipmaps(image, frozenset(zipmaps))
+    session = _session(path, source, graph, options)
+    inputs = _inputs(path, session, graph)
+    declared = _outputs(path, session)
+    names = [output.name for output in declared]
+    shapes = settle(inputs, declared, lambda tensors: session.run(names, tensors))
+    _log_dropped(path, shapes)
+    return OnnxRuntime(session, shapes, _signature(graph, shapes), _facts(graph))
+
+
+def _mapped(path: Path) -> memoryview:
+    """The file's bytes, mapped so that reading names of a large model does not read its weights."""
+    try:
+        with path.open("rb") as file:
+            return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+    except FileNotFoundError as exc:
+        message = f"{path}: there is no such file"
+        raise ModelNotFound(message) from exc
+    except ValueError as exc:
+        message = f"{path}: the file is empty. Export or copy it again."
+        raise DamagedModel(message) from exc
+
+
+def _check_external(path: Path, graph: Graph) -> None:
+    for item in graph.initializers.values():
+        if item.location is None:
+            continue
+        file = path.parent / item.location
+        if not file.is_file():
+            message = (
+                f"{path}: its weights are in the separate file {item.location!r}, which is missing. Copy it beside "
+                f"the model, to {file}."
+            )
+            raise DamagedModel(message)
+        if item.offset + item.length > file.stat().st_size:
+            message = f"{file}: the file of weights of {path.name} is truncated. Copy it again."
+            raise DamagedModel(message)
+
+
+def _session(path: Path, source: str | bytes, graph: Graph, options: LoadOptions) -> "InferenceSession":
+    import onnxruntime
+
+    settings = onnxruntime.SessionOptions()
+    settings.intra_op_num_threads = options.threads
+    settings.inter_op_num_threads = 1
+    settings.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
+    # Each error is raised too; logged as well, callers could fill the log with bad values.
+    settings.log_severity_level = 4
+    # Threads that spin between requests would take the processor from the server.
+    settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    if isinstance(source, bytes):
+        settings.add_session_config_entry(
+            "session.model_external_initializers_file_folder_path", str(path.parent.resolve())
+        )
+    try:
+        return onnxruntime.InferenceSession(source, settings, providers=["CPUExecutionProvider"])
+    except Exception as exc:
+        raise explained(exc, path, graph) from exc
+
+
+def _element(path: Path, argument: "NodeArg", side: str, prefix: str = "tensor(") -> str:
+    """The dtype of a tensor, or of the tensors of a sequence."""
+    element = argument.type.removeprefix(prefix).rstrip(")")
+    if not argument.type.startswith(prefix):
+        kind = argument.type.partition("(")[0].replace("seq", "sequence").replace("_", " ")
+        message = (
+            f"{path}: {side} {argument.name!r} is a {kind} ({argument.type}), and only tensors can be served. Export "
+            f"the model with plain tensors as inputs and outputs."
+        )
+        raise UnsupportedModel(message)
+    if element not in _DTYPES:
+        message = (
+            f"{path}: {side} {argument.name!r} holds {element}, for which numpy and JSON have no type. Cast it to "
+            f"float32 inside the model and export it again."
+        )
+        raise UnsupportedModel(message)
+    return _DTYPES[element]
+
+
+def _sizes(argument: "NodeArg") -> tuple[int | None, ...]:
+    return tuple(size if isinstance(size, int) and size >= 0 else None for size in argument.shape)
+
+
+def _inputs(path: Path, session: "InferenceSession", graph: Graph) -> list[Tensor]:
+    unshaped = {value.name for value in graph.inputs if not value.shaped}
+    tensors = []
+    for argument in session.get_inputs():
+        dtype = _element(path, argument, "input")
+        if argument.name in unshaped:
+            message = (
+                f"{path}: input {argument.name!r} declares no shape, so requests cannot be checked. Export the model "
+                f"with a shape such as [None, 4]."
+            )
+            raise UnsupportedModel(message)
+        tensors.append(Tensor(argument.name, dtype, _sizes(argument)))
+    if not tensors:
+        message = f"{path}: the model has no inputs, so there is nothing to ask it"
+        raise UnsupportedModel(message)
+    return tensors
+
+
+def _outputs(path: Path, session: "InferenceSession") -> list[Output]:
+    outputs = []
+    for argument in session.get_outputs():
+        sequence = argument.type.startswith("seq(tensor(")
+        dtype = _element(path, argument, "output", "seq(tensor(" if sequence else "tensor(")
+        # The engine shows an unknown rank as that of a scalar.
+        shape = None if sequence else _sizes(argument) or None
+        outputs.append(Output(argument.name, dtype, shape, sequence))
+    return outputs
+
+
+def _log_dropped(path: Path, shapes: Shapes) -> None:
+    dropped = [name for name, layout in shapes.layouts.items() if layout is Layout.DROPPED]
+    if dropped and not shapes.outputs:
+        message = f"{path}: output {dropped[0]!r} is a sequence of tensors of different shapes. Export plain tensors."
+        raise UnsupportedModel(message)
+    for name in dropped:
+        _log.warning("output %r of %s is a sequence of tensors of different shapes and is left out", name, path.name)
+
+
+def _signature(graph: Graph, shapes: Shapes) -> Signature:
+    zipped = {name: node.classes for name, node in onnx_graph.zipmaps(graph).items()}
+    found = roles(graph, shapes.outputs, zipped)
+    return Signature(
+        kind=found.kind,
+        inputs=_with_columns(graph, shapes),
+        outputs=shapes.outputs,
+        rows=shapes.rows,
+        label=found.label,
+        scores=found.scores,
+        labels=found.labels,
+        classes=found.classes,
+    )
+
+
+def _with_columns(graph: Graph, shapes: Shapes) -> tuple[Tensor, ...]:
+    widths = [_columns_of(tensor) if shapes.rows else None for tensor in shapes.inputs]
+    known = [width for width in widths if width is not None]
+    names = listed(graph.metadata, _COLUMN_KEYS, sum(known)) if len(known) == len(widths) else ()
+    tensors, start = [], 0
+    for tensor, width in zip(shapes.inputs, widths, strict=True):
+        own = names[start : start + (width or 0)] or _own_names(tensor.name, width or 0)
+        start += width or 0
+        tensors.append(
+            Tensor(tensor.name, tensor.dtype, tensor.shape, tuple(Column(name, tensor.dtype) for name in own))
+        )
+    return tuple(tensors)
+
+
+def _columns_of(tensor: Tensor) -> int | None:
+    """How many values a row of it has, where it has a column face."""
+    if len(tensor.shape) == 1:
+        return 1
+    return tensor.shape[1] if len(tensor.shape) == len("ab") else None
+
+
+def _own_names(name: str, width: int) -> tuple[str, ...]:
+    return (name,) if width == 1 else tuple(f"{name}_{index}" for index in range(width))
+
+
+def _facts(graph: Graph) -> dict[str, Any]:
+    import onnxruntime
+
+    return {
+        "engine": "onnxruntime",
+        "engine_version": onnxruntime.__version__,
+        "opset": {domain or "ai.onnx": version for domain, version in graph.opsets.items()},
+        "ir_version": graph.ir_version,
+        "producer": graph.producer,
+        "metadata": dict(graph.metadata),
+    }

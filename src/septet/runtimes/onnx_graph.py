@@ -1,0 +1,259 @@
+"""Reads what Septet needs of an ONNX file, and rewrites ZipMap nodes, without the onnx package.
+
+Importing `onnx` and `protobuf` would cost more start-up time and memory than serving the model. Field numbers are
+those of the public schema, `onnx.proto3`. Nothing here copies a weight: values are views of the mapped file, except
+in `without_zipmaps`, which writes a new file image.
+"""
+
+from collections.abc import Iterator, Mapping
+
+import msgspec
+
+from septet.model.signature import Scalar
+from septet.runtimes import onnx_wire as wire
+
+_FLOAT = 1
+_WIDTHS = {6: 4, 7: 8}  # bytes of an int32 and an int64
+_STRING = 8
+
+_MODEL_GRAPH = 7
+_GRAPH_NODE, _GRAPH_OUTPUT = 1, 12
+_TENSOR_TYPE = 1
+_EXTERNAL = 1
+CLASS_ATTRIBUTES = frozenset(("classlabels_strings", "classlabels_int64s", "classlabels_ints"))
+
+
+class Node(msgspec.Struct, frozen=True):
+    """One operation. `classes` are its class labels, for the operators of `ai.onnx.ml` that carry some."""
+
+    domain: str
+    op: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    classes: tuple[Scalar, ...] = ()
+
+
+class Value(msgspec.Struct, frozen=True):
+    """A declared input or output; `shaped` says whether it declares a shape, be it a free one."""
+
+    name: str
+    shaped: bool
+
+
+class Initializer(msgspec.Struct, frozen=True):
+    """A constant of the graph: its name, and where it lies outside the model file (path, offset, bytes; 0: unknown)."""
+
+    name: str
+    element: int
+    data: memoryview
+    location: str | None = None
+    offset: int = 0
+    length: int = 0
+
+
+class Graph(msgspec.Struct, frozen=True):
+    """The main graph, and the facts of the model around it."""
+
+    nodes: tuple[Node, ...]
+    inputs: tuple[Value, ...]
+    outputs: tuple[str, ...]
+    initializers: Mapping[str, Initializer]
+    opsets: Mapping[str, int]
+    metadata: Mapping[str, str]
+    ir_version: int
+    producer: str
+
+    @property
+    def producers(self) -> dict[str, Node]:
+        """Which node computes each value."""
+        return {name: node for node in self.nodes for name in node.outputs if name}
+
+
+def _node(data: memoryview) -> Node:
+    domain = op = ""
+    inputs, outputs = [], []
+    classes: tuple[Scalar, ...] = ()
+    for number, value in wire.fields(data):
+        match number:
+            case 1:
+                inputs.append(wire.text(value))
+            case 2:
+                outputs.append(wire.text(value))
+            case 4:
+                op = wire.text(value)
+            case 5:
+                classes = _classes(wire.view(value)) or classes
+            case 7:
+                domain = wire.text(value)
+            case _:
+                pass
+    return Node("" if domain == "ai.onnx" else domain, op, tuple(inputs), tuple(outputs), classes)
+
+
+def _classes(data: memoryview) -> tuple[Scalar, ...]:
+    """The values of an attribute that names classes; of any other, nothing, after reading its name alone."""
+    values: list[Scalar] = []
+    for number, value in wire.fields(data):
+        match number:
+            case 1:
+                # Every known writer puts the name first, so the arrays of a forest are never walked.
+                if wire.text(value) not in CLASS_ATTRIBUTES:
+                    return ()
+            case 8:
+                values.extend(wire.integers(value))
+            case 9:
+                values.append(wire.text(value))
+            case _:
+                pass
+    return tuple(values)
+
+
+def _value(data: memoryview) -> Value:
+    name, shaped = "", False
+    for number, value in wire.fields(data):
+        if number == 1:
+            name = wire.text(value)
+        elif number == 2:
+            tensors = (wire.view(item) for field, item in wire.fields(wire.view(value)) if field == _TENSOR_TYPE)
+            shaped = any(field == 2 for tensor in tensors for field, _ in wire.fields(tensor))
+    return Value(name, shaped)
+
+
+def _pair(data: memoryview) -> tuple[str, str]:
+    pair = {number: wire.text(value) for number, value in wire.fields(data) if number in {1, 2}}
+    return pair.get(1, ""), pair.get(2, "")
+
+
+def _initializer(data: memoryview) -> Initializer:
+    name, element, external = "", 0, False
+    entries: list[tuple[str, str]] = []
+    for number, value in wire.fields(data):
+        match number:
+            case 2:
+                element = wire.signed(value)
+            case 8:
+                name = wire.text(value)
+            case 13:
+                entries.append(_pair(wire.view(value)))
+            case 14:
+                external = wire.signed(value) == _EXTERNAL
+            case _:
+                pass
+    where = dict(entries) if external else {}
+    offset, length = (int(text) if (text := where.get(key, "")).isdecimal() else 0 for key in ("offset", "length"))
+    return Initializer(name, element, data, where.get("location"), offset, length)
+
+
+def _sparse_name(data: memoryview) -> str:
+    return next((_initializer(wire.view(value)).name for number, value in wire.fields(data) if number == 1), "")
+
+
+def constants(initializer: Initializer) -> tuple[Scalar, ...]:
+    """The elements of a constant of strings or integers kept inside the model file; of any other, nothing."""
+    width = _WIDTHS.get(initializer.element, 0)
+    if initializer.location is not None or not (width or initializer.element == _STRING):
+        return ()
+    values: list[Scalar] = []
+    for number, value in wire.fields(initializer.data):
+        match number:
+            case 6:
+                values.append(wire.text(value))
+            case 5 | 7:
+                values.extend(wire.integers(value))
+            case 9:
+                raw = wire.view(value)
+                starts = range(0, len(raw), width or 1)
+                values.extend(int.from_bytes(raw[at : at + width], "little", signed=True) for at in starts)
+            case _:
+                pass
+    return tuple(values)
+
+
+def read(data: memoryview) -> Graph:
+    """Read a model file's image.
+
+    Raises:
+        DamagedModel: it is truncated, or no ONNX model.
+    """
+    opsets: dict[str, int] = {}
+    metadata: dict[str, str] = {}
+    ir_version, producer, version, graph = 0, "", "", memoryview(b"")
+    for number, value in wire.fields(data):
+        match number:
+            case 1:
+                ir_version = wire.signed(value)
+            case 2:
+                producer = wire.text(value)
+            case 3:
+                version = wire.text(value)
+            case 7:
+                graph = wire.view(value)
+            case 8:
+                domain, opset = _opset(wire.view(value))
+                opsets[domain] = opset
+            case 14:
+                key, item = _pair(wire.view(value))
+                metadata[key] = item
+            case _:
+                pass
+    return _graph(graph, opsets, metadata, ir_version, f"{producer} {version}".strip())
+
+
+def _opset(data: memoryview) -> tuple[str, int]:
+    domain, version = "", 0
+    for number, value in wire.fields(data):
+        if number == 1:
+            domain = wire.text(value)
+        elif number == 2:
+            version = wire.signed(value)
+    return "" if domain == "ai.onnx" else domain, version
+
+
+def _graph(data: memoryview, opsets: dict[str, int], metadata: dict[str, str], ir_version: int, producer: str) -> Graph:
+    nodes, inputs, outputs, initializers = [], [], [], []
+    for number, value in wire.fields(data):
+        match number:
+            case 1:
+                nodes.append(_node(wire.view(value)))
+            case 5:
+                initializers.append(_initializer(wire.view(value)))
+            case 11:
+                inputs.append(_value(wire.view(value)))
+            case 12:
+                outputs.append(_value(wire.view(value)).name)
+            case 15:
+                initializers.append(Initializer(_sparse_name(wire.view(value)), 0, memoryview(b"")))
+            case _:
+                pass
+    known = {item.name: item for item in initializers}
+    return Graph(tuple(nodes), tuple(inputs), tuple(outputs), known, opsets, metadata, ir_version, producer)
+
+
+def zipmaps(graph: Graph) -> dict[str, Node]:
+    """The ZipMap nodes that compute an output of the model, by that output's name."""
+    producers = graph.producers
+    nodes = {name: producers[name] for name in graph.outputs if name in producers}
+    return {name: node for name, node in nodes.items() if (node.domain, node.op) == ("ai.onnx.ml", "ZipMap")}
+
+
+def without_zipmaps(data: memoryview, names: frozenset[str]) -> bytes:
+    """Return the model with the ZipMaps that compute `names` replaced: each such output is a float tensor."""
+    parts = []
+    for number, value in wire.fields(data):
+        body = b"".join(_edited(wire.view(value), names)) if number == _MODEL_GRAPH else value
+        parts.append(wire.encode(number, body))
+    return b"".join(parts)
+
+
+def _edited(graph: memoryview, names: frozenset[str]) -> Iterator[bytes]:
+    for number, value in wire.fields(graph):
+        body: bytes | wire.Value = value
+        if number == _GRAPH_NODE:
+            node = _node(wire.view(value))
+            if names.intersection(node.outputs):
+                body = wire.encode(1, node.inputs[0]) + wire.encode(2, node.outputs[0]) + wire.encode(4, "Identity")
+        elif number == _GRAPH_OUTPUT:
+            name = _value(wire.view(value)).name
+            if name in names:
+                body = wire.encode(1, name) + wire.encode(2, wire.encode(_TENSOR_TYPE, wire.encode(1, _FLOAT)))
+        yield wire.encode(number, body)

@@ -1,0 +1,151 @@
+"""Settles the shapes of an ONNX model, and where its rows lie, by running it once or twice when it is loaded.
+
+What files declare is often incomplete (outputs without a shape) and sometimes wrong (converters that write [N, 1] for
+a forest with two targets). So two and three rows of zeros are run, and a declaration that both answers contradict
+gives way to them. A model that refuses zeros is taken at its word.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from enum import StrEnum
+
+import msgspec
+import numpy as np
+
+from septet.model.signature import DTYPES, Tensor
+from septet.types import Array, Tensors
+
+# For free inner dimensions: 1 suits most; convolutions and poolings need room.
+_INNER_SIZES = (1, 64)
+_ROWS = (2, 3)
+
+
+class Layout(StrEnum):
+    """How an output as the engine gives it becomes one tensor whose first axis is the row."""
+
+    AS_IS = "as it is"
+    SECOND_AXIS = "rows lie on the second axis"
+    STACKED = "a sequence of equal tensors, stacked on the second axis"
+    DROPPED = "no tensor can be made of it"
+
+
+class Output(msgspec.Struct, frozen=True):
+    """An output as declared: `shape` is None where the file does not say, `sequence` where it is one of tensors."""
+
+    name: str
+    dtype: str
+    shape: tuple[int | None, ...] | None
+    sequence: bool = False
+
+
+class Shapes(msgspec.Struct, frozen=True):
+    """The settled shapes. `rows` as in `Signature`; `one_by_one` where the model takes one row at a time."""
+
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
+    layouts: Mapping[str, Layout]
+    rows: bool
+    one_by_one: bool = False
+
+
+Answers = Mapping[str, Sequence[Array]]
+
+
+def settle(inputs: Sequence[Tensor], outputs: Sequence[Output], run: Callable[[Tensors], Sequence[Array]]) -> Shapes:
+    """Decide the shapes; `run` computes all outputs, in order, and raises whatever the engine raises."""
+    leads = {tensor.shape[0] if tensor.shape else -1 for tensor in inputs}
+    if leads != {None}:
+        return _fixed(inputs, outputs, _probe(inputs, outputs, run, (1,)), single=leads == {1})
+    answers = _probe(inputs, outputs, run, _ROWS)
+    layouts = {output.name: _layout(output, answers.get(output.name)) for output in outputs}
+    kept = [output for output in outputs if layouts[output.name] is not Layout.DROPPED]
+    rows = all(_follows(output, answers.get(output.name), layouts[output.name]) for output in kept)
+    if not rows and any(layout is Layout.SECOND_AXIS for layout in layouts.values()):
+        layouts = {name: Layout.AS_IS if layout is Layout.SECOND_AXIS else layout for name, layout in layouts.items()}
+    free = any(None in tensor.shape[1:] for tensor in inputs)
+    settled = [_settled(item, answers.get(item.name), layouts[item.name], rows=rows, free=free) for item in kept]
+    return Shapes(tuple(inputs), tuple(settled), layouts, rows)
+
+
+def _fixed(inputs: Sequence[Tensor], outputs: Sequence[Output], answers: Answers, *, single: bool) -> Shapes:
+    free = any(None in tensor.shape for tensor in inputs)
+    layouts = {output.name: _layout(output, answers.get(output.name)) for output in outputs}
+    kept = [output for output in outputs if layouts[output.name] is not Layout.DROPPED]
+    settled = [_settled(item, answers.get(item.name), layouts[item.name], rows=False, free=free) for item in kept]
+    if single and all(tensor.shape and tensor.shape[0] == 1 for tensor in settled):
+        return Shapes(tuple(map(_freed, inputs)), tuple(map(_freed, settled)), layouts, rows=True, one_by_one=True)
+    return Shapes(tuple(inputs), tuple(settled), layouts, rows=False)
+
+
+def _freed(tensor: Tensor) -> Tensor:
+    return msgspec.structs.replace(tensor, shape=(None, *tensor.shape[1:]))
+
+
+def _probe(
+    inputs: Sequence[Tensor], outputs: Sequence[Output], run: Callable[[Tensors], Sequence[Array]], rows: Sequence[int]
+) -> Answers:
+    """Each output's answers to each number of rows, or nothing where the model refuses."""
+    for inner in _INNER_SIZES:
+        try:
+            answers = [run({tensor.name: _zeros(tensor, count, inner) for tensor in inputs}) for count in rows]
+        except Exception:  # noqa: BLE001, S112 - the engine may raise anything; a refusal is an answer
+            continue
+        return {output.name: values for output, *values in zip(outputs, *answers, strict=True)}
+    return {}
+
+
+def _zeros(tensor: Tensor, rows: int, inner: int) -> Array:
+    lead, *rest = tensor.shape or (0,)
+    shape = (rows if lead is None else lead, *(inner if size is None else size for size in rest))
+    return np.full(shape if tensor.shape else (), "" if tensor.dtype == "string" else 0, DTYPES[tensor.dtype])
+
+
+def _layout(output: Output, answers: Sequence[Array] | None) -> Layout:
+    if output.sequence:
+        return Layout.STACKED if answers and all(map(_stackable, answers)) else Layout.DROPPED
+    if answers and _on_axis(answers, 1) and not _on_axis(answers, 0):
+        return Layout.SECOND_AXIS
+    return Layout.AS_IS
+
+
+def _stackable(items: Sequence[Array]) -> bool:
+    return len(items) > 0 and items[0].ndim > 0 and len({item.shape for item in items}) == 1
+
+
+def _on_axis(answers: Sequence[Array], axis: int) -> bool:
+    sizes = tuple(answer.shape[axis] for answer in answers if answer.ndim > axis)
+    return sizes == _ROWS
+
+
+def _follows(output: Output, answers: Sequence[Array] | None, layout: Layout) -> bool:
+    if answers is None:
+        return output.shape is None or (len(output.shape) > 0 and output.shape[0] is None)
+    return layout is Layout.SECOND_AXIS or _on_axis([arranged(answer, layout) for answer in answers], 0)
+
+
+def arranged(value: Array | Sequence[Array], layout: Layout) -> Array:
+    """Return an output of the engine with the rows on its first axis."""
+    if layout is Layout.STACKED:
+        return np.stack(value, axis=1)
+    array = np.asarray(value)
+    return np.moveaxis(array, 1, 0) if layout is Layout.SECOND_AXIS else array
+
+
+def _settled(output: Output, answers: Sequence[Array] | None, layout: Layout, *, rows: bool, free: bool) -> Tensor:
+    if answers is None:
+        shape = (None, None) if output.shape is None else output.shape
+        return Tensor(output.name, output.dtype, (None, *shape[1:]) if rows else shape)
+    seen = [arranged(answer, layout).shape for answer in answers]
+    declared = output.shape if layout is Layout.AS_IS else None
+    if len({len(shape) for shape in seen}) > 1:
+        return Tensor(output.name, output.dtype, declared or (None,))
+    if declared is None or len(declared) != len(seen[0]):
+        declared = tuple(None if free else size for size in seen[0])
+    columns = zip(declared, *seen, strict=True)
+    # A free size stays free: that zeros gave the same twice does not prove that it is fixed.
+    shape = tuple(sizes[0] if set(sizes) == {sizes[0]} else _agreed(sizes, free=free) for sizes in columns)
+    return Tensor(output.name, output.dtype, (None, *shape[1:]) if rows else shape)
+
+
+def _agreed(sizes: Sequence[int | None], *, free: bool) -> int | None:
+    declared, *seen = sizes
+    return None if declared is None or free or len(set(seen)) > 1 else seen[0]
