@@ -1,0 +1,193 @@
+"""A signature as JSON Schema (draft 2020-12): what a body may hold, and what an answer holds."""
+
+import math
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from septet.model.signature import DTYPES, Column, Kind, Scalar, Signature, Tensor
+from septet.protocols.examples import answering, has_records
+from septet.protocols.limits import Limits
+
+Schema: TypeAlias = dict[str, Any]
+VALUE = {"$ref": "#/components/schemas/Value"}
+OUTLIER: Schema = {"enum": [1, -1], "description": "1: like the training data; -1: an outlier."}
+ID: Schema = {
+    "type": "string",
+    "minLength": 1,
+    "maxLength": 128,
+    "pattern": "^[!-~]+$",
+    "description": "Names this request in its answer and in the log. Made by the server where it is left out.",
+}
+
+
+def value(column: Column) -> Schema:
+    """Write what one value of a column may be."""
+    schema = _dtype(column.dtype)
+    _bound(schema, column)
+    if column.categories is not None:
+        _categorise(schema, column.categories, closed=not column.other_categories)
+    if column.nullable:
+        schema["type"] = [schema["type"], "null"]
+        if "enum" in schema:
+            schema["enum"] = [*schema["enum"], None]
+    if column.unit is not None:
+        schema["description"] = f"in {column.unit}"
+    return schema
+
+
+def bodies(signature: Signature, limits: Limits) -> dict[str, Schema]:
+    """Write each body that a model takes, by the key that holds its rows: `data`, `records`, `inputs`."""
+    faces: dict[str, Schema] = {}
+    batch = {"type": "array", "minItems": 1, "maxItems": limits.max_rows}
+    columns = signature.columns
+    if signature.rows and columns:
+        row = _row(columns, VALUE)
+        faces["data"] = {**batch, "items": {"anyOf": [row, value(columns[0])]} if len(columns) == 1 else row}
+    elif signature.rows and len(signature.inputs) == 1:
+        faces["data"] = _tensor(signature.inputs[0], limits, rows=True)
+    if has_records(signature):
+        faces["records"] = {**batch, "items": {"$ref": "#/components/schemas/Record"}}
+    faces["inputs"] = _object({each.name: _tensor(each, limits, rows=signature.rows) for each in signature.inputs})
+    return {name: _object({name: face, "id": ID}, required=[name]) for name, face in faces.items()}
+
+
+def named(signature: Signature) -> dict[str, Schema]:
+    """Write the schemas that bodies refer to by name: `Value` where all columns are alike, and `Record`."""
+    columns = signature.columns
+    schemas: dict[str, Schema] = {}
+    if signature.rows and _alike(columns):
+        schemas["Value"] = value(columns[0])
+    if has_records(signature):
+        alike = "Value" in schemas
+        schemas["Record"] = _object({each.name: VALUE if alike else value(each) for each in columns})
+    return schemas
+
+
+def prediction(signature: Signature) -> Schema:
+    """Write the `prediction` of `/predict`."""
+    if not signature.rows:
+        return _object({each.name: _output(each.dtype, each.shape) for each in signature.outputs})
+    tensor = answering(signature)
+    if tensor is None:
+        row = _object({each.name: _output(each.dtype, each.shape[1:]) for each in signature.outputs})
+    else:
+        row = _answer(signature, tensor)
+    return {"type": "array", "items": row, "description": "One prediction per row, in the order of the rows."}
+
+
+def label(signature: Signature) -> Schema:
+    """Write the `prediction` of `/predict/label`."""
+    row: Schema = {"type": "integer"}
+    if signature.labels:
+        row = {"type": "string", "enum": list(signature.labels)}
+    elif signature.label is not None:
+        row = _dtype(next(each.dtype for each in signature.outputs if each.name == signature.label))
+    if signature.kind is Kind.OUTLIERS:
+        row = OUTLIER
+    elif signature.kind is Kind.MULTILABEL:
+        row = {"type": "array", "items": row, "description": "The labels that are on."}
+    return {"type": "array", "items": row, "description": "One label per row, in the order of the rows."}
+
+
+def ranked(signature: Signature) -> Schema:
+    """Write the `prediction` of `/predict/label?top=k`."""
+    name: Schema = {"type": "string", **({"enum": list(signature.labels)} if signature.labels else {})}
+    pair = _object({"label": name, "score": {"type": "number"}})
+    return {
+        "type": "array",
+        "items": {"type": "array", "items": pair, "description": "The best labels, best first."},
+        "description": "One list per row, in the order of the rows.",
+    }
+
+
+def classes(signature: Signature) -> int | None:
+    """Count the columns of the scores, where that is known."""
+    if signature.labels:
+        return len(signature.labels)
+    tensor = next((each for each in signature.outputs if each.name == signature.scores), None)
+    return tensor.shape[-1] if tensor is not None and len(tensor.shape) > 1 else None
+
+
+def _answer(signature: Signature, tensor: Tensor) -> Schema:
+    if signature.kind is Kind.OUTLIERS and tensor.name == signature.label:
+        return OUTLIER
+    if tensor.name == signature.scores:
+        row = _output(tensor.dtype, (*tensor.shape[1:-1], classes(signature)))
+        return {**row, "description": "One score per label, in the order of /label."}
+    if signature.kind is Kind.CLASSIFICATION:
+        raw = signature.classes or (signature.labels if tensor.dtype == "string" else ())
+        return {"enum": list(raw)} if raw else _dtype(tensor.dtype)
+    single = tensor.shape[1:] == (1,)
+    return _output(tensor.dtype, () if single else tensor.shape[1:])
+
+
+def _dtype(dtype: str) -> Schema:
+    if dtype in ("string", "bool"):
+        return {"type": "string" if dtype == "string" else "boolean"}
+    if DTYPES[dtype].kind in "iu":
+        whole = np.iinfo(dtype)
+        return {"type": "integer", "minimum": int(whole.min), "maximum": int(whole.max)}
+    real = np.finfo(dtype)
+    return {"type": "number", "minimum": float(real.min), "maximum": float(real.max)}
+
+
+def _bound(schema: Schema, column: Column) -> None:
+    whole = schema["type"] == "integer"
+    if column.minimum is not None:
+        low = math.ceil(column.minimum) if whole else column.minimum
+        schema["minimum"] = max(schema.get("minimum", low), low)
+    if column.maximum is not None:
+        high = math.floor(column.maximum) if whole else column.maximum
+        schema["maximum"] = min(schema.get("maximum", high), high)
+
+
+def _categorise(schema: Schema, categories: tuple[Scalar, ...], *, closed: bool) -> None:
+    if not closed:
+        schema["examples"] = list(categories)
+        return
+    schema["enum"] = list(categories)
+
+
+def _alike(columns: tuple[Column, ...]) -> bool:
+    return len(columns) > 1 and all(value(each) == value(columns[0]) for each in columns[1:])
+
+
+def _row(columns: tuple[Column, ...], alike: Schema | None = None) -> Schema:
+    row: Schema = {"type": "array", "minItems": len(columns), "maxItems": len(columns)}
+    if len(columns) == 1:
+        return {**row, "items": value(columns[0])}
+    if _alike(columns):
+        return {**row, "items": alike or value(columns[0])}
+    return {**row, "prefixItems": [{"title": each.name, **value(each)} for each in columns]}
+
+
+def _tensor(tensor: Tensor, limits: Limits, *, rows: bool) -> Schema:
+    inner = tensor.shape[1:] if rows else tensor.shape
+    schema = _row(tensor.columns) if rows and tensor.columns and inner else _dtype(tensor.dtype)
+    if tensor.columns and rows and not inner:
+        schema = value(tensor.columns[0])
+    elif not (rows and tensor.columns):
+        schema = _nest(schema, inner)
+    return {"type": "array", "items": schema, "minItems": 1, "maxItems": limits.max_rows} if rows else schema
+
+
+def _nest(schema: Schema, shape: tuple[int | None, ...]) -> Schema:
+    for size in reversed(shape):
+        bounds = {"minItems": 1} if size is None else {"minItems": size, "maxItems": size}
+        schema = {"type": "array", "items": schema, **bounds}
+    return schema
+
+
+def _output(dtype: str, shape: tuple[int | None, ...]) -> Schema:
+    kind = _dtype(dtype)["type"]
+    schema: Schema = {"type": ["number", "null"] if kind == "number" else kind}
+    for size in reversed(shape):
+        bounds = {} if size is None else {"minItems": size, "maxItems": size}
+        schema = {"type": "array", "items": schema, **bounds}
+    return schema
+
+
+def _object(properties: dict[str, Schema], required: list[str] | None = None) -> Schema:
+    names = list(properties) if required is None else required
+    return {"type": "object", "properties": properties, "required": names, "additionalProperties": False}

@@ -1,0 +1,215 @@
+"""OpenAPI 3.1 of this very model: what `/openapi.json` says, derived from the signature."""
+
+from typing import Any, TypeAlias
+
+import msgspec
+
+from septet.model.signature import DTYPES, Kind, Signature
+from septet.protocols import examples, json_schema, replies
+from septet.protocols.limits import Limits
+from septet.service import Service
+from septet.types import Tensors
+
+Node: TypeAlias = dict[str, Any]
+ROW_FACES = {"data": "rows over the columns, in order", "records": "rows by column name", "inputs": "named tensors"}
+
+
+class _Source(msgspec.Struct, frozen=True):
+    """What the document is derived from: a service, its limits, and its answer to the sample where it is known."""
+
+    service: Service
+    limits: Limits
+    answer: Tensors | None
+
+    @property
+    def signature(self) -> Signature:
+        return self.service.signature
+
+
+def openapi(service: Service, *, limits: Limits, root_path: str = "", answer: Tensors | None = None) -> Node:
+    """Describe a service's routes; `root_path` is the prefix that a server in front of it has taken off."""
+    source = _Source(service, limits, service.expected if answer is None else answer)
+    identity = service.identity
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": identity.name,
+            "version": identity.version,
+            "description": _description(service),
+        },
+        "servers": [{"url": root_path or "/"}],
+        "tags": [{"name": name} for name in ("predict", "model", "health", "documents")],
+        "paths": {**_predict_paths(source), **_model_paths(source), **_health_paths(), **_document_paths()},
+        "components": _components(source),
+    }
+
+
+def _description(service: Service) -> str:
+    said = service.manifest.description
+    text = f"A {service.signature.kind} model, digest {service.identity.digest}."
+    return f"{said.rstrip()}\n\n{text}" if said else text
+
+
+def _components(source: _Source) -> Node:
+    signature = source.signature
+    columns = signature.columns
+    bodies = json_schema.bodies(signature, source.limits)
+    return {
+        "schemas": {
+            **{_body_name(face): schema for face, schema in bodies.items()},
+            **json_schema.named(signature),
+            "Prediction": replies.body(json_schema.prediction(signature)),
+            **({"Labels": replies.body(_label_schema(signature))} if examples.has_labels(signature) else {}),
+            **replies.schemas(),
+        },
+        "headers": replies.HEADERS,
+        "responses": replies.error_replies(columns[0].name if columns else None),
+        "parameters": {
+            "RequestId": {
+                "name": "x-request-id",
+                "in": "header",
+                "required": False,
+                "description": "Names this request in its answer and in the log.",
+                "schema": {"type": "string", "minLength": 1, "maxLength": 128, "pattern": "^[!-~]+$"},
+            }
+        },
+    }
+
+
+def _body_name(face: str) -> str:
+    return f"{face.capitalize()}Body"
+
+
+def _label_schema(signature: Signature) -> Node:
+    if not _top(signature):
+        return json_schema.label(signature)
+    return {"anyOf": [json_schema.label(signature), json_schema.ranked(signature)]}
+
+
+def _request(source: _Source) -> Node:
+    """Write the body of the predicting routes: one media type for each way to write rows."""
+    signature, sample = source.signature, source.service.sample
+    faces = list(json_schema.bodies(signature, source.limits))
+    schemas = [{"$ref": f"#/components/schemas/{_body_name(face)}"} for face in faces]
+    content: Node = {"application/json": {"schema": {"oneOf": schemas}, **_json_examples(signature, sample, faces)}}
+    if examples.has_records(signature):
+        text = None if sample is None else examples.csv_text(signature, sample)
+        content["text/csv"] = {"schema": {"type": "string"}, **({} if text is None else {"example": text})}
+    if _is_one_matrix(signature):
+        for media in ("application/octet-stream", "application/x-npy"):
+            content[media] = {"schema": {"type": "string", "format": "binary"}}
+    return {"required": True, "description": _request_text(source, faces), "content": content}
+
+
+def _json_examples(signature: Signature, sample: Tensors | None, faces: list[str]) -> Node:
+    if sample is None:
+        return {}
+    write = {"data": examples.data, "records": examples.records, "inputs": examples.inputs}
+    values = {face: {face: write[face](signature, sample)} for face in faces}
+    return {"examples": {face: {"summary": ROW_FACES[face], "value": value} for face, value in values.items()}}
+
+
+def _is_one_matrix(signature: Signature) -> bool:
+    dtypes = {column.dtype for column in signature.columns}
+    return signature.rows and len(dtypes) == 1 and DTYPES[dtypes.pop()].kind in "iuf"
+
+
+def _request_text(source: _Source, faces: list[str]) -> str:
+    ways = "; ".join(f"`{face}`: {ROW_FACES[face]}" for face in faces)
+    rows = f" At most {source.limits.max_rows} rows." if source.signature.rows else ""
+    media = ""
+    if examples.has_records(source.signature):
+        media += " CSV needs a header row of column names."
+    if _is_one_matrix(source.signature):
+        media += " Binary bodies are one .npy array of two dimensions, rows by columns."
+    return f"JSON with one of {ways}.{rows}{media} At most {source.limits.max_body_bytes} bytes."
+
+
+def _predict_paths(source: _Source) -> Node:
+    read, run = replies.errors(replies.READING), replies.errors((*replies.PREDICTING, "not_found"))
+    rows, labels, request = _scored(source), _labelled(source), {"requestBody": _request(source)}
+    top = _top(source.signature)
+    return {
+        "/predict": _operation("post", "predict", "Predict rows", {**rows, **read}, **request),
+        "/predict/label": _operation(
+            "post", "predict_label", "Predict the labels of rows", {**labels, **read}, parameters=top, **request
+        ),
+        "/predict/test": _operation("get", "predict_test", "Predict the sample, check the answer", {**rows, **run}),
+        "/predict/test/label": _operation(
+            "get", "predict_test_label", "Predict the label of the sample", {**labels, **run}
+        ),
+    }
+
+
+def _scored(source: _Source) -> Node:
+    answer = source.answer
+    return _predicted(source, "Prediction", None if answer is None else examples.prediction(source.signature, answer))
+
+
+def _labelled(source: _Source) -> Node:
+    """Write the answers of the routes of labels; where the model has none, their only answer is 404."""
+    if not examples.has_labels(source.signature):
+        return replies.errors(("not_found",))
+    answer = source.answer
+    return _predicted(source, "Labels", None if answer is None else examples.labels(source.signature, answer))
+
+
+def _predicted(source: _Source, name: str, prediction: Any) -> Node:
+    schema = {"$ref": f"#/components/schemas/{name}"}
+    return {"200": replies.predicted(schema, replies.example(prediction, source.service.identity))}
+
+
+def _top(signature: Signature) -> list[Node]:
+    if signature.kind is not Kind.CLASSIFICATION or signature.scores is None or not signature.rows:
+        return []
+    count = json_schema.classes(signature)
+    schema = {"type": "integer", "minimum": 1, **({} if count is None else {"maximum": count})}
+    text = "Answer each row with its best labels and their scores, this many, best first."
+    return [{"name": "top", "in": "query", "required": False, "description": text, "schema": schema}]
+
+
+def _model_paths(source: _Source) -> Node:
+    labels = {str(index): label for index, label in enumerate(source.signature.labels)}
+    label = {"type": "object", "additionalProperties": {"type": "string"}}
+    found = {"200": replies.reply(label, labels)} if labels else replies.errors(("not_found",))
+    return {
+        "/metadata": _get("metadata", "Describe the model", {"200": replies.reply({"type": "object"})}),
+        "/label": _get("label", "List the labels", found),
+    }
+
+
+def _health_paths() -> Node:
+    state = {"type": "object", "properties": {"status": {"type": "string"}}, "required": ["status"]}
+    health = {"type": "object", "properties": {"health": {"const": "ok"}}, "required": ["health"]}
+    checks = {"live": "Is the process alive?", "ready": "Can it answer now?", "startup": "Has it started?"}
+    paths = {"/health": _get("health", "Say ok", {"200": replies.reply(health, {"health": "ok"})})}
+    for name, question in checks.items():
+        states = {"200": replies.reply(state, text="Yes."), "503": replies.reply(state, text="No.")}
+        paths[f"/health/{name}"] = _get(f"health_{name}", question, states)
+    return paths
+
+
+def _document_paths() -> Node:
+    text = {"type": "string"}
+    page = {"200": replies.reply(text, text="A page.", media="text/html")}
+    return {
+        "/": _get("root", "Try the model out", page),
+        "/docs": _get("docs", "Try the model out", page),
+        "/openapi.json": _get("openapi", "Read this document", {"200": replies.reply({"type": "object"})}),
+        "/metrics": _get("metrics", "Read the metrics", {"200": replies.reply(text, media="text/plain")}),
+    }
+
+
+def _get(name: str, summary: str, answered: Node) -> Node:
+    return _operation("get", name, summary, {**replies.errors(replies.ALWAYS), **answered})
+
+
+def _operation(method: str, name: str, summary: str, answered: Node, **more: Any) -> Node:
+    parameters = [{"$ref": "#/components/parameters/RequestId"}, *more.pop("parameters", [])]
+    known = {"tags": [_tag(name)], "operationId": name, "summary": summary, "parameters": parameters}
+    return {method: {**known, **more, "responses": dict(sorted(answered.items()))}}
+
+
+def _tag(name: str) -> str:
+    area = name.partition("_")[0]
+    return area if area in ("predict", "health") else "model" if area in ("metadata", "label") else "documents"

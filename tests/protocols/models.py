@@ -1,0 +1,133 @@
+"""Services of every kind of model, without a model: what describes them needs only their records."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from septet.model.manifest import Manifest
+from septet.model.signature import DTYPES, Column, Kind, Signature, Tensor
+from septet.protocols.limits import Limits
+from septet.service import Service
+from septet.types import Identity, Request, Response, Tensors, Timings
+
+LIMITS = Limits(max_rows=1000, max_body_bytes=1_000_000)
+IDENTITY = Identity("iris", "1.2.0", "sha256:" + "a1" * 32)
+NO_TIME = Timings(0.0, 0.0, 1)
+
+
+def columns(count: int, dtype: str = "float32") -> tuple[Column, ...]:
+    """Columns named c0, c1 ..."""
+    return tuple(Column(f"c{i}", dtype) for i in range(count))
+
+
+def array(tensor: Tensor, values: Any) -> np.ndarray[Any, Any]:
+    """Values as one array of the tensor's dtype."""
+    return np.array(values, DTYPES[tensor.dtype])
+
+
+def service(signature: Signature, sample: Mapping[str, Any], answer: Mapping[str, Any], **more: Any) -> Service:
+    """A service that answers every request with `answer`."""
+    taken: Tensors = {each.name: array(each, sample[each.name]) for each in signature.inputs}
+    given: Tensors = {each.name: array(each, answer[each.name]) for each in signature.outputs}
+
+    async def predict(request: Request) -> Response:
+        return Response(given, request.rows, IDENTITY, NO_TIME)
+
+    manifest = Manifest("iris", "1.2.0", "onnx", "iris.onnx", signature, **more)
+    return Service(IDENTITY, signature, predict, manifest, taken, given, {})
+
+
+def classifier(width: int = 4) -> Service:
+    """Named columns, scores, labels."""
+    signature = Signature(
+        Kind.CLASSIFICATION,
+        (Tensor("X", "float32", (None, width), columns(width)),),
+        (Tensor("label", "int64", (None,)), Tensor("probabilities", "float32", (None, 3))),
+        label="label",
+        scores="probabilities",
+        labels=("setosa", "versicolor", "virginica"),
+        classes=(0, 1, 2),
+    )
+    sample = np.linspace(0.1, 5.1, width).reshape(1, width)
+    return service(signature, {"X": sample}, {"label": [0], "probabilities": [[0.9, 0.07, 0.03]]})
+
+
+def mixed() -> Service:
+    """One input per column, of different dtypes, with bounds, categories and nulls."""
+    each = (
+        Column("age", "int64", minimum=0, maximum=120, unit="years"),
+        Column("fare", "float64", nullable=True, minimum=0.0),
+        Column("sex", "string", categories=("female", "male")),
+        Column("deck", "string", nullable=True, categories=("A", "B"), other_categories=True),
+        Column("alone", "bool"),
+    )
+    signature = Signature(
+        Kind.CLASSIFICATION,
+        tuple(Tensor(column.name, column.dtype, (None, 1), (column,)) for column in each),
+        (Tensor("label", "string", (None,)), Tensor("p", "float32", (None, 2))),
+        label="label",
+        scores="p",
+        labels=("died", "survived"),
+    )
+    sample = {"age": [[29]], "fare": [[np.nan]], "sex": [["female"]], "deck": [[None]], "alone": [[True]]}
+    return service(signature, sample, {"label": ["survived"], "p": [[0.2, 0.8]]})
+
+
+def regressor() -> Service:
+    """One column, one number."""
+    signature = Signature(
+        Kind.REGRESSION,
+        (Tensor("X", "float64", (None, 1), columns(1, "float64")),),
+        (Tensor("y", "float64", (None, 1)),),
+    )
+    return service(signature, {"X": [[2.5]]}, {"y": [[7.25]]})
+
+
+def single_output(
+    kind: Kind, output: Tensor, value: Any, *, label: bool = False, labels: Sequence[str] = ()
+) -> Service:
+    """A model of two float columns and one output."""
+    signature = Signature(
+        kind,
+        (Tensor("X", "float32", (None, 2), columns(2)),),
+        (output,),
+        label=output.name if label else None,
+        labels=tuple(labels),
+    )
+    return service(signature, {"X": [[1.0, 2.0]]}, {output.name: value})
+
+
+def tensors(*, rows: bool) -> Service:
+    """Two tensors of rank 3 and 2 without columns, two outputs."""
+    first = None if rows else 1
+    signature = Signature(
+        Kind.TENSORS,
+        (Tensor("image", "uint8", (first, 2, 3)), Tensor("mask", "bool", (first, None))),
+        (Tensor("features", "float32", (first, None, 2)), Tensor("count", "int64", (first,))),
+        rows=rows,
+    )
+    sample = {"image": np.arange(6).reshape(1, 2, 3), "mask": [[True, False]]}
+    return service(signature, sample, {"features": [[[0.5, 1.5]]], "count": [3]})
+
+
+def every_kind() -> dict[str, Service]:
+    """One service of each kind, by name."""
+    vector = Tensor("out", "float32", (None, 3))
+    return {
+        "classifier": classifier(),
+        "wide": classifier(300),
+        "mixed": mixed(),
+        "regressor": regressor(),
+        "several numbers": single_output(Kind.REGRESSION, vector, [[1.0, 2.0, 3.0]]),
+        "multilabel": single_output(
+            Kind.MULTILABEL, Tensor("out", "int64", (None, 2)), [[1, 0]], label=True, labels=("red", "blue")
+        ),
+        "unnamed labels": single_output(Kind.CLASSIFICATION, Tensor("out", "int64", (None,)), [4], label=True),
+        "clustering": single_output(Kind.CLUSTERING, Tensor("out", "int32", (None,)), [2], label=True),
+        "outliers": single_output(Kind.OUTLIERS, Tensor("out", "int64", (None, 1)), [[-1]], label=True),
+        "transform": single_output(Kind.TRANSFORM, vector, [[1.0, 2.0, 3.0]]),
+        "one tensor": single_output(Kind.TENSORS, vector, [[1.0, 2.0, 3.0]]),
+        "tensors": tensors(rows=True),
+        "one unit": tensors(rows=False),
+    }
