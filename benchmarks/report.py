@@ -50,8 +50,8 @@ def markdown(facts: dict[str, Any], samples: Samples) -> str:
         *(f"- {key}: {value}" for key, value in facts["machine"].items()),
         f"- versions: {', '.join(f'{name} {version}' for name, version in facts['versions'].items())}",
         "",
-        "Each cell is the median of the rounds, with the least and the greatest in brackets. The rounds alternate between",
-        f"the contenders; a ratio is taken within a round, against {BASELINE}, and its median shown.",
+        "Each cell is the median of the rounds, with the least and the greatest in brackets. The rounds alternate",
+        f"between the contenders; a ratio is taken within a round, against {BASELINE}, and its median shown.",
     ]
     for connections in sorted(next(iter(samples.values()))):
         lines += ["", f"## {connections} connection{'s' if connections > 1 else ''}", ""]
