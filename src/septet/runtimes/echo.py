@@ -82,7 +82,7 @@ class EchoRuntime:
                 values = values[..., np.newaxis]
             if size is not None:
                 values = np.take(values, np.minimum(np.arange(size), values.shape[axis] - 1), axis=axis)
-        values = values.reshape(values.shape[: len(tensor.shape)] + (-1,))[..., 0]
+        values = values.reshape((*values.shape[: len(tensor.shape)], -1))[..., 0]
         if tensor.dtype == "string" and values.dtype != object:
             return values.astype(str).astype(object)
         return values.astype(DTYPES[tensor.dtype])

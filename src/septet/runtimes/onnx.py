@@ -13,36 +13,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from septet.errors import DamagedModel, ModelNotFound, UnsupportedModel
-from septet.model.signature import Column, Signature, Tensor
-from septet.runtimes import onnx_graph
+from septet.model.signature import Signature
+from septet.runtimes import onnx_graph, onnx_signature
 from septet.runtimes.base import InputRejected, LoadOptions
 from septet.runtimes.onnx_faults import explained, rejection
 from septet.runtimes.onnx_graph import Graph
-from septet.runtimes.onnx_roles import listed, roles
-from septet.runtimes.onnx_shapes import Layout, Output, Shapes, arranged, settle
+from septet.runtimes.onnx_shapes import Layout, Shapes, arranged, settle
 from septet.types import Array, Tensors
 
 if TYPE_CHECKING:
-    from onnxruntime import InferenceSession, NodeArg
+    from onnxruntime import InferenceSession
 
 _log = logging.getLogger(__name__)
-
-_COLUMN_KEYS = ("feature_names", "columns", "input_columns")
-_DTYPES = {
-    "bool": "bool",
-    "uint8": "uint8",
-    "uint16": "uint16",
-    "uint32": "uint32",
-    "uint64": "uint64",
-    "int8": "int8",
-    "int16": "int16",
-    "int32": "int32",
-    "int64": "int64",
-    "float16": "float16",
-    "float": "float32",
-    "double": "float64",
-    "string": "string",
-}
 
 
 class OnnxRuntime:
@@ -91,6 +73,9 @@ class OnnxRuntime:
 
     def _row_by_row(self, tensors: Tensors, names: list[str]) -> Tensors:
         rows = min(len(array) for array in tensors.values())
+        if rows == 0:
+            message = "there are no rows"
+            raise InputRejected(message)
         answers = []
         for row in range(rows):
             values = self._run(names, {name: array[row : row + 1] for name, array in tensors.items()})
@@ -131,13 +116,13 @@ def load(path: Path, options: LoadOptions) -> OnnxRuntime:
     source: str | bytes = str(path)
     if zipmaps:
         source = onnx_graph.without_zipmaps(image, frozenset(zipmaps))
-    session = _session(path, source, graph, options)
-    inputs = _inputs(path, session, graph)
-    declared = _outputs(path, session)
+    session = _session(path, source, options)
+    declared = onnx_signature.outputs(path, session.get_outputs())
+    inputs = onnx_signature.inputs(path, session.get_inputs(), graph)
     names = [output.name for output in declared]
     shapes = settle(inputs, declared, lambda tensors: session.run(names, tensors))
     _log_dropped(path, shapes)
-    return OnnxRuntime(session, shapes, _signature(graph, shapes), _facts(graph))
+    return OnnxRuntime(session, shapes, onnx_signature.signature(graph, shapes), _facts(graph))
 
 
 def _mapped(path: Path) -> memoryview:
@@ -148,6 +133,9 @@ def _mapped(path: Path) -> memoryview:
     except FileNotFoundError as exc:
         message = f"{path}: there is no such file"
         raise ModelNotFound(message) from exc
+    except OSError as exc:
+        message = f"{path}: the file cannot be read: {exc.strerror}"
+        raise DamagedModel(message) from exc
     except ValueError as exc:
         message = f"{path}: the file is empty. Export or copy it again."
         raise DamagedModel(message) from exc
@@ -169,7 +157,7 @@ def _check_external(path: Path, graph: Graph) -> None:
             raise DamagedModel(message)
 
 
-def _session(path: Path, source: str | bytes, graph: Graph, options: LoadOptions) -> "InferenceSession":
+def _session(path: Path, source: str | bytes, options: LoadOptions) -> "InferenceSession":
     import onnxruntime
 
     settings = onnxruntime.SessionOptions()
@@ -187,59 +175,7 @@ def _session(path: Path, source: str | bytes, graph: Graph, options: LoadOptions
     try:
         return onnxruntime.InferenceSession(source, settings, providers=["CPUExecutionProvider"])
     except Exception as exc:
-        raise explained(exc, path, graph) from exc
-
-
-def _element(path: Path, argument: "NodeArg", side: str, prefix: str = "tensor(") -> str:
-    """The dtype of a tensor, or of the tensors of a sequence."""
-    element = argument.type.removeprefix(prefix).rstrip(")")
-    if not argument.type.startswith(prefix):
-        kind = argument.type.partition("(")[0].replace("seq", "sequence").replace("_", " ")
-        message = (
-            f"{path}: {side} {argument.name!r} is a {kind} ({argument.type}), and only tensors can be served. Export "
-            f"the model with plain tensors as inputs and outputs."
-        )
-        raise UnsupportedModel(message)
-    if element not in _DTYPES:
-        message = (
-            f"{path}: {side} {argument.name!r} holds {element}, for which numpy and JSON have no type. Cast it to "
-            f"float32 inside the model and export it again."
-        )
-        raise UnsupportedModel(message)
-    return _DTYPES[element]
-
-
-def _sizes(argument: "NodeArg") -> tuple[int | None, ...]:
-    return tuple(size if isinstance(size, int) and size >= 0 else None for size in argument.shape)
-
-
-def _inputs(path: Path, session: "InferenceSession", graph: Graph) -> list[Tensor]:
-    unshaped = {value.name for value in graph.inputs if not value.shaped}
-    tensors = []
-    for argument in session.get_inputs():
-        dtype = _element(path, argument, "input")
-        if argument.name in unshaped:
-            message = (
-                f"{path}: input {argument.name!r} declares no shape, so requests cannot be checked. Export the model "
-                f"with a shape such as [None, 4]."
-            )
-            raise UnsupportedModel(message)
-        tensors.append(Tensor(argument.name, dtype, _sizes(argument)))
-    if not tensors:
-        message = f"{path}: the model has no inputs, so there is nothing to ask it"
-        raise UnsupportedModel(message)
-    return tensors
-
-
-def _outputs(path: Path, session: "InferenceSession") -> list[Output]:
-    outputs = []
-    for argument in session.get_outputs():
-        sequence = argument.type.startswith("seq(tensor(")
-        dtype = _element(path, argument, "output", "seq(tensor(" if sequence else "tensor(")
-        # The engine shows an unknown rank as that of a scalar.
-        shape = None if sequence else _sizes(argument) or None
-        outputs.append(Output(argument.name, dtype, shape, sequence))
-    return outputs
+        raise explained(exc, path) from exc
 
 
 def _log_dropped(path: Path, shapes: Shapes) -> None:
@@ -249,46 +185,6 @@ def _log_dropped(path: Path, shapes: Shapes) -> None:
         raise UnsupportedModel(message)
     for name in dropped:
         _log.warning("output %r of %s is a sequence of tensors of different shapes and is left out", name, path.name)
-
-
-def _signature(graph: Graph, shapes: Shapes) -> Signature:
-    zipped = {name: node.classes for name, node in onnx_graph.zipmaps(graph).items()}
-    found = roles(graph, shapes.outputs, zipped)
-    return Signature(
-        kind=found.kind,
-        inputs=_with_columns(graph, shapes),
-        outputs=shapes.outputs,
-        rows=shapes.rows,
-        label=found.label,
-        scores=found.scores,
-        labels=found.labels,
-        classes=found.classes,
-    )
-
-
-def _with_columns(graph: Graph, shapes: Shapes) -> tuple[Tensor, ...]:
-    widths = [_columns_of(tensor) if shapes.rows else None for tensor in shapes.inputs]
-    known = [width for width in widths if width is not None]
-    names = listed(graph.metadata, _COLUMN_KEYS, sum(known)) if len(known) == len(widths) else ()
-    tensors, start = [], 0
-    for tensor, width in zip(shapes.inputs, widths, strict=True):
-        own = names[start : start + (width or 0)] or _own_names(tensor.name, width or 0)
-        start += width or 0
-        tensors.append(
-            Tensor(tensor.name, tensor.dtype, tensor.shape, tuple(Column(name, tensor.dtype) for name in own))
-        )
-    return tuple(tensors)
-
-
-def _columns_of(tensor: Tensor) -> int | None:
-    """How many values a row of it has, where it has a column face."""
-    if len(tensor.shape) == 1:
-        return 1
-    return tensor.shape[1] if len(tensor.shape) == len("ab") else None
-
-
-def _own_names(name: str, width: int) -> tuple[str, ...]:
-    return (name,) if width == 1 else tuple(f"{name}_{index}" for index in range(width))
 
 
 def _facts(graph: Graph) -> dict[str, Any]:

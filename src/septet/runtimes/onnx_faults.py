@@ -4,7 +4,6 @@ import re
 from pathlib import Path
 
 from septet.errors import DamagedModel, StartupError, UnsupportedModel
-from septet.runtimes.onnx_graph import Graph
 
 _STATUS = re.compile(r"^\[ONNXRuntimeError\] : \d+ : [A-Z_]+ : ")
 _NODE = re.compile(r"^Non-zero status code returned while running (\w+) node\. Name:'[^']*' Status Message: ")
@@ -17,7 +16,7 @@ _COMPLEX = re.compile(r"tensor\((complex\w+)\) is not currently registered")
 _VALUE_FAULTS = ("Unknown Category", "Status Message: stod", "Status Message: stof", "Status Message: stoi")
 
 
-def explained(exc: Exception, path: Path, graph: Graph) -> StartupError:
+def explained(exc: Exception, path: Path) -> StartupError:
     """Return the error to raise instead of the engine's when a file does not load."""
     text = str(exc)
     if match := _OPSET.search(text):

@@ -18,7 +18,8 @@ _STRING = 8
 
 _MODEL_GRAPH = 7
 _GRAPH_NODE, _GRAPH_OUTPUT = 1, 12
-_TENSOR_TYPE = 1
+_NAME, _TYPE, _TENSOR_TYPE, _SHAPE = 1, 2, 1, 2
+_DOMAIN, _VERSION = 1, 2
 _EXTERNAL = 1
 CLASS_ATTRIBUTES = frozenset(("classlabels_strings", "classlabels_int64s", "classlabels_ints"))
 
@@ -111,11 +112,11 @@ def _classes(data: memoryview) -> tuple[Scalar, ...]:
 def _value(data: memoryview) -> Value:
     name, shaped = "", False
     for number, value in wire.fields(data):
-        if number == 1:
+        if number == _NAME:
             name = wire.text(value)
-        elif number == 2:
+        elif number == _TYPE:
             tensors = (wire.view(item) for field, item in wire.fields(wire.view(value)) if field == _TENSOR_TYPE)
-            shaped = any(field == 2 for tensor in tensors for field, _ in wire.fields(tensor))
+            shaped = any(field == _SHAPE for tensor in tensors for field, _ in wire.fields(tensor))
     return Value(name, shaped)
 
 
@@ -202,9 +203,9 @@ def read(data: memoryview) -> Graph:
 def _opset(data: memoryview) -> tuple[str, int]:
     domain, version = "", 0
     for number, value in wire.fields(data):
-        if number == 1:
+        if number == _DOMAIN:
             domain = wire.text(value)
-        elif number == 2:
+        elif number == _VERSION:
             version = wire.signed(value)
     return "" if domain == "ai.onnx" else domain, version
 
@@ -238,22 +239,24 @@ def zipmaps(graph: Graph) -> dict[str, Node]:
 
 def without_zipmaps(data: memoryview, names: frozenset[str]) -> bytes:
     """Return the model with the ZipMaps that compute `names` replaced: each such output is a float tensor."""
-    parts = []
-    for number, value in wire.fields(data):
-        body = b"".join(_edited(wire.view(value), names)) if number == _MODEL_GRAPH else value
-        parts.append(wire.encode(number, body))
+    parts: list[bytes | memoryview] = []
+    for number, value, written in wire.spans(data):
+        if number == _MODEL_GRAPH:
+            parts.append(wire.encode(number, b"".join(_edited(wire.view(value), names))))
+        else:
+            parts.append(written)
     return b"".join(parts)
 
 
-def _edited(graph: memoryview, names: frozenset[str]) -> Iterator[bytes]:
-    for number, value in wire.fields(graph):
-        body: bytes | wire.Value = value
-        if number == _GRAPH_NODE:
-            node = _node(wire.view(value))
-            if names.intersection(node.outputs):
-                body = wire.encode(1, node.inputs[0]) + wire.encode(2, node.outputs[0]) + wire.encode(4, "Identity")
-        elif number == _GRAPH_OUTPUT:
-            name = _value(wire.view(value)).name
-            if name in names:
-                body = wire.encode(1, name) + wire.encode(2, wire.encode(_TENSOR_TYPE, wire.encode(1, _FLOAT)))
-        yield wire.encode(number, body)
+def _edited(graph: memoryview, names: frozenset[str]) -> Iterator[bytes | memoryview]:
+    for number, value, written in wire.spans(graph):
+        node = _node(wire.view(value)) if number == _GRAPH_NODE else None
+        name = _value(wire.view(value)).name if number == _GRAPH_OUTPUT else None
+        if node and names.intersection(node.outputs):
+            identity = (wire.encode(1, node.inputs[0]), wire.encode(2, node.outputs[0]), wire.encode(4, "Identity"))
+            yield wire.encode(number, b"".join(identity))
+        elif name in names:
+            plain = wire.encode(2, wire.encode(_TENSOR_TYPE, wire.encode(1, _FLOAT)))
+            yield wire.encode(number, wire.encode(1, str(name)) + plain)
+        else:
+            yield written

@@ -21,6 +21,7 @@ from septet.runtimes.onnx_graph import Graph, Node, constants
 
 _LABELS = frozenset(("int64", "int32", "string"))
 _FLOATS = frozenset(("float16", "float32", "float64"))
+_MATRIX_RANK = 2
 _LABEL_KEYS = ("labels", "classes", "class_labels")
 _PASSING = frozenset(("Identity", "Cast", "Reshape", "Flatten", "Squeeze", "Clip"))
 _PREPROCESSORS = frozenset(
@@ -86,7 +87,7 @@ def _width(tensor: Tensor) -> int | None:
 def _with_label(
     graph: Graph, label: Tensor, floats: Sequence[Tensor], zipped: Mapping[str, tuple[Scalar, ...]]
 ) -> Roles:
-    wide = [tensor for tensor in floats if len(tensor.shape) == 2 and tensor.shape[1] != 1]
+    wide = [tensor for tensor in floats if len(tensor.shape) == _MATRIX_RANK and tensor.shape[1] != 1]
     scores = wide[0] if len(wide) == 1 else None
     behind = list(_ancestors(graph, label.name))
     classes = (zipped.get(scores.name) if scores else None) or _classes(graph, behind)
@@ -100,7 +101,7 @@ def _with_label(
         return Roles(Kind.CLASSIFICATION, label.name, scores.name if scores else None, *named)
     if _by(behind, "ArgMin"):
         return Roles(Kind.CLUSTERING, label.name)
-    if len(floats) == 1 and len(floats[0].shape) <= 2:
+    if len(floats) == 1 and len(floats[0].shape) <= _MATRIX_RANK:
         return Roles(Kind.OUTLIERS, label.name)
     if not floats and _by(behind, "ArgMax"):
         return Roles(Kind.CLASSIFICATION, label.name, None, listed(graph.metadata, _LABEL_KEYS, None))

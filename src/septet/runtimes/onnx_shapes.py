@@ -7,6 +7,8 @@ gives way to them. A model that refuses zeros is taken at its word.
 
 from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
+from math import prod
+from typing import Any, TypeAlias
 
 import msgspec
 import numpy as np
@@ -16,6 +18,7 @@ from septet.types import Array, Tensors
 
 # For free inner dimensions: 1 suits most; convolutions and poolings need room.
 _INNER_SIZES = (1, 64)
+_LARGEST_PROBE = 1 << 24  # values; a guess at free sizes is not worth more memory
 _ROWS = (2, 3)
 
 
@@ -47,10 +50,11 @@ class Shapes(msgspec.Struct, frozen=True):
     one_by_one: bool = False
 
 
-Answers = Mapping[str, Sequence[Array]]
+# An output's values by number of rows: an array each, or a list of arrays for a sequence.
+Answers: TypeAlias = Mapping[str, Sequence[Any]]
 
 
-def settle(inputs: Sequence[Tensor], outputs: Sequence[Output], run: Callable[[Tensors], Sequence[Array]]) -> Shapes:
+def settle(inputs: Sequence[Tensor], outputs: Sequence[Output], run: Callable[[Tensors], Sequence[Any]]) -> Shapes:
     """Decide the shapes; `run` computes all outputs, in order, and raises whatever the engine raises."""
     leads = {tensor.shape[0] if tensor.shape else -1 for tensor in inputs}
     if leads != {None}:
@@ -81,10 +85,12 @@ def _freed(tensor: Tensor) -> Tensor:
 
 
 def _probe(
-    inputs: Sequence[Tensor], outputs: Sequence[Output], run: Callable[[Tensors], Sequence[Array]], rows: Sequence[int]
+    inputs: Sequence[Tensor], outputs: Sequence[Output], run: Callable[[Tensors], Sequence[Any]], rows: Sequence[int]
 ) -> Answers:
     """Each output's answers to each number of rows, or nothing where the model refuses."""
     for inner in _INNER_SIZES:
+        if inner > 1 and sum(_size(tensor, max(rows), inner) for tensor in inputs) > _LARGEST_PROBE:
+            continue
         try:
             answers = [run({tensor.name: _zeros(tensor, count, inner) for tensor in inputs}) for count in rows]
         except Exception:  # noqa: BLE001, S112 - the engine may raise anything; a refusal is an answer
@@ -93,13 +99,20 @@ def _probe(
     return {}
 
 
+def _probed(tensor: Tensor, rows: int, inner: int) -> tuple[int, ...]:
+    sizes = (rows, *(inner for _ in tensor.shape[1:])) if tensor.shape else ()
+    return tuple(guess if size is None else size for guess, size in zip(sizes, tensor.shape, strict=True))
+
+
+def _size(tensor: Tensor, rows: int, inner: int) -> int:
+    return prod(_probed(tensor, rows, inner))
+
+
 def _zeros(tensor: Tensor, rows: int, inner: int) -> Array:
-    lead, *rest = tensor.shape or (0,)
-    shape = (rows if lead is None else lead, *(inner if size is None else size for size in rest))
-    return np.full(shape if tensor.shape else (), "" if tensor.dtype == "string" else 0, DTYPES[tensor.dtype])
+    return np.full(_probed(tensor, rows, inner), "" if tensor.dtype == "string" else 0, DTYPES[tensor.dtype])
 
 
-def _layout(output: Output, answers: Sequence[Array] | None) -> Layout:
+def _layout(output: Output, answers: Sequence[Any] | None) -> Layout:
     if output.sequence:
         return Layout.STACKED if answers and all(map(_stackable, answers)) else Layout.DROPPED
     if answers and _on_axis(answers, 1) and not _on_axis(answers, 0):
@@ -116,13 +129,13 @@ def _on_axis(answers: Sequence[Array], axis: int) -> bool:
     return sizes == _ROWS
 
 
-def _follows(output: Output, answers: Sequence[Array] | None, layout: Layout) -> bool:
+def _follows(output: Output, answers: Sequence[Any] | None, layout: Layout) -> bool:
     if answers is None:
         return output.shape is None or (len(output.shape) > 0 and output.shape[0] is None)
     return layout is Layout.SECOND_AXIS or _on_axis([arranged(answer, layout) for answer in answers], 0)
 
 
-def arranged(value: Array | Sequence[Array], layout: Layout) -> Array:
+def arranged(value: Any, layout: Layout) -> Array:
     """Return an output of the engine with the rows on its first axis."""
     if layout is Layout.STACKED:
         return np.stack(value, axis=1)
@@ -130,7 +143,7 @@ def arranged(value: Array | Sequence[Array], layout: Layout) -> Array:
     return np.moveaxis(array, 1, 0) if layout is Layout.SECOND_AXIS else array
 
 
-def _settled(output: Output, answers: Sequence[Array] | None, layout: Layout, *, rows: bool, free: bool) -> Tensor:
+def _settled(output: Output, answers: Sequence[Any] | None, layout: Layout, *, rows: bool, free: bool) -> Tensor:
     if answers is None:
         shape = (None, None) if output.shape is None else output.shape
         return Tensor(output.name, output.dtype, (None, *shape[1:]) if rows else shape)

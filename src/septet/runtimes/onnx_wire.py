@@ -36,13 +36,20 @@ def fields(data: memoryview) -> Iterator[tuple[int, Value]]:
     Raises:
         DamagedModel: the bytes end inside a field, or are no protobuf message.
     """
+    for number, value, _ in spans(data):
+        yield number, value
+
+
+def spans(data: memoryview) -> Iterator[tuple[int, Value, memoryview]]:
+    """Yield number, value and the whole field as it is written, to copy; raises as `fields` does."""
     at, end = 0, len(data)
     while at < end:
+        start = at
         key, at = _varint(data, at)
         number, kind = key >> 3, key & 7
         if kind == VARINT:
             value, at = _varint(data, at)
-            yield number, value
+            yield number, value, data[start:at]
             continue
         if kind == BYTES:
             size, at = _varint(data, at)
@@ -52,7 +59,7 @@ def fields(data: memoryview) -> Iterator[tuple[int, Value]]:
             raise _damaged()
         if number == 0 or at + size > end:
             raise _damaged()
-        yield number, data[at : at + size]
+        yield number, data[at : at + size], data[start : at + size]
         at += size
 
 
@@ -93,15 +100,15 @@ def encode_varint(value: int) -> bytes:
     """Return an unsigned integer in base 128, lowest digits first."""
     out = bytearray()
     while value >= _HIGH_BIT:
-        out.append(value & ~_HIGH_BIT & 0xFF | _HIGH_BIT)
+        out.append(value & 0x7F | _HIGH_BIT)
         value >>= 7
     out.append(value)
     return bytes(out)
 
 
-def encode(number: int, value: bytes | memoryview | int | str) -> bytes:
+def encode(number: int, value: bytes | int | str) -> bytes:
     """Return one field, key included."""
     if isinstance(value, int):
         return encode_varint(number << 3 | VARINT) + encode_varint(value)
-    data = value.encode() if isinstance(value, str) else bytes(value)
+    data = value.encode() if isinstance(value, str) else value
     return b"".join((encode_varint(number << 3 | BYTES), encode_varint(len(data)), data))
