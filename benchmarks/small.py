@@ -58,7 +58,7 @@ class Bench:
 def main() -> None:
     """Parse, install, measure, write."""
     options = parse()
-    cache = Path(os.environ.get("SEPTET_BENCHMARKS", ".benchmarks")).resolve()
+    cache = Path(os.environ.get("BENCHMARKS_CACHE", ".benchmarks")).resolve()
     cache.mkdir(parents=True, exist_ok=True)
     model = cache / "iris.onnx"
     write_model(model)

@@ -9,7 +9,7 @@ import pytest
 import septet
 
 
-@pytest.mark.skipif(os.environ.get("SEPTET_TEST_WHEEL") != "1", reason="scripts/test sets it when it tests the wheel")
+@pytest.mark.skipif(os.environ.get("TEST_WHEEL") != "1", reason="scripts/test sets it when it tests the wheel")
 def test_the_package_under_test_comes_from_the_installed_wheel() -> None:
     assert septet.__file__ is not None
     assert "site-packages" in Path(septet.__file__).parts
@@ -18,7 +18,7 @@ def test_the_package_under_test_comes_from_the_installed_wheel() -> None:
 def test_the_wheel_carries_its_licence_and_its_types() -> None:
     files = importlib.metadata.files("septet") or []
     assert any(file.name == "LICENSE" for file in files)
-    if os.environ.get("SEPTET_TEST_WHEEL") == "1":
+    if os.environ.get("TEST_WHEEL") == "1":
         assert any(file.name == "py.typed" for file in files)
 
 

@@ -1,0 +1,72 @@
+"""What is imported when: start-up time and memory are budgets."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.process import IRIS, ROOT, ServerProcess, septet_serve
+
+# Engines other than the one served, training libraries, and what no server needs.
+UNWANTED = {
+    *("catboost", "joblib", "lightgbm", "onnx", "pandas", "scipy", "skl2onnx", "sklearn", "skops", "torch", "xgboost"),
+    *("email", "fastapi", "httpx", "pydantic", "requests", "starlette", "unittest", "setuptools", "pip"),
+}
+# Of these only the parts listed are unwanted: the rest is the standard library's own need.
+UNWANTED_PARTS = {"http.client", "http.server", "importlib.metadata", "urllib.request", "xml.etree", "sqlite3"}
+CORE_PACKAGES = 16
+
+
+def imported(report: str) -> set[str]:
+    """The modules that `python -X importtime` names."""
+    lines = [line for line in report.splitlines() if line.startswith("import time:")]
+    return {line.rpartition("|")[2].strip() for line in lines}
+
+
+def run(*arguments: str) -> set[str]:
+    """Run one command to its end; the modules that it imported."""
+    command = [sys.executable, "-X", "importtime", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return imported(done.stderr)
+
+
+def roots(modules: set[str]) -> set[str]:
+    return {module.partition(".")[0] for module in modules}
+
+
+@pytest.mark.parametrize("argument", ["--help", "--version"])
+def test_help_needs_no_numpy_and_no_engine(argument: str) -> None:
+    found = roots(run("-m", "septet", argument))
+    assert "argparse" in found
+    assert not found & {*UNWANTED, "numpy", "onnxruntime", "uvicorn", "uvloop", "prometheus_client"} - {"email"}
+
+
+def test_importing_septet_loads_no_room_and_no_library() -> None:
+    found = run("-c", "import septet")
+    assert "septet" in found
+    assert not roots(found) & {*UNWANTED, "numpy", "onnxruntime", "uvicorn", "msgspec", "prometheus_client"}
+
+
+def test_serving_an_onnx_model_imports_no_other_engine_and_no_training_library(tmp_path: Path) -> None:
+    command = septet_serve(IRIS, python=("-X", "importtime"))
+    with ServerProcess(command, tmp_path / "log") as server:
+        server.prediction("/predict", {"data": [[5.1, 3.5, 1.4, 0.2]]})
+        found = imported(server.log)
+    assert "onnxruntime" in found
+    assert not roots(found) & UNWANTED
+    assert not found & UNWANTED_PARTS
+
+
+@pytest.mark.network
+def test_the_core_installs_at_most_sixteen_packages(tmp_path: Path) -> None:
+    report = tmp_path / "report.json"
+    options = ["--dry-run", "--quiet", "--ignore-installed", "--report", str(report)]
+    command = [sys.executable, "-m", "pip", "install", *options, "-c", "constraints.txt", "."]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+    if done.returncode != 0:
+        pytest.skip(f"no package index: {done.stderr[-200:]}")
+    names = sorted(each["metadata"]["name"] for each in json.loads(report.read_text())["install"])
+    assert len(names) <= CORE_PACKAGES, names
