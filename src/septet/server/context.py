@@ -1,0 +1,48 @@
+"""What a worker process is given by its parent, and its line back."""
+
+import contextlib
+import os
+import socket
+import time
+from collections.abc import Sequence
+
+from septet.monitoring.tally import Tally
+
+READY, FAILED = b"R", b"F"
+LONGEST_MESSAGE_BYTES = 32768
+
+
+class WorkerContext:
+    """A worker's place among the others.
+
+    Attributes:
+        index: from 0; the same for a worker and its replacement.
+        slot: its row of the tally; no other living process has it.
+        sockets: bound and listening, shared with the other workers.
+        tally: shared with the other workers and the parent.
+    """
+
+    def __init__(self, index: int, slot: int, sockets: Sequence[socket.socket], tally: Tally, pipe: int) -> None:
+        self.index = index
+        self.slot = slot
+        self.sockets = sockets
+        self.tally = tally
+        self._pipe = pipe
+
+    def ready(self) -> None:
+        """Tell the parent that this worker answers; from now on it must `beat`."""
+        self.beat()
+        self._tell(READY)
+
+    def fail(self, message: str) -> None:
+        """Tell the parent why this worker cannot start; the worker then returns 2."""
+        self._tell(FAILED + message.encode(errors="backslashreplace")[:LONGEST_MESSAGE_BYTES])
+
+    def beat(self) -> None:
+        """Show that the event loop is alive; call it every second."""
+        self.tally.beat(self.slot, time.monotonic())
+
+    def _tell(self, told: bytes) -> None:
+        # Without a parent nobody listens, and the process is about to end.
+        with contextlib.suppress(OSError):
+            os.write(self._pipe, told)

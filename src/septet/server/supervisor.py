@@ -1,0 +1,248 @@
+"""The parent of several worker processes on one listening socket.
+
+It never touches a request and never loads a model. It sleeps until a signal arrives, a worker speaks or something is
+due, and then decides: a crashed worker is replaced at once while the others answer (more slowly if it keeps crashing,
+until the parent gives up); a worker whose event loop stands still is killed and replaced; SIGHUP renews the workers one
+at a time, each replacement ready before its predecessor is told to leave; SIGTERM and SIGINT end all of them, requests
+first.
+"""
+
+import logging
+import math
+import signal
+import socket
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from septet.errors import StartupError
+from septet.monitoring.layout import Layout
+from septet.monitoring.tally import Tally
+from septet.server.child import Start
+from septet.server.crashes import Crashes
+from septet.server.pool import Pool, Worker
+from septet.server.wakeups import Wakeups
+
+LOGGER = "septet"
+TICK_SECONDS = 1.0
+#: After the workers' own time is up, before they are killed.
+SPARE_SECONDS = 1.0
+
+
+class Policy(msgspec.Struct, frozen=True):
+    """How workers are kept.
+
+    Attributes:
+        workers: how many, at least 1.
+        grace_seconds: for finishing requests after SIGTERM.
+        hang_seconds: a ready worker that has not beaten for so long is replaced.
+    """
+
+    workers: int
+    grace_seconds: float
+    hang_seconds: float = 60.0
+
+
+def supervise(
+    start: Start, on_ready: Callable[[], None], *, sockets: Sequence[socket.socket], layout: Layout, policy: Policy
+) -> int:
+    """Run `start` in each of `policy.workers` processes until told to stop, and return the exit code.
+
+    0: all workers finished their requests; 1: some were killed, or they crashed too often. `on_ready` is called
+    once, when all workers are ready for the first time. The sockets are closed when the end begins. For the main
+    thread of a process that has no other threads.
+
+    Raises:
+        StartupError: a worker could not start (its message, once), or this system cannot fork.
+    """
+    if sys.platform == "win32":
+        raise StartupError("several workers need a system that can fork, and Windows cannot: use --workers 1")
+    # One slot more than workers: a renewed worker and its predecessor live at the same time.
+    tally = Tally(layout, policy.workers + 1)
+    with Wakeups() as wakeups:
+        supervisor = _Supervisor(Pool(start, sockets, tally), policy, tally, wakeups)
+        supervisor.serve(on_ready)
+        for listening in sockets:
+            # Whoever knocks now is turned away at once, rather than left waiting for nobody.
+            listening.close()
+        return supervisor.drain()
+
+
+class _Supervisor:
+    """The decisions. Times are in monotonic seconds."""
+
+    def __init__(self, pool: Pool, policy: Policy, tally: Tally, wakeups: Wakeups) -> None:
+        self._pool = pool
+        self._policy = policy
+        self._tally = tally
+        self._wakeups = wakeups
+        self._log = logging.getLogger(LOGGER)
+        self._crashes = Crashes(policy.workers)
+        self._due: dict[int, float] = {}
+        self._to_renew: deque[Worker] = deque()
+        self._renewal: Worker | None = None
+        self._announced = False
+        self._stopping = False
+        self._failure: str | None = None
+        self._exit_code = 0
+        self._looked_at = self._awake_since = time.monotonic()
+
+    def serve(self, on_ready: Callable[[], None]) -> None:
+        """Keep the workers until told to stop, or until it makes no sense."""
+        self._due = dict.fromkeys(range(self._policy.workers), self._looked_at)
+        while not self._stopping:
+            self._start_due()
+            self._turn()
+            self._renew_next()
+            if not self._announced and self._all_ready():
+                self._announced = True
+                on_ready()
+
+    def drain(self) -> int:
+        """Let the workers finish, and return the exit code."""
+        while self._pool.workers:
+            self._turn()
+        self._pool.close()
+        if self._failure is not None:
+            raise StartupError(self._failure)
+        return self._exit_code
+
+    def _turn(self) -> None:
+        """Wait for something to happen, and deal with it."""
+        spoke, signals = self._wakeups.wait(self._pause(time.monotonic()))
+        now = time.monotonic()
+        for worker in [worker for worker in self._pool.workers if worker.pipe in spoke]:
+            self._listen(worker, now)
+        for number in signals:
+            self._obey(number, now)
+        for worker in self._reap(now):
+            self._lost(worker, now)
+        self._look(now)
+
+    def _pause(self, now: float) -> float:
+        leaving = [worker.leave_by for worker in self._pool.workers if worker.leave_by is not None]
+        tick = now + min(TICK_SECONDS, self._policy.hang_seconds / 4)
+        return min([tick, *self._due.values(), *leaving]) - now
+
+    def _start_due(self) -> None:
+        now = time.monotonic()
+        for index in [index for index, due in self._due.items() if due <= now]:
+            del self._due[index]
+            self._spawn(index)
+
+    def _spawn(self, index: int) -> Worker:
+        worker = self._pool.spawn(index, self._wakeups.descriptors)
+        self._wakeups.add(worker.pipe)
+        return worker
+
+    def _all_ready(self) -> bool:
+        return sum(worker.ready_at is not None for worker in self._pool.workers) == self._policy.workers
+
+    def _listen(self, worker: Worker, now: float) -> None:
+        if worker.listen(now):
+            self._crashes.became_ready()
+            if worker is self._renewal:
+                self._renewal = None
+                self._to_renew.popleft().stop(self._leave_by(now))
+        if worker.mute:
+            self._wakeups.remove(worker.pipe)
+
+    def _leave_by(self, now: float) -> float:
+        return now + self._policy.grace_seconds + SPARE_SECONDS
+
+    def _obey(self, number: int, now: float) -> None:
+        if number == signal.SIGHUP and not self._stopping:
+            waiting = {worker.pid for worker in self._to_renew}
+            self._to_renew.extend(
+                worker
+                for worker in self._pool.workers
+                if worker.pid not in waiting and worker.leave_by is None and worker is not self._renewal
+            )
+        elif number == signal.SIGINT and self._stopping:
+            for worker in self._pool.workers:
+                worker.kill()
+        elif number in (signal.SIGTERM, signal.SIGINT) and not self._stopping:
+            self._stop(now)
+
+    def _stop(self, now: float) -> None:
+        self._stopping = True
+        self._due.clear()
+        for worker in self._pool.workers:
+            worker.stop(self._leave_by(now))
+
+    def _reap(self, now: float) -> list[Worker]:
+        ended = self._pool.reap(now)
+        for worker in ended:
+            self._wakeups.remove(worker.pipe)
+        return ended
+
+    def _lost(self, worker: Worker, now: float) -> None:
+        """Decide what follows from the end of a worker."""
+        if self._stopping:
+            self._exit_code = self._exit_code if worker.clean else 1
+        elif worker is self._renewal:
+            self._renewal = None
+            self._to_renew.clear()
+            self._log.error("renewal abandoned, the workers before it go on: the new one %s", worker.fate)
+        elif worker.leave_by is None and not self._has_successor(worker):
+            self._replace(worker, now)
+
+    def _has_successor(self, worker: Worker) -> bool:
+        if worker not in self._to_renew:
+            return False
+        is_next = self._to_renew[0] is worker
+        self._to_renew.remove(worker)
+        if is_next and self._renewal is not None:
+            # It is on the way, and from now on a worker like any other.
+            self._renewal = None
+            return True
+        return False
+
+    def _replace(self, worker: Worker, now: float) -> None:
+        if worker.clean and worker.ready_at is not None:
+            # It has answered as many requests as it should, or somebody asked it to leave.
+            self._due[worker.index] = now
+        elif worker.failure is not None and not self._announced:
+            self._failure = worker.failure
+            self._stop(now)
+        else:
+            self._replace_crashed(worker, now)
+
+    def _replace_crashed(self, worker: Worker, now: float) -> None:
+        delay = self._crashes.crashed(now, was_ready=worker.ready_at is not None)
+        if delay is None:
+            self._log.error("giving up: %s; the last one %s", self._crashes.reason, worker.fate)
+            self._exit_code = 1
+            self._stop(now)
+            return
+        self._log.error("worker %d (process %d) %s; replaced in %.1f s", worker.index, worker.pid, worker.fate, delay)
+        self._tally.restarted()
+        self._due[worker.index] = now + delay
+
+    def _renew_next(self) -> None:
+        room = len(self._pool.workers) + len(self._due) <= self._policy.workers
+        if self._to_renew and self._renewal is None and room:
+            self._renewal = self._spawn(self._to_renew[0].index)
+
+    def _look(self, now: float) -> None:
+        """Kill workers that took too long to leave, and those that stand still."""
+        if now - self._looked_at > 2 * TICK_SECONDS:
+            # The parent itself was held up (a suspended machine): the workers could not beat either.
+            self._awake_since = now
+        self._looked_at = now
+        for worker in self._pool.workers:
+            if worker.leave_by is not None:
+                if now >= worker.leave_by:
+                    worker.kill()
+                    worker.leave_by = math.inf
+            elif worker.ready_at is not None and not worker.hung:
+                self._check_beat(worker, max(worker.ready_at, self._awake_since), now)
+
+    def _check_beat(self, worker: Worker, since: float, now: float) -> None:
+        if now - max(since, self._tally.last_beat(worker.slot)) > self._policy.hang_seconds:
+            worker.hung = True
+            self._log.error("worker %d (process %d) stands still", worker.index, worker.pid)
+            worker.kill()

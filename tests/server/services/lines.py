@@ -1,0 +1,100 @@
+"""A supervised pool whose workers answer lines, for the tests to start as a process.
+
+Arguments: `workers hang_seconds grace_seconds behaviour-file`. The file's text says how a starting worker behaves:
+`work`, `refuse` (cannot start), `die` (ends before it is ready). A worker answers `pid` with its process id, `slow`
+with the same a little later, `count` with what all workers counted: requests, restarts and requests in flight;
+`stick` makes its loop stand still, `leave` makes it end well.
+"""
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+from septet.errors import StartupError
+from septet.events import Finished
+from septet.monitoring.layout import Layout
+from septet.monitoring.log import configure
+from septet.monitoring.tally import Counts
+from septet.server.context import WorkerContext
+from septet.server.listener import bind
+from septet.server.supervisor import Policy, supervise
+
+
+class Lines:
+    def __init__(self, context: WorkerContext, counts: Counts) -> None:
+        self.context = context
+        self.counts = counts
+        self.leaving = asyncio.Event()
+        self.open: set[asyncio.Task[None] | None] = set()
+
+    async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.open.add(asyncio.current_task())
+        command = (await reader.readline()).decode().strip()
+        self.counts.started()
+        if command == "stick":
+            writer.write(b"stuck\n")
+            await writer.drain()
+            time.sleep(3600)  # noqa: ASYNC251 - this is the fault
+        if command == "slow":
+            await asyncio.sleep(1)
+        if command == "leave":
+            self.leaving.set()
+        self.counts.finished(Finished("/line", "id", "ok", 200, 1, 0.001))
+        totals = self.context.tally.totals()
+        count = f"{totals.requests.sum():.0f} {totals.restarts:.0f} {totals.in_flight:.0f}"
+        writer.write(f"{count if command == 'count' else os.getpid()}\n".encode())
+        await writer.drain()
+        writer.close()
+        self.open.discard(asyncio.current_task())
+
+    async def run(self) -> int:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self.leaving.set)
+        server = await asyncio.start_server(self.answer, sock=self.context.sockets[0])
+        self.context.ready()
+        while not self.leaving.is_set():
+            self.context.beat()
+            try:
+                await asyncio.wait_for(self.leaving.wait(), timeout=0.1)
+            except TimeoutError:
+                continue
+        server.close()
+        # A connection accepted in this very turn has no task yet.
+        await asyncio.sleep(0.05)
+        await asyncio.gather(*(task for task in self.open if task is not None))
+        return 0
+
+
+def main(workers: str, hang_seconds: str, grace_seconds: str, behaviour: str) -> int:
+    configure(style="text")
+
+    def start(context: WorkerContext) -> int:
+        manner = Path(behaviour).read_text()
+        if manner == "refuse":
+            raise StartupError("the model is broken")
+        if manner == "die":
+            os._exit(3)
+        return asyncio.run(Lines(context, context.tally.claim(context.slot)).run())
+
+    sockets = bind("127.0.0.1", 0, backlog=128)
+    sys.stdout.write(f"{sockets[0].getsockname()[1]}\n")
+    sys.stdout.flush()
+    policy = Policy(workers=int(workers), grace_seconds=float(grace_seconds), hang_seconds=float(hang_seconds))
+    try:
+        return supervise(
+            start,
+            lambda: logging.getLogger("septet").info("all ready"),
+            sockets=sockets,
+            layout=Layout(["/line"], ["ok"]),
+            policy=policy,
+        )
+    except StartupError as error:
+        logging.getLogger("septet").error(error.message)  # noqa: TRY400 - a message for people
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

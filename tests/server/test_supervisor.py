@@ -1,0 +1,238 @@
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.waiting import until
+
+SCRIPT = Path(__file__).parent / "services" / "lines.py"
+
+
+class Served:
+    """A started pool of workers, and what it has logged."""
+
+    def __init__(self, folder: Path, *, workers: int, hang: float, grace: float, behaviour: str) -> None:
+        self.behaviour = folder / "behaviour"
+        self.behaviour.write_text(behaviour)
+        self._log = folder / "log"
+        with self._log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, str(SCRIPT), str(workers), str(hang), str(grace), str(self.behaviour)],
+                stdout=subprocess.PIPE,
+                stderr=log,
+            )
+        assert self.process.stdout is not None
+        self.port = int(self.process.stdout.readline())
+
+    @property
+    def log(self) -> str:
+        return self._log.read_text()
+
+    def ask(self, command: str) -> str:
+        with socket.create_connection(("127.0.0.1", self.port), timeout=10) as connection:
+            connection.sendall(f"{command}\n".encode())
+            with connection.makefile() as answer:
+                return answer.readline().strip()
+
+    def pids(self) -> set[int]:
+        """The workers that answered within some questions."""
+        return {int(self.ask("pid")) for _ in range(12)}
+
+    def wait_until_ready(self) -> None:
+        until(lambda: "all ready" in self.log)
+
+    def end(self) -> int:
+        self.process.terminate()
+        return self.process.wait(15)
+
+
+@pytest.fixture
+def pools(tmp_path: Path) -> Iterator["Pools"]:
+    pools = Pools(tmp_path)
+    yield pools
+    for served in pools.started:
+        served.process.kill()
+        served.process.wait()
+        assert served.process.stdout is not None
+        served.process.stdout.close()
+
+
+class Pools:
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.started: list[Served] = []
+
+    def start(self, *, workers: int = 2, hang: float = 60, grace: float = 5, behaviour: str = "work") -> Served:
+        served = Served(self._folder, workers=workers, hang=hang, grace=grace, behaviour=behaviour)
+        self.started.append(served)
+        return served
+
+
+def alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return Path(f"/proc/{pid}/stat").exists() is False or Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z"
+
+
+def both_pids(served: Served) -> set[int]:
+    return until(lambda: pids if len(pids := served.pids()) == 2 else None) or set()
+
+
+def test_a_killed_worker_is_replaced_while_the_others_answer(pools: Pools) -> None:
+    served = pools.start()
+    served.wait_until_ready()
+    victim, other = both_pids(served)
+
+    os.kill(victim, signal.SIGKILL)
+
+    until(lambda: not alive(victim))
+    assert int(served.ask("pid")) != victim
+    after = until(lambda: pids if len(pids := served.pids()) == 2 and victim not in pids else None)
+    assert other in (after or ())
+    assert f"process {victim}) was ended by signal 9" in served.log
+
+
+def test_counters_survive_the_worker_that_counted(pools: Pools) -> None:
+    served = pools.start()
+    served.wait_until_ready()
+    victim, _ = both_pids(served)
+    counted, restarts, _ = map(int, served.ask("count").split())
+    assert restarts == 0
+
+    os.kill(victim, signal.SIGKILL)
+    until(lambda: served.ask("count").split()[1] == "1")
+
+    assert int(served.ask("count").split()[0]) > counted
+
+
+def test_a_worker_that_ends_well_is_replaced_and_not_counted_as_a_crash(pools: Pools) -> None:
+    served = pools.start()
+    served.wait_until_ready()
+    before = both_pids(served)
+
+    leaver = int(served.ask("leave"))
+
+    until(lambda: len(pids := served.pids()) == 2 and pids != before and leaver not in pids)
+    assert served.ask("count").split()[1] == "0"
+
+
+def test_a_model_that_cannot_be_served_is_reported_once(pools: Pools) -> None:
+    served = pools.start(workers=3, behaviour="refuse")
+
+    assert served.process.wait(15) == 2
+    assert served.log.count("the model is broken") == 1
+
+
+def test_workers_that_die_before_they_are_ready_end_the_server(pools: Pools) -> None:
+    served = pools.start(behaviour="die")
+
+    assert served.process.wait(30) == 1
+    assert "giving up: 5 workers in a row died before they were ready" in served.log
+    assert "exited with code 3" in served.log
+
+
+def test_termination_finishes_requests_and_exits_with_zero(pools: Pools) -> None:
+    served = pools.start()
+    served.wait_until_ready()
+    answers: list[str] = []
+    asking = [threading.Thread(target=lambda: answers.append(served.ask("slow"))) for _ in range(8)]
+    for thread in asking:
+        thread.start()
+    until(lambda: served.ask("count").split()[2] == "8")
+
+    code = served.end()
+
+    for thread in asking:
+        thread.join()
+    assert code == 0
+    assert len(answers) == 8
+    assert all(answers)
+
+
+def test_a_worker_that_does_not_leave_is_killed_after_its_time(pools: Pools) -> None:
+    served = pools.start(workers=1, grace=0.1)
+    served.wait_until_ready()
+    pid = int(served.ask("pid"))
+    assert served.ask("stick") == "stuck"
+
+    assert served.end() == 1
+    assert not alive(pid)
+
+
+def test_a_second_interrupt_ends_at_once(pools: Pools) -> None:
+    served = pools.start(workers=1, grace=3600)
+    served.wait_until_ready()
+    with socket.create_connection(("127.0.0.1", served.port)) as waiting:
+        served.ask("pid")
+        served.process.send_signal(signal.SIGINT)
+        until(lambda: refused(served.port))
+
+        served.process.send_signal(signal.SIGINT)
+
+        assert served.process.wait(15) == 1
+        assert waiting.recv(1) == b""
+
+
+def test_no_worker_outlives_a_killed_parent(pools: Pools) -> None:
+    served = pools.start()
+    served.wait_until_ready()
+    pids = both_pids(served)
+
+    served.process.kill()
+
+    until(lambda: not any(alive(pid) for pid in pids))
+    until(lambda: refused(served.port))
+
+
+def test_a_hangup_renews_every_worker_without_losing_a_request(pools: Pools) -> None:
+    served = pools.start()
+    served.wait_until_ready()
+    before = both_pids(served)
+
+    served.process.send_signal(signal.SIGHUP)
+
+    # Every `ask` in here has to be answered.
+    until(lambda: len(pids := served.pids()) == 2 and not pids & before)
+    assert served.ask("count").split()[1] == "0"
+    assert served.end() == 0
+
+
+def test_a_renewal_that_fails_leaves_the_workers_as_they_are(pools: Pools) -> None:
+    served = pools.start()
+    served.wait_until_ready()
+    before = both_pids(served)
+    served.behaviour.write_text("refuse")
+
+    served.process.send_signal(signal.SIGHUP)
+
+    until(lambda: "renewal abandoned" in served.log)
+    assert "the model is broken" in served.log
+    assert served.pids() <= before
+    assert served.end() == 0
+
+
+def test_a_worker_that_stands_still_is_replaced(pools: Pools) -> None:
+    served = pools.start(workers=1, hang=0.5)
+    served.wait_until_ready()
+    pid = int(served.ask("pid"))
+
+    assert served.ask("stick") == "stuck"
+
+    assert until(lambda: int(served.ask("pid"))) != pid
+    assert "stood still and was killed" in served.log
+
+
+def refused(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port)).close()
+    except ConnectionError:
+        return True
+    return False
