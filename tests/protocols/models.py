@@ -7,8 +7,8 @@ import numpy as np
 
 from septet.model.manifest import Manifest
 from septet.model.signature import DTYPES, Column, Kind, Signature, Tensor
-from septet.protocols.limits import Limits
 from septet.service import Service
+from septet.settings import Limits
 from septet.types import Identity, Request, Response, Tensors, Timings
 
 LIMITS = Limits(max_rows=1000, max_body_bytes=1_000_000)

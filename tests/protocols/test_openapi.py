@@ -147,9 +147,11 @@ def test_the_csv_example_has_a_header_and_an_empty_cell_for_null() -> None:
     assert text == "age,fare,sex,deck,alone\n29,,female,,True\n"
 
 
-def test_top_is_bounded_by_the_classes() -> None:
+def test_top_is_offered_where_there_are_scores() -> None:
     parameters = document(models.classifier())["paths"]["/predict/label"]["post"]["parameters"]
-    assert [each["schema"]["maximum"] for each in parameters if each.get("name") == "top"] == [3]
+    assert [each["schema"]["maximum"] for each in parameters if each.get("name") == "top"] == [1000]
+    parameters = document(SERVICES["unnamed labels"])["paths"]["/predict/label"]["post"]["parameters"]
+    assert not [each for each in parameters if each.get("name") == "top"]
 
 
 def test_the_prefix_of_a_server_in_front_is_the_server_url() -> None:

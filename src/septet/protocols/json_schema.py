@@ -7,7 +7,7 @@ import numpy as np
 
 from septet.model.signature import DTYPES, Column, Kind, Scalar, Signature, Tensor
 from septet.protocols.examples import answering, has_records
-from septet.protocols.limits import Limits
+from septet.settings import Limits
 
 Schema: TypeAlias = dict[str, Any]
 VALUE = {"$ref": "#/components/schemas/Value"}

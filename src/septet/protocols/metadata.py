@@ -9,8 +9,8 @@ import numpy as np
 from septet.model.manifest import Manifest
 from septet.model.signature import Column, Signature, Tensor
 from septet.protocols import examples
-from septet.protocols.limits import Limits
 from septet.service import Service
+from septet.settings import Limits
 from septet.types import Tensors
 
 

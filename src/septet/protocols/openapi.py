@@ -6,11 +6,12 @@ import msgspec
 
 from septet.model.signature import DTYPES, Kind, Signature
 from septet.protocols import examples, json_schema, replies
-from septet.protocols.limits import Limits
 from septet.service import Service
+from septet.settings import Limits
 from septet.types import Tensors
 
 Node: TypeAlias = dict[str, Any]
+MAX_TOP = 1_000
 ROW_FACES = {"data": "rows over the columns, in order", "records": "rows by column name", "inputs": "named tensors"}
 
 
@@ -46,7 +47,7 @@ def openapi(service: Service, *, limits: Limits, root_path: str = "", answer: Te
 
 def _description(service: Service) -> str:
     said = service.manifest.description
-    text = f"A {service.signature.kind} model, digest {service.identity.digest}."
+    text = f"Kind: {service.signature.kind}. Digest: {service.identity.digest}."
     return f"{said.rstrip()}\n\n{text}" if said else text
 
 
@@ -156,14 +157,14 @@ def _labelled(source: _Source) -> Node:
 
 def _predicted(source: _Source, name: str, prediction: Any) -> Node:
     schema = {"$ref": f"#/components/schemas/{name}"}
-    return {"200": replies.predicted(schema, replies.example(prediction, source.service.identity))}
+    body = replies.example(prediction, source.service.identity)
+    return {"200": replies.reply(schema, body, text="One prediction per row.")}
 
 
 def _top(signature: Signature) -> list[Node]:
     if signature.kind is not Kind.CLASSIFICATION or signature.scores is None or not signature.rows:
         return []
-    count = json_schema.classes(signature)
-    schema = {"type": "integer", "minimum": 1, **({} if count is None else {"maximum": count})}
+    schema = {"type": "integer", "minimum": 1, "maximum": MAX_TOP}
     text = "Answer each row with its best labels and their scores, this many, best first."
     return [{"name": "top", "in": "query", "required": False, "description": text, "schema": schema}]
 
@@ -184,8 +185,7 @@ def _health_paths() -> Node:
     checks = {"live": "Is the process alive?", "ready": "Can it answer now?", "startup": "Has it started?"}
     paths = {"/health": _get("health", "Say ok", {"200": replies.reply(health, {"health": "ok"})})}
     for name, question in checks.items():
-        states = {"200": replies.reply(state, text="Yes."), "503": replies.reply(state, text="No.")}
-        paths[f"/health/{name}"] = _get(f"health_{name}", question, states)
+        paths[f"/health/{name}"] = _get(f"health_{name}", question, {"200": replies.reply(state, text="Yes.")})
     return paths
 
 

@@ -30,7 +30,10 @@ HEADERS: dict[str, Node] = {
         "description": "The id of this request: the caller's, or one made for it.",
         "schema": {"type": "string", "minLength": 1, "maxLength": 128},
     },
-    "septet-model": {"description": "The name of the model that answered.", "schema": {"type": "string"}},
+    "septet-model": {
+        "description": "The name of the model that is served; absent while it loads.",
+        "schema": {"type": "string"},
+    },
     "septet-model-version": {"description": "Its version.", "schema": {"type": "string"}},
     "septet-model-digest": {
         "description": "The SHA-256 of its artefact or manifest.",
@@ -38,19 +41,14 @@ HEADERS: dict[str, Node] = {
     },
     "retry-after": {"description": "Seconds to wait.", "schema": {"type": "integer", "minimum": 1}},
 }
-IDENTIFIED = ("x-request-id",)
-PREDICTED = ("x-request-id", "septet-model", "septet-model-version", "septet-model-digest")
+EVERY = ("x-request-id", "septet-model", "septet-model-version", "septet-model-digest")
+RETRIED = ("overloaded", "unavailable")
 
 
 def reply(schema: Node, example: Any = None, *, text: str = "Done.", media: str = "application/json") -> Node:
-    """Write the success of a route that does not predict."""
+    """Write a success."""
     content = {"schema": schema, **({} if example is None else {"example": example})}
-    return {"description": text, "headers": _headers(IDENTIFIED), "content": {media: content}}
-
-
-def predicted(schema: Node, example: Any) -> Node:
-    """Write the success of a route that predicts: its headers name the model."""
-    return {**reply(schema, example, text="One prediction per row."), "headers": _headers(PREDICTED)}
+    return {"description": text, "headers": _headers(EVERY), "content": {media: content}}
 
 
 def body(prediction: Node) -> Node:
@@ -111,7 +109,7 @@ def _error(code: str, column: str | None) -> Node:
     fault = {"code": code, "message": message, "details": [problem] if code == "invalid" else [], "id": "8d1f6c2b9a4e"}
     return {
         "description": description,
-        "headers": _headers((*IDENTIFIED, "retry-after") if code == "overloaded" else IDENTIFIED),
+        "headers": _headers((*EVERY, "retry-after") if code in RETRIED else EVERY),
         "content": {
             "application/json": {"schema": {"$ref": "#/components/schemas/Error"}, "example": {"error": fault}}
         },

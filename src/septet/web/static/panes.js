@@ -1,0 +1,119 @@
+// The ways to write rows, as tabs: a form, JSON, a CSV file. Each sends to the public routes and shows their answer.
+
+import { Answer } from "./answer.js";
+import { base, byId, h, pretty } from "./dom.js";
+import { RowForm } from "./form.js";
+
+const MOST_FIELDS = 200;
+
+export function showPanes(model, openapi) {
+  const content = openapi.paths["/predict"].post.requestBody.content;
+  const examples = content["application/json"].examples || {};
+  const labels = Boolean(openapi.paths["/predict/label"].post.responses["200"]);
+  const answer = new Answer(byId("answer"), model);
+  const send = (type, body, form) => predict({ type, body, form, labels, answer });
+  const panes = [];
+  const row = examples.data && examples.data.value.data[0];
+  if (model.rows && model.columns.length && model.columns.length <= MOST_FIELDS) {
+    panes.push(["Form", formPane(model, Array.isArray(row) ? row : [row], send)]);
+  }
+  panes.push(["JSON", jsonPane(examples, send)]);
+  if (content["text/csv"]) panes.push(["CSV", csvPane(content["text/csv"].example || "", send)]);
+  showTabs(panes);
+}
+
+async function predict({ type, body, form, labels, answer }) {
+  answer.wait();
+  if (form) form.clear();
+  const ask = (path) => fetch(new URL(path, base), { method: "POST", headers: { "content-type": type }, body });
+  const began = performance.now();
+  try {
+    const asked = [ask("predict"), labels ? ask("predict/label") : null];
+    const replies = await Promise.all(asked);
+    const milliseconds = performance.now() - began;
+    const [scored, labelled] = await Promise.all(replies.map((reply) => reply && reply.json()));
+    const failed = replies[0].ok ? (labelled && labelled.error ? labelled : null) : scored;
+    if (failed) {
+      const status = replies[0].ok ? replies[1].status : replies[0].status;
+      const problems = failed.error.details || [];
+      answer.refuse(status, failed, form ? form.show(problems) : problems);
+    } else {
+      answer.show(scored, labelled, milliseconds);
+    }
+  } catch (error) {
+    answer.fail(`The service did not answer: ${error.message}`);
+  }
+}
+
+function formPane(model, sample, send) {
+  const form = new RowForm(model.columns, sample);
+  const submit = (event) => {
+    event.preventDefault();
+    const row = form.row();
+    if (row !== null) send("application/json", `{"data": [${row}]}`, form);
+  };
+  const button = h("button", { type: "submit", class: "primary" }, "Predict");
+  return h("form", { novalidate: true, onsubmit: submit }, form.element, h("div", { class: "actions" }, button));
+}
+
+function jsonPane(examples, send) {
+  const first = examples.records || examples.data || examples.inputs;
+  const text = first ? pretty(first.value) : "";
+  const rows = Math.min(Math.max(text.split("\n").length + 1, 6), 18);
+  const area = h("textarea", { id: "json", rows, spellcheck: "false", autocomplete: "off", value: text });
+  const buttons = Object.entries(examples).map(([name, { summary, value }]) =>
+    h("button", { type: "button", class: "small", title: summary, onclick: () => { area.value = pretty(value); } }, name));
+  const submit = (event) => { event.preventDefault(); send("application/json", area.value); };
+  return h("form", { onsubmit: submit },
+    h("label", { for: "json" }, "Body of the request"), area,
+    h("div", { class: "actions" }, h("button", { type: "submit", class: "primary" }, "Predict"),
+      buttons.length ? h("span", { class: "muted" }, "Example: ") : null, buttons));
+}
+
+function csvPane(example, send) {
+  const area = h("textarea", { id: "csv", rows: "8", spellcheck: "false", autocomplete: "off", value: example });
+  const name = h("span", { class: "muted", "aria-live": "polite" });
+  const take = async (file) => {
+    if (!file) return;
+    area.value = await file.text();
+    name.textContent = file.name;
+  };
+  const input = h("input", { type: "file", id: "csv-file", accept: ".csv,text/csv", onchange: () => take(input.files[0]) });
+  const zone = h("div", { class: "drop" }, h("label", { for: "csv-file" }, "Drop a CSV file here, or choose one "), input, " ", name);
+  for (const kind of ["dragenter", "dragover"]) {
+    zone.addEventListener(kind, (event) => { event.preventDefault(); zone.classList.add("over"); });
+  }
+  for (const kind of ["dragleave", "drop"]) zone.addEventListener(kind, () => zone.classList.remove("over"));
+  zone.addEventListener("drop", (event) => { event.preventDefault(); take(event.dataTransfer.files[0]); });
+  const submit = (event) => { event.preventDefault(); send("text/csv", area.value); };
+  return h("form", { onsubmit: submit }, zone,
+    h("label", { for: "csv" }, "Rows, after a header of column names"), area,
+    h("div", { class: "actions" }, h("button", { type: "submit", class: "primary" }, "Predict")));
+}
+
+function showTabs(panes) {
+  const tabs = panes.map(([name], index) => h("button", {
+    type: "button", role: "tab", id: `tab-${index}`, "aria-controls": `pane-${index}`, onclick: () => choose(index),
+  }, name));
+  const bodies = panes.map(([, pane], index) =>
+    h("div", { role: "tabpanel", id: `pane-${index}`, "aria-labelledby": `tab-${index}` }, pane));
+  const choose = (chosen) => {
+    tabs.forEach((tab, index) => {
+      tab.setAttribute("aria-selected", String(index === chosen));
+      tab.tabIndex = index === chosen ? 0 : -1;
+      bodies[index].hidden = index !== chosen;
+    });
+    byId("answer").replaceChildren();
+  };
+  byId("tabs").addEventListener("keydown", (event) => {
+    const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+    if (!step) return;
+    const next = (tabs.indexOf(document.activeElement) + step + tabs.length) % tabs.length;
+    choose(next);
+    tabs[next].focus();
+  });
+  byId("tabs").append(...tabs);
+  byId("tabs").hidden = tabs.length === 1;
+  byId("panes").append(...bodies);
+  choose(0);
+}
