@@ -1,0 +1,83 @@
+"""The documents say what is so: commands parse, JSON is JSON, links lead somewhere, and lists are complete."""
+
+import argparse
+import importlib
+import json
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from septet import errors
+from septet.cli.main import COMMANDS
+from septet.cli.parser import Parser
+from septet.protocols.errors import STATUS
+
+ROOT = Path(__file__).parents[2]
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("benchmarks/*.md")])
+BLOCK = re.compile(r"^( *)```(\w*)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
+INLINE = re.compile(r"`(septet [^`]+)`")
+LINK = re.compile(r"\]\(([^)#]+)(?:#[^)]*)?\)")
+
+
+def blocks(language: str) -> list[tuple[str, str]]:
+    """Every block of a language: where it stands, and its text."""
+    texts = [(path.relative_to(ROOT), path.read_text()) for path in DOCUMENTS]
+    return [
+        (f"{path}:{text.count(chr(10), 0, block.start()) + 2}", block[3])
+        for path, text in texts
+        for block in BLOCK.finditer(text)
+        if block[2] == language
+    ]
+
+
+def commands() -> list[str]:
+    """Every command line that begins with `septet`, in blocks and in running text, each once."""
+    found: dict[str, None] = {}
+    for path in DOCUMENTS:
+        text = path.read_text()
+        lines = [line.strip() for block in BLOCK.finditer(text) for line in block[3].splitlines()]
+        lines += [match[1] for match in INLINE.finditer(text)]
+        for line in lines:
+            bare = line.removeprefix("$ ").partition(" #")[0].strip()
+            if bare.startswith("septet ") and " / " not in bare and bare.split()[1] in COMMANDS:
+                found[bare] = None
+    return list(found)
+
+
+@pytest.mark.parametrize("command", commands())
+def test_a_documented_command_parses(command: str) -> None:
+    name, *arguments = shlex.split(command)[1:]
+    if not arguments:
+        return
+    module = importlib.import_module(f"septet.cli.{name}")
+    parser = Parser(prog=f"septet {name}")
+    module.configure(parser)
+    assert isinstance(parser.parse_args(arguments), argparse.Namespace)
+
+
+@pytest.mark.parametrize(("place", "text"), blocks("json"))
+def test_documented_json_is_json(place: str, text: str) -> None:
+    assert json.loads(text), place
+
+
+@pytest.mark.parametrize(("place", "text"), blocks("python"))
+def test_documented_python_compiles(place: str, text: str) -> None:
+    compile(text, place, "exec")
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_every_link_to_a_file_leads_to_one(path: Path) -> None:
+    targets = [target for target in LINK.findall(path.read_text()) if "://" not in target]
+    assert [target for target in targets if not (path.parent / target).exists()] == []
+
+
+def test_every_error_code_is_documented_with_its_status() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| (\d{3}) \|", (ROOT / "docs/errors.md").read_text(), re.MULTILINE)
+    assert {code: int(status) for code, status in rows} == STATUS
+
+
+def test_every_error_that_stops_a_start_is_documented() -> None:
+    named = set(re.findall(r"^\| `([A-Z]\w+)` \|", (ROOT / "docs/errors.md").read_text(), re.MULTILINE))
+    assert named == {error.__name__ for error in errors.StartupError.__subclasses__()}
