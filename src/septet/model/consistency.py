@@ -1,11 +1,12 @@
 """Whether a signature agrees with itself, before anything is built from it."""
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from septet.errors import LabelsMismatch, PackageInvalid
 from septet.model.labels import class_count
-from septet.model.signature import DTYPES, Signature, Tensor
+from septet.model.signature import DTYPES, Column, Signature, Tensor
 
 
 def check_signature(signature: Signature, source: str) -> None:
@@ -50,11 +51,29 @@ def _tensor_faults(tensor: Tensor, place: str) -> Iterator[str]:
     for key, dtype in dtypes:
         if dtype not in DTYPES:
             yield f"{key} is '{dtype}'; known are {', '.join(DTYPES)}"
+    for at, column in enumerate(tensor.columns):
+        yield from _column_faults(column, f"{place}.columns[{at}]")
     if any(size is not None and size < 0 for size in tensor.shape):
         yield f"{place}.shape is {list(tensor.shape)}; a size is 0 or more, or -1 where the caller chooses it"
     width = tensor.shape[1] if len(tensor.shape) == 2 else 1  # noqa: PLR2004 - rows and columns
     if tensor.columns and (len(tensor.shape) not in (1, 2) or width != len(tensor.columns)):
         yield f"{place} has {len(tensor.columns)} columns, which does not fit its shape {list(tensor.shape)}"
+
+
+def _column_faults(column: Column, place: str) -> Iterator[str]:
+    bounds = [bound for bound in (column.minimum, column.maximum) if bound is not None]
+    if not all(map(math.isfinite, bounds)):
+        yield f"{place}: minimum and maximum must be finite numbers"
+    if bounds != sorted(bounds):
+        yield f"{place}: minimum {column.minimum} is above maximum {column.maximum}"
+    if column.categories is None:
+        return
+    if not column.categories and not column.other_categories:
+        yield f"{place}: categories is empty, so no value is accepted; leave it out"
+    texts = column.dtype == "string"
+    for value in column.categories:
+        if isinstance(value, str) != texts or (isinstance(value, float) and not math.isfinite(value)):
+            yield f"{place}: the category {value!r} is not of the column's dtype {column.dtype}"
 
 
 def _repeated(place: str, names: Iterable[str]) -> Iterator[str]:

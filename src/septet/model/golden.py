@@ -1,7 +1,7 @@
 """Golden rows: sample requests with the answers the model gave when it was packed."""
 
 import math
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import numpy as np
@@ -25,7 +25,7 @@ class Golden(msgspec.Struct, frozen=True, eq=False):
 
 class _Tensor(msgspec.Struct, forbid_unknown_fields=True):
     dtype: str
-    shape: tuple[int, ...]
+    shape: tuple[Annotated[int, msgspec.Meta(ge=0)], ...]
     data: Any
 
 
@@ -58,7 +58,7 @@ def golden_from_json(data: bytes, source: str) -> Golden:
     """
     try:
         file = msgspec.json.decode(data, type=_File)
-    except msgspec.DecodeError as exc:
+    except (msgspec.DecodeError, RecursionError) as exc:
         raise PackageInvalid(f"{source}: does not hold golden rows: {exc}") from exc
     return Golden(
         request={name: _array(tensor, f"{source}: request '{name}'") for name, tensor in file.request.items()},
@@ -108,7 +108,7 @@ def _form(array: Array) -> str:
 
 
 def _dtype_name(array: Array) -> str:
-    return "string" if array.dtype.kind in "OUS" else array.dtype.name
+    return "string" if array.dtype.kind in "OU" else array.dtype.name
 
 
 def _tensors_to_json(tensors: Tensors) -> str:
@@ -118,7 +118,7 @@ def _tensors_to_json(tensors: Tensors) -> str:
 
 
 def _tensor_to_json(name: str, array: Array) -> str:
-    values: Any = array.tolist()
+    values: Any = _without_nan(array.tolist()) if array.dtype.kind == "O" else array.tolist()
     if array.ndim and array.size:
         data = "[\n" + ",\n".join(f"        {_json(row)}" for row in values) + "\n      ]"
     else:
@@ -141,6 +141,13 @@ def _spelled(value: Any) -> Any:
     return value
 
 
+def _without_nan(value: Any) -> Any:
+    """Return strings with None where a library has put NaN for a missing one."""
+    if isinstance(value, list):
+        return [_without_nan(item) for item in value]
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
 def _unspelled(value: Any) -> Any:
     if isinstance(value, list):
         return [_unspelled(item) for item in value]
@@ -159,9 +166,9 @@ def _array(tensor: _Tensor, place: str) -> Array:
 
 
 def _strings(tensor: _Tensor) -> Array:
-    flat = np.empty(math.prod(tensor.shape), dtype=object)
-    values = tensor.data
+    values = tensor.data if tensor.shape else [tensor.data]
     for _ in tensor.shape[1:]:
         values = [item for row in values for item in row]
-    flat[:] = values if tensor.shape else [values]
-    return flat.reshape(tensor.shape)
+    if not {str, type(None)}.issuperset(map(type, values)):
+        raise TypeError("a value is neither a string nor null")
+    return np.fromiter(values, dtype=object).reshape(tensor.shape)

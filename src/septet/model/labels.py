@@ -41,7 +41,7 @@ def read_labels(path: Path) -> Labels:
 def _from_json(text: str, path: Path) -> Labels:
     try:
         value: Any = json.loads(text, object_pairs_hook=lambda pairs: _unique(pairs, path))
-    except ValueError as exc:
+    except (ValueError, RecursionError) as exc:
         raise LabelsMismatch(f"label file {path}: is not JSON: {exc}") from exc
     if isinstance(value, list):
         return tuple(_text(item, f"item {at}", path) for at, item in enumerate(value))

@@ -52,6 +52,8 @@ def read_package(root: Path) -> Package:
     """
     if not root.exists():
         raise ModelNotFound(f"{root}: does not exist; give the path of a package folder or a model file")
+    if not root.is_dir():
+        raise PackageInvalid(f"{root}: is a file, not a package folder; give the folder that holds its {MANIFEST_NAME}")
     source = root / MANIFEST_NAME
     if not source.is_file():
         raise PackageInvalid(

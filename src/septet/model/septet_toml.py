@@ -10,6 +10,7 @@ import tomllib
 from typing import Any, Final
 
 import msgspec
+import numpy as np
 import tomli_w
 
 from septet.errors import PackageInvalid
@@ -33,7 +34,7 @@ def manifest_to_toml(manifest: Manifest) -> str:
     training = msgspec.structs.replace(manifest.training, parameters=_plain(manifest.training.parameters))
     written = msgspec.structs.replace(manifest, signature=signature, training=training)
     try:
-        values: dict[str, Any] = msgspec.to_builtins(written, builtin_types=(dt.datetime, dt.date))
+        values: dict[str, Any] = msgspec.to_builtins(written, builtin_types=(dt.datetime, dt.date), enc_hook=_plain)
         text = _HEADER + _NUMBERS.sub(_on_one_line, tomli_w.dumps({"format": manifest.format} | values))
         text.encode()
     except (TypeError, ValueError) as exc:
@@ -49,7 +50,7 @@ def manifest_from_toml(data: bytes, source: str) -> Manifest:
     """
     try:
         values = tomllib.loads(data.decode())
-    except ValueError as exc:
+    except (ValueError, RecursionError) as exc:
         raise PackageInvalid(f"{source}: is not readable as TOML: {exc}") from exc
     number = values.get("format", FORMAT)
     if isinstance(number, int) and number > FORMAT:
@@ -84,6 +85,8 @@ def _plain(value: Any) -> Any:
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
-    if isinstance(value, bool | int | float | str):
-        return value.item() if hasattr(value, "item") else value
-    return str(value)
+    if isinstance(value, np.ndarray):
+        return _plain(value.tolist())
+    if isinstance(value, np.generic):
+        value = value.item()
+    return value if isinstance(value, bool | int | float | str) else str(value)

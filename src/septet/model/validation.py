@@ -90,15 +90,17 @@ def _bounds(column: Column, dtype: str) -> tuple[Any, Any]:
     """Return the inclusive bounds as values of the dtype; those of floats leave out the infinities."""
     if dtype in ("string", "bool"):
         return None, None
-    kind = DTYPES[dtype]
-    limits: Any = np.finfo(kind) if kind.kind == "f" else np.iinfo(kind)
-    floor, ceiling = (float, float) if kind.kind == "f" else (math.ceil, math.floor)
-    low, high = limits.min, limits.max
-    if column.minimum is not None and column.minimum > low:
-        low = min(floor(column.minimum), high)
-    if column.maximum is not None and column.maximum < high:
-        high = max(ceiling(column.maximum), limits.min)
-    return kind.type(low), kind.type(high)
+    kind: np.dtype[Any] = DTYPES[dtype]
+    low, high = column.minimum, column.maximum
+    if kind.kind == "f":
+        # As Python's own numbers, for numpy would round a declared bound to the dtype before comparing.
+        smallest, largest = float(np.finfo(kind).min), float(np.finfo(kind).max)
+    else:
+        smallest, largest = np.iinfo(kind).min, np.iinfo(kind).max
+        low, high = low if low is None else math.ceil(low), high if high is None else math.floor(high)
+    lowest = smallest if low is None else min(max(low, smallest), largest)
+    highest = largest if high is None else min(max(high, smallest), largest)
+    return kind.type(lowest), kind.type(highest)
 
 
 def _expected(column: Column, dtype: str) -> str:

@@ -1,0 +1,68 @@
+import math
+
+import pytest
+
+from septet.errors import LabelsMismatch, PackageInvalid
+from septet.model.consistency import check_signature
+from septet.model.signature import Column, Kind, Scalar, Signature, Tensor
+
+X = Tensor("x", "float32", (None, 2), (Column("a", "float32"), Column("b", "float32")))
+Y = Tensor("y", "float32", (None, 3))
+
+
+def signature(*inputs: Tensor, label: str | None = None, labels: tuple[str, ...] = (), classes: int = 0) -> Signature:
+    raw: tuple[Scalar, ...] = tuple(range(classes))
+    return Signature(Kind.CLASSIFICATION, inputs, (Y,), label=label, scores="y", labels=labels, classes=raw)
+
+
+def of_column(column: Column) -> Signature:
+    return signature(Tensor("x", column.dtype, (None,), (column,)))
+
+
+def test_a_sound_signature_passes() -> None:
+    check_signature(signature(X, labels=("a", "b", "c"), classes=3), "septet.toml")
+
+
+@pytest.mark.parametrize(
+    ("faulty", "words"),
+    [
+        (signature(), "signature.inputs is empty"),
+        (signature(X, X), "signature.inputs has the name 'x' 2 times"),
+        (signature(X, Tensor("z", "float32", (None,), (Column("a", "float32"),))), "has the name 'a' 2 times"),
+        (signature(Tensor("x", "f32", (None,))), "signature.inputs[0].dtype is 'f32'; known are bool"),
+        (
+            signature(Tensor("x", "bool", (None,), (Column("a", "yes"),))),
+            "signature.inputs[0].columns[0].dtype is 'yes'",
+        ),
+        (signature(Tensor("x", "bool", (None, -2))), "signature.inputs[0].shape is [None, -2]"),
+        (
+            signature(Tensor("x", "float32", (None, 3), X.columns)),
+            "has 2 columns, which does not fit its shape [None, 3]",
+        ),
+        (signature(Tensor("x", "float32", (None, 2, 1), X.columns)), "has 2 columns, which does not fit"),
+        (signature(X, label="z"), "signature.label is 'z', which is not the name of an output"),
+        (of_column(Column("a", "int8", minimum=2, maximum=1)), "columns[0]: minimum 2 is above maximum 1"),
+        (of_column(Column("a", "int8", minimum=math.inf)), "must be finite numbers"),
+        (of_column(Column("a", "int8", categories=("x",))), "the category 'x' is not of the column's dtype int8"),
+        (of_column(Column("a", "string", categories=(1,))), "the category 1 is not of the column's dtype string"),
+        (of_column(Column("a", "string", categories=())), "categories is empty"),
+    ],
+)
+def test_a_signature_that_contradicts_itself_is_refused(faulty: Signature, words: str) -> None:
+    with pytest.raises(PackageInvalid) as caught:
+        check_signature(faulty, "septet.toml")
+    assert caught.value.message.startswith("septet.toml: ")
+    assert words in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("faulty", "words"),
+    [
+        (signature(X, labels=("a", "b")), "holds 2 labels, and the model's output 'y' has 3 classes"),
+        (signature(X, labels=("a", "b", "c"), classes=2), "holds 3 labels, and signature.classes 2"),
+    ],
+)
+def test_labels_that_do_not_fit_are_refused(faulty: Signature, words: str) -> None:
+    with pytest.raises(LabelsMismatch) as caught:
+        check_signature(faulty, "septet.toml")
+    assert words in caught.value.message

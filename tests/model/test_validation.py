@@ -1,0 +1,171 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from septet.errors import Problem
+from septet.model.signature import Column, Kind, Scalar, Signature, Tensor
+from septet.model.validation import Checker, problems
+from septet.types import Array
+
+NAN, INF = float("nan"), float("inf")
+
+
+def signature(*inputs: Tensor) -> Signature:
+    return Signature(Kind.TENSORS, inputs, (Tensor("y", "float32", (None,)),))
+
+
+def table(*columns: Column, dtype: str = "float32") -> Signature:
+    return signature(Tensor("x", dtype, (None, len(columns)), columns))
+
+
+def listed(*values: Scalar, nullable: bool = False, dtype: str = "string") -> Column:
+    return Column("c", dtype, nullable=nullable, categories=values)
+
+
+def found(column: Column, *values: object) -> list[tuple[int | None, str]]:
+    """Return the row and the received text of each problem of a table of one column."""
+    dtype = object if column.dtype == "string" else column.dtype
+    rows = np.empty((len(values), 1), dtype)
+    rows[:, 0] = values
+    return [(it.row, it.received) for it in problems(table(column, dtype=column.dtype), {"x": rows})]
+
+
+def test_finite_numbers_are_well() -> None:
+    largest = float(np.finfo(np.float32).max)
+    assert found(Column("a", "float32"), 0.0, -0.0, largest, -largest) == []
+
+
+def test_a_problem_names_its_row_column_and_values() -> None:
+    rows = np.array([[1, 2], [NAN, 2], [1, -INF]], np.float32)
+    assert problems(table(Column("a", "float32"), Column("b", "float32")), {"x": rows}, first_row=100) == (
+        Problem(101, "a", "a finite number", "NaN"),
+        Problem(102, "b", "a finite number", "-Infinity"),
+    )
+
+
+def test_nan_is_null_where_null_is_allowed_and_infinity_never_is() -> None:
+    nullable = Column("a", "float32", nullable=True)
+    assert found(nullable, NAN, INF, 1) == [(1, "Infinity")]
+    assert found(Column("a", "float32", nullable=True, minimum=0), NAN, -1) == [(1, "-1.0")]
+
+
+def test_one_nullable_column_leaves_the_others_strict() -> None:
+    rows = np.array([[NAN, NAN]], np.float64)
+    (problem,) = problems(
+        table(Column("a", "float64", nullable=True), Column("b", "float64"), dtype="float64"), {"x": rows}
+    )
+    assert problem.column == "b"
+
+
+def test_bounds_are_inclusive() -> None:
+    assert found(Column("a", "float64", minimum=0, maximum=1), 0, 1, -0.001, 1.001) == [(2, "-0.001"), (3, "1.001")]
+    assert found(Column("a", "int64", minimum=0.5, maximum=2.5), 0, 1, 2, 3) == [(0, "0"), (3, "3")]
+
+
+@given(st.floats(-1e30, 1e30), st.sampled_from(["float16", "float32", "float64"]))
+@settings(deadline=None)
+def test_a_bound_itself_is_accepted_however_the_dtype_rounds_it(bound: float, dtype: str) -> None:
+    limit = float(np.finfo(dtype).max)
+    value = min(max(bound, -limit), limit)
+    assert found(Column("a", dtype, minimum=value, maximum=value), value) == []
+
+
+def test_bounds_beyond_the_dtype_are_its_limits() -> None:
+    assert found(Column("a", "float32", minimum=-1e300, maximum=1e300), 1, INF) == [(1, "Infinity")]
+    assert found(Column("a", "uint8", minimum=-5, maximum=1000), 0, 255) == []
+
+
+def test_a_missing_string_is_refused_where_null_is_not_allowed() -> None:
+    assert found(Column("c", "string"), "a", None, NAN, "") == [(1, "null"), (2, "NaN")]
+    assert found(Column("c", "string", nullable=True), "a", None, NAN, "") == []
+    assert found(listed("a"), None) == [(0, "null")]
+    assert found(listed("a", nullable=True), None, NAN, "b") == [(2, "'b'")]
+
+
+def test_what_is_no_string_is_refused_in_a_column_of_strings() -> None:
+    assert found(Column("c", "string"), "a", 3, b"x") == [(1, "3"), (2, "b'x'")]
+
+
+def test_only_known_categories_are_accepted_unless_others_are() -> None:
+    assert found(listed("red", "blue"), "red", "green") == [(1, "'green'")]
+    others = Column("c", "string", categories=("red",), other_categories=True)
+    assert found(others, "green") == []
+    assert found(listed(1, 2, dtype="int64"), 1, 3) == [(1, "3")]
+    assert found(listed(0.1, dtype="float32"), 0.1, 0.2) == [(1, "0.20000000298023224")]
+    assert found(listed(*[True], dtype="bool"), *[True, False]) == [(1, "False")]
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "expected"),
+    [
+        (Column("c", "float32"), NAN, "a finite number"),
+        (Column("c", "float32", nullable=True), INF, "a finite number or null"),
+        (Column("c", "float32", minimum=0), -1, "at least 0"),
+        (Column("c", "float32", maximum=2.5), 3, "at most 2.5"),
+        (Column("c", "float32", minimum=0, maximum=1, nullable=True), 2, "between 0 and 1 or null"),
+        (Column("c", "string"), None, "a string"),
+        (listed("a", "b", "c"), "z", "one of 'a', 'b', 'c'"),
+        (listed("a", "b", "c", "d", "e", "f"), "z", "one of 'a', 'b', 'c' (3 more)"),
+    ],
+)
+def test_what_is_expected_is_said_shortly(column: Column, value: object, expected: str) -> None:
+    dtype = object if column.dtype == "string" else np.float32
+    (problem,) = problems(table(column, dtype=column.dtype), {"x": np.array([[value]], dtype=dtype)})
+    assert problem.expected == expected
+
+
+def test_a_long_value_is_shortened() -> None:
+    ((_, received),) = found(listed("a"), "z" * 1000)
+    assert (len(received), received[-3:]) == (80, "...")
+
+
+def test_at_most_so_many_problems_are_named() -> None:
+    inputs = [Tensor(name, "float32", (None,), (Column(name, "float32"),)) for name in "ab"]
+    rows = {name: np.full(50, NAN, np.float32) for name in "ab"}
+    assert len(problems(signature(*inputs), rows)) == 20
+    assert [it.column for it in problems(signature(*inputs), rows, most=51)][-1] == "b"
+
+
+@pytest.mark.parametrize("shape", [(3,), (3, 1)])
+def test_one_column_may_be_flat_or_a_table(shape: tuple[int, ...]) -> None:
+    tensor = Tensor("x", "float64", (None,) * len(shape), (Column("a", "float64", nullable=True, maximum=1),))
+    (problem,) = problems(signature(tensor), {"x": np.array([NAN, 1, 2]).reshape(shape)})
+    assert (problem.row, problem.column) == (2, "a")
+
+
+def test_tensors_without_columns_take_finite_numbers_and_strings_only() -> None:
+    deep = signature(Tensor("image", "float32", (None, 2, 2)), Tensor("text", "string", (None, None)))
+    well = {"image": np.zeros((2, 2, 2), np.float32), "text": np.array([["a"], ["b"]], object)}
+    assert problems(deep, well) == ()
+    image = np.zeros((2, 2, 2), np.float32)
+    image[1, 0, 1] = NAN
+    bad = {"image": image, "text": np.array([["a", "b"], ["c", None]], object)}
+    assert [(it.row, it.column) for it in problems(deep, bad)] == [(1, "image"), (1, "text")]
+
+
+def test_a_single_value_has_no_row() -> None:
+    (problem,) = problems(signature(Tensor("t", "float32", ())), {"t": np.array(NAN, np.float32)})
+    assert (problem.row, problem.column) == (None, "t")
+
+
+def test_whole_numbers_without_bounds_are_always_well() -> None:
+    assert Checker(signature(Tensor("n", "int64", (None,))))({"n": np.array([1])}) == ()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "string", "int8"])
+def test_an_empty_batch_is_well(dtype: str) -> None:
+    kind = object if dtype == "string" else dtype
+    low = None if dtype == "string" else 0.0
+    assert problems(table(Column("a", dtype, minimum=low), dtype=dtype), {"x": np.empty((0, 1), kind)}) == ()
+
+
+@given(hnp.arrays(np.float32, (4, 3)), st.booleans())
+@settings(max_examples=100, deadline=None)
+def test_every_value_out_of_place_is_found_and_no_other(rows: Array, nullable: bool) -> None:  # noqa: FBT001
+    columns = [Column(name, "float32", nullable=nullable, minimum=-10, maximum=10) for name in "abc"]
+    named = {(it.row, it.column) for it in problems(table(*columns), {"x": rows})}
+    for (row, at), value in np.ndenumerate(rows):
+        well = nullable if np.isnan(value) else -10 <= value <= 10
+        assert ((row, "abc"[at]) in named) is not well
