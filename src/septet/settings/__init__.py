@@ -127,7 +127,7 @@ class Model(msgspec.Struct, frozen=True):
         tuple[str, ...],
         Meta(
             description="digest of a file that may run code when it is loaded (see septet inspect); repeatable",
-            extra={"pattern": r"^sha256:[0-9a-f]{64}$"},
+            extra={"pattern": r"^(sha256:)?[0-9a-f]{12,64}$"},
         ),
     ] = ()
     nullable: Annotated[

@@ -79,7 +79,7 @@ _NOUNS: dict[Kind, str] = {
     "strings": "a list of texts",
 }
 _PATTERNS = {
-    "trust": "sha256: and 64 hexadecimal digits (several: separated by commas, a list in the file)",
+    "trust": "sha256: and at least 12 hexadecimal digits (several: separated by commas, a list in the file)",
     "root_path": "a path such as /models/iris, without a slash at its end",
     "name": "letters, digits, dot, dash and underscore (128 at most), beginning with a letter or digit",
     "version": "letters, digits, dot, plus, dash and underscore (128 at most), beginning with a letter or digit",

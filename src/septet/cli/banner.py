@@ -1,0 +1,66 @@
+"""What a person sees when a server is ready: what is served, where, and a command that tries it."""
+
+import shlex
+
+import msgspec
+
+from septet.cli.overview import columns_text, labels_text, short_digest
+from septet.model.freshness import Freshness
+from septet.protocols import examples
+from septet.service import Service
+
+_WIDEST = 64  # columns from which a command with a whole row can no longer be read
+_LONGEST = 2000  # characters of a command that still fits a screen
+
+
+def banner(service: Service, url: str, *, workers: int, freshness: Freshness) -> str:
+    """Write the lines to print; `url` is the server's own, with the port it listens on."""
+    identity, manifest, signature = service.identity, service.manifest, service.signature
+    here = _reachable(url)
+    facts = {
+        "model": f"{identity.name}, version {identity.version}, {short_digest(identity.digest)}",
+        "kind": f"{signature.kind} with {manifest.runtime}",
+        "input": columns_text(signature),
+        "labels": labels_text(signature),
+        "data": freshness.message,
+        "workers": str(workers),
+        "at": here,
+        "try out": f"{here}/docs",
+    }
+    lines = [f"{name:<9} {text}" for name, text in facts.items() if text]
+    return "\n".join(
+        [
+            f"Septet serves {identity.name}.",
+            "",
+            *(f"  {line}" for line in lines),
+            "",
+            f"  {command(service, here)}",
+            "",
+            "Ctrl+C stops.",
+        ]
+    )
+
+
+def command(service: Service, url: str) -> str:
+    """Write a shell command that gets a prediction; of a wide model, the one for its own sample."""
+    signature, sample = service.signature, service.sample
+    if sample is None:
+        return f"curl {shlex.quote(url + '/metadata')}"
+    test = f"curl {shlex.quote(url + '/predict/test')}"
+    if len(signature.columns) >= _WIDEST:
+        return test
+    records, rows = examples.records(signature, sample), examples.data(signature, sample)
+    if records is not None:
+        body: object = {"records": records}
+    else:
+        body = {"inputs": examples.inputs(signature, sample)} if rows is None else {"data": rows}
+    payload = shlex.quote(msgspec.json.encode(body).decode())
+    full = f"curl {shlex.quote(url + '/predict')} -H 'content-type: application/json' -d {payload}"
+    return full if len(full) <= _LONGEST else test
+
+
+def _reachable(url: str) -> str:
+    """Write an address that can be opened in place of one that means every network."""
+    for every, loopback in (("//0.0.0.0:", "//127.0.0.1:"), ("//[::]:", "//[::1]:")):
+        url = url.replace(every, loopback)
+    return url.rstrip("/")

@@ -1,0 +1,49 @@
+"""`septet check`: proof that a model or package is whole, runs and is fresh."""
+
+from argparse import Namespace
+
+import msgspec
+
+from septet.cli.flags import add_path, add_settings, settings
+from septet.cli.parser import Parser
+from septet.cli.progress import Progress
+from septet.cli.table import aligned
+from septet.cli.verdicts import verdicts
+
+ARGUMENTS = "PATH"
+DESCRIPTION = """\
+Check a model file or package as a server would before it serves: the digests of its files, the libraries, the labels,
+whether it loads, whether it answers its golden rows as when it was packed, and the age of its training data.
+Exit code 0 if all is well, 1 if a check fails or the data is old (--allow-stale accepts old data)."""
+EXAMPLE = """\
+examples:
+  septet check iris/
+  septet check iris/ --json --allow-stale"""
+
+
+def configure(parser: Parser) -> None:
+    """Add the command's arguments."""
+    add_path(parser)
+    parser.add_argument("--json", action="store_true", help="print JSON for programs")
+    add_settings(parser, ("model", "logs.level"))
+
+
+def run(args: Namespace) -> int:
+    """Print one line per check; 1 if any of them counts against the model.
+
+    Raises:
+        StartupError: there is nothing to check, or a setting cannot be read.
+    """
+    with Progress(f"checking {args.path} ..."):
+        found = verdicts(args.path, settings(args))
+    failed = any(verdict.counts for verdict in found)
+    if args.json:
+        report = {
+            "path": str(args.path),
+            "ok": not failed,
+            "checks": [{"check": each.check, "state": each.state.lower(), "detail": each.detail} for each in found],
+        }
+        print(msgspec.json.format(msgspec.json.encode(report), indent=2).decode())
+    else:
+        print("\n".join(aligned([(each.state, each.check, each.detail) for each in found])))
+    return 1 if failed else 0

@@ -1,0 +1,114 @@
+"""What is known of a model or package, gathered without running code that is not trusted."""
+
+import datetime as dt
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from septet import assembly
+from septet.errors import Untrusted
+from septet.model.digest import file_digest, identity_digest
+from septet.model.freshness import Freshness, freshness
+from septet.model.manifest import Manifest
+from septet.model.package import Package, read_package
+from septet.packing.save import trust_needed
+from septet.settings import Model, Settings
+
+
+class Description(msgspec.Struct, frozen=True):
+    """A model or package.
+
+    Attributes:
+        digest: its identity's; of a file that is not trusted, the file's.
+        manifest: the package's or the one derived from the file; None where only running its code would tell.
+        files: SHA-256 by name, of a package every file but the manifest.
+        golden_rows: how many cases the package carries; None for a file.
+        trust: digests of the files that run code of their own when loaded; usually none.
+    """
+
+    path: Path
+    package: bool
+    digest: str
+    manifest: Manifest | None
+    freshness: Freshness | None
+    files: dict[str, str]
+    golden_rows: int | None = None
+    trust: tuple[str, ...] = ()
+
+
+def describe(path: Path, settings: Settings) -> Description:
+    """Describe a package from its manifest, and a model file by loading it if that is safe.
+
+    Raises:
+        StartupError: it is missing, damaged or of no known format.
+    """
+    return _of_package(read_package(path), settings) if path.is_dir() else _of_file(path, settings)
+
+
+def age(manifest: Manifest, settings: Model) -> Freshness:
+    """Judge the age of a model today, by the limits in the settings."""
+    now = dt.datetime.now(dt.UTC)
+    return freshness(manifest, now, warn_days=settings.stale_warn_days, error_days=settings.stale_error_days)
+
+
+def plain(description: Description) -> dict[str, Any]:
+    """Write a description as JSON values; keys do not depend on what is known."""
+    manifest, fresh = description.manifest, description.freshness
+    return {
+        "path": str(description.path),
+        "package": description.package,
+        "name": manifest.name if manifest else None,
+        "version": manifest.version if manifest else None,
+        "digest": description.digest,
+        "runtime": manifest.runtime if manifest else None,
+        "artefact": manifest.artefact if manifest else description.path.name,
+        "description": manifest.description if manifest else None,
+        "signature": msgspec.to_builtins(manifest.signature) if manifest else None,
+        "training": msgspec.to_builtins(manifest.training) if manifest else None,
+        "valid_for_days": manifest.valid_for_days if manifest else None,
+        "parity": msgspec.to_builtins(manifest.parity) if manifest else None,
+        "prepare": manifest.prepare if manifest else None,
+        "freshness": msgspec.to_builtins(fresh) if fresh else None,
+        "files": description.files,
+        "golden_rows": description.golden_rows,
+        "trust": list(description.trust),
+    }
+
+
+def _of_package(package: Package, settings: Settings) -> Description:
+    golden = package.golden
+    return Description(
+        path=package.root,
+        package=True,
+        digest=package.digest,
+        manifest=package.manifest,
+        freshness=age(package.manifest, settings.model),
+        files=package.manifest.files,
+        golden_rows=0 if golden is None else len(next(iter(golden.request.values()))),
+        trust=trust_needed(package),
+    )
+
+
+def _of_file(path: Path, settings: Settings) -> Description:
+    try:
+        service = assembly.open_service(path, settings)
+    except Untrusted:
+        digest = file_digest(path)
+        return Description(
+            path=path,
+            package=False,
+            digest=identity_digest(digest),
+            manifest=None,
+            freshness=None,
+            files={path.name: digest},
+            trust=(identity_digest(digest),),
+        )
+    return Description(
+        path=path,
+        package=False,
+        digest=service.identity.digest,
+        manifest=service.manifest,
+        freshness=age(service.manifest, settings.model),
+        files={path.name: file_digest(path)},
+    )

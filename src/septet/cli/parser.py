@@ -1,0 +1,34 @@
+"""The parser of the command line: plain help, no abbreviations, and a likely name for an unknown flag."""
+
+import difflib
+import re
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from typing import Any, NoReturn
+
+_UNKNOWN = "unrecognized arguments: "
+
+
+class Parser(ArgumentParser):
+    """An `ArgumentParser` with the settings that every command shares."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(formatter_class=RawDescriptionHelpFormatter, allow_abbrev=False, **options)
+
+    def parse_known_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+        """Refuse unknown flags here, where the command's own flags are known."""
+        found, rest = super().parse_known_args(args, namespace)
+        if rest:
+            self.error(_UNKNOWN + " ".join(rest))
+        return found, rest
+
+    def error(self, message: str) -> NoReturn:
+        """Print one message and where to read more, and exit with 2."""
+        if message.startswith(_UNKNOWN):
+            message = self._with_likely_name(message.removeprefix(_UNKNOWN))
+        self.exit(2, f"error: {message}\nhint: {self.prog} --help shows what can be given\n")
+
+    def _with_likely_name(self, rest: str) -> str:
+        word = re.split("[ =]", rest, maxsplit=1)[0]
+        known = [flag for action in self._actions for flag in action.option_strings]
+        close = difflib.get_close_matches(word, known, n=1) if word.startswith("-") else []
+        return f"unknown argument {word}" + (f" (did you mean {close[0]}?)" if close else "")

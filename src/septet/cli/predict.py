@@ -1,0 +1,90 @@
+"""`septet predict`: answers for the rows of a file, without a server."""
+
+import asyncio
+import sys
+from argparse import Namespace
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from septet import assembly
+from septet.cli.flags import add_path, add_settings, settings
+from septet.cli.parser import Parser
+from septet.cli.progress import Progress
+from septet.cli.sink import sink
+from septet.cli.source import FORMATS, format_of, pieces
+from septet.errors import NotFound
+from septet.protocols.answers import Answers
+from septet.service import Service
+from septet.types import Request
+
+ARGUMENTS = "PATH --data FILE"
+DESCRIPTION = """\
+Answer the rows of a file without a server, through the same checks and the same model as `septet serve`.
+Predictions go to standard output as they are made, one per row in the order of the rows."""
+EXAMPLE = """\
+examples:
+  septet predict iris/ --data rows.csv --label
+  septet predict iris.onnx --data rows.jsonl --format csv > answers.csv
+  echo '[[5.1, 3.5, 1.4, 0.2]]' | septet predict iris.onnx --data -"""
+
+
+def configure(parser: Parser) -> None:
+    """Add the command's arguments."""
+    add_path(parser)
+    parser.add_argument(
+        "--data",
+        required=True,
+        metavar="FILE",
+        help="rows as .csv with a header, .jsonl, .npy or .json (a list, or a body of POST /predict); - for stdin",
+    )
+    parser.add_argument("--data-format", choices=FORMATS, help="what the data is, where its name does not say")
+    parser.add_argument(
+        "--format", choices=("json", "jsonl", "csv"), default="jsonl", help="how to write the answers (default jsonl)"
+    )
+    parser.add_argument("--label", action="store_true", help="answer the label of each row, not its scores")
+    add_settings(parser, ("model", "logs.level"))
+
+
+def run(args: Namespace) -> int:
+    """Write one prediction per row.
+
+    Raises:
+        StartupError: the model cannot be loaded.
+        Malformed, Invalid: the data cannot be read or does not fit the model.
+        NotFound: labels were asked of a model that has none, or there is no such file.
+    """
+    with Progress(f"loading {args.path} ..."):
+        service = assembly.open_service(args.path, settings(args))
+    with _opened(args.data) as stream, Progress("predicting ...", quiet=sys.stdout.isatty()) as progress:
+        asyncio.run(_answered(args, service, stream, progress))
+    return 0
+
+
+async def _answered(args: Namespace, service: Service, stream: BinaryIO, progress: Progress) -> None:
+    answers = Answers(service.signature)
+    labels = () if args.label else service.signature.labels
+    out = sink(args.format, sys.stdout, service.identity, labels)
+    form = args.data_format or format_of(Path(args.data))
+    rows = 0
+    for piece in pieces(service.signature, stream, form, args.data):
+        outputs = None if args.label else answers.outputs
+        response = await service.predict(Request(piece.tensors, piece.rows, f"rows-{rows}", outputs))
+        predictions = answers.labels(response.tensors) if args.label else answers.prediction(response.tensors)
+        rows += piece.rows
+        out.write(predictions if service.signature.rows else [predictions])
+        progress.step(f"{rows} rows")
+    out.close()
+
+
+@contextmanager
+def _opened(data: str) -> Iterator[BinaryIO]:
+    if data == "-":
+        yield sys.stdin.buffer
+        return
+    path = Path(data)
+    if not path.is_file():
+        raise NotFound(f"{data}: there is no such file; give the data's path, or - for standard input")
+    with path.open("rb") as stream:
+        yield stream

@@ -1,0 +1,151 @@
+"""Every check of a model or package, each with its verdict.
+
+The checks that need the model to run are those that a server makes when it starts: opening the service raises the
+error of the first one that fails, and the error's class says which one that is.
+"""
+
+from importlib import metadata
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from septet import assembly
+from septet.cli.description import age
+from septet.cli.overview import short_digest
+from septet.errors import (
+    DigestMismatch,
+    GoldenMismatch,
+    LabelsMismatch,
+    PackageInvalid,
+    StartupError,
+    VersionsMismatch,
+)
+from septet.model.digest import file_digest, identity_digest
+from septet.model.manifest import Manifest
+from septet.model.package import Package, read_package
+from septet.settings import Settings
+
+State = Literal["ok", "warn", "FAIL", "skip"]
+
+_NATIVE = "sklearn"
+_NAMES = ("manifest", "digests", "libraries", "labels", "loads", "golden rows", "freshness")
+_FAILED_BY: dict[type[StartupError], str] = {
+    PackageInvalid: "manifest",
+    DigestMismatch: "digests",
+    VersionsMismatch: "libraries",
+    LabelsMismatch: "labels",
+    GoldenMismatch: "golden rows",
+}
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """The outcome of one check. `counts` says whether it makes the command fail."""
+
+    check: str
+    state: State
+    detail: str
+    counts: bool
+
+
+def verdicts(path: Path, settings: Settings) -> tuple[Verdict, ...]:
+    """Make every check that can be made; one that depends on a failed one is skipped.
+
+    Raises:
+        ModelNotFound: there is nothing at the path.
+    """
+    found: dict[str, Verdict] = {}
+    if path.is_dir():
+        package = _read(path, found)
+        manifest = None if package is None else package.manifest
+    else:
+        package = None
+        manifest = None
+        _note(found, "manifest", "skip", "a model file has none; `septet pack` makes a package of it")
+        if path.is_file():
+            _note(found, "digests", "ok", f"{path.name} is {short_digest(identity_digest(file_digest(path)))}")
+    if manifest is not None or not path.is_dir():
+        manifest = _open(path, package, settings, found) or manifest
+    if manifest is not None:
+        _judge_age(manifest, settings, found)
+    rest = Verdict("", "skip", "not checked, because of what failed", counts=False)
+    return tuple(found.get(name, msgspec.structs.replace(rest, check=name)) for name in _NAMES)
+
+
+def _note(found: dict[str, Verdict], check: str, state: State, detail: str) -> None:
+    found.setdefault(check, Verdict(check, state, detail, counts=state == "FAIL"))
+
+
+def _fail(found: dict[str, Verdict], exc: StartupError) -> None:
+    _note(found, _FAILED_BY.get(type(exc), "loads"), "FAIL", exc.message)
+
+
+def _read(path: Path, found: dict[str, Verdict]) -> Package | None:
+    try:
+        package = read_package(path)
+    except (PackageInvalid, DigestMismatch, LabelsMismatch) as exc:
+        _fail(found, exc)
+        return None
+    count = len(package.manifest.files)
+    _note(found, "manifest", "ok", f"{package.manifest.name}, version {package.manifest.version}")
+    _note(found, "digests", "ok", f"{count} file{'s are' if count != 1 else ' is'} as packed")
+    return package
+
+
+def _open(path: Path, package: Package | None, settings: Settings, found: dict[str, Verdict]) -> Manifest | None:
+    """Start the service as a server would, and note what that proves; the age is judged apart."""
+    stale = msgspec.structs.replace(settings.model, allow_stale=True)
+    try:
+        service = assembly.open_service(path, msgspec.structs.replace(settings, model=stale))
+    except StartupError as exc:
+        _fail(found, exc)
+        return None
+    if package is None:
+        _note(found, "golden rows", "skip", "a model file has none")
+        _note(found, "libraries", "skip", "a model file does not say which it was trained with")
+    else:
+        _note_libraries(package.manifest, found)
+        golden = package.golden
+        if golden is None:
+            _note(found, "golden rows", "warn", "the package has none: pack it with --data")
+        else:
+            count = len(next(iter(golden.request.values())))
+            _note(found, "golden rows", "ok", f"{count} answered as when packed")
+    labels = len(service.signature.labels)
+    _note(found, "labels", "ok", f"{labels}, which fit the output" if labels else "the model has none")
+    _note(found, "loads", "ok", f"with {service.manifest.runtime}, and answers")
+    return service.manifest
+
+
+def _note_libraries(manifest: Manifest, found: dict[str, Verdict]) -> None:
+    trained = manifest.training.libraries
+    if manifest.runtime != _NATIVE:
+        _note(found, "libraries", "ok", f"none that it was trained with is needed ({manifest.runtime})")
+        return
+    differ = [
+        f"{name} {_installed(name) or 'is not installed'} here, {version} when trained"
+        for name, version in trained.items()
+        if _installed(name) != version
+    ]
+    if differ:
+        _note(found, "libraries", "warn", "; ".join(differ))
+    else:
+        _note(found, "libraries", "ok", f"{len(trained)} as when trained" if trained else "the package names none")
+
+
+def _installed(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _judge_age(manifest: Manifest, settings: Settings, found: dict[str, Verdict]) -> None:
+    fresh = age(manifest, settings.model)
+    old = fresh.state in ("warn", "error")
+    state: State = "FAIL" if fresh.state == "error" else "warn" if fresh.state == "warn" else "ok"
+    if old and settings.model.allow_stale:
+        state = "warn"
+    if fresh.state == "unknown":
+        state = "skip"
+    found["freshness"] = Verdict("freshness", state, fresh.message, counts=old and not settings.model.allow_stale)
