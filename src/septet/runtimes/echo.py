@@ -57,12 +57,11 @@ class EchoRuntime:
         if self._before is not None:
             self._before(rows)
         self._refuse(arrays)
-        wanted = set(outputs) if outputs is not None else {tensor.name for tensor in self.signature.outputs}
+        places = {tensor.name: place for place, tensor in enumerate(self.signature.outputs)}
         last = len(arrays) - 1
         return {
-            tensor.name: self._answer(tensor, arrays[min(index, last)])
-            for index, tensor in enumerate(self.signature.outputs)
-            if tensor.name in wanted
+            name: self._answer(self.signature.outputs[places[name]], arrays[min(places[name], last)])
+            for name in (places if outputs is None else outputs)
         }
 
     def _refuse(self, arrays: Sequence[Array]) -> None:
@@ -82,10 +81,11 @@ class EchoRuntime:
                 values = values[..., np.newaxis]
             if size is not None:
                 values = np.take(values, np.minimum(np.arange(size), values.shape[axis] - 1), axis=axis)
-        values = values.reshape((*values.shape[: len(tensor.shape)], -1))[..., 0]
+        while values.ndim > len(tensor.shape):
+            values = values[..., 0]
         if tensor.dtype == "string" and values.dtype != object:
             return values.astype(str).astype(object)
-        return values.astype(DTYPES[tensor.dtype])
+        return np.asarray(values).astype(DTYPES[tensor.dtype])
 
     def close(self) -> None:
         """Refuse to run from now on."""

@@ -4,7 +4,8 @@ An ONNX file does not say it, so it is read from the shape of the outputs and fr
 
 1. One output of classes (integers or strings, one per row) is the label. With a float output that has a column per
    class, or class names found in the graph, it is a classification. Without class names, a label chosen by ArgMin is
-   clustering, and one beside a single score per row is outlier detection.
+   clustering, and one beside a single score per row, named as the converter of scikit-learn names them, is outlier
+   detection.
 2. One output of several integers per row beside scores, or behind a classifier, is multilabel.
 3. A single float output is a classification where Softmax computes it or the metadata names its columns; a transform
    where a preprocessing operator of `ai.onnx.ml` computes it, or a converter named it as it names transformers'
@@ -21,6 +22,7 @@ from septet.runtimes.onnx_graph import Graph, Node, constants
 
 _LABELS = frozenset(("int64", "int32", "string"))
 _FLOATS = frozenset(("float16", "float32", "float64"))
+_OUTLIER_OUTPUTS = ("label", "scores")
 _MATRIX_RANK = 2
 _LABEL_KEYS = ("labels", "classes", "class_labels")
 _PASSING = frozenset(("Identity", "Cast", "Reshape", "Flatten", "Squeeze", "Clip"))
@@ -101,8 +103,8 @@ def _with_label(
         return Roles(Kind.CLASSIFICATION, label.name, scores.name if scores else None, *named)
     if _by(behind, "ArgMin"):
         return Roles(Kind.CLUSTERING, label.name)
-    if len(floats) == 1 and len(floats[0].shape) <= _MATRIX_RANK:
-        return Roles(Kind.OUTLIERS, label.name)
+    if (label.name, *(tensor.name for tensor in floats)) == _OUTLIER_OUTPUTS:
+        return Roles(Kind.OUTLIERS, label.name, None, ("outlier", "inlier"), (-1, 1))
     if not floats and _by(behind, "ArgMax"):
         return Roles(Kind.CLASSIFICATION, label.name, None, listed(graph.metadata, _LABEL_KEYS, None))
     return Roles(Kind.TENSORS)
