@@ -21,6 +21,7 @@ def of_column(column: Column) -> Signature:
 
 def test_a_sound_signature_passes() -> None:
     check_signature(signature(X, labels=("a", "b", "c"), classes=3), "septet.toml")
+    check_signature(of_column(Column("a", "string", categories=("red", "blue"))), "septet.toml")
 
 
 @pytest.mark.parametrize(

@@ -75,6 +75,14 @@ def test_only_the_first_ten_mismatches_are_named() -> None:
     assert len(mismatches(golden, {"y": np.ones(50)})) == 10
 
 
+def test_huge_floats_are_compared_without_overflow() -> None:
+    golden = Golden({}, {"y": np.array([-3e38, 1e308, np.inf], np.float64)}, 0.0, 0.5)
+    assert mismatches(golden, {"y": np.array([3e38, -1e308, np.inf])}) == (
+        "output 'y', row 0: expected -3e+38, got 3e+38",
+        "output 'y', row 1: expected 1e+308, got -1e+308",
+    )
+
+
 def test_an_answer_without_rows_is_compared_too() -> None:
     golden = Golden({}, {"y": np.array(1.0)}, 0.0, 0.0)
     assert mismatches(golden, {"y": np.array(2.0)}) == ("output 'y', row 0: expected 1.0, got 2.0",)

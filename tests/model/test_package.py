@@ -1,5 +1,7 @@
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -166,6 +168,30 @@ def test_a_link_out_of_the_package_is_refused(root: Path) -> None:
     (root / "model.onnx").rename(outside)
     (root / "model.onnx").symlink_to(outside)
     with pytest.raises(PackageInvalid, match=r"model\.onnx: is a link to outside of the package"):
+        read_package(root)
+
+
+def test_a_link_in_a_circle_is_refused(root: Path) -> None:
+    written(root)
+    (root / "model.onnx").unlink()
+    (root / "model.onnx").symlink_to("model.onnx")
+    with pytest.raises(PackageInvalid, match=r"lists this file and it is missing"):
+        read_package(root)
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "septet.toml"])
+def test_a_file_that_may_not_be_read_is_refused(root: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    written(root)
+    opened: Callable[..., Any] = Path.open
+
+    def guarded(self: Path, mode: str = "r", **options: int) -> object:
+        if self.name == name:
+            raise PermissionError(13, "Permission denied")
+        return opened(self, mode, **options)
+
+    # Not by the file's mode, for root may read everything.
+    monkeypatch.setattr(Path, "open", guarded)
+    with pytest.raises(PackageInvalid, match=rf"{name}: cannot be read: .*Permission denied"):
         read_package(root)
 
 

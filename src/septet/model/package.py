@@ -1,5 +1,6 @@
 """A package: a folder that carries everything a model's answers depend on, and proves it when it is read."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Final
@@ -98,7 +99,7 @@ def write_package(
             cannot be read or written.
         LabelsMismatch: the labels do not fit the model's output.
     """
-    root = root.resolve()
+    root = Path(os.path.realpath(root))
     if root.exists():
         _check_replaceable(root, replace=replace)
     contents = dict(files)
@@ -146,7 +147,8 @@ def _check_names(manifest: Manifest, source: str) -> None:
 
 def _check_file(root: Path, name: str, digest: str) -> None:
     path = root / name
-    if not path.resolve().is_relative_to(root.resolve()):
+    # `Path.resolve` raises RuntimeError on links in a circle; these are then missing.
+    if not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root)):
         raise PackageInvalid(f"{path}: is a link to outside of the package; copy the file into the package")
     if not path.exists():
         if name in LABEL_NAMES:

@@ -152,7 +152,7 @@ def _numeric_mask(rules: tuple[_Rule, ...], kind: str) -> _Mask:
             table, marks = array.reshape(-1, len(rules)), fine.reshape(-1, len(rules))
             for at, values in listed:
                 marks[:, at] &= np.isin(table[:, at], values)
-        if nulls is not None:
+        if nulls is not None and b"\0" in fine.tobytes():
             fine |= np.isnan(array) & nulls
         return fine
 
