@@ -1,1 +1,23 @@
-"""Septet: one trained model, served in one command."""
+"""Septet: one trained model, served in one command.
+
+`septet.asgi` serves a model inside another application or server, `septet.serve` runs a server, `septet.save` and
+`septet.pack` make packages. They are imported when they are first used: `septet --help` should not need numpy.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from septet.assembly.mounting import asgi as asgi
+    from septet.packing.pack import pack as pack
+    from septet.packing.save import save as save
+
+__all__ = ["asgi", "pack", "save"]
+
+_HOMES = {"asgi": "septet.assembly.mounting", "pack": "septet.packing.pack", "save": "septet.packing.save"}
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever the name stands for
+    if name not in _HOMES:
+        raise AttributeError(f"module 'septet' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)

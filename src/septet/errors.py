@@ -22,9 +22,13 @@ class Problem(msgspec.Struct, frozen=True):
 
 
 class SeptetError(Exception):
-    """The root. Its text is shown to people, so it says what was wrong, where, and what to do."""
+    """The root. Its text is shown to people, so it says what was wrong, where, and what to do.
+
+    `request_id` is set once the id of the request at fault is known.
+    """
 
     code: ClassVar[str] = "internal"
+    request_id: str | None = None
 
     def __init__(self, message: str, problems: tuple[Problem, ...] = ()) -> None:
         super().__init__(message)

@@ -20,8 +20,10 @@ class Service(msgspec.Struct, frozen=True):
         manifest: the package's, or the one derived from a bare file.
         sample: one valid row (axis 0 of length 1 where the signature has rows) that the model answers; None where
             none could be found.
+        answer: the model's answer to `sample`, as it was given at start, or None without a sample.
         expected: the answer to `sample` that the package promises, or None for a bare file.
-        facts: measured at start: `load_seconds`, `warmup_seconds`, `run_seconds` (one row).
+        facts: measured at start, in seconds: `load_seconds`, `warmup_seconds`, `run_seconds` (one row).
+        freshness: the age of the training data and what the policy makes of it, or None where it is unknown.
     """
 
     identity: Identity
@@ -29,5 +31,7 @@ class Service(msgspec.Struct, frozen=True):
     predict: Predict
     manifest: Manifest
     sample: Tensors | None
+    answer: Tensors | None
     expected: Tensors | None
-    facts: Mapping[str, Any]
+    facts: Mapping[str, float]
+    freshness: Mapping[str, Any] | None = None

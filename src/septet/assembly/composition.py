@@ -1,0 +1,145 @@
+"""From a loaded model to a `Service`, and from a `Service` to the application that every transport drives."""
+
+import datetime as dt
+import logging
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from septet.assembly.opening import Opened, open_model
+from septet.errors import GoldenMismatch
+from septet.events import Observer
+from septet.model.freshness import Freshness, freshness
+from septet.model.sample import sample as sample_of
+from septet.monitoring.layout import Layout
+from septet.monitoring.metrics import ModelFacts, exposition
+from septet.monitoring.tally import Totals
+from septet.predictor.batching import Batcher, Cost
+from septet.predictor.engine import Engine
+from septet.predictor.warmup import Warmth, warm_up
+from septet.protocols.api import PATHS, App, Routes
+from septet.protocols.errors import STATUS
+from septet.protocols.http import HttpReply, HttpRequest, caller_id, new_id
+from septet.protocols.native import Native
+from septet.protocols.surfaces import Surfaces
+from septet.runtimes.quota import threads_for
+from septet.service import Service
+from septet.settings import Settings
+from septet.types import Tensors
+from septet.web.pages import CONTENT_SECURITY_POLICY, FILES, page
+
+logger = logging.getLogger("septet")
+
+
+def open_service(path: Path, settings: Settings) -> Service:
+    """Load a model, prove it, warm it up, and put its predictor together.
+
+    Raises:
+        StartupError: it cannot be served; the message says why.
+    """
+    begun = time.perf_counter()
+    opened = open_model(path, settings.model, threads=threads_for(settings.server.workers, settings.model.threads))
+    loaded = time.perf_counter()
+    warmth, sample = _warm(path, opened)
+    warm = time.perf_counter()
+    engine = Engine(opened.runtime, opened.signature, sample)
+    cost = Cost(1.0, 0.0) if warmth is None else warmth.cost
+    merging = warmth is not None and warmth.mergeable
+    predict = Batcher(
+        engine,
+        opened.identity,
+        cost,
+        max_batch_rows=settings.model.max_batch_rows if merging else 1,
+        max_pending=settings.limits.max_pending,
+    )
+    age = age_of(opened, settings)
+    return Service(
+        identity=opened.identity,
+        signature=opened.signature,
+        predict=predict,
+        manifest=opened.manifest,
+        sample=sample,
+        answer=None if warmth is None else warmth.answer,
+        expected=_first_row(opened.golden.answer, opened) if opened.golden is not None else None,
+        facts={"load_seconds": loaded - begun, "warmup_seconds": warm - loaded, "run_seconds": cost.seconds(1)},
+        freshness=None if age.state == "unknown" else msgspec.to_builtins(age),
+    )
+
+
+def age_of(opened: Opened, settings: Settings) -> Freshness:
+    """How old the model's training data is today, and what the settings make of that."""
+    limits = settings.model
+    return freshness(
+        opened.manifest, dt.datetime.now(dt.UTC), warn_days=limits.stale_warn_days, error_days=limits.stale_error_days
+    )
+
+
+def _first_row(tensors: Tensors, opened: Opened) -> Tensors:
+    return {name: array[:1] for name, array in tensors.items()} if opened.signature.rows else tensors
+
+
+def _warm(path: Path, opened: Opened) -> tuple[Warmth | None, Tensors | None]:
+    """Warm the model up on its first golden row, or on a made-up row; None where it does not answer that one."""
+    golden = opened.golden
+    sample = sample_of(opened.signature) if golden is None else _first_row(golden.request, opened)
+    try:
+        return warm_up(opened.runtime, opened.signature, sample), sample
+    except Exception as error:
+        if golden is not None:
+            raise GoldenMismatch(f"{path}: the model fails on its first golden row: {error}") from error
+        logger.warning("no made-up row suits this model, so it has no self-test and starts cold (%s)", error)
+        return None, None
+
+
+def layout() -> Layout:
+    """The closed lists that metrics count by."""
+    return Layout(PATHS, ("ok", *STATUS))
+
+
+def application(service: Service, settings: Settings, observer: Observer, totals: Callable[[], Totals], app: App) -> App:
+    """Install a service's routes in `app` and return it."""
+    native = Native(service, settings.limits)
+    surfaces = Surfaces(service, limits=settings.limits, root_path=settings.server.root_path)
+    routes: Routes = {
+        "/predict": {"POST": native.predict},
+        "/predict/label": {"POST": native.predict_label},
+        "/predict/test": {"GET": native.test},
+        "/predict/test/label": {"GET": native.test_label},
+        "/metadata": {"GET": surfaces.metadata},
+        "/label": {"GET": surfaces.label},
+        "/openapi.json": {"GET": surfaces.openapi},
+        "/metrics": {"GET": _metrics(service, totals)},
+        **{path: {"GET": _page} for path in FILES},
+    }
+    app.install(service.identity, routes, observer)
+    return app
+
+
+async def _page(http: HttpRequest) -> HttpReply:
+    found = page(http.path)
+    if found is None:  # routed here by the same table
+        raise KeyError(http.path)
+    body, media_type = found
+    headers = ((b"content-security-policy", CONTENT_SECURITY_POLICY.encode()), (b"x-content-type-options", b"nosniff"))
+    return HttpReply(200, body, caller_id(http.headers) or new_id(), media_type.encode(), headers)
+
+
+def _metrics(service: Service, totals: Callable[[], Totals]) -> Any:
+    facts = service.freshness or {}
+    model = ModelFacts(
+        service.identity,
+        service.manifest.runtime,
+        service.signature.kind.value,
+        facts.get("age_days"),
+        facts.get("state"),
+    )
+
+    async def metrics(http: HttpRequest) -> HttpReply:
+        accept = http.headers.get(b"accept", b"").decode("latin-1")
+        body, media_type = exposition(totals(), model, accept)
+        return HttpReply(200, body, caller_id(http.headers) or new_id(), media_type.encode())
+
+    return metrics

@@ -1,0 +1,128 @@
+"""From a path to a loaded, proven model: a package folder, or a bare file with a package derived in memory."""
+
+import re
+from pathlib import Path
+
+import msgspec
+
+from septet.errors import GoldenMismatch, PackageInvalid
+from septet.model.digest import file_digest, identity_digest
+from septet.model.golden import Golden, mismatches
+from septet.model.labels import read_labels, with_labels
+from septet.model.manifest import Manifest
+from septet.model.package import LABEL_NAMES, read_package
+from septet.model.signature import Column, Signature, Tensor
+from septet.runtimes.base import LoadOptions, Runtime
+from septet.runtimes.formats import load, runtime_for
+from septet.runtimes.prepared import Prepared, read_steps
+from septet.runtimes.versions import require_versions
+from septet.settings import Model
+from septet.types import Identity
+
+NO_LABELS = "none"
+
+
+class Opened(msgspec.Struct, frozen=True):
+    """A model that is loaded and that reproduces its golden rows; `golden` is None for a bare file."""
+
+    runtime: Runtime
+    identity: Identity
+    manifest: Manifest
+    golden: Golden | None
+
+    @property
+    def signature(self) -> Signature:
+        """What the model takes and gives."""
+        return self.manifest.signature
+
+
+def open_model(path: Path, settings: Model, *, threads: int) -> Opened:
+    """Load a model and prove it.
+
+    Raises:
+        StartupError: it is missing, damaged, untrusted, or not what it promises; each by its own class and message.
+    """
+    options = LoadOptions(threads, settings.trust)
+    return _package(path, settings, options) if path.is_dir() else _file(path, settings, options)
+
+
+def _file(path: Path, settings: Model, options: LoadOptions) -> Opened:
+    key = runtime_for(path)
+    digest = file_digest(path)
+    runtime = load(key, path, options)
+    signature = _labelled(runtime.signature, path.parent, settings.labels)
+    if settings.nullable:
+        signature = _nullable(signature)
+    name = settings.name or re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem).strip("-._") or "model"
+    manifest = Manifest(name, settings.version or "0", key, path.name, signature, {path.name: digest})
+    return Opened(runtime, Identity(name, manifest.version, identity_digest(digest)), manifest, None)
+
+
+def _package(path: Path, settings: Model, options: LoadOptions) -> Opened:
+    package = read_package(path)
+    manifest = package.manifest
+    require_versions(manifest)
+    runtime = load(manifest.runtime, package.artefact, options)
+    if manifest.prepare is not None:
+        runtime = Prepared(runtime, read_steps(path / manifest.prepare, options), manifest.signature)
+    else:
+        _agree(path, manifest.signature, runtime.signature)
+    if settings.labels not in (None, NO_LABELS):
+        manifest = msgspec.structs.replace(
+            manifest, signature=_labelled(manifest.signature, path, settings.labels)
+        )
+    _prove(path, runtime, package.golden)
+    identity = Identity(settings.name or manifest.name, settings.version or manifest.version, package.digest)
+    return Opened(runtime, identity, manifest, package.golden)
+
+
+def _labelled(signature: Signature, folder: Path, labels: str | None) -> Signature:
+    """The signature with the labels of a file: the one that is named, else the one that lies beside the model."""
+    if labels == NO_LABELS:
+        return signature
+    beside = next((folder / name for name in LABEL_NAMES if (folder / name).is_file()), None)
+    source = Path(labels) if labels is not None else beside
+    return signature if source is None else with_labels(signature, read_labels(source), source)
+
+
+def _nullable(signature: Signature) -> Signature:
+    """Every column that can hold a missing value (floating point and text) takes null."""
+
+    def column(each: Column) -> Column:
+        able = each.dtype == "string" or each.dtype.startswith("float")
+        return msgspec.structs.replace(each, nullable=able)
+
+    inputs = tuple(
+        msgspec.structs.replace(tensor, columns=tuple(column(each) for each in tensor.columns))
+        for tensor in signature.inputs
+    )
+    return msgspec.structs.replace(signature, inputs=inputs)
+
+
+def _agree(path: Path, declared: Signature, loaded: Signature) -> None:
+    """Refuse a manifest that describes other tensors than the artefact has.
+
+    Raises:
+        PackageInvalid: it does.
+    """
+
+    def facts(tensors: tuple[Tensor, ...]) -> list[tuple[str, str, tuple[int | None, ...]]]:
+        return [(tensor.name, tensor.dtype, tensor.shape) for tensor in tensors]
+
+    for what, ours, theirs in (("inputs", declared.inputs, loaded.inputs), ("outputs", declared.outputs, loaded.outputs)):
+        if facts(ours) != facts(theirs):
+            raise PackageInvalid(
+                f"{path}: the manifest's {what} are not the model's: {facts(ours)} against {facts(theirs)}. Pack it again."
+            )
+
+
+def _prove(path: Path, runtime: Runtime, golden: Golden | None) -> None:
+    if golden is None:
+        return
+    try:
+        found = mismatches(golden, runtime.run(golden.request))
+    except Exception as error:
+        raise GoldenMismatch(f"{path}: the model fails on its golden rows: {error}") from error
+    if found:
+        lines = "\n  ".join(found)
+        raise GoldenMismatch(f"{path}: the model does not give the answers that it gave when it was packed:\n  {lines}")

@@ -1,0 +1,82 @@
+"""`septet serve`: from a path and settings to a running server, in this process or in several."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from socket import socket
+
+from septet.assembly.composition import application, layout, open_service
+from septet.monitoring.log import AccessLog
+from septet.monitoring.observers import Observers
+from septet.monitoring.tally import Tally
+from septet.protocols.api import App
+from septet.server.context import WorkerContext
+from septet.server.listener import bind
+from septet.server.supervisor import Policy, supervise
+from septet.server.worker import Work, work
+from septet.service import Service
+from septet.settings import Settings
+
+Announce = Callable[[Service, str], None]
+
+
+def serve(path: Path, settings: Settings, *, announce: Announce) -> int:
+    """Serve a model until a signal comes, and return the exit code; `announce` is called once, with the URL.
+
+    Raises:
+        StartupError: the model, or the address, cannot be served.
+    """
+    begun = time.perf_counter()
+    server = settings.server
+    sockets = bind(server.host, server.port, server.backlog)
+    seat = Seat(path, settings, begun, address(sockets, settings), announce)
+    if server.workers == 1 and server.max_requests == 0:
+        tally = Tally(layout())
+        return seat.run(sockets, tally, slot=0, ready=lambda: None)
+    policy = Policy(server.workers, server.drain_delay_seconds + server.grace_seconds)
+    return supervise(seat.start, lambda: None, sockets=sockets, layout=layout(), policy=policy)
+
+
+def address(sockets: list[socket], settings: Settings) -> str:
+    """The URL of a server that listens on these sockets."""
+    host, port = settings.server.host, sockets[0].getsockname()[1]
+    scheme = "http" if settings.server.tls_certificate is None else "https"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+
+
+class Seat:
+    """One process that serves: the only one, or a worker among several."""
+
+    def __init__(self, path: Path, settings: Settings, begun: float, url: str, announce: Announce) -> None:
+        self._path = path
+        self._settings = settings
+        self._begun = begun
+        self._url = url
+        self._announce = announce
+
+    def start(self, context: WorkerContext) -> int:
+        """Run as a worker under a supervisor."""
+        return self.run(list(context.sockets), context.tally, context.slot, context.ready)
+
+    def run(self, sockets: list[socket], tally: Tally, slot: int, ready: Callable[[], None]) -> int:
+        """Load the model, serve, and return the exit code."""
+        # Where no process answers yet, waiting callers are told so; one that joins others listens when it can answer.
+        alone = all(tally.last_beat(other) == 0.0 for other in range(tally.slots))
+        app = App()
+        counts = tally.claim(slot)
+        services: list[Service] = []
+
+        def load() -> None:
+            service = open_service(self._path, self._settings)
+            services.append(service)
+            observer = Observers(counts, AccessLog(service.identity, access=self._settings.logs.access))
+            application(service, self._settings, observer, tally.totals, app)
+
+        def begin() -> None:
+            started = time.perf_counter() - self._begun
+            counts.loaded(load_seconds=services[0].facts["load_seconds"], startup_seconds=started)
+            ready()
+            if alone and slot == 0:
+                self._announce(services[0], self._url)
+
+        return work(app, sockets, self._settings, Work(load, begin, lambda: tally.beat(slot, time.monotonic()), alone))

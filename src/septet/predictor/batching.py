@@ -1,0 +1,195 @@
+"""The predictor: a `Predict` that merges the requests which wait for the runtime into one run.
+
+Theory of operation. A request joins the waiting list; at the end of the event loop's turn everything that waits is
+taken, up to `max_batch_rows`, and run as one. Under light load a turn holds one request and nothing changes; under
+heavy load the fixed cost of a run and of waking the interpreter is shared. Nothing ever waits for a timer.
+
+A run that is expected to be short is made on the loop itself: handing it to a thread costs more than it takes. A longer
+one is made in a thread, one at a time, and what arrives meanwhile is the next batch (C-31). The expectation comes from
+warm-up, so that one rule serves small models, heavy models, and a small model given very many rows.
+
+What may be taken next is decided by `take`, a pure function; only `Batcher` touches the loop.
+"""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable, Hashable
+from concurrent.futures import ThreadPoolExecutor
+
+import msgspec
+
+from septet.errors import DeadlineExceeded, Overloaded, SeptetError
+from septet.predictor.engine import Engine, Outcome
+from septet.types import Identity, Request, Response, Timings
+
+INLINE_SECONDS = 0.001
+
+
+class Cost(msgspec.Struct, frozen=True):
+    """The expected seconds of a run: a fixed part and a part for each row, as measured by warm-up."""
+
+    fixed: float
+    per_row: float
+
+    def seconds(self, rows: int) -> float:
+        """The expected duration of a run of so many rows."""
+        return self.fixed + self.per_row * rows
+
+
+class Ticket(msgspec.Struct, frozen=True):
+    """A request that waits: its future answer, its merge key and when it came (monotonic seconds)."""
+
+    request: Request
+    future: "asyncio.Future[Response]"
+    key: Hashable
+    arrived: float
+
+
+def take(waiting: "deque[Ticket]", now: float, max_rows: int) -> tuple[list[Ticket], list[Ticket]]:
+    """Remove from `waiting` the next batch, and the tickets that expired before it.
+
+    The batch is the first live ticket and those right behind it of the same key, up to `max_rows` rows; a first
+    ticket of more rows is a batch by itself. Cancelled tickets are dropped (SY-9).
+    """
+    batch: list[Ticket] = []
+    expired: list[Ticket] = []
+    rows = 0
+    while waiting:
+        ticket = waiting[0]
+        deadline = ticket.request.deadline
+        if ticket.future.done():
+            waiting.popleft()
+        elif deadline is not None and deadline <= now:
+            expired.append(waiting.popleft())
+        elif batch and (ticket.key != batch[0].key or rows + ticket.request.rows > max_rows):
+            break
+        else:
+            rows += ticket.request.rows
+            batch.append(waiting.popleft())
+    return batch, expired
+
+
+class Batcher:
+    """One engine as a `Predict`.
+
+    `max_pending` bounds the requests that wait; one more is refused at once. `max_batch_rows` of 1 merges nothing,
+    for models whose rows are not independent.
+    """
+
+    def __init__(  # noqa: PLR0913 - each is one measured or configured fact
+        self,
+        engine: Engine,
+        identity: Identity,
+        cost: Cost,
+        *,
+        max_batch_rows: int,
+        max_pending: int,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._engine = engine
+        self._identity = identity
+        self._cost = cost
+        self._max_batch_rows = max_batch_rows
+        self._max_pending = max_pending
+        self._clock = clock
+        self._waiting: deque[Ticket] = deque()
+        self._running: list[Ticket] = []
+        self._scheduled = False
+        self._executor: ThreadPoolExecutor | None = None
+        self._alarm: asyncio.TimerHandle | None = None
+
+    async def __call__(self, request: Request) -> Response:
+        """Answer a request.
+
+        Raises:
+            Overloaded: too many requests wait.
+            DeadlineExceeded: its deadline passed first.
+            Invalid, ModelFailed: as the engine says.
+        """
+        if len(self._waiting) >= self._max_pending:
+            raise Overloaded(f"{self._max_pending} requests wait already. Try again in a moment.")
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Response] = loop.create_future()
+        self._waiting.append(Ticket(request, future, self._engine.key(request), self._clock()))
+        if self._running:
+            self._watch(loop)
+        elif not self._scheduled:
+            self._scheduled = True
+            loop.call_soon(self._flush, loop)
+        return await future
+
+    def _flush(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Run what waits: short runs at once, until one needs the thread."""
+        self._scheduled = False
+        while self._waiting and not self._running:
+            begun = self._clock()
+            batch, expired = take(self._waiting, begun, self._max_batch_rows)
+            _fail_all(expired)
+            if not batch:
+                continue
+            requests = [ticket.request for ticket in batch]
+            rows = sum(request.rows for request in requests)
+            if self._cost.seconds(rows) <= INLINE_SECONDS:
+                self._settle(batch, self._engine.run(requests), begun, rows)
+                continue
+            self._running = batch
+            self._watch(loop)
+            work = loop.run_in_executor(self._thread(), self._engine.run, requests)
+            work.add_done_callback(lambda done: self._finished(done, begun, rows, loop))  # noqa: B023 - the loop ends here
+
+    def _thread(self) -> ThreadPoolExecutor:
+        if self._executor is None:
+            self._executor = ThreadPoolExecutor(1, "septet-runtime")
+        return self._executor
+
+    def _finished(
+        self, done: "asyncio.Future[list[Outcome]]", begun: float, rows: int, loop: asyncio.AbstractEventLoop
+    ) -> None:
+        batch, self._running = self._running, []
+        if not done.cancelled():
+            self._settle(batch, done.result(), begun, rows)
+        self._flush(loop)
+
+    def _settle(self, batch: list[Ticket], outcomes: list[Outcome], begun: float, rows: int) -> None:
+        run = self._clock() - begun
+        for ticket, outcome in zip(batch, outcomes, strict=True):
+            future = ticket.future
+            if future.done():  # cancelled or expired while it ran
+                continue
+            if isinstance(outcome, SeptetError):
+                future.set_exception(outcome)
+            else:
+                timings = Timings(begun - ticket.arrived, run, rows)
+                future.set_result(Response(outcome, ticket.request.rows, self._identity, timings))
+
+    def _watch(self, loop: asyncio.AbstractEventLoop) -> None:
+        """While the thread runs, be woken at the earliest deadline, so that none is answered late (SY-2)."""
+        if self._alarm is not None:
+            return
+        deadlines = [
+            ticket.request.deadline
+            for ticket in (*self._running, *self._waiting)
+            if ticket.request.deadline is not None and not ticket.future.done()
+        ]
+        if deadlines:
+            self._alarm = loop.call_later(max(0.0, min(deadlines) - self._clock()), self._expire, loop)
+
+    def _expire(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._alarm = None
+        now = self._clock()
+        late = [t for t in (*self._running, *self._waiting) if t.request.deadline is not None and t.request.deadline <= now]
+        _fail_all(late)
+        if self._running:
+            self._watch(loop)
+
+    def close(self) -> None:
+        """Stop the thread; what waits is cancelled by its callers."""
+        if self._executor is not None:
+            self._executor.shutdown(wait=False, cancel_futures=True)
+
+
+def _fail_all(tickets: list[Ticket]) -> None:
+    for ticket in tickets:
+        if not ticket.future.done():
+            ticket.future.set_exception(DeadlineExceeded("The answer was not ready before the request's deadline."))

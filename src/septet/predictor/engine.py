@@ -1,0 +1,122 @@
+"""Several requests as one run of the model: check values, merge rows, run, check the answer, split it."""
+
+import logging
+from collections.abc import Hashable, Sequence
+from typing import TypeAlias
+
+import numpy as np
+
+from septet.errors import Invalid, ModelFailed, Problem, SeptetError
+from septet.model.signature import Signature
+from septet.model.validation import Checker
+from septet.runtimes.base import InputRejected, Runtime
+from septet.types import Request, Tensors
+
+logger = logging.getLogger("septet.predictor")
+
+Outcome: TypeAlias = Tensors | SeptetError
+MOST_PROBLEMS = 20
+
+
+class Engine:
+    """A runtime behind its signature. Thread-safe; knows neither time nor the event loop.
+
+    `sample` is a request's tensors which the model is known to answer: where a run fails, it tells whether the
+    model is broken or the caller's values are at fault. None where no such tensors are known.
+    """
+
+    def __init__(self, runtime: Runtime, signature: Signature, sample: Tensors | None = None) -> None:
+        self._run = runtime.run
+        self._signature = signature
+        self._check = Checker(signature)
+        self._sample = sample
+        # Only where an inner dimension is free can two valid requests differ in shape.
+        self._ragged = any(size is None for tensor in signature.inputs for size in tensor.shape[1:])
+
+    def key(self, request: Request) -> Hashable:
+        """Requests of equal keys may share a run: same wanted outputs, same inner shapes."""
+        if not self._ragged:
+            return request.outputs
+        return request.outputs, tuple(array.shape[1:] for array in request.tensors.values())
+
+    def run(self, requests: Sequence[Request]) -> list[Outcome]:
+        """Answer requests of one key, each with its own rows' outputs or its own error.
+
+        A request that is wrong fails alone: the others are answered as if it had not been there.
+        """
+        if len(requests) == 1:
+            return [self._alone(requests[0])]
+        merged = {name: np.concatenate([r.tensors[name] for r in requests]) for name in requests[0].tensors}
+        rows = sum(request.rows for request in requests)
+        if self._check(merged, most=1):
+            return self._one_by_one(requests)
+        try:
+            outputs = self._run(merged, requests[0].outputs)
+            self._verify(outputs, rows)
+        except Exception:  # noqa: BLE001 - whatever an engine raises, the sound requests must still be answered
+            return self._one_by_one(requests)
+        return _split(outputs, requests)
+
+    def _one_by_one(self, requests: Sequence[Request]) -> list[Outcome]:
+        return [self._alone(request) for request in requests]
+
+    def _alone(self, request: Request) -> Outcome:
+        problems = self._check(request.tensors)
+        if problems:
+            return _invalid(problems)
+        try:
+            outputs = self._run(request.tensors, request.outputs)
+            self._verify(outputs, request.rows)
+        except SeptetError as error:
+            return error
+        except InputRejected as error:
+            return self._rejected(str(error))
+        except Exception:
+            logger.exception("The model failed on a request", extra={"id": request.id})
+            return self._rejected(None)
+        return outputs
+
+    def _rejected(self, reason: str | None) -> SeptetError:
+        """Tell the caller's fault from the model's: a model that still answers its sample is not broken."""
+        if self._sample is None or not self._answers_sample():
+            return ModelFailed("The model failed. The log has the reason under this id.")
+        if reason is None:
+            return ModelFailed("The model failed on these values. The log has the reason under this id.")
+        return Invalid(f"The model cannot compute these values: {reason}", (Problem(None, None, "values that the model accepts", reason),))
+
+    def _answers_sample(self) -> bool:
+        try:
+            self._run(self._sample or {}, None)
+        except Exception:  # noqa: BLE001 - any failure means the same here
+            return False
+        return True
+
+    def _verify(self, outputs: Tensors, rows: int) -> None:
+        """N rows in, N rows out (C-5).
+
+        Raises:
+            ModelFailed: the model broke this.
+        """
+        if not self._signature.rows:
+            return
+        for name, array in outputs.items():
+            if array.ndim == 0 or len(array) != rows:
+                shape = list(array.shape)
+                raise ModelFailed(f"The model's output {name!r} has shape {shape} for {rows} rows: rows would be lost.")
+
+
+def _split(outputs: Tensors, requests: Sequence[Request]) -> list[Outcome]:
+    parts: list[Outcome] = []
+    start = 0
+    for request in requests:
+        stop = start + request.rows
+        parts.append({name: array[start:stop] for name, array in outputs.items()})
+        start = stop
+    return parts
+
+
+def _invalid(problems: tuple[Problem, ...]) -> Invalid:
+    first = problems[0]
+    more = f" ({len(problems) - 1} more in details)" if len(problems) > 1 else ""
+    place = f" in row {first.row}, column {first.column!r}" if first.row is not None else ""
+    return Invalid(f"Expected {first.expected}{place}, received {first.received}{more}.", problems[:MOST_PROBLEMS])

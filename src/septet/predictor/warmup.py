@@ -1,0 +1,93 @@
+"""Warm-up: the first runs of a model, which prove that it answers and measure what a run costs."""
+
+import time
+
+import msgspec
+import numpy as np
+
+from septet.model.signature import Signature
+from septet.predictor.batching import Cost
+from septet.runtimes.base import Runtime
+from septet.types import Array, Tensors
+
+REPEATS = 5
+# Enough rows to see a cost per row, few enough to cost little with a heavy model.
+MANY_ROWS = 16
+# Runs slower than this are measured once: start-up should not take minutes.
+SLOW_SECONDS = 0.2
+# Matrix products may round differently for one row and for many; what is beyond these is another answer.
+RELATIVE, ABSOLUTE = 1e-3, 1e-5
+
+
+class Warmth(msgspec.Struct, frozen=True):
+    """What warm-up found.
+
+    Attributes:
+        answer: the model's answer to the sample.
+        cost: the expected seconds of a run.
+        mergeable: whether rows are independent: a batch of rows has each row's own answer.
+    """
+
+    answer: Tensors
+    cost: Cost
+    mergeable: bool
+
+
+def warm_up(runtime: Runtime, signature: Signature, sample: Tensors) -> Warmth:
+    """Run the sample (one row) alone and repeated, and compare.
+
+    Raises:
+        Exception: whatever the engine raises if it cannot answer the sample.
+    """
+    answer = runtime.run(sample)
+    one = _fastest(runtime, sample)
+    if not signature.rows:
+        return Warmth(answer, Cost(one, 0.0), mergeable=False)
+    rows = 2 if one > SLOW_SECONDS else MANY_ROWS
+    many = varied(signature, sample, rows)
+    try:
+        together = runtime.run(many)
+    except Exception:  # noqa: BLE001 - a model that cannot take several rows is served one by one
+        return Warmth(answer, Cost(one, one), mergeable=False)
+    same = all(
+        _same(runtime.run({name: array[i : i + 1] for name, array in many.items()}), together, i) for i in range(rows)
+    )
+    per_row = max(0.0, (_fastest(runtime, many) - one) / (rows - 1))
+    return Warmth(answer, Cost(max(0.0, one - per_row), per_row), mergeable=same)
+
+
+def varied(signature: Signature, sample: Tensors, rows: int) -> Tensors:
+    """Rows that differ, so that a model whose rows depend on each other shows it; bounds and categories are kept."""
+    many: dict[str, Array] = {}
+    for tensor in signature.inputs:
+        array = np.repeat(sample[tensor.name][:1], rows, axis=0)
+        free = not any(column.minimum is not None or column.maximum is not None for column in tensor.columns)
+        if array.dtype.kind == "f" and free:
+            steps = np.arange(rows, dtype=array.dtype).reshape(-1, *([1] * (array.ndim - 1)))
+            array = array + steps / array.dtype.type(4)
+        many[tensor.name] = array
+    return many
+
+
+def _fastest(runtime: Runtime, tensors: Tensors) -> float:
+    times: list[float] = []
+    for _ in range(REPEATS):
+        begun = time.perf_counter()
+        runtime.run(tensors)
+        times.append(time.perf_counter() - begun)
+        if times[-1] > SLOW_SECONDS:
+            break
+    return min(times)
+
+
+def _same(alone: Tensors, together: Tensors, row: int) -> bool:
+    for name, one in alone.items():
+        many = together[name]
+        if many.ndim == 0 or len(many) <= row or len(one) != 1 or many.shape[1:] != one.shape[1:]:
+            return False
+        if one.dtype.kind == "f":
+            if not np.allclose(many[row], one[0], rtol=RELATIVE, atol=ABSOLUTE, equal_nan=True):
+                return False
+        elif not np.array_equal(many[row], one[0]):
+            return False
+    return True

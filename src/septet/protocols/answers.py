@@ -1,0 +1,94 @@
+"""Response -> the `prediction` of the native routes: one value per row, in the shape that the user of such a model expects.
+
+| kind | `/predict`, per row | `/predict/label`, per row |
+|---|---|---|
+| classification | scores in the order of the labels (the label, where the model gives no scores) | the label |
+| multilabel | scores (else 0 or 1) in the order of the labels | the list of labels that are on |
+| regression | a number; a list where several targets are predicted | - |
+| clustering | the cluster's number | the same |
+| outliers | 1 or -1 | the same |
+| transform, tensors | the value; an object by output name where there are several | - |
+
+NaN and infinities in a model's output are written as null: JSON has no others.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from septet.errors import Invalid, NotFound
+from septet.model.signature import Kind, Signature
+from septet.types import Array, Tensors
+
+Show = Callable[[Tensors], list[Any]]
+
+
+class Answers:
+    """Shows a response's tensors as predictions, compiled from the signature."""
+
+    def __init__(self, signature: Signature) -> None:
+        self._signature = signature
+        names = {str(raw): label for raw, label in zip(signature.classes, signature.labels, strict=False)}
+        self._names = names or {str(i): label for i, label in enumerate(signature.labels)}
+        self.outputs, self.prediction = self._prediction()
+
+    def _prediction(self) -> tuple[tuple[str, ...] | None, Callable[[Tensors], Any]]:
+        """The outputs needed for `/predict`, and how they are shown."""
+        signature = self._signature
+        name = signature.scores if signature.kind in (Kind.CLASSIFICATION, Kind.MULTILABEL) else signature.label
+        if name is None:
+            name = signature.label
+        if name is None and len(signature.outputs) == 1:
+            name = signature.outputs[0].name
+        if name is None or not signature.rows:
+            return None, self._every_output
+        shape = next(output.shape for output in signature.outputs if output.name == name)
+        single = name != signature.scores and len(shape) == 2 and shape[1] == 1  # noqa: PLR2004
+        return (name,), lambda tensors: (tensors[name].reshape(-1) if single else tensors[name]).tolist()
+
+    def _every_output(self, tensors: Tensors) -> Any:
+        lists = {name: array.tolist() for name, array in tensors.items()}
+        if not self._signature.rows:
+            return lists
+        return [dict(zip(lists, values, strict=True)) for values in zip(*lists.values(), strict=True)]
+
+    def labels(self, tensors: Tensors) -> list[Any]:
+        """The label of each row.
+
+        Raises:
+            NotFound: the model's answers have no labels.
+        """
+        signature = self._signature
+        if signature.kind is Kind.MULTILABEL and signature.label is not None:
+            return self._labels_on(tensors[signature.label])
+        if signature.label is not None and signature.rows:
+            raw = tensors[signature.label].reshape(-1).tolist()
+            return [self._names.get(str(value), value) for value in raw] if self._names else raw
+        if signature.scores is not None and signature.kind is Kind.CLASSIFICATION and signature.rows:
+            best = np.argmax(tensors[signature.scores], axis=1).tolist()
+            return [signature.labels[i] if signature.labels else i for i in best]
+        raise NotFound(f"This model answers a {signature.kind.value}, which has no labels. Use /predict.")
+
+    def _labels_on(self, on: Array) -> list[Any]:
+        labels = self._signature.labels
+        if not labels:
+            return on.tolist()  # type: ignore[no-any-return]
+        return [[label for label, flag in zip(labels, row, strict=True) if flag] for row in on.tolist()]
+
+    def top(self, tensors: Tensors, count: int) -> list[list[dict[str, Any]]]:
+        """Per row the `count` best labels with their scores, best first.
+
+        Raises:
+            Invalid: the model gives no scores.
+        """
+        signature = self._signature
+        if signature.scores is None or signature.kind is not Kind.CLASSIFICATION:
+            raise Invalid("This model gives no scores per class, so 'top' cannot be answered.")
+        scores = tensors[signature.scores]
+        labels = signature.labels or tuple(str(i) for i in range(scores.shape[1]))
+        best = np.argsort(-scores, axis=1, kind="stable")[:, :count].tolist()
+        return [
+            [{"label": labels[i], "score": row[i]} for i in order]
+            for order, row in zip(best, scores.tolist(), strict=True)
+        ]

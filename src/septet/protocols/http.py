@@ -1,0 +1,69 @@
+"""HTTP messages as records, so that every transport (our own runner, any ASGI server) drives the same handlers."""
+
+import os
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TypeAlias
+
+import msgspec
+
+from septet.errors import Malformed
+from septet.types import Timings
+
+JSON = b"application/json"
+MAX_ID_LENGTH = 128
+
+
+class HttpRequest(msgspec.Struct, frozen=True):
+    """A complete request. Header names are lower case; of a repeated header the last one counts."""
+
+    method: str
+    path: str
+    query: bytes
+    headers: Mapping[bytes, bytes]
+    body: bytes
+
+
+class HttpReply(msgspec.Struct, frozen=True):
+    """A complete reply. Transports add the id, the model's identity, and the length as headers.
+
+    `code`, `rows`, `timings` and `message` are for observers: they are not sent.
+    """
+
+    status: int
+    body: bytes
+    id: str
+    media_type: bytes = JSON
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+    code: str = "ok"
+    rows: int = 0
+    timings: Timings | None = None
+    message: str | None = None
+
+
+Handle: TypeAlias = Callable[[HttpRequest], Awaitable[HttpReply]]
+
+
+def new_id() -> str:
+    """A full 128-bit random id, 32 hexadecimal digits (C-6)."""
+    return os.urandom(16).hex()
+
+
+def caller_id(headers: Mapping[bytes, bytes]) -> str | None:
+    """The caller's `x-request-id`, or None.
+
+    Raises:
+        Malformed: it is longer than 128 characters or has any but visible ASCII characters.
+    """
+    value = headers.get(b"x-request-id")
+    if value is None:
+        return None
+    if not 1 <= len(value) <= MAX_ID_LENGTH or min(value) <= 0x20 or max(value) >= 0x7F:  # noqa: PLR2004
+        text = "The header x-request-id must be 1 to 128 visible ASCII characters without spaces."
+        raise Malformed(text)
+    return value.decode("ascii")
+
+
+def media_type(headers: Mapping[bytes, bytes]) -> bytes:
+    """The content type without its parameters, in lower case; empty where there is none."""
+    value = headers.get(b"content-type", b"")
+    return value.partition(b";")[0].strip().lower()

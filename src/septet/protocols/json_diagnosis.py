@@ -1,0 +1,227 @@
+"""The slow, careful reading of a JSON body that the compiled decoder refused: it names what is wrong and where.
+
+It accepts what the compiled decoder accepts and a little more that callers really send: integral floats for integer
+columns, a flat list for a model of one column, and `[N]` for an input of shape `[N, 1]`.
+"""
+
+import json
+from typing import Any, NoReturn
+
+import numpy as np
+
+from septet.errors import Invalid, Malformed, Problem
+from septet.model.signature import DTYPES, Column, Signature, Tensor
+from septet.protocols.body import FORMS, MOST_PROBLEMS, Body, check_rows, invalid, one_form, same_rows
+from septet.protocols.cells import Mismatch, read, received, scalar
+from septet.protocols.rows import Rows
+from septet.types import Array
+
+MAX_ID_LENGTH = 128
+
+
+class JsonDiagnosis:
+    """Decodes a body with Python's own parser, collecting up to 20 problems."""
+
+    def __init__(self, signature: Signature, *, max_rows: int) -> None:
+        self._signature = signature
+        self._max_rows = max_rows
+        self._columns = signature.columns if signature.rows else ()
+        self._rows = Rows(signature) if self._columns else None
+
+    def __call__(self, body: bytes, reason: str) -> Body:
+        """Decode a body; `reason` is what the compiled decoder said, for the case that nothing else is found.
+
+        Raises:
+            Malformed, Invalid: as the compiled decoder.
+        """
+        document = self.strict(body)
+        if not isinstance(document, dict):
+            text = "The body must be a JSON object such as {\"data\": [[...]]}."
+            raise Invalid(text, (Problem(None, None, "a JSON object", received(document)),))
+        given = [form for form in FORMS if form in document]
+        unknown = [key for key in document if key not in {*FORMS, "id"}]
+        if unknown:
+            raise invalid([Problem(None, key, "'data', 'records', 'inputs' or 'id'", "an unknown key") for key in unknown])
+        if len(given) != 1:
+            raise one_form(given)
+        request_id = self._id(document)
+        form, value = given[0], document[given[0]]
+        try:
+            if form == "inputs" or self._rows is None:
+                return self._from_inputs(self._named(form, value), request_id)
+            return self._from_rows(form, value, request_id)
+        except OverflowError:
+            raise Malformed(f"The body cannot be read: {reason or 'a number is out of range'}.") from None
+
+    def strict(self, body: bytes) -> Any:
+        """Parse JSON as RFC 8259 has it, refusing duplicate keys and NaN.
+
+        Raises:
+            Malformed: it is not JSON, not UTF-8, has a key twice, or is nested too deeply.
+        """
+        try:
+            text = body.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise Malformed(f"The body is not UTF-8: byte {error.start} is 0x{body[error.start]:02x}.") from None
+        if not text.strip():
+            raise Malformed("The body is empty. Send a JSON object such as {\"data\": [[...]]}.")
+        try:
+            return json.loads(text, object_pairs_hook=_unique, parse_constant=_constant)
+        except RecursionError:
+            raise Malformed("The body is nested too deeply.") from None
+        except json.JSONDecodeError as error:
+            raise Malformed(f"The body is not JSON: {error.msg} at line {error.lineno}, column {error.colno}.") from None
+        except ValueError as error:  # an integer of more digits than Python reads
+            raise Malformed(f"The body is not JSON that can be read: {error}.") from None
+
+    def _id(self, document: dict[str, Any]) -> str | None:
+        value = document.get("id")
+        if value is None and "id" not in document:
+            return None
+        if isinstance(value, str) and 1 <= len(value) <= MAX_ID_LENGTH and all("!" <= c <= "~" for c in value):
+            return value
+        raise invalid([Problem(None, "id", "a text of 1 to 128 visible ASCII characters", received(value))])
+
+    def _from_rows(self, form: str, value: object, request_id: str | None) -> Body:
+        if not isinstance(value, list):
+            what = "a list of rows" if form == "data" else "a list of objects, one per row"
+            raise invalid([Problem(None, form, what, received(value))])
+        check_rows(len(value), self._max_rows)
+        problems: list[Problem] = []
+        rows: list[list[Any]] = []
+        for index, item in enumerate(value):
+            cells = self._cells(form, index, item, problems)
+            if cells is not None:
+                rows.append(self._read_row(index, cells, problems))
+            if len(problems) >= MOST_PROBLEMS:
+                break
+        if problems:
+            raise invalid(problems)
+        assert self._rows is not None  # noqa: S101 - columns are known, or `inputs` would have been read
+        return Body(self._rows.tensors(rows), len(rows), request_id)
+
+    def _cells(self, form: str, row: int, item: object, problems: list[Problem]) -> list[Any] | None:
+        """The cells of one row in column order, or None where the row is not of the right make."""
+        width = len(self._columns)
+        if form == "data":
+            cells = item if isinstance(item, list) else [item] if width == 1 else None
+            if cells is None or len(cells) != width:
+                names = ", ".join(column.name for column in self._columns[:10]) + (", …" if width > 10 else "")  # noqa: PLR2004
+                problems.append(Problem(row, None, f"a list of {width} values ({names})", received(item)))
+                return None
+            return cells
+        if not isinstance(item, dict):
+            problems.append(Problem(row, None, "an object of column names and values", received(item)))
+            return None
+        known = {column.name for column in self._columns}
+        missing = [c for c in self._columns if c.name not in item]
+        problems.extend(Problem(row, c.name, "a value", "no such key") for c in missing)
+        problems.extend(Problem(row, key, "only the model's columns", "an unknown column") for key in item if key not in known)
+        return None if missing else [item[column.name] for column in self._columns]
+
+    def _read_row(self, row: int, cells: list[Any], problems: list[Problem]) -> list[Any]:
+        values: list[Any] = []
+        for column, cell in zip(self._columns, cells, strict=True):
+            try:
+                values.append(read(column, cell))
+            except Mismatch as mismatch:
+                problems.append(Problem(row, column.name, mismatch.expected, received(cell)))
+                values.append(None)
+        return values
+
+    def _named(self, form: str, value: object) -> dict[str, Any]:
+        inputs = self._signature.inputs
+        if form == "data" and len(inputs) == 1:
+            return {inputs[0].name: value}
+        if form != "inputs":
+            names = ", ".join(f"{tensor.name!r}" for tensor in inputs)
+            text = f"This model has no named columns; send 'inputs' with the tensors {names}."
+            raise Invalid(text, (Problem(None, form, "'inputs'", f"{form!r}"),))
+        if not isinstance(value, dict):
+            raise invalid([Problem(None, "inputs", "an object of input names and values", received(value))])
+        known = [tensor.name for tensor in inputs]
+        problems = [Problem(None, name, "a value", "no such key") for name in known if name not in value]
+        problems += [Problem(None, key, f"one of {', '.join(known)}", "an unknown input") for key in value if key not in known]
+        if problems:
+            raise invalid(problems)
+        return value
+
+    def _from_inputs(self, values: dict[str, Any], request_id: str | None) -> Body:
+        arrays: dict[str, Array] = {}
+        problems: list[Problem] = []
+        for tensor in self._signature.inputs:
+            array = self._array(tensor, values[tensor.name], problems)
+            if array is not None:
+                arrays[tensor.name] = array
+        if problems:
+            raise invalid(problems)
+        rows = same_rows(arrays) if self._signature.rows else 1
+        check_rows(rows, self._max_rows)
+        return Body(arrays, rows, request_id)
+
+    def _array(self, tensor: Tensor, value: object, problems: list[Problem]) -> Array | None:
+        shape = tensor.shape
+        if len(shape) == 2 and shape[1] == 1 and isinstance(value, list) and not any(isinstance(v, list) for v in value):  # noqa: PLR2004
+            value = [[item] for item in value]
+        cells: list[Any] = []
+        sizes: list[int | None] = [None] * len(shape)
+        before = len(problems)
+        self._walk(tensor, value, (), sizes, cells, problems)
+        if len(problems) > before:
+            return None
+        return np.array(cells, DTYPES[tensor.dtype]).reshape([size or 0 for size in sizes])
+
+    def _walk(  # noqa: PLR0913
+        self, tensor: Tensor, value: object, at: tuple[int, ...], sizes: list[int | None], cells: list[Any],
+        problems: list[Problem],
+    ) -> None:
+        """Visit a nested list in row-major order, checking each level's length and each value's type."""
+        if len(problems) >= MOST_PROBLEMS:
+            return
+        row = at[0] if at and self._signature.rows else None
+        place = tensor.name + "".join(f"[{i}]" for i in (at[1:] if row is not None else at))
+        if len(at) == len(tensor.shape):
+            try:
+                cells.append(self._value(tensor, at, value))
+            except Mismatch as mismatch:
+                problems.append(Problem(row, self._column(tensor, at) or place, mismatch.expected, received(value)))
+            return
+        axis = len(at)
+        declared = None if axis == 0 and self._signature.rows else tensor.shape[axis]
+        size = declared if declared is not None else sizes[axis]
+        if not isinstance(value, list) or (size is not None and len(value) != size):
+            wanted = f"a list of {size}" if size is not None else "a list"
+            problems.append(Problem(row, place, f"{wanted} (shape {shape_text(tensor.shape)})", received(value)))
+            return
+        sizes[axis] = len(value)
+        for index, item in enumerate(value):
+            self._walk(tensor, item, (*at, index), sizes, cells, problems)
+
+    def _value(self, tensor: Tensor, at: tuple[int, ...], value: object) -> Any:
+        if value is None and tensor.columns and all(column.nullable for column in tensor.columns):
+            return None
+        return scalar(tensor.dtype, value)
+
+    def _column(self, tensor: Tensor, at: tuple[int, ...]) -> str | None:
+        if not tensor.columns:
+            return None
+        column: Column = tensor.columns[at[1] if len(at) > 1 else 0]
+        return column.name
+
+
+def shape_text(shape: tuple[int | None, ...]) -> str:
+    """A shape with -1 for a free dimension, as the Open Inference Protocol writes it."""
+    return "[" + ", ".join("-1" if size is None else str(size) for size in shape) + "]"
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    document = dict(pairs)
+    if len(document) != len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise Malformed(f"The key {twice!r} stands twice in one object. Send each key once.")
+    return document
+
+
+def _constant(name: str) -> NoReturn:
+    raise Malformed(f"JSON has no {name}. Send null for a missing value, where the column is nullable.")

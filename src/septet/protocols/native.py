@@ -1,0 +1,164 @@
+"""The native predict routes: bytes -> Request -> Predict -> Response -> bytes."""
+
+import time
+from typing import Any
+from urllib.parse import parse_qs
+
+import msgspec
+import numpy as np
+
+from septet.errors import Invalid, ModelFailed, NotFound, Problem, SeptetError, UnsupportedMediaType
+from septet.model.signature import Kind
+from septet.protocols.answers import Answers
+from septet.protocols.body import Body
+from septet.protocols.csv_body import CsvBody
+from septet.protocols.http import HttpReply, HttpRequest, caller_id, media_type, new_id
+from septet.protocols.json_body import JsonBody
+from septet.protocols.npy_body import NpyBody
+from septet.service import Service
+from septet.settings import Limits
+from septet.types import Request, Response, Tensors
+
+MAX_TOP = 1_000
+# What `/predict/test` allows between the packaged answers and the live ones, where the package states nothing.
+TOLERANCE = {"rtol": 1e-4, "atol": 1e-5}
+
+
+class Native:
+    """Handlers of `/predict`, `/predict/label` and their self-tests, for one service."""
+
+    def __init__(self, service: Service, limits: Limits) -> None:
+        signature = service.signature
+        self._service = service
+        self._predict = service.predict
+        self._answers = Answers(signature)
+        self._timeout = limits.timeout_seconds
+        self._json = JsonBody(signature, max_rows=limits.max_rows)
+        self._csv = CsvBody(signature, max_rows=limits.max_rows) if signature.columns and signature.rows else None
+        self._npy = NpyBody(signature, max_rows=limits.max_rows)
+        self._model = b',"model":' + msgspec.json.encode(service.identity) + b',"id":"'
+
+    async def predict(self, http: HttpRequest) -> HttpReply:
+        """`POST /predict`: the full prediction of each row."""
+        request, response = await self._run(http, self._answers.outputs)
+        return self._reply(request, response, self._answers.prediction(response.tensors))
+
+    async def predict_label(self, http: HttpRequest) -> HttpReply:
+        """`POST /predict/label`: the label of each row, or with `?top=k` its k best labels and scores."""
+        top = _top(http.query)
+        self._require_labels()
+        request, response = await self._run(http, None)
+        tensors = response.tensors
+        return self._reply(request, response, self._answers.labels(tensors) if top is None else self._answers.top(tensors, top))
+
+    async def test(self, http: HttpRequest) -> HttpReply:
+        """`GET /predict/test`: the real path on the packaged sample, compared with the packaged answer (WS-9)."""
+        request, response = await self._run_sample(http)
+        return self._reply(request, response, self._answers.prediction(response.tensors))
+
+    async def test_label(self, http: HttpRequest) -> HttpReply:
+        """`GET /predict/test/label`: the same, as a label."""
+        self._require_labels()
+        request, response = await self._run_sample(http)
+        return self._reply(request, response, self._answers.labels(response.tensors))
+
+    def _require_labels(self) -> None:
+        signature = self._service.signature
+        if signature.label is None and signature.kind is not Kind.CLASSIFICATION:
+            raise NotFound(f"This model's kind is {signature.kind.value}: it answers no labels. Use /predict.")
+
+    def decode(self, http: HttpRequest) -> Body:
+        """The body's tensors, by content type; JSON where there is none.
+
+        Raises:
+            UnsupportedMediaType: the content type or encoding is not read here.
+            Malformed, Invalid: as the codecs.
+        """
+        kind = media_type(http.headers)
+        encoding = http.headers.get(b"content-encoding", b"identity").strip().lower()
+        if encoding not in (b"identity", b""):
+            raise UnsupportedMediaType(f"The content encoding {_shown(encoding)} is not read; send the body as it is.")
+        if kind in (b"application/json", b""):
+            return self._json(http.body)
+        if kind == b"text/csv":
+            if self._csv is None:
+                raise UnsupportedMediaType("This model's inputs are tensors without named columns; send JSON 'inputs'.")
+            return self._csv(http.body)
+        if kind in (b"application/octet-stream", b"application/x-npy"):
+            return self._npy(http.body)
+        text = (
+            f"The content type {_shown(kind)} is not read here. Send application/json (curl: -H 'content-type: "
+            "application/json'), text/csv with a header row, or application/x-npy."
+        )
+        raise UnsupportedMediaType(text)
+
+    async def _run(self, http: HttpRequest, outputs: tuple[str, ...] | None) -> tuple[Request, Response]:
+        body = self.decode(http)
+        request_id = body.id or caller_id(http.headers) or new_id()
+        deadline = time.monotonic() + self._timeout
+        request = Request(body.tensors, body.rows, request_id, outputs, deadline, _trace(http))
+        return await self._answer(request)
+
+    async def _run_sample(self, http: HttpRequest) -> tuple[Request, Response]:
+        service = self._service
+        if service.sample is None:
+            raise NotFound("There is no sample that this model answers; pack it with data to have a self-test.")
+        rows = len(next(iter(service.sample.values()))) if service.signature.rows else 1
+        request_id = caller_id(http.headers) or new_id()
+        deadline = time.monotonic() + self._timeout
+        request, response = await self._answer(Request(service.sample, rows, request_id, None, deadline, _trace(http)))
+        if service.expected is not None and not _close(service.expected, response.tensors):
+            error = ModelFailed("The model no longer gives the answers it gave when it was packed.")
+            error.request_id = request_id
+            raise error
+        return request, response
+
+    async def _answer(self, request: Request) -> tuple[Request, Response]:
+        try:
+            return request, await self._predict(request)
+        except SeptetError as error:
+            error.request_id = request.id
+            raise
+
+    def _reply(self, request: Request, response: Response, prediction: Any) -> HttpReply:
+        # Ids are visible ASCII: only these two characters need escaping in JSON.
+        shown = request.id.replace("\\", "\\\\").replace('"', '\\"')
+        body = b"".join((b'{"prediction":', msgspec.json.encode(prediction), self._model, shown.encode(), b'"}'))
+        return HttpReply(200, body, request.id, rows=request.rows, timings=response.timings)
+
+
+def _top(query: bytes) -> int | None:
+    values = parse_qs(query.decode("latin-1"), keep_blank_values=True).get("top") if query else None
+    if not values:
+        return None
+    text = values[-1]
+    if not (text.isascii() and text.isdigit() and 1 <= int(text[:10]) <= MAX_TOP):
+        what = f"a whole number from 1 to {MAX_TOP}"
+        raise Invalid(f"The query parameter 'top' must be {what}.", (Problem(None, "top", what, repr(text[:80])),))
+    return int(text)
+
+
+def _trace(http: HttpRequest) -> str | None:
+    value = http.headers.get(b"traceparent")
+    return None if value is None else value.decode("latin-1")
+
+
+def _shown(header: bytes) -> str:
+    return repr(header.decode("latin-1")[:80])
+
+
+def _close(expected: Tensors, actual: Tensors) -> bool:
+    """Whether every expected output is there, equal, or within tolerance where it is of floating point."""
+    for name, wanted in expected.items():
+        got = actual.get(name)
+        if got is None or got.shape != wanted.shape:
+            return False
+        if wanted.dtype.kind == "f":
+            same = np.allclose(got, wanted, equal_nan=True, **TOLERANCE)
+        else:
+            same = np.array_equal(got, wanted)
+        if not same:
+            return False
+    return True
+
+

@@ -1,0 +1,98 @@
+"""`.npy` request bodies (NumPy format 1 to 3): one array, rows on axis 0, no pickles.
+
+Format: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
+"""
+
+import io
+import math
+
+import numpy as np
+from numpy.lib import format as npy
+
+from septet.errors import Invalid, Malformed, Problem, UnsupportedMediaType
+from septet.model.signature import DTYPES, Signature
+from septet.protocols.body import Body, check_rows
+from septet.protocols.json_diagnosis import shape_text
+from septet.types import Array
+
+HEADER_BYTES = 10_000
+
+
+class NpyBody:
+    """Decodes `.npy` bytes for a signature of one input, or of several columns of one dtype."""
+
+    def __init__(self, signature: Signature, *, max_rows: int) -> None:
+        self._signature = signature
+        self._max_rows = max_rows
+        self._dtypes = {tensor.dtype for tensor in signature.inputs}
+
+    def __call__(self, body: bytes) -> Body:
+        """Decode a body.
+
+        Raises:
+            Malformed: it is not a `.npy` file, or its length is not what its header says.
+            UnsupportedMediaType: the model's inputs cannot be one array.
+            Invalid: dtype or shape do not fit the signature.
+        """
+        inputs = self._signature.inputs
+        if len(self._dtypes) > 1 or (len(inputs) > 1 and not self._signature.columns):
+            raise UnsupportedMediaType("This model's inputs are of several dtypes; send JSON or CSV instead of .npy.")
+        array = _read(body)
+        array = self._cast(array)
+        if len(inputs) == 1:
+            tensor = inputs[0]
+            if array.ndim == 1 and len(tensor.shape) == 2 and tensor.shape[1] == 1:  # noqa: PLR2004
+                array = array.reshape(-1, 1)
+            self._fits(array, tensor.shape)
+            rows = len(array) if self._signature.rows else 1
+            check_rows(rows, self._max_rows)
+            return Body({tensor.name: array}, rows)
+        self._fits(array, (None, len(self._signature.columns)))
+        check_rows(len(array), self._max_rows)
+        tensors: dict[str, Array] = {}
+        start = 0
+        for tensor in inputs:
+            stop = start + len(tensor.columns)
+            part = np.ascontiguousarray(array[:, start:stop])
+            tensors[tensor.name] = part.reshape(-1) if len(tensor.shape) == 1 else part
+            start = stop
+        return Body(tensors, len(array))
+
+    def _cast(self, array: Array) -> Array:
+        """The array in the model's dtype: any that holds every value, and floating point of any width."""
+        wanted = DTYPES[next(iter(self._dtypes))]
+        if array.dtype.kind == "U" and wanted.kind == "O":
+            return array.astype(object)
+        both_floating = array.dtype.kind in "fiu" and wanted.kind == "f"
+        if array.dtype.kind not in "fiub" or not (both_floating or np.can_cast(array.dtype, wanted, "safe")):
+            text = f"The array's dtype is {array.dtype} and the model takes {wanted if wanted.kind != 'O' else 'text'}."
+            raise Invalid(text, (Problem(None, None, f"dtype {wanted}", f"dtype {array.dtype}"),))
+        with np.errstate(over="ignore"):  # what becomes infinite is refused with its row and column
+            return np.ascontiguousarray(array, wanted)
+
+    def _fits(self, array: Array, shape: tuple[int | None, ...]) -> None:
+        free = 0 if self._signature.rows else None
+        same = array.ndim == len(shape) and all(
+            size is None or axis == free or size == array.shape[axis] for axis, size in enumerate(shape)
+        )
+        if not same:
+            text = f"The array's shape is {list(array.shape)} and the model takes {shape_text(shape)}."
+            raise Invalid(text, (Problem(None, None, f"shape {shape_text(shape)}", f"shape {list(array.shape)}"),))
+
+
+def _read(body: bytes) -> Array:
+    """Header first: the length is checked before anything is allocated for it."""
+    stream = io.BytesIO(body)
+    try:
+        version = npy.read_magic(stream)
+        reader = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+        shape, fortran, dtype = reader(stream, max_header_size=HEADER_BYTES)
+    except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError) as error:
+        raise Malformed(f"The body is not a .npy file: {str(error).splitlines()[0]}.") from None
+    if dtype.hasobject or dtype.fields is not None:
+        raise Invalid("The array's dtype holds Python objects or fields. Save an array of numbers or texts.")
+    start, count = stream.tell(), math.prod(shape)
+    if any(size < 0 for size in shape) or len(body) - start != count * dtype.itemsize:
+        raise Malformed(f"The .npy header promises {count} values of {dtype.itemsize} bytes; the body has {len(body) - start} bytes.")
+    cells = np.frombuffer(body, dtype, count, start) if count and dtype.itemsize else np.empty(count, dtype)
+    return cells.reshape(shape, order="F" if fortran else "C").astype(dtype.newbyteorder("="), copy=False)

@@ -1,0 +1,31 @@
+"""How many CPUs this process may really use: affinity and the cgroup's quota, not the machine's core count."""
+
+import os
+from pathlib import Path
+
+CGROUP_V2 = Path("/sys/fs/cgroup/cpu.max")
+CGROUP_V1 = (Path("/sys/fs/cgroup/cpu/cpu.cfs_quota_us"), Path("/sys/fs/cgroup/cpu/cpu.cfs_period_us"))
+
+
+def cpus() -> int:
+    """The CPUs that this process may use at the same time, at least 1; a fraction counts as a whole one."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quota = _quota()
+    return allowed if quota is None else max(1, min(allowed, quota))
+
+
+def threads_for(workers: int, wanted: int = 0) -> int:
+    """The threads that one of `workers` processes may use for a run: its share of the CPUs, or `wanted` if not 0 (C-30)."""
+    return wanted or max(1, cpus() // workers)
+
+
+def _quota() -> int | None:
+    """The cgroup's CPU quota in whole CPUs, rounded up; None where there is none (kernel docs: cgroup-v2, cpu.max)."""
+    try:
+        if CGROUP_V2.exists():
+            limit, period = CGROUP_V2.read_text().split()
+        else:
+            limit, period = (file.read_text().strip() for file in CGROUP_V1)
+        return None if limit in ("max", "-1") else -(-int(limit) // int(period))
+    except (OSError, ValueError):
+        return None

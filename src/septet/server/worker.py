@@ -1,0 +1,153 @@
+"""What runs inside a serving process: uvicorn on given sockets, with our HTTP protocol and a written order of stopping.
+
+Stopping: not ready at once -> go on answering for `drain_delay_seconds`, so that balancers notice -> stop listening ->
+answer what was asked, up to `grace_seconds` -> exit 0.
+"""
+
+import asyncio
+import contextlib
+import gc
+import signal
+import socket
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from types import FrameType
+
+import msgspec
+import uvicorn
+import uvloop
+
+from septet.protocols.api import App
+from septet.protocols.asgi import Asgi
+from septet.server.http import HttpConnection
+from septet.server.wire import Wire
+from septet.settings import Settings
+
+BEAT_SECONDS = 1.0
+INTERRUPTED = 130
+
+
+class Work(msgspec.Struct, frozen=True):
+    """What a worker does.
+
+    Attributes:
+        load: loads the model into the application; raises StartupError where it cannot.
+        ready: called once the worker answers predictions.
+        beat: called every second while the event loop is alive.
+        early: whether to listen, and answer 503, while the model loads; a worker that joins others must not.
+    """
+
+    load: Callable[[], None]
+    ready: Callable[[], None]
+    beat: Callable[[], None]
+    early: bool
+
+
+class Server(uvicorn.Server):
+    """uvicorn's server with our order of stopping and a heartbeat."""
+
+    def __init__(self, config: uvicorn.Config, app: App, wire: Wire, settings: Settings) -> None:
+        super().__init__(config)
+        self._app = app
+        self._wire = wire
+        self._drain_delay = settings.server.drain_delay_seconds
+        self._stop_at: float | None = None
+        self.listening = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen."""
+        await super().startup(sockets)
+        self.listening.set()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - the signature of a handler
+        """Begin to drain; a second interrupt stops at once."""
+        if self._app.draining and sig == signal.SIGINT:
+            self.force_exit = True
+        self._app.draining = True
+        if self._stop_at is None:
+            self._stop_at = time.monotonic() + self._drain_delay
+
+    async def on_tick(self, counter: int) -> bool:
+        """Stop once the drain delay is over."""
+        if self._stop_at is not None and time.monotonic() >= self._stop_at:
+            self.should_exit = True
+        return await super().on_tick(counter)
+
+
+def work(app: App, sockets: Sequence[socket.socket], settings: Settings, what: Work) -> int:
+    """Serve until a signal comes, and return the exit code.
+
+    Raises:
+        StartupError: the model cannot be served.
+    """
+    if not what.early:
+        what.load()
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_serve(app, list(sockets), settings, what))
+    return 0
+
+
+async def _serve(app: App, sockets: list[socket.socket], settings: Settings, what: Work) -> None:
+    wire = Wire(app, settings.limits)
+    server = Server(_config(app, wire, settings), app, wire, settings)
+    serving = asyncio.create_task(server.serve(sockets))
+    helpers = [asyncio.create_task(wire.sweep(server.server_state)), asyncio.create_task(_beat(what.beat))]
+    try:
+        await _first(serving, server.listening.wait())
+        if what.early:
+            await _load(what.load)
+        # What was made until now lives as long as the process: the collector need not look at it again.
+        gc.collect()
+        gc.freeze()
+        what.ready()
+        await serving
+    except BaseException:
+        server.should_exit = server.force_exit = True
+        with contextlib.suppress(asyncio.CancelledError):
+            await serving
+        raise
+    finally:
+        for helper in helpers:
+            helper.cancel()
+
+
+async def _load(load: Callable[[], None]) -> None:
+    """Load in a thread of its own, so that the loop can answer that it is not ready."""
+    await asyncio.get_running_loop().run_in_executor(None, load)
+
+
+async def _first(serving: "asyncio.Task[None]", listening: "asyncio.Future[bool] | object") -> None:
+    wait = asyncio.ensure_future(listening)  # type: ignore[arg-type]
+    await asyncio.wait((serving, wait), return_when=asyncio.FIRST_COMPLETED)
+    if serving.done():
+        wait.cancel()
+        serving.result()
+
+
+async def _beat(beat: Callable[[], None]) -> None:
+    while True:
+        beat()
+        await asyncio.sleep(BEAT_SECONDS)
+
+
+def _config(app: App, wire: Wire, settings: Settings) -> uvicorn.Config:
+    server = settings.server
+    return uvicorn.Config(
+        Asgi(app, max_body_bytes=settings.limits.max_body_bytes),
+        http=partial(HttpConnection, wire),  # type: ignore[arg-type]
+        ws="none",
+        lifespan="off",
+        interface="asgi3",
+        loop="none",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        backlog=server.backlog,
+        timeout_graceful_shutdown=max(1, round(server.grace_seconds)),
+        limit_max_requests=server.max_requests or None,
+        limit_max_requests_jitter=server.max_requests_jitter,
+        ssl_certfile=server.tls_certificate,
+        ssl_keyfile=server.tls_key,
+        ssl_keyfile_password=server.tls_key_password,
+    )
