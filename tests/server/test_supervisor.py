@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from septet.errors import StartupError
+from septet.monitoring.layout import Layout
+from septet.server.supervisor import Policy, supervise
 from tests.waiting import until
 
 SCRIPT = Path(__file__).parent / "services" / "lines.py"
@@ -228,6 +231,22 @@ def test_a_worker_that_stands_still_is_replaced(pools: Pools) -> None:
 
     assert until(lambda: int(served.ask("pid"))) != pid
     assert "stood still and was killed" in served.log
+
+
+def test_a_system_without_processes_to_spare_is_waited_for(pools: Pools) -> None:
+    served = pools.start(behaviour="crowded")
+
+    served.wait_until_ready()
+
+    assert "cannot be started now" in served.log
+    assert served.end() == 0
+
+
+def test_a_system_that_cannot_fork_is_told_to_use_one_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "win32")
+
+    with pytest.raises(StartupError, match="use --workers 1"):
+        supervise(lambda _: 0, lambda: None, sockets=[], layout=Layout([], []), policy=Policy(2, 1.0))
 
 
 def refused(port: int) -> bool:

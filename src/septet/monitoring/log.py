@@ -1,4 +1,7 @@
-"""Log lines for people (text) or for machines (JSON), one event a line, written to standard error in one call."""
+"""Log lines for people (text) or for machines (JSON), one event a line, written to standard error in one call.
+
+Fields go with a record as `extra={"fields": {...}}`.
+"""
 
 import contextlib
 import datetime as dt

@@ -101,15 +101,24 @@ class Pool:
         self.workers: list[Worker] = []
 
     def spawn(self, index: int, foreign: Sequence[int]) -> Worker:
-        """Fork a worker; `foreign` are descriptors of the parent that the child must not keep."""
-        slot = self._free.popleft()
+        """Fork a worker; `foreign` are descriptors of the parent that the child must not keep.
+
+        Raises:
+            OSError: the system has no process or pipe to spare.
+        """
         reading, writing = os.pipe()
         os.set_blocking(reading, False)
-        context = WorkerContext(index, slot, self._sockets, self._tally, writing)
+        context = WorkerContext(index, self._free[0], self._sockets, self._tally, writing)
         others = [worker.pipe for worker in self.workers]
-        pid = fork(self._start, context, life=self._life, foreign=[*foreign, *others, reading, self._end_of_life])
-        os.close(writing)
+        try:
+            pid = fork(self._start, context, life=self._life, foreign=[*foreign, *others, reading, self._end_of_life])
+        except OSError:
+            os.close(reading)
+            raise
+        finally:
+            os.close(writing)
         worker = Worker(context, pid, reading)
+        self._free.popleft()
         self.workers.append(worker)
         return worker
 

@@ -22,7 +22,7 @@ from septet.errors import StartupError
 from septet.monitoring.layout import Layout
 from septet.monitoring.tally import Tally
 from septet.server.child import Start
-from septet.server.crashes import Crashes
+from septet.server.crashes import LONGEST_DELAY_SECONDS, Crashes
 from septet.server.pool import Pool, Worker
 from septet.server.wakeups import Wakeups
 
@@ -130,11 +130,18 @@ class _Supervisor:
     def _start_due(self) -> None:
         now = time.monotonic()
         for index in [index for index, due in self._due.items() if due <= now]:
-            del self._due[index]
-            self._spawn(index)
+            if self._spawn(index) is None:
+                self._due[index] = now + LONGEST_DELAY_SECONDS
+            else:
+                del self._due[index]
 
-    def _spawn(self, index: int) -> Worker:
-        worker = self._pool.spawn(index, self._wakeups.descriptors)
+    def _spawn(self, index: int) -> Worker | None:
+        try:
+            worker = self._pool.spawn(index, self._wakeups.descriptors)
+        except OSError as error:
+            # The other workers still answer: waiting for the system to recover is better than falling with it.
+            self._log.error("worker %d cannot be started now: %s", index, error)
+            return None
         self._wakeups.add(worker.pipe)
         return worker
 
@@ -155,6 +162,7 @@ class _Supervisor:
 
     def _obey(self, number: int, now: float) -> None:
         if number == signal.SIGHUP and not self._stopping:
+            self._log.info("renewing the workers one by one")
             waiting = {worker.pid for worker in self._to_renew}
             self._to_renew.extend(
                 worker
@@ -165,6 +173,7 @@ class _Supervisor:
             for worker in self._pool.workers:
                 worker.kill()
         elif number in (signal.SIGTERM, signal.SIGINT) and not self._stopping:
+            self._log.info("stopping: requests under way have %g s to finish", self._policy.grace_seconds)
             self._stop(now)
 
     def _stop(self, now: float) -> None:
@@ -184,11 +193,14 @@ class _Supervisor:
         if self._stopping:
             self._exit_code = self._exit_code if worker.clean else 1
         elif worker is self._renewal:
-            self._renewal = None
-            self._to_renew.clear()
-            self._log.error("renewal abandoned, the workers before it go on: the new one %s", worker.fate)
+            self._abandon_renewal(f"the new one {worker.fate}")
         elif worker.leave_by is None and not self._has_successor(worker):
             self._replace(worker, now)
+
+    def _abandon_renewal(self, reason: str) -> None:
+        self._renewal = None
+        self._to_renew.clear()
+        self._log.error("renewal abandoned, the workers that answer go on: %s", reason)
 
     def _has_successor(self, worker: Worker) -> bool:
         if worker not in self._to_renew:
@@ -226,6 +238,8 @@ class _Supervisor:
         room = len(self._pool.workers) + len(self._due) <= self._policy.workers
         if self._to_renew and self._renewal is None and room:
             self._renewal = self._spawn(self._to_renew[0].index)
+            if self._renewal is None:
+                self._abandon_renewal("it cannot be started")
 
     def _look(self, now: float) -> None:
         """Kill workers that took too long to leave, and those that stand still."""
@@ -236,6 +250,7 @@ class _Supervisor:
         for worker in self._pool.workers:
             if worker.leave_by is not None:
                 if now >= worker.leave_by:
+                    self._log.warning("worker %d (process %d) did not finish in time", worker.index, worker.pid)
                     worker.kill()
                     worker.leave_by = math.inf
             elif worker.ready_at is not None and not worker.hung:

@@ -1,17 +1,19 @@
 """A supervised pool whose workers answer lines, for the tests to start as a process.
 
 Arguments: `workers hang_seconds grace_seconds behaviour-file`. The file's text says how a starting worker behaves:
-`work`, `refuse` (cannot start), `die` (ends before it is ready). A worker answers `pid` with its process id, `slow`
-with the same a little later, `count` with what all workers counted: requests, restarts and requests in flight;
-`stick` makes its loop stand still, `leave` makes it end well.
+`work`, `refuse` (cannot start), `die` (ends before it is ready); with `crowded` the system at first has no process to
+spare. A worker answers `pid` with its process id, `slow` with the same a little later, `count` with what all workers
+counted: requests, restarts and requests in flight; `stick` makes its loop stand still, `leave` makes it end well.
 """
 
 import asyncio
+import errno
 import logging
 import os
 import signal
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from septet.errors import StartupError
@@ -68,6 +70,17 @@ class Lines:
         return 0
 
 
+def crowded(fork: Callable[[], int]) -> Callable[[], int]:
+    refusals = iter(range(2))
+
+    def refuse_first() -> int:
+        if next(refusals, None) is None:
+            return fork()
+        raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    return refuse_first
+
+
 def main(workers: str, hang_seconds: str, grace_seconds: str, behaviour: str) -> int:
     configure(style="text")
 
@@ -79,6 +92,8 @@ def main(workers: str, hang_seconds: str, grace_seconds: str, behaviour: str) ->
             os._exit(3)
         return asyncio.run(Lines(context, context.tally.claim(context.slot)).run())
 
+    if Path(behaviour).read_text() == "crowded":
+        os.fork = crowded(os.fork)
     sockets = bind("127.0.0.1", 0, backlog=128)
     sys.stdout.write(f"{sockets[0].getsockname()[1]}\n")
     sys.stdout.flush()
