@@ -49,7 +49,7 @@ def commands() -> list[str]:
 @pytest.mark.parametrize("command", commands())
 def test_a_documented_command_parses(command: str) -> None:
     name, *arguments = shlex.split(command)[1:]
-    if not arguments:
+    if not arguments or "--help" in arguments:
         return
     module = importlib.import_module(f"septet.cli.{name}")
     parser = Parser(prog=f"septet {name}")
