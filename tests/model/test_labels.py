@@ -106,6 +106,7 @@ def test_a_list_names_the_classes_in_order_and_keeps_their_raw_values() -> None:
             ("x", "y", "z"),
         ),
         (classifier(labels=NAMES, dtype="string"), NAMES, NAMES, ()),
+        (classifier(dtype="string"), NAMES, NAMES, ()),
         (classifier(), {"0": "a", "1": "b", "2": "c"}, ("a", "b", "c"), (0, 1, 2)),
     ],
 )
@@ -146,7 +147,8 @@ def test_labels_of_an_unknown_string_output_take_its_values_as_keys() -> None:
 def test_each_label_of_a_multilabel_model_is_named() -> None:
     outputs = (Tensor("label", "int64", (None, 2)),)
     signature = Signature(Kind.MULTILABEL, INPUTS, outputs, label="label")
-    assert with_labels(signature, ("a", "b"), "l.json").labels == ("a", "b")
+    fitted = with_labels(signature, ("a", "b"), "l.json")
+    assert (fitted.labels, fitted.classes) == (("a", "b"), ())
     with pytest.raises(LabelsMismatch, match="'label' has 2 classes"):
         with_labels(signature, NAMES, "l.json")
 

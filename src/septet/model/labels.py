@@ -95,7 +95,9 @@ def with_labels(signature: Signature, labels: Labels, source: Path | str) -> Sig
     raw: tuple[Scalar, ...] = signature.classes or signature.labels
     _check_count(signature, raw, len(labels), source)
     names, values = _placed(signature, labels, raw, source)
-    if signature.label is None or values == names:
+    if signature.label is None or signature.kind is Kind.MULTILABEL:
+        values = signature.classes
+    elif values == names:
         values = ()
     return msgspec.structs.replace(signature, labels=names, classes=values)
 
@@ -151,7 +153,7 @@ def _placed(
             raise LabelsMismatch(
                 f"{source}: holds the model's own classes in another order; the model's order is {list(raw)}"
             )
-        return labels, raw or tuple(range(len(labels)))
+        return labels, raw or _presumed(signature, len(labels))
     by_value = [next((key for key in labels if key in _spellings(value)), None) for value in raw]
     if raw and None not in by_value:
         return tuple(labels[key] for key in by_value if key is not None), raw
@@ -165,7 +167,7 @@ def _placed(
             f"{source}: no label for {', '.join(missing[:10])}; the keys must be {wanted}"
             f"the positions 0 to {len(labels) - 1}, and they are {', '.join(list(labels)[:10])}"
         )
-    return tuple(labels[position] for position in positions), raw or tuple(range(len(labels)))
+    return tuple(labels[position] for position in positions), raw or _presumed(signature, len(labels))
 
 
 def _by_own_keys(
@@ -180,6 +182,12 @@ def _by_own_keys(
     except ValueError as exc:
         raise LabelsMismatch(f"{source}: the keys must be the whole numbers that the model answers: {exc}") from exc
     return tuple(label for _, label in values), tuple(value for value, _ in values)
+
+
+def _presumed(signature: Signature, count: int) -> tuple[Scalar, ...]:
+    """The raw values of classes that the artefact does not name: 0 to n - 1, or for strings the labels themselves."""
+    dtypes = {output.name: output.dtype for output in signature.outputs}
+    return () if dtypes.get(signature.label or "") == "string" else tuple(range(count))
 
 
 def _spellings(value: Scalar) -> tuple[str, ...]:
