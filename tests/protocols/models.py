@@ -1,11 +1,12 @@
 """Services of every kind of model, without a model: what describes them needs only their records."""
 
+import datetime as dt
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from septet.model.manifest import Manifest
+from septet.model.manifest import Data, Manifest, Parity, Training
 from septet.model.signature import DTYPES, Column, Kind, Signature, Tensor
 from septet.service import Service
 from septet.settings import Limits
@@ -27,15 +28,16 @@ def array(tensor: Tensor, values: Any) -> np.ndarray[Any, Any]:
 
 
 def service(signature: Signature, sample: Mapping[str, Any], answer: Mapping[str, Any], **more: Any) -> Service:
-    """A service that answers every request with `answer`."""
+    """A service that answers every row with `answer`."""
     taken: Tensors = {each.name: array(each, sample[each.name]) for each in signature.inputs}
     given: Tensors = {each.name: array(each, answer[each.name]) for each in signature.outputs}
 
     async def predict(request: Request) -> Response:
-        return Response(given, request.rows, IDENTITY, NO_TIME)
+        rows = {name: value.repeat(request.rows, 0) if signature.rows else value for name, value in given.items()}
+        return Response(rows, request.rows, IDENTITY, NO_TIME)
 
     manifest = Manifest("iris", "1.2.0", "onnx", "iris.onnx", signature, **more)
-    return Service(IDENTITY, signature, predict, manifest, taken, given, {})
+    return Service(IDENTITY, signature, predict, manifest, sample=taken, answer=given, expected=given, facts={})
 
 
 def classifier(width: int = 4) -> Service:
@@ -131,3 +133,28 @@ def every_kind() -> dict[str, Service]:
         "tensors": tensors(rows=True),
         "one unit": tensors(rows=False),
     }
+
+
+def iris() -> Service:
+    """A classifier as a package describes it: bounds, units, provenance."""
+    limits = {"sepal length": 20.0, "sepal width": 20.0, "petal length": 20.0, "petal width": 20.0}
+    named = tuple(Column(name, "float32", minimum=0.0, maximum=high, unit="cm") for name, high in limits.items())
+    signature = Signature(
+        Kind.CLASSIFICATION,
+        (Tensor("X", "float32", (None, 4), named),),
+        (Tensor("label", "int64", (None,)), Tensor("probabilities", "float32", (None, 3))),
+        label="label",
+        scores="probabilities",
+        labels=("setosa", "versicolor", "virginica"),
+        classes=(0, 1, 2),
+    )
+    trained = dt.datetime(2026, 11, 1, 12, tzinfo=dt.UTC)
+    data = Data("iris", 150, None, dt.date(2026, 10, 1), dt.date(2026, 10, 31))
+    return service(
+        signature,
+        {"X": [[5.1, 3.5, 1.4, 0.2]]},
+        {"label": [0], "probabilities": [[0.9717, 0.0164, 0.0119]]},
+        description="Tells three species of iris apart by the size of their flowers.",
+        training=Training(trained_at=trained, algorithm="SVC", metrics={"accuracy": 0.9733}, data=data),
+        parity=Parity(150, 1e-5, 1e-4, 2.3e-7),
+    )

@@ -8,7 +8,6 @@ import pytest
 
 from septet.model.manifest import Data, Parity, Training
 from septet.protocols.metadata import metadata
-from septet.service import Service
 from tests.protocols import models
 
 SERVICES = models.every_kind()
@@ -87,8 +86,8 @@ def test_provenance_is_written_with_iso_dates() -> None:
         data=Data("flowers", 150, None, dt.date(2026, 10, 1), dt.date(2026, 10, 31)),
     )
     manifest = msgspec.structs.replace(known.manifest, training=training, parity=Parity(150, 1e-5, 1e-4, 2e-7))
-    service = Service(known.identity, known.signature, known.predict, manifest, known.sample, known.expected, {})
-    said = metadata(service, limits=models.LIMITS, freshness={"state": "fresh", "age_days": 24})
+    fresh = {"state": "fresh", "age_days": 24}
+    said = metadata(msgspec.structs.replace(known, manifest=manifest, freshness=fresh), limits=models.LIMITS)
     assert said["training"]["trained_at"] == "2026-11-01T12:00:00Z"
     assert said["training"]["data"]["until"] == "2026-10-31"
     assert said["parity"]["largest_difference"] == 2e-7
@@ -97,7 +96,7 @@ def test_provenance_is_written_with_iso_dates() -> None:
 
 def test_a_model_without_a_sample_still_has_its_structure() -> None:
     known = models.classifier()
-    bare = Service(known.identity, known.signature, known.predict, known.manifest, None, None, {})
+    bare = msgspec.structs.replace(known, sample=None, answer=None, expected=None)
     said = metadata(bare, limits=models.LIMITS)
     assert (said["data_structure"], said["prediction_structure"]) == ("(1,4)", "(1,3)")
     assert said["data_sample"] is None

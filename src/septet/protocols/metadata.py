@@ -1,6 +1,6 @@
 """What `/metadata` says: the keys of the pattern's classic route, and all else that a caller may ask of a model."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -14,17 +14,11 @@ from septet.settings import Limits
 from septet.types import Tensors
 
 
-def metadata(
-    service: Service,
-    *,
-    limits: Limits,
-    answer: Tensors | None = None,
-    freshness: Mapping[str, Any] | None = None,
-) -> dict[str, Any]:
-    """Describe a service; `answer` is the model's answer to the sample, `freshness` what is known of its age."""
+def metadata(service: Service, *, limits: Limits) -> dict[str, Any]:
+    """Describe a service."""
     identity, manifest, signature = service.identity, service.manifest, service.signature
     return {
-        **classic(signature, service.sample, service.expected if answer is None else answer),
+        **classic(signature, service.sample, service.answer),
         "name": identity.name,
         "version": identity.version,
         "digest": identity.digest,
@@ -37,7 +31,7 @@ def metadata(
         "columns": [_column(each) for each in signature.columns],
         "labels": list(signature.labels),
         **_provenance(manifest),
-        "freshness": dict(freshness) if freshness is not None else None,
+        "freshness": None if service.freshness is None else dict(service.freshness),
         "limits": {"max_rows": limits.max_rows, "max_body_bytes": limits.max_body_bytes},
     }
 

@@ -16,20 +16,19 @@ ROW_FACES = {"data": "rows over the columns, in order", "records": "rows by colu
 
 
 class _Source(msgspec.Struct, frozen=True):
-    """What the document is derived from: a service, its limits, and its answer to the sample where it is known."""
+    """What the document is derived from."""
 
     service: Service
     limits: Limits
-    answer: Tensors | None
 
     @property
     def signature(self) -> Signature:
         return self.service.signature
 
 
-def openapi(service: Service, *, limits: Limits, root_path: str = "", answer: Tensors | None = None) -> Node:
+def openapi(service: Service, *, limits: Limits, root_path: str = "") -> Node:
     """Describe a service's routes; `root_path` is the prefix that a server in front of it has taken off."""
-    source = _Source(service, limits, service.expected if answer is None else answer)
+    source = _Source(service, limits)
     identity = service.identity
     return {
         "openapi": "3.1.0",
@@ -143,7 +142,7 @@ def _predict_paths(source: _Source) -> Node:
 
 
 def _scored(source: _Source) -> Node:
-    answer = source.answer
+    answer = source.service.answer
     return _predicted(source, "Prediction", None if answer is None else examples.prediction(source.signature, answer))
 
 
@@ -151,7 +150,7 @@ def _labelled(source: _Source) -> Node:
     """Write the answers of the routes of labels; where the model has none, their only answer is 404."""
     if not examples.has_labels(source.signature):
         return replies.errors(("not_found",))
-    answer = source.answer
+    answer = source.service.answer
     return _predicted(source, "Labels", None if answer is None else examples.labels(source.signature, answer))
 
 

@@ -17,12 +17,17 @@ export class Answer {
   }
 
   fail(text) {
-    this.element.replaceChildren(h("div", { class: "notice bad", role: "alert" }, text));
+    this.put(h("div", { class: "notice bad", role: "alert" }, text));
+  }
+
+  put(...parts) {
+    this.element.replaceChildren(...parts);
+    this.element.scrollIntoView({ block: "nearest" });
   }
 
   refuse(status, body, problems) {
     const { code: name, message, id } = body.error;
-    this.element.replaceChildren(h("div", { class: "notice bad", role: "alert" },
+    this.put(h("div", { class: "notice bad", role: "alert" },
       h("p", {}, h("strong", {}, `${status} ${name}`)), h("p", {}, message), problems.length ? problemTable(problems) : null,
       h("p", { class: "muted" }, `Request ${id}`)));
   }
@@ -32,7 +37,7 @@ export class Answer {
     const labels = labelled ? labelled.prediction : null;
     const one = Array.isArray(rows) && this.model.rows && rows.length === 1;
     const parts = !this.model.rows ? [code(pretty(rows))] : one ? this.single(rows[0], labels && labels[0]) : this.table(rows, labels);
-    this.element.replaceChildren(h("h3", {}, "Prediction"), ...parts,
+    this.put(h("h3", {}, "Prediction"), ...parts,
       h("p", { class: "muted meta" }, `${milliseconds.toFixed(1)} ms in this browser, request ${scored.id}`),
       h("details", {}, h("summary", {}, "Response"), code(pretty(scored), { copy: true })));
   }

@@ -29,6 +29,19 @@ export function showCard(model) {
   const { training = {}, parity } = model;
   const data = training.data || {};
   const window = data.since || data.until ? `${data.since || "…"} to ${data.until || "…"}` : null;
+  const provenance = section("Provenance", [
+    ["Trained", training.trained_at && training.trained_at.slice(0, 10)],
+    ["Algorithm", training.algorithm],
+    ["Data", data.name && (data.rows ? `${data.name}, ${data.rows.toLocaleString("en")} rows` : data.name)],
+    ["Data window", window],
+    ["Freshness", model.freshness && model.freshness.message],
+    ["Metrics", pairs(training.metrics)],
+    ["Parameters", pairs(training.parameters)],
+    ["Libraries", pairs(training.libraries)],
+    ["Code", training.code_revision],
+    ["Owner", training.owner],
+    ["Parity", parity && `within ${number(parity.largest_difference)} of the native model on ${parity.rows} rows`],
+  ]);
   byId("card").append(
     list([
       ["Takes", shapeOf(model)],
@@ -36,18 +49,7 @@ export function showCard(model) {
       ["Labels", labels(model.labels)],
       ["Limits", `${model.limits.max_rows.toLocaleString("en")} rows, ${bytes(model.limits.max_body_bytes)} a request`],
     ]),
-    section("Provenance", [
-      ["Trained", training.trained_at && training.trained_at.slice(0, 10)],
-      ["Algorithm", training.algorithm],
-      ["Data", data.name && (data.rows ? `${data.name}, ${data.rows.toLocaleString("en")} rows` : data.name)],
-      ["Data window", window],
-      ["Metrics", pairs(training.metrics)],
-      ["Parameters", pairs(training.parameters)],
-      ["Libraries", pairs(training.libraries)],
-      ["Code", training.code_revision],
-      ["Owner", training.owner],
-      ["Parity", parity && `within ${number(parity.largest_difference)} of the native model on ${parity.rows} rows`],
-    ]),
+    ...(provenance ? [provenance] : []),
   );
 }
 
@@ -56,11 +58,9 @@ function chip(text, tone = "") {
 }
 
 function freshness(known) {
-  if (!known) return null;
-  const state = String(known.state || known.status || "");
-  const tone = /fresh|ok|good/.test(state) ? "good" : /warn|old|aging|ageing/.test(state) ? "warn" : state ? "bad" : "";
-  const days = known.age_days === undefined || known.age_days === null ? "" : `, ${number(known.age_days)} days old`;
-  return state ? { text: `data ${state}${days}`, tone: state === "unknown" ? "" : tone } : null;
+  if (!known || known.state === "unknown") return null;
+  const [words, tone] = { fresh: ["data fresh", "good"], warn: ["data old", "warn"] }[known.state] || ["data too old", "bad"];
+  return { text: Number.isInteger(known.age_days) ? `${words}, ${known.age_days} days` : words, tone };
 }
 
 function shapeOf(model) {
@@ -73,7 +73,7 @@ function outputsOf(model) {
 }
 
 function tensor(each) {
-  return `${each.name}: ${each.dtype} [${each.shape.map((size) => (size < 0 ? "any" : size)).join(", ")}]`;
+  return `${each.name}: ${each.dtype} [${each.shape.map((size) => (size < 0 ? "any" : size)).join(",\u00a0")}]`;
 }
 
 function labels(names) {
@@ -102,5 +102,9 @@ function list(rows) {
 }
 
 function bytes(size) {
-  return size >= 1048576 ? `${number(size / 1048576)} MiB` : size >= 1024 ? `${number(size / 1024)} KiB` : `${size} bytes`;
+  return size >= 1048576 ? `${round(size / 1048576)} MiB` : size >= 1024 ? `${round(size / 1024)} KiB` : `${size} bytes`;
+}
+
+function round(value) {
+  return String(Number(value.toPrecision(3)));
 }

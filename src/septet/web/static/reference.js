@@ -1,6 +1,6 @@
 // The API, route by route, read from the OpenAPI document.
 
-import { base, byId, code, h, number, pretty } from "./dom.js";
+import { base, byId, code, h, number, pretty, prose } from "./dom.js";
 
 const MOST_ITEMS = 64;
 const MOST_DEPTH = 6;
@@ -58,7 +58,7 @@ function parameters(openapi, operation) {
 
 function request(openapi, described) {
   if (!described) return null;
-  const parts = [h("h4", {}, "Request"), h("p", {}, described.description)];
+  const parts = [h("h4", {}, "Request"), h("p", {}, prose(described.description))];
   for (const [media, { schema, example, examples }] of Object.entries(described.content)) {
     parts.push(h("h5", {}, media), tree(openapi, schema));
     for (const [name, { value }] of Object.entries(examples || {})) {

@@ -1,0 +1,78 @@
+"""A real browser before the real application, with a service of each kind mounted below its own prefix."""
+
+import os
+import shutil
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import uvicorn
+
+from septet.assembly.composition import application
+from septet.events import Silent
+from septet.monitoring.tally import Totals
+from septet.protocols.api import App
+from septet.protocols.asgi import Asgi, Receive, Scope, Send
+from septet.service import Service
+from septet.settings import Settings
+from tests.protocols import models
+from tests.waiting import until
+from tests.web.browser import Browser
+
+
+def totals() -> Totals:
+    raise AssertionError("the page asks for no metrics")
+
+
+def asgi(service: Service) -> Asgi:
+    settings = Settings()
+    app = application(service, settings, Silent(), totals, App())
+    return Asgi(app, max_body_bytes=settings.limits.max_body_bytes)
+
+
+class Mounts:
+    """Routes `/name/...` to a service, as a framework's mount does."""
+
+    def __init__(self, services: dict[str, Service]) -> None:
+        self._apps = {f"/{name}": asgi(service) for name, service in services.items()}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        prefix = "/" + scope.get("path", "/").split("/")[1]
+        app = self._apps.get(prefix, next(iter(self._apps.values())))
+        await app({**scope, "root_path": prefix}, receive, send)
+
+
+@pytest.fixture(scope="session")
+def address() -> Iterator[str]:
+    """The address that the services' prefixes follow."""
+    services = {"iris": models.iris(), "digits": models.classifier(64), **models.every_kind()}
+    mounts = Mounts({name.replace(" ", "-"): service for name, service in services.items()})
+    server = uvicorn.Server(uvicorn.Config(mounts, port=0, log_level="error", lifespan="off"))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    until(lambda: server.started)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    yield f"http://127.0.0.1:{port}"
+    server.should_exit = True
+    thread.join()
+
+
+@pytest.fixture(scope="session")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """A headless Chromium, which a machine may lack but CI must have."""
+    missing = [name for name in ("chromium", "chromedriver") if shutil.which(name) is None]
+    if missing:
+        message = f"install {' and '.join(missing)} (Debian: chromium, chromium-driver) to test the page"
+        pytest.fail(message) if os.environ.get("CI") else pytest.skip(message)
+    with Browser(tmp_path_factory.mktemp("chromium")) as browser:
+        yield browser
+
+
+@pytest.fixture
+def browser(chromium: Browser) -> Iterator[Browser]:
+    """The browser, which must not have complained when a test ends."""
+    chromium.complaints()
+    yield chromium
+    unexpected: list[Any] = [each for each in chromium.complaints() if "status of 4" not in each]
+    assert unexpected == []
