@@ -240,10 +240,10 @@ def test_warnings_of_the_estimator_stay_inside() -> None:
         served.run({"input": np.array([["Paris"]], dtype=object)})
 
 
-def test_jobs_are_limited_to_the_threads_given() -> None:
-    model = RandomForestClassifier(n_estimators=3, n_jobs=4).fit(MATRIX, CLASSES)
+def test_an_estimator_in_memory_keeps_its_own_number_of_jobs() -> None:
+    model = RandomForestClassifier(n_estimators=3, n_jobs=2).fit(MATRIX, CLASSES)
     runtime(make_pipeline(model))
-    assert model.n_jobs == 1
+    assert model.n_jobs == 2
 
 
 @pytest.mark.parametrize("model", [SVC(), DBSCAN()])

@@ -2,7 +2,7 @@
 
 import threading
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -11,16 +11,54 @@ import numpy as np
 
 from septet.errors import MissingExtra, UnsupportedModel
 from septet.model.signature import DTYPES, Column, Signature, Tensor
-from septet.runtimes.base import InputRejected, LoadOptions, Runtime
+from septet.runtimes.base import InputRejected, LoadOptions
 from septet.runtimes.sklearn_columns import Fact, facts_of, first_step, reads_text
 from septet.runtimes.sklearn_file import read_estimator
 from septet.runtimes.sklearn_outputs import Output, Outputs, outputs_of
 from septet.types import Array, Tensors
 
-MATRIX = "input"
+_MATRIX = "input"
 
 
-def load(path: Path, options: LoadOptions) -> Runtime:
+class SklearnRuntime:
+    """A fitted estimator, its threads confined and its warnings silenced while it runs.
+
+    Attributes:
+        signature: read from the estimator.
+        facts: `engine`, `engine_version`, `estimator`.
+    """
+
+    def __init__(self, rows: "_Rows", outputs: Outputs, confined: Callable[[], Any], facts: Mapping[str, Any]) -> None:
+        self._rows = rows
+        self._each: dict[str, Output] = {output.tensor.name: output for output in outputs.each}
+        self._confined = confined
+        self.facts = facts
+        self.signature = Signature(
+            kind=outputs.kind,
+            inputs=rows.inputs,
+            outputs=tuple(output.tensor for output in outputs.each),
+            label=outputs.label,
+            scores=outputs.scores,
+            labels=outputs.labels,
+            classes=outputs.classes,
+        )
+
+    def run(self, tensors: Tensors, outputs: Sequence[str] | None = None) -> Tensors:
+        """Compute the wanted outputs; see `septet.runtimes.base.Runtime`."""
+        wanted = self._each if outputs is None else outputs
+        with self._confined():
+            try:
+                rows = self._rows.native(tensors)
+                return {name: self._each[name].compute(rows) for name in wanted}
+            except ValueError as exc:
+                raise InputRejected(str(exc)) from exc
+
+    def close(self) -> None:
+        """Forget the estimator."""
+        self._each = {}
+
+
+def load(path: Path, options: LoadOptions) -> SklearnRuntime:
     """Load a fitted estimator from a `.skops`, `.joblib`, `.pkl` or `.pickle` file.
 
     Raises:
@@ -31,19 +69,20 @@ def load(path: Path, options: LoadOptions) -> Runtime:
         MissingExtra: scikit-learn, skops or pandas is not installed.
     """
     model, _ = read_estimator(path, options.trust)
+    _limit_jobs(model, options.threads)
     return runtime_of(model, options, source=str(path))
 
 
-def runtime_of(model: Any, options: LoadOptions, *, source: str) -> Runtime:
+def runtime_of(model: Any, options: LoadOptions, *, source: str) -> SklearnRuntime:
     """The runtime of a fitted estimator in memory; `source` names it in errors.
 
     Raises:
         UnsupportedModel: it does not answer new rows.
         MissingExtra: pandas is not installed and the estimator was trained on a DataFrame.
     """
+    import sklearn
     from threadpoolctl import ThreadpoolController
 
-    _limit_jobs(model, options.threads)
     rows = _Rows(model, source)
     limits = ThreadpoolController()
     quiet = _Quiet()
@@ -55,39 +94,8 @@ def runtime_of(model: Any, options: LoadOptions, *, source: str) -> Runtime:
 
     with confined():
         outputs = _probed(model, rows, source)
-    return _SklearnRuntime(rows, outputs, confined)
-
-
-class _SklearnRuntime:
-    def __init__(self, rows: "_Rows", outputs: Outputs, confined: Callable[[], Any]) -> None:
-        self._rows = rows
-        self._each: dict[str, Output] = {output.tensor.name: output for output in outputs.each}
-        self._confined = confined
-        self._signature = Signature(
-            kind=outputs.kind,
-            inputs=rows.inputs,
-            outputs=tuple(output.tensor for output in outputs.each),
-            label=outputs.label,
-            scores=outputs.scores,
-            labels=outputs.labels,
-            classes=outputs.classes,
-        )
-
-    @property
-    def signature(self) -> Signature:
-        return self._signature
-
-    def run(self, tensors: Tensors, outputs: Sequence[str] | None = None) -> Tensors:
-        wanted = self._each if outputs is None else outputs
-        with self._confined():
-            try:
-                rows = self._rows.native(tensors)
-                return {name: self._each[name].compute(rows) for name in wanted}
-            except ValueError as exc:
-                raise InputRejected(str(exc)) from exc
-
-    def close(self) -> None:
-        self._each = {}
+    facts = {"engine": "scikit-learn", "engine_version": sklearn.__version__, "estimator": type(model).__name__}
+    return SklearnRuntime(rows, outputs, confined, facts)
 
 
 class _Rows:
@@ -104,19 +112,19 @@ class _Rows:
 
     def _tensors(self, names: Sequence[str]) -> tuple[Tensor, ...]:
         if self._text:
-            return (Tensor(MATRIX, "string", (None,), (Column("text", "string"),)),)
+            return (Tensor(_MATRIX, "string", (None,), (Column("text", "string"),)),)
         columns = tuple(fact.column(name) for fact, name in zip(self._facts, names, strict=True))
         if not columns:
-            return (Tensor(MATRIX, "float64", (None, None)),)
+            return (Tensor(_MATRIX, "float64", (None, None)),)
         dtypes = {column.dtype for column in columns}
         if len(dtypes) == 1:
-            return (Tensor(MATRIX, dtypes.pop(), (None, len(columns)), columns),)
+            return (Tensor(_MATRIX, dtypes.pop(), (None, len(columns)), columns),)
         return tuple(Tensor(column.name, column.dtype, (None, 1), (column,)) for column in columns)
 
     def native(self, tensors: Tensors) -> Any:
         """The rows of `tensors` as the estimator takes them."""
         if self._text:
-            return tensors[MATRIX].reshape(-1)
+            return tensors[_MATRIX].reshape(-1)
         if len(self.inputs) == 1:
             matrix = tensors[self.inputs[0].name]
             if matrix.dtype == object:

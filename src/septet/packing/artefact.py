@@ -1,0 +1,110 @@
+"""The file that a package serves: the compiled model where it answers like the native one, else the native one."""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from septet.errors import UnsupportedModel
+from septet.model.manifest import Parity
+from septet.model.signature import Signature
+from septet.packing.compilation import compiled
+from septet.packing.parity import measured, without_unseen_missing
+from septet.packing.signatures import as_compiled
+from septet.runtimes.base import LoadOptions, Runtime
+from septet.runtimes.formats import load
+from septet.types import Tensors
+
+
+class Trained(msgspec.Struct, frozen=True, eq=False):
+    """A fitted estimator, its native runtime, the signature to promise and the rows to compare on.
+
+    `strict` is set where the trainer named the nullable columns: the compiled model must then agree on them.
+    """
+
+    model: Any
+    native: Runtime
+    signature: Signature
+    rows: Tensors
+    strict: bool = False
+
+
+class Artefact(msgspec.Struct, frozen=True, eq=False):
+    """A file, the key of its runtime, and the runtime itself, loaded from it.
+
+    `parity` is measured where the model was compiled; `fallback` says why where it was not.
+    """
+
+    key: str
+    path: Path
+    runtime: Runtime
+    signature: Signature
+    parity: Parity | None = None
+    fallback: str | None = None
+
+
+def trusting(path: Path) -> LoadOptions:
+    """Options that trust this very file: for one that the caller names, or that was just written."""
+    content = path.read_bytes() if path.is_file() else b""
+    return LoadOptions(trust=(hashlib.sha256(content).hexdigest(),))
+
+
+def artefact_of(trained: Trained, folder: Path) -> Artefact:
+    """Write the model to `folder`: as ONNX with float32, else with float64, else as skops.
+
+    Raises:
+        UnsupportedModel: it can be stored in none of these ways.
+    """
+    reasons = []
+    for wide in (False, True):
+        found = _compiled(trained, folder / "model.onnx", double=wide)
+        if isinstance(found, Artefact):
+            return found
+        reasons.append(found)
+    single, double = reasons
+    same = f"ONNX does not do: {single}"
+    apart = f"ONNX does not do with 32-bit numbers: {single}; nor with 64-bit numbers: {double}"
+    fallback = same if single == double else apart
+    return _native(trained, folder / "model.skops", fallback)
+
+
+def _compiled(trained: Trained, path: Path, *, double: bool) -> Artefact | str:
+    choices = [trained.signature]
+    if not trained.strict:
+        # A model may accept missing values that it never saw, and then the compiled one need not agree on them.
+        choices.append(without_unseen_missing(trained.signature, trained.rows))
+    reason = ""
+    try:
+        path.write_bytes(compiled(trained.model, trained.signature, double=double))
+        runtime = load("onnx", path, LoadOptions())
+        for accepted in choices:
+            verdict = measured(trained.native, runtime, trained.rows, accepted)
+            if isinstance(verdict, Parity):
+                return Artefact("onnx", path, runtime, as_compiled(accepted, runtime.signature), verdict)
+            reason = verdict.reason
+    except Exception as exc:  # noqa: BLE001 - converter and engine raise anything; each means "not compiled"
+        reason = _first_line(exc).replace(f"{path}: ", "").replace(str(path), path.name)
+    return reason
+
+
+def _first_line(exc: BaseException) -> str:
+    # A converter's last error often holds a whole model; what caused it says more.
+    while exc.__cause__ is not None:
+        exc = exc.__cause__
+    lines = str(exc).strip().splitlines() or [""]
+    return f"{type(exc).__name__}: {lines[0][:200]}"
+
+
+def _native(trained: Trained, path: Path, fallback: str) -> Artefact:
+    import skops.io
+
+    try:
+        skops.io.dump(trained.model, path)
+        runtime = load("sklearn", path, trusting(path))
+    except Exception as exc:
+        raise UnsupportedModel(
+            f"the {type(trained.model).__name__} cannot be stored as skops ({_first_line(exc)}), and {fallback}. "
+            "Functions and classes of a script must stand in a module that can be imported"
+        ) from exc
+    return Artefact("sklearn", path, runtime, trained.signature, fallback=fallback)

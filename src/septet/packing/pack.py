@@ -1,0 +1,93 @@
+"""`septet.pack`: a package from a model file as it is."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Unpack
+
+import msgspec
+import numpy as np
+
+from septet.errors import PackageInvalid
+from septet.model.labels import read_labels
+from septet.model.manifest import Manifest
+from septet.model.package import LABEL_NAMES, write_package
+from septet.model.sample import sample
+from septet.packing.evidence import golden_of, profile_of_data
+from septet.packing.provenance import About, Statement, training
+from septet.packing.rows import tensors_of
+from septet.packing.save import Saved, trust_needed
+from septet.packing.signatures import declared
+from septet.runtimes import onnx_graph
+from septet.runtimes.base import LoadOptions
+from septet.runtimes.formats import load, runtime_for
+
+
+def pack(  # noqa: PLR0913 - each is a flag of `septet pack`
+    file: str | Path,
+    path: str | Path,
+    *,
+    data: Any = None,
+    target: Any = None,
+    name: str | None = None,
+    version: str = "1",
+    trust: Sequence[str] = (),
+    replace: bool = False,
+    **about: Unpack[About],
+) -> Saved:
+    """Write the package of the model file `file` to the folder `path`, keeping the file as it is.
+
+    The signature is what the file says of itself. Without `data` there is one golden row, made up to fit it, and no
+    profile. A label file beside the model is used unless `labels` are given. `trust` holds the digests of files whose
+    code may run. Everything in `about` is optional; see `septet.packing.provenance.Statement`.
+
+    Raises:
+        ModelNotFound, DamagedModel, UnsupportedModel, Untrusted, VersionsMismatch, MissingExtra: as when serving it.
+        Invalid: `data` does not fit the model.
+        LabelsMismatch: the labels do not fit the model's output.
+        PackageInvalid: the folder exists (and `replace` is False), or `about` does not fit the model.
+        TypeError: `about` has an unknown name.
+    """
+    statement = Statement(**about)
+    if statement.prepare is not None:
+        raise PackageInvalid("prepare: preprocessing code goes into a package with septet.save, which can check it")
+    source, root = Path(file), Path(path)
+    key = runtime_for(source)
+    runtime = load(key, source, LoadOptions(trust=tuple(trust)))
+    statement = _with_labels_beside(statement, source)
+    signature = declared(runtime.signature, statement)
+    answers = None if target is None else np.asarray(target)
+    rows = sample(signature) if data is None else tensors_of(data, signature)
+    manifest = Manifest(
+        name=name or source.stem,
+        version=version,
+        runtime=key,
+        artefact=source.name,
+        signature=signature,
+        training=training(statement, None, data, answers),
+        valid_for_days=statement.valid_for_days,
+        description=statement.description,
+    )
+    golden = golden_of(runtime, signature, rows)
+    profile = None if data is None else profile_of_data(data, signature, answers)
+    files: dict[str, bytes | Path] = {source.name: source, **_external(key, source)}
+    package = write_package(root, manifest, files, golden=golden, profile=profile, replace=replace)
+    runtime.close()
+    return Saved(package, trust=trust_needed(package))
+
+
+def _with_labels_beside(statement: Statement, source: Path) -> Statement:
+    if statement.labels is not None:
+        return statement
+    for name in LABEL_NAMES:
+        if (source.parent / name).is_file():
+            return msgspec.structs.replace(statement, labels=read_labels(source.parent / name))
+    return statement
+
+
+def _external(key: str, source: Path) -> dict[str, bytes | Path]:
+    """The files of weights that an ONNX model names, relative to it."""
+    if key != "onnx":
+        return {}
+    graph = onnx_graph.read(memoryview(source.read_bytes()))
+    names = {item.location for item in graph.initializers.values() if item.location is not None}
+    return {name: source.parent / name for name in sorted(names)}

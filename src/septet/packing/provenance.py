@@ -1,0 +1,150 @@
+"""Where a model comes from: what its trainer states, and what can be read from the estimator and the machine."""
+
+import datetime as dt
+import platform
+import subprocess
+from collections.abc import Callable, Mapping, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any, TypedDict
+
+import msgspec
+
+from septet.model.manifest import Data, Training
+from septet.packing.rows import data_digest, named_columns
+from septet.types import Array
+
+_LONGEST = 500
+_GIT_SECONDS = 10
+
+
+class About(TypedDict, total=False):
+    """What a trainer may say of a model; the attributes of `Statement`, as keyword arguments."""
+
+    labels: Sequence[str] | Mapping[Any, str]
+    dataset: str
+    window: tuple[dt.date | str | None, dt.date | str | None]
+    metrics: Mapping[str, float]
+    valid_for_days: int
+    description: str
+    owner: str
+    nullable: Sequence[str]
+    ranges: Mapping[str, tuple[float | None, float | None]]
+    prepare: str | Path
+    clock: Callable[[], dt.datetime]
+
+
+def _now() -> dt.datetime:
+    return dt.datetime.now(dt.UTC)
+
+
+class Statement(msgspec.Struct, frozen=True, kw_only=True):
+    """What a trainer says of a model.
+
+    Attributes:
+        labels: the names of the classes, in the order of `classes_`, or by class.
+        dataset: the name of the training data.
+        window: the first and last day that the training data covers; dates, ISO texts, or None where unknown.
+        metrics: measured quality, by name.
+        valid_for_days: how long after the window's end (else after training) the model is good.
+        description, owner: for people.
+        nullable: the columns that may be missing; None: as the estimator says.
+        ranges: the lowest and highest value accepted, by column; either may be None.
+        prepare: a file of preprocessing code (see `septet.runtimes.prepared`).
+        clock: the current time, in UTC.
+    """
+
+    labels: Sequence[str] | Mapping[Any, str] | None = None
+    dataset: str | None = None
+    window: tuple[dt.date | str | None, dt.date | str | None] = (None, None)
+    metrics: Mapping[str, float] = {}
+    valid_for_days: int | None = None
+    description: str | None = None
+    owner: str | None = None
+    nullable: Sequence[str] | None = None
+    ranges: Mapping[str, tuple[float | None, float | None]] = {}
+    prepare: str | Path | None = None
+    clock: Callable[[], dt.datetime] = _now
+
+
+def training(statement: Statement, model: Any, data: Any, target: Array | None) -> Training:
+    """The training record; `model` is None for a file whose estimator is not at hand, `data` where there is none."""
+    return Training(
+        trained_at=None if model is None else statement.clock().astimezone(dt.UTC).replace(microsecond=0),
+        data=_data(statement, data, target),
+        algorithm=None if model is None else _algorithm(model),
+        parameters={} if model is None else _parameters(final_step(model)),
+        metrics={name: float(value) for name, value in statement.metrics.items()},
+        code_revision=code_revision(Path.cwd()),
+        libraries=_libraries(),
+        owner=statement.owner,
+    )
+
+
+def code_revision(folder: Path) -> str | None:
+    """The git commit checked out in `folder`, with `+dirty` where files differ from it; None outside of git."""
+    try:
+        head = _git(folder, "rev-parse", "HEAD")
+        return f"{head}+dirty" if _git(folder, "status", "--porcelain", "--untracked-files=no") else head
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    done = subprocess.run(  # noqa: S603 - fixed arguments, no shell
+        ["git", *arguments],  # noqa: S607 - the user's own git
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=_GIT_SECONDS,
+    )
+    return done.stdout.strip()
+
+
+def _data(statement: Statement, data: Any, target: Array | None) -> Data:
+    since, until = (_date(day) for day in statement.window)
+    if data is None:
+        return Data(name=statement.dataset, since=since, until=until)
+    columns = named_columns(data)
+    rows = len(next(iter(columns.values()), ()))
+    return Data(statement.dataset, rows, data_digest(columns, target), since, until)
+
+
+def _date(day: dt.date | str | None) -> dt.date | None:
+    if isinstance(day, str):
+        return dt.date.fromisoformat(day)
+    return day.date() if isinstance(day, dt.datetime) else day
+
+
+def final_step(model: Any) -> Any:
+    """The estimator that gives the answer: the last step of a pipeline, or the estimator itself."""
+    while hasattr(model, "steps") and model.steps:
+        model = model.steps[-1][1]
+    return model
+
+
+def _algorithm(model: Any) -> str:
+    final = type(final_step(model)).__name__
+    whole = " ".join(repr(model).split())
+    if whole.startswith(final) and len(whole) <= _LONGEST:
+        return whole
+    return f"{final} in {whole}"[:_LONGEST]
+
+
+def _parameters(model: Any) -> dict[str, Any]:
+    """The parameters that TOML can hold; others, such as nested estimators, stand in `algorithm`."""
+    if not hasattr(model, "get_params"):
+        return {}
+    found = model.get_params(deep=False)
+    return {name: value for name, value in sorted(found.items()) if isinstance(value, (str, int, float, bool))}
+
+
+def _libraries() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for name in ("numpy", "scikit-learn", "pandas", "skops", "skl2onnx", "onnx", "onnxruntime", "septet"):
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
