@@ -16,6 +16,10 @@ Read = Callable[[], str]
 Configured = Callable[[Format, Level], Read]
 
 
+def fail_with(message: str) -> None:
+    raise ValueError(message)
+
+
 @pytest.fixture
 def configured() -> Iterator[Configured]:
     """Configure logging onto a pipe; calling the result reads what was written since."""
@@ -52,7 +56,7 @@ def test_an_access_line_names_request_and_model(configured: Configured) -> None:
     AccessLog(IRIS, access=True).finished(event(200, trace="00-ab-cd-01"))
 
     entry = msgspec.json.decode(read())
-    assert entry.pop("ts").endswith("Z")
+    assert entry.pop("ts").endswith("+00:00")
     assert entry == {
         "level": "info",
         "event": "request",
@@ -104,7 +108,7 @@ def test_a_failure_carries_its_message(configured: Configured) -> None:
     line = read()
     assert line.count("\n") == 1
     assert "ERROR" in line
-    assert "message=the model\\nfailed" in line
+    assert "error=the model\\nfailed" in line
 
 
 def test_a_caller_cannot_forge_a_line_of_text(configured: Configured) -> None:
@@ -126,6 +130,36 @@ def test_an_exception_is_logged_with_its_traceback(configured: Configured, style
         logger.exception("failed")
 
     assert "ValueError: invalid literal" in read()
+
+
+def test_a_forged_line_in_a_traceback_stands_indented(configured: Configured) -> None:
+    read = configured("text", "info")
+
+    try:
+        fail_with("\n2026-01-01 00:00:00 ERROR \x1b[2J")
+    except ValueError:
+        logging.getLogger("septet").exception("failed")
+
+    first, *others = read().splitlines()
+    assert first.endswith("failed")
+    assert all(line.startswith("  ") and line.isprintable() for line in others)
+
+
+@pytest.mark.parametrize("style", ["text", "json"])
+def test_fields_given_as_extra_are_on_the_line(configured: Configured, style: Format) -> None:
+    read = configured(style, "info")
+
+    logging.getLogger("septet").info("the model failed", extra={"id": "an-id", "unknown": 1})
+
+    line = read()
+    assert "an-id" in line
+    assert "unknown" not in line
+
+
+def test_a_request_is_described_in_full_under_the_logging_of_another_program(caplog: pytest.LogCaptureFixture) -> None:
+    AccessLog(IRIS, access=False).finished(event(500, message="no"))
+
+    assert "request id=an-id route=/predict code=invalid status=500" in caplog.text
 
 
 def test_uvicorn_writes_to_the_same_place_and_leaves_requests_to_septet(configured: Configured) -> None:

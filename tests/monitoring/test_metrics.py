@@ -73,6 +73,10 @@ def test_codes_that_never_happened_are_left_out() -> None:
     assert ("septet_requests_total", "invalid", "/predict") not in page()
 
 
+def test_routes_without_requests_have_no_histogram() -> None:
+    assert ("septet_request_seconds_count", "/health") not in page()
+
+
 def test_the_model_is_named() -> None:
     assert page()["septet_model_info", "sha256:00", "classifier", "iris", "onnx", "1"] == 1
 

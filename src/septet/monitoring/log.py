@@ -1,7 +1,4 @@
-"""Log lines for people (text) or for machines (JSON), one event a line, written to standard error in one call.
-
-Fields go with a record as `extra={"fields": {...}}`.
-"""
+"""Log lines for people (text) or for machines (JSON), one event a line, written to standard error in one call."""
 
 import contextlib
 import datetime as dt
@@ -23,16 +20,30 @@ STDERR = 2
 FAILED, REFUSED, EVERYTHING = 500, 400, 0
 
 
+#: What a line may carry beside its event, in this order. Others give them as `extra={"id": ...}`.
+FIELDS = ("id", "route", "code", "status", "rows", "seconds", "model", "version", "digest", "trace", "error")
+
+
+class Entry:
+    """An event with fields. As text it shows them all, so that nothing is lost under another program's logging."""
+
+    def __init__(self, event: str, fields: Mapping[str, object]) -> None:
+        self.event = event
+        self.fields = fields
+
+    def __str__(self) -> str:
+        return " ".join([self.event, *_pairs(self.fields)])
+
+
 class TextFormatter(logging.Formatter):
-    """Time, level and message, then the fields as `name=value`. Control characters are escaped: a line is an event."""
+    """Time, level and event, then the fields as `name=value`. Control characters are escaped: a line is an event."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """One line, followed by the traceback if there is one."""
+        """One line, followed by the traceback, indented, if there is one."""
         time = dt.datetime.fromtimestamp(record.created).astimezone().strftime("%Y-%m-%d %H:%M:%S")
-        parts = [time, f"{record.levelname:<7}", _printable(record.getMessage())]
-        parts += [f"{name}={_printable(str(value))}" for name, value in _fields(record).items()]
-        line = " ".join(parts)
-        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+        event, fields = _event(record)
+        line = " ".join([time, f"{record.levelname:<7}", _printable(event), *_pairs(fields)])
+        return "\n  ".join([line, *map(_printable, _traceback(record).splitlines())])
 
 
 class JSONFormatter(logging.Formatter):
@@ -40,16 +51,16 @@ class JSONFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """One line."""
-        time = dt.datetime.fromtimestamp(record.created, dt.UTC)
+        event, fields = _event(record)
         entry: dict[str, object] = {
-            "ts": time.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "ts": dt.datetime.fromtimestamp(record.created, dt.UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
-            "event": record.getMessage(),
+            "event": event,
             "pid": os.getpid(),
-            **_fields(record),
+            **fields,
         }
-        if record.exc_info:
-            entry["exception"] = self.formatException(record.exc_info)
+        if traceback := _traceback(record):
+            entry["exception"] = traceback
         try:
             return msgspec.json.encode(entry, enc_hook=str).decode()
         except UnicodeEncodeError:
@@ -105,8 +116,8 @@ class AccessLog:
         if event.trace is not None:
             fields["trace"] = event.trace
         if event.message is not None:
-            fields["message"] = event.message
-        self._logger.log(level, "request", extra={"fields": fields})
+            fields["error"] = event.message
+        self._logger.log(level, Entry("request", fields))
 
 
 def configure(*, style: Format = "text", level: Level = "info", descriptor: int = STDERR) -> None:
@@ -125,9 +136,19 @@ def configure(*, style: Format = "text", level: Level = "info", descriptor: int 
     logging.getLogger("uvicorn.access").disabled = True
 
 
-def _fields(record: logging.LogRecord) -> Mapping[str, object]:
-    fields: Mapping[str, object] = getattr(record, "fields", {})
-    return fields
+def _event(record: logging.LogRecord) -> tuple[str, Mapping[str, object]]:
+    if isinstance(record.msg, Entry):
+        return record.msg.event, record.msg.fields
+    given = vars(record)
+    return record.getMessage(), {name: given[name] for name in FIELDS if name in given}
+
+
+def _traceback(record: logging.LogRecord) -> str:
+    return logging.Formatter().formatException(record.exc_info) if record.exc_info else ""
+
+
+def _pairs(fields: Mapping[str, object]) -> list[str]:
+    return [f"{name}={_printable(str(value))}" for name, value in fields.items()]
 
 
 def _printable(text: str) -> str:

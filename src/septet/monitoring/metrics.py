@@ -67,8 +67,10 @@ def _requests(totals: Totals) -> Iterator["Metric"]:
             # `ok` is there from the start, so that a rate has a beginning; the rest appear when they happen.
             if totals.requests[at, column] or code == "ok":
                 requests.add_metric((route, code), float(totals.requests[at, column]))
-        buckets = _cumulative(SECONDS_BOUNDS, totals.seconds_buckets[at])
-        seconds.add_metric((route,), buckets, float(totals.seconds_sums[at]))
+        # A histogram is most of the page, and of the time to write it: only where there is something to tell.
+        if totals.requests[at].any():
+            buckets = _cumulative(SECONDS_BOUNDS, totals.seconds_buckets[at])
+            seconds.add_metric((route,), buckets, float(totals.seconds_sums[at]))
     batches = HistogramMetricFamily("septet_batch_rows", "Rows of the model run that a request shared, per request.")
     batches.add_metric((), _cumulative(ROWS_BOUNDS, totals.batch_buckets), totals.batch_sum)
     yield from (requests, seconds, batches)
