@@ -29,6 +29,7 @@ def service(inputs: tuple[Tensor, ...], sample: dict[str, Array] | None, **more:
         predict=predict,
         manifest=Manifest("iris", "1.2", "onnx", "model.onnx", signature),
         sample=sample,
+        answer=None,
         expected=None,
         facts={},
     )

@@ -4,7 +4,7 @@ import shlex
 
 import msgspec
 
-from septet.cli.overview import columns_text, labels_text, short_digest
+from septet.cli.overview import age_text, columns_text, labels_text, short_digest
 from septet.model.freshness import Freshness
 from septet.protocols import examples
 from septet.service import Service
@@ -22,7 +22,7 @@ def banner(service: Service, url: str, *, workers: int, freshness: Freshness) ->
         "kind": f"{signature.kind} with {manifest.runtime}",
         "input": columns_text(signature),
         "labels": labels_text(signature),
-        "data": freshness.message,
+        "data": age_text(freshness),
         "workers": str(workers),
         "at": here,
         "try out": f"{here}/docs",

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from septet import assembly
+from septet.assembly.composition import open_service
 from septet.errors import Untrusted
 from septet.model.digest import file_digest, identity_digest
 from septet.model.freshness import Freshness, freshness
@@ -92,7 +92,7 @@ def _of_package(package: Package, settings: Settings) -> Description:
 
 def _of_file(path: Path, settings: Settings) -> Description:
     try:
-        service = assembly.open_service(path, settings)
+        service = open_service(path, settings)
     except Untrusted:
         digest = file_digest(path)
         return Description(

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from septet.cli.description import Description, describe, plain
 from septet.cli.flags import add_path, add_settings, settings
-from septet.cli.overview import tensor_text
+from septet.cli.overview import age_text, tensor_text
 from septet.cli.parser import Parser
 from septet.cli.table import aligned
 from septet.model.manifest import Manifest
@@ -51,7 +51,7 @@ def _text(description: Description) -> Iterator[str]:
         yield from _signature(manifest)
         yield from _section("Provenance", _provenance(manifest))
     if description.freshness is not None:
-        yield from _section("Age", [(description.freshness.state, description.freshness.message)])
+        yield from _section("Age", [(description.freshness.state, age_text(description.freshness))])
     yield from _section("Files (SHA-256)", sorted(description.files.items()))
     yield from ("", "Trust")
     if not description.trust:

@@ -103,14 +103,15 @@ def _run(args: Namespace) -> int:
 
 def _details(exc: SeptetError) -> list[str]:
     """Name every problem where there are several; a single one is in the message."""
-    return (
-        []
-        if len(exc.problems) == 1
-        else [
-            f"  row {problem.row}, column {problem.column!r}: expected {problem.expected}, received {problem.received}"
-            for problem in exc.problems
-        ]
-    )
+    if len(exc.problems) == 1:
+        return []
+    lines = []
+    for problem in exc.problems:
+        row = [] if problem.row is None else [f"row {problem.row}"]
+        column = [] if problem.column is None else [f"column {problem.column!r}"]
+        place = ", ".join(row + column) or "the data"
+        lines.append(f"  {place}: expected {problem.expected}, received {problem.received}")
+    return lines
 
 
 def _trace(args: Namespace) -> bool:

@@ -2,6 +2,7 @@
 
 from itertools import groupby
 
+from septet.model.freshness import Freshness
 from septet.model.signature import Column, Signature, Tensor
 
 _SHOWN = 6  # columns or labels that fit a line
@@ -41,6 +42,13 @@ def labels_text(signature: Signature) -> str:
     shown = labels if len(labels) <= _SHOWN else labels[: _SHOWN - 1]
     rest = f", and {len(labels) - len(shown)} more" if len(shown) < len(labels) else ""
     return f"{len(labels)}: {', '.join(shown)}{rest}"
+
+
+def age_text(fresh: Freshness) -> str:
+    """Write the age of the training data; of a bare file it cannot be known."""
+    if fresh.state == "unknown":
+        return "age not known; a package (septet pack) records what the training data covers"
+    return fresh.message
 
 
 def _rest(columns: tuple[Column, ...]) -> str:

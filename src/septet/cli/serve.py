@@ -38,7 +38,7 @@ def run(args: Namespace) -> int:
 
         print(as_toml(resolved), end="")
         return 0
-    from septet import assembly
+    from septet.assembly import serving
     from septet.cli.banner import banner
     from septet.cli.progress import Progress
     from septet.model.freshness import freshness
@@ -58,5 +58,4 @@ def run(args: Namespace) -> int:
         print(banner(service, url, workers=settings.server.workers, freshness=age), flush=True)
 
     with progress:
-        assembly.serve(args.path, settings, announce=announce)
-    return 0
+        return serving.serve(args.path, settings, announce=announce)

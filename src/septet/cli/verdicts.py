@@ -10,9 +10,9 @@ from typing import Literal
 
 import msgspec
 
-from septet import assembly
+from septet.assembly.composition import open_service
 from septet.cli.description import age
-from septet.cli.overview import short_digest
+from septet.cli.overview import age_text, short_digest
 from septet.errors import (
     DigestMismatch,
     GoldenMismatch,
@@ -96,7 +96,7 @@ def _open(path: Path, package: Package | None, settings: Settings, found: dict[s
     """Start the service as a server would, and note what that proves; the age is judged apart."""
     stale = msgspec.structs.replace(settings.model, allow_stale=True)
     try:
-        service = assembly.open_service(path, msgspec.structs.replace(settings, model=stale))
+        service = open_service(path, msgspec.structs.replace(settings, model=stale))
     except StartupError as exc:
         _fail(found, exc)
         return None
@@ -148,4 +148,4 @@ def _judge_age(manifest: Manifest, settings: Settings, found: dict[str, Verdict]
         state = "warn"
     if fresh.state == "unknown":
         state = "skip"
-    found["freshness"] = Verdict("freshness", state, fresh.message, counts=old and not settings.model.allow_stale)
+    found["freshness"] = Verdict("freshness", state, age_text(fresh), counts=old and not settings.model.allow_stale)
