@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 import msgspec
 import numpy as np
+from msgspec import UNSET, UnsetType
 
 from septet.model.signature import DTYPES, Signature, Tensor
 from septet.protocols.body import FORMS, Body, check_rows, one_form, same_rows
@@ -46,15 +47,20 @@ class JsonBody:
             parsed = self._decode(body)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             return self._diagnosis(body, str(error))
-        form, value = self._form(parsed)
-        quotes = 2 if parsed.id is msgspec.UNSET else 6
-        if form == "inputs" or self._rows is None:
-            values = self._to_tuple(value) if form == "inputs" else (value,)
-            return self._from_tensors(body, parsed, values, quotes + (2 * len(values) if form == "inputs" else 0))
-        rows = value if form == "data" else [self._to_tuple(record) for record in value]
-        check_rows(len(rows), self._max_rows)
-        if form == "records":
+        data, records, inputs, request_id = parsed.data, parsed.records, parsed.inputs, parsed.id
+        if (data is UNSET) + (records is UNSET) + (inputs is UNSET) != len(FORMS) - 1:
+            raise one_form([form for form in FORMS if getattr(parsed, form) is not UNSET])
+        quotes = 2 if request_id is None else 6
+        if inputs is not UNSET:
+            return self._from_tensors(body, self._to_tuple(inputs), request_id, quotes + 2 * len(self._inputs))
+        if self._rows is None:
+            return self._from_tensors(body, (data,), request_id, quotes)
+        if data is not UNSET:
+            rows = data
+        else:
+            rows = [self._to_tuple(record) for record in records]
             quotes += 2 * len(rows) * len(self._rows.columns)
+        check_rows(len(rows), self._max_rows)
         quotes += 2 * self._rows.texts(rows)
         if body.count(b'"') != quotes or b"\\" in body:
             self._diagnosis.strict(body)
@@ -62,15 +68,9 @@ class JsonBody:
             tensors = self._rows.tensors(rows)
         except (OverflowError, TypeError):
             return self._diagnosis(body, "")
-        return Body(tensors, len(rows), None if parsed.id is msgspec.UNSET else parsed.id)
+        return Body(tensors, len(rows), request_id)
 
-    def _form(self, parsed: Any) -> tuple[str, Any]:
-        given = [name for name in FORMS if getattr(parsed, name, msgspec.UNSET) is not msgspec.UNSET]
-        if len(given) != 1:
-            raise one_form(given)
-        return given[0], getattr(parsed, given[0])
-
-    def _from_tensors(self, body: bytes, parsed: Any, values: tuple[Any, ...], quotes: int) -> Body:
+    def _from_tensors(self, body: bytes, values: tuple[Any, ...], request_id: str | None, quotes: int) -> Body:
         arrays: dict[str, Array] = {}
         for tensor, value in zip(self._inputs, values, strict=True):
             try:
@@ -86,24 +86,28 @@ class JsonBody:
             self._diagnosis.strict(body)
         rows = same_rows(arrays) if self._has_rows else 1
         check_rows(rows, self._max_rows)
-        return Body(arrays, rows, None if parsed.id is msgspec.UNSET else parsed.id)
+        return Body(arrays, rows, request_id)
 
     def _body_type(self, signature: Signature) -> type[msgspec.Struct]:
-        fields: list[tuple[str, Any, Any]] = [("id", Id | msgspec.UnsetType, msgspec.UNSET)]
         tensors = [(f"t{i}", _tensor_type(tensor, rows=signature.rows)) for i, tensor in enumerate(signature.inputs)]
         names = {f"t{i}": tensor.name for i, tensor in enumerate(signature.inputs)}
-        inputs = msgspec.defstruct("Inputs", tensors, rename=names, forbid_unknown_fields=True)
-        fields.append(("inputs", inputs | msgspec.UnsetType, msgspec.UNSET))
-        if not signature.columns and len(tensors) == 1:
-            fields.append(("data", tensors[0][1] | msgspec.UnsetType, msgspec.UNSET))
-        if signature.columns and signature.rows:
-            cells = [json_type(column.dtype, nullable=column.nullable) for column in signature.columns]
-            fields.append(("data", list[tuple.__class_getitem__(tuple(cells))] | msgspec.UnsetType, msgspec.UNSET))  # type: ignore[misc]
-            columns = {f"c{i}": column.name for i, column in enumerate(signature.columns)}
-            cell_fields = [(f"c{i}", cell) for i, cell in enumerate(cells)]
-            record = msgspec.defstruct("Record", cell_fields, rename=columns, forbid_unknown_fields=True)
-            fields.append(("records", list[record] | msgspec.UnsetType, msgspec.UNSET))  # type: ignore[valid-type]
-        return msgspec.defstruct("RequestBody", fields, forbid_unknown_fields=True)
+        inputs: Any = msgspec.defstruct("Inputs", tensors, rename=names, forbid_unknown_fields=True)
+        data: Any = UnsetType
+        records: Any = UnsetType
+        if self._rows is not None:
+            cells = [json_type(column.dtype, nullable=column.nullable) for column in self._rows.columns]
+            columns = {f"c{i}": column.name for i, column in enumerate(self._rows.columns)}
+            fields = [(f"c{i}", cell) for i, cell in enumerate(cells)]
+            record = msgspec.defstruct("Record", fields, rename=columns, forbid_unknown_fields=True)
+            data, records = list[tuple[*cells]], list[record]  # type: ignore[valid-type]
+        elif len(tensors) == 1:
+            data = tensors[0][1]
+        forms = (("data", data), ("records", records), ("inputs", inputs))
+        return msgspec.defstruct(
+            "RequestBody",
+            [*((name, form | UnsetType, UNSET) for name, form in forms), ("id", Id | None, None)],
+            forbid_unknown_fields=True,
+        )
 
 
 def _tensor_type(tensor: Tensor, *, rows: bool) -> Any:

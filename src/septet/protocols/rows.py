@@ -48,7 +48,7 @@ class Rows:
 
     def texts(self, rows: Sequence[Sequence[Any]]) -> int:
         """How many cells hold a text."""
-        return sum(row[i] is not None for i in self._strings for row in rows)
+        return sum(row[i] is not None for i in self._strings for row in rows) if self._strings else 0
 
 
 def shaped(tensor: Tensor, cells: Sequence[Any], count: int) -> Array:
