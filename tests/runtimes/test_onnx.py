@@ -224,6 +224,45 @@ def test_an_output_that_sums_over_the_rows_makes_a_request_one_unit(tmp_path: Pa
     assert runtime.run({"x": np.ones((3, 2), np.float32)})["y"] == np.float32(6)
 
 
+def test_distances_between_all_rows_make_a_request_one_unit(tmp_path: Path) -> None:
+    made = model(
+        [node("Transpose", ["x"], ["t"]), node("MatMul", ["x", "t"], ["y"])],
+        [info("x", FLOAT, ["rows", 2])],
+        [info("y", FLOAT, ["rows", "rows"])],
+    )
+    found = signature(tmp_path, made)
+    assert not found.rows
+    assert found.outputs[0].shape == (None, None)
+
+
+def test_rows_on_the_second_axis_of_the_only_output_make_a_request_one_unit(tmp_path: Path) -> None:
+    made = model([node("Transpose", ["x"], ["y"])], [info("x", FLOAT, ["rows", 2])], [info("y", FLOAT, None)])
+    runtime = served(saved(tmp_path, made))
+    assert not runtime.signature.rows
+    assert runtime.signature.outputs[0].shape == (2, None)
+    assert runtime.run({"x": np.zeros((3, 2), np.float32)})["y"].shape == (2, 3)
+
+
+def test_a_model_that_needs_room_is_tried_with_larger_sizes(tmp_path: Path) -> None:
+    made = model(
+        [node("MaxPool", ["x"], ["p"], kernel_shape=[4, 4]), node("GlobalMaxPool", ["p"], ["y"])],
+        [info("x", FLOAT, ["rows", 1, "height", "width"])],
+        [info("y", FLOAT, ["rows", 1, 1, 1])],
+    )
+    found = signature(tmp_path, made)
+    assert found.rows
+    assert found.outputs[0].shape == (None, 1, 1, 1)
+
+
+def test_a_zipmap_of_a_free_width_is_as_wide_as_its_classes(tmp_path: Path) -> None:
+    made = model(
+        [node("ZipMap", ["x"], ["y"], domain="ai.onnx.ml", classlabels_strings=["a", "b"])],
+        [info("x", FLOAT, ["rows", "width"])],
+        [maps("y", STRING)],
+    )
+    assert signature(tmp_path, made).outputs[0].shape == (None, 2)
+
+
 def test_a_declared_shape_that_the_model_contradicts_is_corrected(tmp_path: Path) -> None:
     made = model([node("Concat", ["x", "x"], ["y"], axis=1)], [info("x", FLOAT, [None, 2])], [info("y", FLOAT, None)])
     assert signature(tmp_path, made).outputs[0].shape == (None, 4)

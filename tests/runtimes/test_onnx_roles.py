@@ -29,8 +29,13 @@ from tests.runtimes.onnx_models import (
 
 if "CI" not in os.environ:
     pytest.importorskip("sklearn")
+    pytest.importorskip("pandas")
 
+import pandas as pd
+import skl2onnx
+from skl2onnx.common.data_types import FloatTensorType, StringTensorType
 from sklearn.cluster import KMeans
+from sklearn.compose import ColumnTransformer
 from sklearn.datasets import load_iris
 from sklearn.decomposition import PCA
 from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
@@ -210,6 +215,33 @@ def test_a_zipmap_that_the_engine_itself_refuses_is_served(tmp_path: Path) -> No
     np.testing.assert_array_equal(answers[str(found.label)], estimator.predict(MATRIX[::7]))
 
 
+def test_a_pipeline_of_mixed_columns_has_one_input_for_each(tmp_path: Path) -> None:
+    ages, cities = MATRIX[:, :2], np.where(NUMBERS == 0, "Rome", "Oslo").astype(object)
+    frame = pd.DataFrame({"age": ages[:, 0], "pay": ages[:, 1], "city": cities})
+    split = ColumnTransformer(
+        [("n", StandardScaler(), ["age", "pay"]), ("c", OneHotEncoder(handle_unknown="ignore"), ["city"])]
+    )
+    estimator = make_pipeline(split, LogisticRegression()).fit(frame, NAMES)
+    types = [
+        ("age", FloatTensorType([None, 1])),
+        ("pay", FloatTensorType([None, 1])),
+        ("city", StringTensorType([None, 1])),
+    ]
+    runtime, found, path = served(tmp_path, skl2onnx.to_onnx(estimator, initial_types=types))
+    assert [(column.name, column.dtype) for column in found.columns] == [
+        ("age", "float32"),
+        ("pay", "float32"),
+        ("city", "string"),
+    ]
+    assert (found.kind, found.labels) == (Kind.CLASSIFICATION, SPECIES)
+    tensors = {"age": ages[:9, :1], "pay": ages[:9, 1:], "city": np.full((9, 1), "Lima", object)}
+    expected, answers = engine(path, tensors), runtime.run(tensors)
+    np.testing.assert_array_equal(answers["output_label"], expected["output_label"])
+    np.testing.assert_array_equal(
+        answers["output_probability"], matrix_of_maps(expected["output_probability"], SPECIES)
+    )
+
+
 def network(last: str = "Identity", width: int = 3) -> Any:
     return model(
         [
@@ -249,6 +281,37 @@ def test_a_label_alone_is_known_by_how_it_is_chosen(tmp_path: Path) -> None:
     assert served(tmp_path, picked("ArgMin"))[1].kind is Kind.CLUSTERING
     named = served(tmp_path, with_metadata(picked("ArgMax"), labels="a,b,c,d"))[1]
     assert (named.label, named.labels) == ("y", ("a", "b", "c", "d"))
+
+
+@pytest.mark.parametrize("kind", [INT64, onnx.TensorProto.INT32, STRING])
+@pytest.mark.parametrize("raw", [True, False])
+def test_classes_are_read_from_the_constant_that_the_label_is_chosen_from(tmp_path: Path, kind: int, raw: bool) -> None:  # noqa: FBT001
+    values: Any = np.array([-3, 4, 500], np.int32 if kind == onnx.TensorProto.INT32 else np.int64)
+    if kind == STRING:
+        table = onnx.helper.make_tensor("classes", STRING, [3], ["a", "b", "c"])
+    elif raw:
+        table = constant("classes", values)
+    else:
+        table = onnx.helper.make_tensor("classes", kind, [3], values)
+    made = model(
+        [
+            node("ArgMax", ["x"], ["best"], axis=1, keepdims=0),
+            node("ArrayFeatureExtractor", ["classes", "best"], ["chosen"], domain="ai.onnx.ml"),
+            node("Reshape", ["chosen", "flat"], ["label"]),
+            node("Identity", ["x"], ["scores"]),
+        ],
+        [info("x", FLOAT, [None, 3])],
+        [info("label", kind, [None]), info("scores", FLOAT, [None, 3])],
+        [table, constant("flat", np.array([-1]))],
+    )
+    _, found, _ = served(tmp_path, made)
+    assert (found.kind, found.label, found.scores) == (Kind.CLASSIFICATION, "label", "scores")
+    assert (found.classes or found.labels) == (("a", "b", "c") if kind == STRING else (-3, 4, 500))
+
+
+def test_metadata_that_name_another_number_of_classes_are_not_believed(tmp_path: Path) -> None:
+    made = with_metadata(converted(LogisticRegression().fit(MATRIX, NAMES), MATRIX, zipmap=False), labels="a, b")
+    assert served(tmp_path, made)[1].labels == SPECIES
 
 
 def test_scores_alone_that_were_a_zipmap_keep_its_classes(tmp_path: Path) -> None:

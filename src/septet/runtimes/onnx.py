@@ -6,7 +6,9 @@ Outputs that are sequences of maps (ZipMap, as converters write by default) appe
 
 import logging
 import mmap
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
 _log = logging.getLogger(__name__)
+_DESCRIPTORS = Path("/proc/self/fd")  # Linux
 
 
 class OnnxRuntime:
@@ -112,11 +115,8 @@ def load(path: Path, options: LoadOptions) -> OnnxRuntime:
         message = f"{path}: {exc.message}. Export or copy it again."
         raise DamagedModel(message) from exc
     _check_external(path, graph)
-    zipmaps = onnx_graph.zipmaps(graph)
-    source: str | bytes = str(path)
-    if zipmaps:
-        source = onnx_graph.without_zipmaps(image, frozenset(zipmaps))
-    session = _session(path, source, options)
+    with _source(path, image, graph) as source:
+        session = _session(path, source, options)
     declared = onnx_signature.outputs(path, session.get_outputs())
     inputs = onnx_signature.inputs(path, session.get_inputs(), graph)
     names = [output.name for output in declared]
@@ -155,6 +155,26 @@ def _check_external(path: Path, graph: Graph) -> None:
         if item.offset + item.length > file.stat().st_size:
             message = f"{file}: the file of weights of {path.name} is truncated. Copy it again."
             raise DamagedModel(message)
+
+
+@contextmanager
+def _source(path: Path, image: memoryview, graph: Graph) -> Iterator[str | bytes]:
+    """The path to load, or the bytes, which the session keeps for as long as it lives."""
+    names = frozenset(onnx_graph.zipmaps(graph))
+    if not names:
+        yield str(path)
+        return
+    edited = onnx_graph.without_zipmaps(image, names)
+    if any(item.location for item in graph.initializers.values()) or not _DESCRIPTORS.is_dir():
+        yield edited
+        return
+    # An anonymous file, gone after loading: a forest of 500 MB would otherwise stay in memory a second time.
+    with open(os.memfd_create("model"), "wb", buffering=0) as file:  # noqa: PTH123 - it has no path
+        written = memoryview(edited)
+        while written:
+            written = written[file.write(written) :]
+        del edited, written
+        yield str(_DESCRIPTORS / str(file.fileno()))
 
 
 def _session(path: Path, source: str | bytes, options: LoadOptions) -> "InferenceSession":

@@ -15,6 +15,7 @@ from septet.runtimes import onnx_wire as wire
 _FLOAT = 1
 _WIDTHS = {6: 4, 7: 8}  # bytes of an int32 and an int64
 _STRING = 8
+_INT64_DIGITS = 20
 
 _MODEL_GRAPH = 7
 _GRAPH_NODE, _GRAPH_OUTPUT = 1, 12
@@ -141,8 +142,12 @@ def _initializer(data: memoryview) -> Initializer:
             case _:
                 pass
     where = dict(entries) if external else {}
-    offset, length = (int(text) if (text := where.get(key, "")).isdecimal() else 0 for key in ("offset", "length"))
-    return Initializer(name, element, data, where.get("location"), offset, length)
+    return Initializer(name, element, data, where.get("location"), _bytes(where, "offset"), _bytes(where, "length"))
+
+
+def _bytes(where: Mapping[str, str], key: str) -> int:
+    text = where.get(key, "")
+    return int(text) if text.isdecimal() and len(text) < _INT64_DIGITS else 0
 
 
 def _sparse_name(data: memoryview) -> str:

@@ -63,7 +63,9 @@ def settle(inputs: Sequence[Tensor], outputs: Sequence[Output], run: Callable[[T
     layouts = {output.name: _layout(output, answers.get(output.name)) for output in outputs}
     kept = [output for output in outputs if layouts[output.name] is not Layout.DROPPED]
     rows = all(_follows(output, answers.get(output.name), layouts[output.name]) for output in kept)
-    if not rows and any(layout is Layout.SECOND_AXIS for layout in layouts.values()):
+    if not rows or Layout.AS_IS not in layouts.values():
+        # Rows on the second axis are believed only beside another output that has them on the first.
+        rows = rows and Layout.SECOND_AXIS not in layouts.values()
         layouts = {name: Layout.AS_IS if layout is Layout.SECOND_AXIS else layout for name, layout in layouts.items()}
     free = any(None in tensor.shape[1:] for tensor in inputs)
     settled = [_settled(item, answers.get(item.name), layouts[item.name], rows=rows, free=free) for item in kept]
@@ -132,7 +134,9 @@ def _on_axis(answers: Sequence[Array], axis: int) -> bool:
 def _follows(output: Output, answers: Sequence[Any] | None, layout: Layout) -> bool:
     if answers is None:
         return output.shape is None or (len(output.shape) > 0 and output.shape[0] is None)
-    return layout is Layout.SECOND_AXIS or _on_axis([arranged(answer, layout) for answer in answers], 0)
+    seen = [arranged(answer, layout) for answer in answers]
+    # An output such as all distances between rows follows them on two axes: its rows cannot be told apart.
+    return _on_axis(seen, 0) and len({array.shape[1:] for array in seen}) == 1
 
 
 def arranged(value: Any, layout: Layout) -> Array:

@@ -107,13 +107,20 @@ def signature(graph: Graph, shapes: Shapes) -> Signature:
     return Signature(
         kind=found.kind,
         inputs=_with_columns(graph, shapes),
-        outputs=shapes.outputs,
+        outputs=tuple(_as_wide_as(tensor, len(zipped.get(tensor.name, ()))) for tensor in shapes.outputs),
         rows=shapes.rows,
         label=found.label,
         scores=found.scores,
         labels=found.labels,
         classes=found.classes,
     )
+
+
+def _as_wide_as(tensor: Tensor, classes: int) -> Tensor:
+    """The tensor of a ZipMap with the width that ZipMap demands, where the graph leaves it open."""
+    if classes and tensor.shape[1:] == (None,):
+        return Tensor(tensor.name, tensor.dtype, (tensor.shape[0], classes))
+    return tensor
 
 
 def _with_columns(graph: Graph, shapes: Shapes) -> tuple[Tensor, ...]:
