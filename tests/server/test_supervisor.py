@@ -15,6 +15,7 @@ from septet.server.supervisor import Policy, supervise
 from tests.waiting import until
 
 SCRIPT = Path(__file__).parent / "services" / "lines.py"
+ROOT = Path(__file__).parents[2]
 
 
 class Served:
@@ -29,6 +30,7 @@ class Served:
                 [sys.executable, str(SCRIPT), str(workers), str(hang), str(grace), str(self.behaviour)],
                 stdout=subprocess.PIPE,
                 stderr=log,
+                env={**os.environ, "PYTHONPATH": str(ROOT)},
             )
         assert self.process.stdout is not None
         self.port = int(self.process.stdout.readline())
@@ -60,8 +62,12 @@ def pools(tmp_path: Path) -> Iterator["Pools"]:
     pools = Pools(tmp_path)
     yield pools
     for served in pools.started:
-        served.process.kill()
-        served.process.wait()
+        served.process.terminate()
+        try:
+            served.process.wait(10)
+        except subprocess.TimeoutExpired:
+            served.process.kill()
+            served.process.wait()
         assert served.process.stdout is not None
         served.process.stdout.close()
 
@@ -134,12 +140,20 @@ def test_a_model_that_cannot_be_served_is_reported_once(pools: Pools) -> None:
     assert served.log.count("the model is broken") == 1
 
 
-def test_workers_that_die_before_they_are_ready_end_the_server(pools: Pools) -> None:
-    served = pools.start(behaviour="die")
+@pytest.mark.parametrize(
+    ("behaviour", "said"),
+    [
+        ("die", "exited with code 3 before it was ready"),
+        ("raise", "ValueError: a defect"),
+        ("exit", "exited with code 4 before it was ready"),
+    ],
+)
+def test_workers_that_die_before_they_are_ready_end_the_server(pools: Pools, behaviour: str, said: str) -> None:
+    served = pools.start(behaviour=behaviour)
 
     assert served.process.wait(30) == 1
     assert "giving up: 5 workers in a row died before they were ready" in served.log
-    assert "exited with code 3" in served.log
+    assert said in served.log
 
 
 def test_termination_finishes_requests_and_exits_with_zero(pools: Pools) -> None:
@@ -220,6 +234,22 @@ def test_a_renewal_that_fails_leaves_the_workers_as_they_are(pools: Pools) -> No
     assert "the model is broken" in served.log
     assert served.pids() <= before
     assert served.end() == 0
+
+
+def test_a_worker_that_dies_while_it_is_renewed_is_followed_by_its_renewal(pools: Pools) -> None:
+    served = pools.start(workers=1)
+    served.wait_until_ready()
+    before = int(served.ask("pid"))
+    served.behaviour.write_text("wait")
+    served.process.send_signal(signal.SIGHUP)
+    until(served.behaviour.with_name("waiting").exists)
+
+    os.kill(before, signal.SIGKILL)
+    until(lambda: "another is starting" in served.log)
+    served.behaviour.write_text("work")
+
+    assert int(served.ask("pid")) != before
+    assert served.ask("count").split()[1] == "1"
 
 
 def test_a_worker_that_stands_still_is_replaced(pools: Pools) -> None:

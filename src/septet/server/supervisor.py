@@ -194,7 +194,13 @@ class _Supervisor:
             self._exit_code = self._exit_code if worker.clean else 1
         elif worker is self._renewal:
             self._abandon_renewal(f"the new one {worker.fate}")
-        elif worker.leave_by is None and not self._has_successor(worker):
+        elif worker.leave_by is not None:
+            return
+        elif self._has_successor(worker):
+            if not worker.clean:
+                self._log.error("worker %d (process %d) %s; another is starting", worker.index, worker.pid, worker.fate)
+                self._tally.restarted()
+        else:
             self._replace(worker, now)
 
     def _abandon_renewal(self, reason: str) -> None:

@@ -1,9 +1,10 @@
 """A supervised pool whose workers answer lines, for the tests to start as a process.
 
 Arguments: `workers hang_seconds grace_seconds behaviour-file`. The file's text says how a starting worker behaves:
-`work`, `refuse` (cannot start), `die` (ends before it is ready); with `crowded` the system at first has no process to
-spare. A worker answers `pid` with its process id, `slow` with the same a little later, `count` with what all workers
-counted: requests, restarts and requests in flight; `stick` makes its loop stand still, `leave` makes it end well.
+`work`, `refuse` (cannot start), `die`, `raise` and `exit` (end before they are ready), `wait` (until the text is
+`work`); with `crowded` the system at first has no process to spare. A worker answers `pid` with its process id, `slow`
+with the same a little later, `count` with what all workers counted: requests, restarts and requests in flight; `stick`
+makes its loop stand still, `leave` makes it end well.
 """
 
 import asyncio
@@ -24,6 +25,7 @@ from septet.monitoring.tally import Counts
 from septet.server.context import WorkerContext
 from septet.server.listener import bind
 from septet.server.supervisor import Policy, supervise
+from tests.waiting import until
 
 
 class Lines:
@@ -70,6 +72,21 @@ class Lines:
         return 0
 
 
+def behave(file: Path) -> None:
+    match file.read_text():
+        case "refuse":
+            raise StartupError("the model is broken")
+        case "die":
+            os._exit(3)
+        case "raise":
+            raise ValueError("a defect")
+        case "exit":
+            sys.exit(4)
+        case "wait":
+            file.with_name("waiting").touch()
+            until(lambda: file.read_text() == "work")
+
+
 def crowded(fork: Callable[[], int]) -> Callable[[], int]:
     refusals = iter(range(2))
 
@@ -85,11 +102,7 @@ def main(workers: str, hang_seconds: str, grace_seconds: str, behaviour: str) ->
     configure(style="text")
 
     def start(context: WorkerContext) -> int:
-        manner = Path(behaviour).read_text()
-        if manner == "refuse":
-            raise StartupError("the model is broken")
-        if manner == "die":
-            os._exit(3)
+        behave(Path(behaviour))
         return asyncio.run(Lines(context, context.tally.claim(context.slot)).run())
 
     if Path(behaviour).read_text() == "crowded":
