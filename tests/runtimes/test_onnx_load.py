@@ -84,6 +84,15 @@ def test_truncated_weights_are_named(tmp_path: Path) -> None:
         load(path, LoadOptions())
 
 
+def test_a_zipmap_without_an_input_is_refused_by_the_engine(tmp_path: Path) -> None:
+    made = model(
+        [node("ZipMap", [], ["y"], domain="ai.onnx.ml", classlabels_strings=["a"])],
+        [info("x", FLOAT, [None, 1])],
+        [info("y", FLOAT, None)],
+    )
+    assert isinstance(refusal(saved(tmp_path, made)), UnsupportedModel)
+
+
 def test_an_opset_that_is_too_new_is_explained_with_what_is_supported_and_what_to_do(tmp_path: Path) -> None:
     error = refusal(saved(tmp_path, identity(opset=99)))
     assert isinstance(error, UnsupportedModel)
@@ -122,7 +131,17 @@ def test_a_graph_that_contradicts_itself_is_refused_in_the_engines_words(tmp_pat
     made = model([node("MatMul", ["x", "x"], ["y"])], [info("x", STRING, ["rows", 2])], [info("y", FLOAT, None)])
     error = refusal(saved(tmp_path, made))
     assert isinstance(error, UnsupportedModel)
-    assert "onnxruntime cannot run its graph" in error.message
+    assert "onnxruntime cannot run its graph: This is an invalid model. Type Error" in error.message
+
+
+def test_bytes_that_only_the_engine_refuses_are_damage_and_nothing_is_printed(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    made = identity()
+    made.graph.node[0].input[0] = "absent"
+    error = refusal(saved(tmp_path, made))
+    assert error.message.count("model.onnx") == 1
+    assert capfd.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize(

@@ -193,7 +193,8 @@ def _session(path: Path, source: str | bytes, options: LoadOptions) -> "Inferenc
             "session.model_external_initializers_file_folder_path", str(path.parent.resolve())
         )
     try:
-        return onnxruntime.InferenceSession(source, settings, providers=["CPUExecutionProvider"])
+        # Its fallback would try the same provider again, and print.
+        return onnxruntime.InferenceSession(source, settings, providers=["CPUExecutionProvider"], enable_fallback=0)
     except Exception as exc:
         raise explained(exc, path) from exc
 

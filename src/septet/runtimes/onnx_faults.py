@@ -7,6 +7,7 @@ from septet.errors import DamagedModel, StartupError, UnsupportedModel
 
 _STATUS = re.compile(r"^\[ONNXRuntimeError\] : \d+ : [A-Z_]+ : ")
 _NODE = re.compile(r"^Non-zero status code returned while running (\w+) node\. Name:'[^']*' Status Message: ")
+_LOADING = re.compile(r"^Load model from .*? failed: ?")
 _SOURCE = re.compile(r"\S*/onnxruntime_src/\S+:\d+ .*?\) (?=\S)")
 _OPSET = re.compile(r"Opset (\d+) is under development.*support for domain (\S+) is till opset (\d+)", re.DOTALL)
 _IR = re.compile(r"IR version: (\d+), max supported IR version: (\d+)")
@@ -61,5 +62,5 @@ def rejection(exc: Exception) -> str | None:
 
 def _cleaned(text: str) -> str:
     """The first line, without status codes, source files of the engine, and C++ signatures."""
-    line = _NODE.sub(r"\1: ", _STATUS.sub("", text.strip()))
+    line = _NODE.sub(r"\1: ", _LOADING.sub("", _STATUS.sub("", text.strip())))
     return _SOURCE.sub("", line).splitlines()[0].strip() or "no reason given"

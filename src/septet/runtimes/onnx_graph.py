@@ -150,10 +150,6 @@ def _bytes(where: Mapping[str, str], key: str) -> int:
     return int(text) if text.isdecimal() and len(text) < _INT64_DIGITS else 0
 
 
-def _sparse_name(data: memoryview) -> str:
-    return next((_initializer(wire.view(value)).name for number, value in wire.fields(data) if number == 1), "")
-
-
 def constants(initializer: Initializer) -> tuple[Scalar, ...]:
     """The elements of a constant of strings or integers kept inside the model file; of any other, nothing."""
     width = _WIDTHS.get(initializer.element, 0)
@@ -227,8 +223,6 @@ def _graph(data: memoryview, opsets: dict[str, int], metadata: dict[str, str], i
                 inputs.append(_value(wire.view(value)))
             case 12:
                 outputs.append(_value(wire.view(value)).name)
-            case 15:
-                initializers.append(Initializer(_sparse_name(wire.view(value)), 0, memoryview(b"")))
             case _:
                 pass
     known = {item.name: item for item in initializers}
@@ -239,7 +233,9 @@ def zipmaps(graph: Graph) -> dict[str, Node]:
     """The ZipMap nodes that compute an output of the model, by that output's name."""
     producers = graph.producers
     nodes = {name: producers[name] for name in graph.outputs if name in producers}
-    return {name: node for name, node in nodes.items() if (node.domain, node.op) == ("ai.onnx.ml", "ZipMap")}
+    return {
+        name: node for name, node in nodes.items() if node.inputs and (node.domain, node.op) == ("ai.onnx.ml", "ZipMap")
+    }
 
 
 def without_zipmaps(data: memoryview, names: frozenset[str]) -> bytes:

@@ -175,10 +175,10 @@ def _classes(graph: Graph, behind: Sequence[Node]) -> tuple[Scalar, ...]:
     for node in behind:
         if node.classes:
             return node.classes
-        if node.op == "ArrayFeatureExtractor" and node.inputs[0] in graph.initializers:
-            found = constants(graph.initializers[node.inputs[0]])
-            if found:
-                return found
+        table = graph.initializers.get(node.inputs[0]) if node.op == "ArrayFeatureExtractor" and node.inputs else None
+        found = constants(table) if table else ()
+        if found:
+            return found
     return ()
 
 
