@@ -2,8 +2,10 @@
 
 import json
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
+
+import numpy as np
 
 from septet.errors import UnsupportedModel
 from septet.model.signature import Kind, Signature, Tensor
@@ -30,6 +32,9 @@ def compiled(model: Any, signature: Signature, *, double: bool) -> bytes:
         Exception: whatever the converter raises; it knows many estimators, not all.
     """
     _check(signature)
+    if double and any(not np.isfinite(thresholds).all() for thresholds in _thresholds(model)):
+        # The converter would search for ever for the number beside an infinite one.
+        raise UnsupportedModel("trees that split on missing values have no form with 64-bit numbers")
     types = _types(double=double)
     inputs = [(tensor.name, types[tensor.dtype](list(tensor.shape))) for tensor in signature.inputs]
     converted = _converted(model, inputs, signature)
@@ -38,6 +43,18 @@ def compiled(model: Any, signature: Signature, *, double: bool) -> bytes:
     _describe(converted, signature)
     content: bytes = converted.SerializeToString()
     return content
+
+
+def _thresholds(value: Any) -> Iterator[Any]:
+    """The thresholds of every decision tree in an estimator, however deep."""
+    if hasattr(value, "tree_"):
+        yield value.tree_.threshold
+    elif hasattr(value, "get_params"):
+        for part in vars(value).values():
+            yield from _thresholds(part)
+    elif isinstance(value, (list, tuple)) or (isinstance(value, np.ndarray) and value.dtype == object):
+        for part in value:
+            yield from _thresholds(part)
 
 
 def _converted(model: Any, inputs: list[tuple[str, Any]], signature: Signature) -> Any:
