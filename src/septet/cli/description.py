@@ -52,6 +52,13 @@ def age(manifest: Manifest, settings: Model) -> Freshness:
     return freshness(manifest, now, warn_days=settings.stale_warn_days, error_days=settings.stale_error_days)
 
 
+def golden_rows(package: Package) -> int:
+    """Count the cases that the package proves itself by."""
+    if package.golden is None:
+        return 0
+    return len(next(iter(package.golden.request.values()))) if package.manifest.signature.rows else 1
+
+
 def plain(description: Description) -> dict[str, Any]:
     """Write a description as JSON values; keys do not depend on what is known."""
     manifest, fresh = description.manifest, description.freshness
@@ -77,7 +84,6 @@ def plain(description: Description) -> dict[str, Any]:
 
 
 def _of_package(package: Package, settings: Settings) -> Description:
-    golden = package.golden
     return Description(
         path=package.root,
         package=True,
@@ -85,7 +91,7 @@ def _of_package(package: Package, settings: Settings) -> Description:
         manifest=package.manifest,
         freshness=age(package.manifest, settings.model),
         files=package.manifest.files,
-        golden_rows=0 if golden is None else len(next(iter(golden.request.values()))),
+        golden_rows=golden_rows(package),
         trust=trust_needed(package),
     )
 

@@ -5,6 +5,7 @@ from argparse import ArgumentTypeError, Namespace
 from pathlib import Path
 
 from septet.cli.dataset import read_dataset
+from septet.cli.description import golden_rows
 from septet.cli.flags import add_settings, settings
 from septet.cli.overview import short_digest
 from septet.cli.parser import Parser
@@ -126,8 +127,7 @@ def _can_miss(dtype: str) -> bool:
 
 def _report(saved: Saved, out: Path) -> str:
     package = saved.package
-    manifest, golden = package.manifest, package.golden
-    rows = 0 if golden is None else len(next(iter(golden.request.values())))
+    manifest, rows = package.manifest, golden_rows(package)
     lines = [
         f"packed {manifest.name}, version {manifest.version}, {short_digest(package.digest)} in {out}:",
         f"  {manifest.artefact} ({manifest.runtime}), {rows} golden row{'s' if rows != 1 else ''}",

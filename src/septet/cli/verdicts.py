@@ -4,6 +4,7 @@ The checks that need the model to run are those that a server makes when it star
 error of the first one that fails, and the error's class says which one that is.
 """
 
+import platform
 from importlib import metadata
 from pathlib import Path
 from typing import Literal
@@ -11,7 +12,7 @@ from typing import Literal
 import msgspec
 
 from septet.assembly.composition import open_service
-from septet.cli.description import age
+from septet.cli.description import age, golden_rows
 from septet.cli.overview import age_text, short_digest
 from septet.errors import (
     DigestMismatch,
@@ -49,11 +50,7 @@ class Verdict(msgspec.Struct, frozen=True):
 
 
 def verdicts(path: Path, settings: Settings) -> tuple[Verdict, ...]:
-    """Make every check that can be made; one that depends on a failed one is skipped.
-
-    Raises:
-        ModelNotFound: there is nothing at the path.
-    """
+    """Make every check that can be made; one that depends on a failed one is skipped."""
     found: dict[str, Verdict] = {}
     if path.is_dir():
         package = _read(path, found)
@@ -105,15 +102,15 @@ def _open(path: Path, package: Package | None, settings: Settings, found: dict[s
         _note(found, "libraries", "skip", "a model file does not say which it was trained with")
     else:
         _note_libraries(package.manifest, found)
-        golden = package.golden
-        if golden is None:
-            _note(found, "golden rows", "warn", "the package has none: pack it with --data")
-        else:
-            count = len(next(iter(golden.request.values())))
+        count = golden_rows(package)
+        if count:
             _note(found, "golden rows", "ok", f"{count} answered as when packed")
+        else:
+            _note(found, "golden rows", "warn", "the package has none: pack it with --data")
     labels = len(service.signature.labels)
     _note(found, "labels", "ok", f"{labels}, which fit the output" if labels else "the model has none")
-    _note(found, "loads", "ok", f"with {service.manifest.runtime}, and answers")
+    proof = "and answers" if service.answer is not None else "but answers no made-up row: pack it with --data to try it"
+    _note(found, "loads", "ok", f"with {service.manifest.runtime}, {proof}")
     return service.manifest
 
 
@@ -134,6 +131,8 @@ def _note_libraries(manifest: Manifest, found: dict[str, Verdict]) -> None:
 
 
 def _installed(name: str) -> str | None:
+    if name == "python":
+        return platform.python_version()
     try:
         return metadata.version(name)
     except metadata.PackageNotFoundError:
