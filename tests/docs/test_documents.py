@@ -12,6 +12,7 @@ import pytest
 from septet import errors
 from septet.cli.main import COMMANDS
 from septet.cli.parser import Parser
+from septet.protocols.api import PATHS
 from septet.protocols.errors import STATUS
 
 ROOT = Path(__file__).parents[2]
@@ -81,3 +82,8 @@ def test_every_error_code_is_documented_with_its_status() -> None:
 def test_every_error_that_stops_a_start_is_documented() -> None:
     named = set(re.findall(r"^\| `([A-Z]\w+)` \|", (ROOT / "docs/errors.md").read_text(), re.MULTILINE))
     assert named == {error.__name__ for error in errors.StartupError.__subclasses__()}
+
+
+def test_every_route_is_documented() -> None:
+    text = (ROOT / "docs/serving.md").read_text()
+    assert [path for path in PATHS if f" {path}`" not in text] == []
