@@ -285,3 +285,18 @@ def test_what_cannot_be_packed_is_refused(
     assert septet("pack", model, "--out", tmp_path / "p", *(word.format(rows=rows) for word in words)) == 2
     assert named in septet.err
     assert not (tmp_path / "p").exists()
+
+
+def test_a_package_that_runs_code_says_what_must_be_trusted(tmp_path: Path, septet: Typed) -> None:
+    joblib = pytest.importorskip("joblib")
+    linear = pytest.importorskip("sklearn.linear_model")
+    from septet.model.digest import file_digest
+
+    path = tmp_path / "line.joblib"
+    joblib.dump(linear.LinearRegression().fit(np.array([[0.0], [1.0]]), np.array([0.0, 2.0])), path)
+    digest = f"sha256:{file_digest(path)}"
+    assert septet("pack", path, "--out", tmp_path / "p") == 2
+    assert septet("pack", path, "--out", tmp_path / "p", "--trust", digest) == 0
+    assert septet.out.splitlines()[-1] == f"next: septet serve {tmp_path / 'p'} --trust {digest}"
+    assert septet.json("inspect", tmp_path / "p")["trust"] == [digest]
+    assert septet.states(tmp_path / "p", "--trust", digest)["loads"] == "ok"

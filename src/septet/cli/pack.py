@@ -1,6 +1,7 @@
 """`septet pack`: a package from a model file."""
 
 import datetime as dt
+import shlex
 from argparse import ArgumentTypeError, Namespace
 from pathlib import Path
 
@@ -132,8 +133,10 @@ def _report(saved: Saved, out: Path) -> str:
         f"packed {manifest.name}, version {manifest.version}, {short_digest(package.digest)} in {out}:",
         f"  {manifest.artefact} ({manifest.runtime}), {rows} golden row{'s' if rows != 1 else ''}",
     ]
-    lines += [f"  to serve it: --trust {digest}, for loading it runs code" for digest in saved.trust]
-    return "\n".join([*lines, f"next: septet serve {out}"])
+    if saved.trust:
+        lines.append("  loading it runs code from its files, so whoever serves it must trust them by digest")
+    flags = "".join(f" --trust {digest}" for digest in saved.trust)
+    return "\n".join([*lines, f"next: septet serve {shlex.quote(str(out))}{flags}"])
 
 
 def _day(text: str) -> dt.date:
