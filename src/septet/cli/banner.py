@@ -5,7 +5,6 @@ import shlex
 import msgspec
 
 from septet.cli.overview import age_text, columns_text, labels_text, short_digest
-from septet.model.freshness import Freshness
 from septet.protocols import examples
 from septet.service import Service
 
@@ -13,7 +12,7 @@ _WIDEST = 64  # columns from which a command with a whole row can no longer be r
 _LONGEST = 2000  # characters of a command that still fits a screen
 
 
-def banner(service: Service, url: str, *, workers: int, freshness: Freshness) -> str:
+def banner(service: Service, url: str, *, workers: int) -> str:
     """Write the lines to print; `url` is the server's own, with the port it listens on."""
     identity, manifest, signature = service.identity, service.manifest, service.signature
     here = _reachable(url)
@@ -22,7 +21,7 @@ def banner(service: Service, url: str, *, workers: int, freshness: Freshness) ->
         "kind": f"{signature.kind} with {manifest.runtime}",
         "input": columns_text(signature),
         "labels": labels_text(signature),
-        "data": age_text(freshness),
+        "data": age_text(service.freshness()),
         "workers": str(workers),
         "at": here,
         "try out": f"{here}/docs",

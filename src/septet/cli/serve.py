@@ -1,6 +1,5 @@
 """`septet serve`: a model over HTTP."""
 
-import datetime as dt
 from argparse import Namespace
 
 from septet.cli.flags import add_path, add_settings, resolved_settings
@@ -41,21 +40,14 @@ def run(args: Namespace) -> int:
     from septet.assembly import serving
     from septet.cli.banner import banner
     from septet.cli.progress import Progress
-    from septet.model.freshness import freshness
     from septet.service import Service
 
     settings = resolved.settings
     progress = Progress(f"loading {args.path} ...")
 
     def announce(service: Service, url: str) -> None:
-        age = freshness(
-            service.manifest,
-            dt.datetime.now(dt.UTC),
-            warn_days=settings.model.stale_warn_days,
-            error_days=settings.model.stale_error_days,
-        )
         progress.done()
-        print(banner(service, url, workers=settings.server.workers, freshness=age), flush=True)
+        print(banner(service, url, workers=settings.server.workers), flush=True)
 
     with progress:
         return serving.serve(args.path, settings, announce=announce)
