@@ -87,7 +87,13 @@ def regressor() -> Service:
 
 
 def single_output(
-    kind: Kind, output: Tensor, value: Any, *, label: bool = False, labels: Sequence[str] = ()
+    kind: Kind,
+    output: Tensor,
+    value: Any,
+    *,
+    label: bool = False,
+    labels: Sequence[str] = (),
+    classes: Sequence[int] = (),
 ) -> Service:
     """A model of two float columns and one output."""
     signature = Signature(
@@ -96,6 +102,7 @@ def single_output(
         (output,),
         label=output.name if label else None,
         labels=tuple(labels),
+        classes=tuple(classes),
     )
     return service(signature, {"X": [[1.0, 2.0]]}, {output.name: value})
 
@@ -128,6 +135,14 @@ def every_kind() -> dict[str, Service]:
         "unnamed labels": single_output(Kind.CLASSIFICATION, Tensor("out", "int64", (None,)), [4], label=True),
         "clustering": single_output(Kind.CLUSTERING, Tensor("out", "int32", (None,)), [2], label=True),
         "outliers": single_output(Kind.OUTLIERS, Tensor("out", "int64", (None, 1)), [[-1]], label=True),
+        "named outliers": single_output(
+            Kind.OUTLIERS,
+            Tensor("out", "int64", (None,)),
+            [1],
+            label=True,
+            labels=("outlier", "inlier"),
+            classes=(-1, 1),
+        ),
         "transform": single_output(Kind.TRANSFORM, vector, [[1.0, 2.0, 3.0]]),
         "one tensor": single_output(Kind.TENSORS, vector, [[1.0, 2.0, 3.0]]),
         "tensors": tensors(rows=True),

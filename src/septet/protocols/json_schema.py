@@ -83,7 +83,7 @@ def label(signature: Signature) -> Schema:
         row = {"type": "string", "enum": list(signature.labels)}
     elif signature.label is not None:
         row = _dtype(next(each.dtype for each in signature.outputs if each.name == signature.label))
-    if signature.kind is Kind.OUTLIERS:
+    if signature.kind is Kind.OUTLIERS and not signature.labels:
         row = OUTLIER
     elif signature.kind is Kind.MULTILABEL:
         row = {"type": "array", "items": row, "description": "The labels that are on."}

@@ -31,7 +31,7 @@ def metadata(service: Service, *, limits: Limits) -> dict[str, Any]:
         "columns": [_column(each) for each in signature.columns],
         "labels": list(signature.labels),
         **_provenance(manifest),
-        "freshness": None if service.freshness is None else dict(service.freshness),
+        "freshness": msgspec.to_builtins(service.freshness()),
         "limits": {"max_rows": limits.max_rows, "max_body_bytes": limits.max_body_bytes},
     }
 

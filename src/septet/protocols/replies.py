@@ -21,9 +21,9 @@ ERRORS: dict[str, tuple[str, str]] = {
     "unavailable": ("The server is starting, draining or without a sound model.", "The server is draining."),
     "deadline_exceeded": ("The answer was not ready in time.", "The answer was not ready before its deadline."),
 }
-ALWAYS = ("request_timeout", "headers_too_large", "internal", "unavailable")
+ALWAYS = ("malformed", "request_timeout", "headers_too_large", "internal", "unavailable")
 PREDICTING = (*ALWAYS, "overloaded", "deadline_exceeded")
-READING = (*PREDICTING, "malformed", "too_large", "unsupported_media_type", "invalid")
+READING = (*PREDICTING, "too_large", "unsupported_media_type", "invalid")
 
 HEADERS: dict[str, Node] = {
     "x-request-id": {

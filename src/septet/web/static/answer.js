@@ -48,7 +48,7 @@ export class Answer {
       const on = Array.isArray(label) ? label.join(", ") || "no label" : "";
       return [big(on), bars(value, labels)];
     }
-    if (kind === "outliers") return [big(value === 1 ? "like the training data" : "outlier"), h("p", { class: "muted" }, number(value))];
+    if (kind === "outliers") return [big(typeof label === "string" ? label : value === 1 ? "like the training data" : "outlier"), h("p", { class: "muted" }, number(value))];
     if (kind === "clustering") return [big(`cluster ${number(label ?? value)}`)];
     if (kind === "classification") {
       return [big(String(label ?? value)), Array.isArray(value) ? bars(value, labels, label) : null].filter(Boolean);
