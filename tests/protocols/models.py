@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from septet.model.freshness import Freshness
 from septet.model.manifest import Data, Manifest, Parity, Training
 from septet.model.signature import DTYPES, Column, Kind, Signature, Tensor
 from septet.service import Service
@@ -14,6 +15,7 @@ from septet.types import Identity, Request, Response, Tensors, Timings
 
 LIMITS = Limits(max_rows=1000, max_body_bytes=1_000_000)
 IDENTITY = Identity("iris", "1.2.0", "sha256:" + "a1" * 32)
+FRESH = Freshness("fresh", 24, "the training data ends on 2026-10-31, 24 days ago")
 NO_TIME = Timings(0.0, 0.0, 1)
 
 
@@ -37,7 +39,17 @@ def service(signature: Signature, sample: Mapping[str, Any], answer: Mapping[str
         return Response(rows, request.rows, IDENTITY, NO_TIME)
 
     manifest = Manifest("iris", "1.2.0", "onnx", "iris.onnx", signature, **more)
-    return Service(IDENTITY, signature, predict, manifest, sample=taken, answer=given, expected=given, facts={})
+    return Service(
+        IDENTITY,
+        signature,
+        predict,
+        manifest,
+        sample=taken,
+        answer=given,
+        expected=given,
+        facts={},
+        freshness=lambda: FRESH,
+    )
 
 
 def classifier(width: int = 4) -> Service:

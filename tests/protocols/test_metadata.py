@@ -86,12 +86,11 @@ def test_provenance_is_written_with_iso_dates() -> None:
         data=Data("flowers", 150, None, dt.date(2026, 10, 1), dt.date(2026, 10, 31)),
     )
     manifest = msgspec.structs.replace(known.manifest, training=training, parity=Parity(150, 1e-5, 1e-4, 2e-7))
-    fresh = {"state": "fresh", "age_days": 24}
-    said = metadata(msgspec.structs.replace(known, manifest=manifest, freshness=fresh), limits=models.LIMITS)
+    said = metadata(msgspec.structs.replace(known, manifest=manifest), limits=models.LIMITS)
     assert said["training"]["trained_at"] == "2026-11-01T12:00:00Z"
     assert said["training"]["data"]["until"] == "2026-10-31"
     assert said["parity"]["largest_difference"] == 2e-7
-    assert said["freshness"] == {"state": "fresh", "age_days": 24}
+    assert said["freshness"] == msgspec.to_builtins(models.FRESH)
 
 
 def test_a_model_without_a_sample_still_has_its_structure() -> None:
