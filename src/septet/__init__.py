@@ -17,7 +17,7 @@ __all__ = ["asgi", "pack", "save"]
 _HOMES = {"asgi": "septet.assembly.mounting", "pack": "septet.packing.pack", "save": "septet.packing.save"}
 
 
-def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever the name stands for
+def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'septet' has no attribute {name!r}")
     return getattr(importlib.import_module(_HOMES[name]), name)

@@ -1,10 +1,10 @@
 """What a server serves: a record, so that servers, protocols and jobs need not know how a predictor is built."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
 
 import msgspec
 
+from septet.model.freshness import Freshness
 from septet.model.manifest import Manifest
 from septet.model.signature import Signature
 from septet.types import Identity, Predict, Tensors
@@ -23,7 +23,7 @@ class Service(msgspec.Struct, frozen=True):
         answer: the model's answer to `sample`, as it was given at start, or None without a sample.
         expected: the answer to `sample` that the package promises, or None for a bare file.
         facts: measured at start, in seconds: `load_seconds`, `warmup_seconds`, `run_seconds` (one row).
-        freshness: the age of the training data and what the policy makes of it, or None where it is unknown.
+        freshness: judges the age of the training data at the time of the call.
     """
 
     identity: Identity
@@ -34,4 +34,4 @@ class Service(msgspec.Struct, frozen=True):
     answer: Tensors | None
     expected: Tensors | None
     facts: Mapping[str, float]
-    freshness: Mapping[str, Any] | None = None
+    freshness: Callable[[], Freshness]

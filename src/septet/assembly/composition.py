@@ -1,18 +1,18 @@
 """From a loaded model to a `Service`, and from a `Service` to the application that every transport drives."""
 
+import asyncio
 import datetime as dt
 import logging
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any
-
-import msgspec
 
 from septet.assembly.opening import Opened, open_model
 from septet.errors import GoldenMismatch
 from septet.events import Observer
 from septet.model.freshness import Freshness, freshness
+from septet.model.manifest import Manifest
 from septet.model.sample import sample as sample_of
 from septet.monitoring.layout import Layout
 from septet.monitoring.metrics import ModelFacts, exposition
@@ -22,12 +22,12 @@ from septet.predictor.engine import Engine
 from septet.predictor.warmup import Warmth, warm_up
 from septet.protocols.api import PATHS, App, Routes
 from septet.protocols.errors import STATUS
-from septet.protocols.http import HttpReply, HttpRequest, caller_id, new_id
+from septet.protocols.http import Handle, HttpReply, HttpRequest, caller_id, new_id
 from septet.protocols.native import Native
 from septet.protocols.surfaces import Surfaces
 from septet.runtimes.quota import threads_for
 from septet.service import Service
-from septet.settings import Settings
+from septet.settings import Model, Settings
 from septet.types import Tensors
 from septet.web.pages import CONTENT_SECURITY_POLICY, FILES, page
 
@@ -55,7 +55,6 @@ def open_service(path: Path, settings: Settings) -> Service:
         max_batch_rows=settings.model.max_batch_rows if merging else 1,
         max_pending=settings.limits.max_pending,
     )
-    age = age_of(opened, settings)
     return Service(
         identity=opened.identity,
         signature=opened.signature,
@@ -65,16 +64,14 @@ def open_service(path: Path, settings: Settings) -> Service:
         answer=None if warmth is None else warmth.answer,
         expected=_first_row(opened.golden.answer, opened) if opened.golden is not None else None,
         facts={"load_seconds": loaded - begun, "warmup_seconds": warm - loaded, "run_seconds": cost.seconds(1)},
-        freshness=None if age.state == "unknown" else msgspec.to_builtins(age),
+        freshness=partial(age_of, opened.manifest, settings.model),
     )
 
 
-def age_of(opened: Opened, settings: Settings) -> Freshness:
-    """How old the model's training data is today, and what the settings make of that."""
-    limits = settings.model
-    return freshness(
-        opened.manifest, dt.datetime.now(dt.UTC), warn_days=limits.stale_warn_days, error_days=limits.stale_error_days
-    )
+def age_of(manifest: Manifest, limits: Model) -> Freshness:
+    """How old the model's training data is now, and what the settings make of that."""
+    now = dt.datetime.now(dt.UTC)
+    return freshness(manifest, now, warn_days=limits.stale_warn_days, error_days=limits.stale_error_days)
 
 
 def _first_row(tensors: Tensors, opened: Opened) -> Tensors:
@@ -99,7 +96,9 @@ def layout() -> Layout:
     return Layout(PATHS, ("ok", *STATUS))
 
 
-def application(service: Service, settings: Settings, observer: Observer, totals: Callable[[], Totals], app: App) -> App:
+def application(
+    service: Service, settings: Settings, observer: Observer, totals: Callable[[], Totals], app: App
+) -> App:
     """Install a service's routes in `app` and return it."""
     native = Native(service, settings.limits)
     surfaces = Surfaces(service, limits=settings.limits, root_path=settings.server.root_path)
@@ -127,19 +126,16 @@ async def _page(http: HttpRequest) -> HttpReply:
     return HttpReply(200, body, caller_id(http.headers) or new_id(), media_type.encode(), headers)
 
 
-def _metrics(service: Service, totals: Callable[[], Totals]) -> Any:
-    facts = service.freshness or {}
-    model = ModelFacts(
-        service.identity,
-        service.manifest.runtime,
-        service.signature.kind.value,
-        facts.get("age_days"),
-        facts.get("state"),
-    )
-
+def _metrics(service: Service, totals: Callable[[], Totals]) -> Handle:
     async def metrics(http: HttpRequest) -> HttpReply:
+        age = service.freshness()
+        known = None if age.state == "unknown" else age.state
+        runtime, kind = service.manifest.runtime, service.signature.kind.value
+        model = ModelFacts(service.identity, runtime, kind, age.age_days, known)
         accept = http.headers.get(b"accept", b"").decode("latin-1")
-        body, media_type = exposition(totals(), model, accept)
+        # In a thread: the first page imports the metrics library, which would hold up predictions.
+        page = asyncio.get_running_loop().run_in_executor(None, exposition, totals(), model, accept)
+        body, media_type = await page
         return HttpReply(200, body, caller_id(http.headers) or new_id(), media_type.encode())
 
     return metrics

@@ -3,7 +3,7 @@
 import os
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from septet.assembly.composition import application, layout, open_service
 from septet.monitoring.log import AccessLog
@@ -12,6 +12,9 @@ from septet.monitoring.tally import Tally
 from septet.protocols.api import App
 from septet.protocols.asgi import Asgi
 from septet.settings.resolution import resolve
+
+if TYPE_CHECKING:
+    from septet.monitoring.directory import DirectoryTally
 
 
 def asgi(path: str | os.PathLike[str], *, config: str | os.PathLike[str] | None = None, **settings: Any) -> Asgi:
@@ -27,7 +30,8 @@ def asgi(path: str | os.PathLike[str], *, config: str | os.PathLike[str] | None 
     begun = time.perf_counter()
     resolved = resolve(settings, os.environ, None if config is None else Path(config))
     service = open_service(Path(path), resolved)
-    tally = Tally(layout())
+    folder = resolved.server.metrics_dir
+    tally = Tally(layout()) if folder is None else _shared(Path(folder))
     counts = tally.claim()
     counts.loaded(load_seconds=service.facts["load_seconds"], startup_seconds=time.perf_counter() - begun)
     observer = Observers(counts, AccessLog(service.identity, access=resolved.logs.access))
@@ -35,3 +39,8 @@ def asgi(path: str | os.PathLike[str], *, config: str | os.PathLike[str] | None 
     return Asgi(app, max_body_bytes=resolved.limits.max_body_bytes)
 
 
+def _shared(folder: Path) -> "DirectoryTally":
+    # It needs file locks, which not every system has; who does not ask for it should not miss them.
+    from septet.monitoring.directory import DirectoryTally
+
+    return DirectoryTally(layout(), folder)

@@ -68,9 +68,7 @@ def _package(path: Path, settings: Model, options: LoadOptions) -> Opened:
     else:
         _agree(path, manifest.signature, runtime.signature)
     if settings.labels not in (None, NO_LABELS):
-        manifest = msgspec.structs.replace(
-            manifest, signature=_labelled(manifest.signature, path, settings.labels)
-        )
+        manifest = msgspec.structs.replace(manifest, signature=_labelled(manifest.signature, path, settings.labels))
     _prove(path, runtime, package.golden)
     identity = Identity(settings.name or manifest.name, settings.version or manifest.version, package.digest)
     return Opened(runtime, identity, manifest, package.golden)
@@ -109,10 +107,14 @@ def _agree(path: Path, declared: Signature, loaded: Signature) -> None:
     def facts(tensors: tuple[Tensor, ...]) -> list[tuple[str, str, tuple[int | None, ...]]]:
         return [(tensor.name, tensor.dtype, tensor.shape) for tensor in tensors]
 
-    for what, ours, theirs in (("inputs", declared.inputs, loaded.inputs), ("outputs", declared.outputs, loaded.outputs)):
+    for what, ours, theirs in (
+        ("inputs", declared.inputs, loaded.inputs),
+        ("outputs", declared.outputs, loaded.outputs),
+    ):
         if facts(ours) != facts(theirs):
             raise PackageInvalid(
-                f"{path}: the manifest's {what} are not the model's: {facts(ours)} against {facts(theirs)}. Pack it again."
+                f"{path}: the manifest's {what} are not the model's: {facts(ours)} against {facts(theirs)}. "
+                "Pack the model again."
             )
 
 

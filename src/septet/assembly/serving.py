@@ -6,7 +6,7 @@ from pathlib import Path
 from socket import socket
 
 from septet.assembly.composition import application, layout, open_service
-from septet.monitoring.log import AccessLog
+from septet.monitoring.log import AccessLog, configure
 from septet.monitoring.observers import Observers
 from septet.monitoring.tally import Tally
 from septet.protocols.api import App
@@ -27,6 +27,7 @@ def serve(path: Path, settings: Settings, *, announce: Announce) -> int:
         StartupError: the model, or the address, cannot be served.
     """
     begun = time.perf_counter()
+    configure(style=settings.logs.format, level=settings.logs.level)
     server = settings.server
     sockets = bind(server.host, server.port, server.backlog)
     seat = Seat(path, settings, begun, address(sockets, settings), announce)
@@ -62,6 +63,7 @@ class Seat:
         """Load the model, serve, and return the exit code."""
         # Where no process answers yet, waiting callers are told so; one that joins others listens when it can answer.
         alone = all(tally.last_beat(other) == 0.0 for other in range(tally.slots))
+        begun = self._begun if alone else time.perf_counter()
         app = App()
         counts = tally.claim(slot)
         services: list[Service] = []
@@ -73,7 +75,7 @@ class Seat:
             application(service, self._settings, observer, tally.totals, app)
 
         def begin() -> None:
-            started = time.perf_counter() - self._begun
+            started = time.perf_counter() - begun
             counts.loaded(load_seconds=services[0].facts["load_seconds"], startup_seconds=started)
             ready()
             if alone and slot == 0:

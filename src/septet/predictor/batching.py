@@ -79,7 +79,7 @@ class Batcher:
     for models whose rows are not independent.
     """
 
-    def __init__(  # noqa: PLR0913 - each is one measured or configured fact
+    def __init__(
         self,
         engine: Engine,
         identity: Identity,
@@ -113,7 +113,12 @@ class Batcher:
         if len(self._waiting) >= self._max_pending:
             raise Overloaded(f"{self._max_pending} requests wait already. Try again in a moment.")
         loop = asyncio.get_running_loop()
-        if self._lone and not self._scheduled and not self._running and self._cost.seconds(request.rows) <= INLINE_SECONDS:
+        if (
+            self._lone
+            and not self._scheduled
+            and not self._running
+            and self._cost.seconds(request.rows) <= INLINE_SECONDS
+        ):
             self._scheduled = True
             loop.call_soon(self._flush, loop)
             return self._at_once(request)
@@ -195,7 +200,9 @@ class Batcher:
     def _expire(self, loop: asyncio.AbstractEventLoop) -> None:
         self._alarm = None
         now = self._clock()
-        late = [t for t in (*self._running, *self._waiting) if t.request.deadline is not None and t.request.deadline <= now]
+        late = [
+            t for t in (*self._running, *self._waiting) if t.request.deadline is not None and t.request.deadline <= now
+        ]
         _fail_all(late)
         if self._running:
             self._watch(loop)

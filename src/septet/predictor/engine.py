@@ -82,7 +82,10 @@ class Engine:
             return ModelFailed("The model failed. The log has the reason under this id.")
         if reason is None:
             return ModelFailed("The model failed on these values. The log has the reason under this id.")
-        return Invalid(f"The model cannot compute these values: {reason}", (Problem(None, None, "values that the model accepts", reason),))
+        return Invalid(
+            f"The model cannot compute these values: {reason}",
+            (Problem(None, None, "values that the model accepts", reason),),
+        )
 
     def _answers_sample(self) -> bool:
         try:

@@ -1,4 +1,4 @@
-"""Response -> the `prediction` of the native routes: one value per row, in the shape that the user of such a model expects.
+"""Response -> the `prediction` of the native routes: one value per row, in the shape that its user expects.
 
 | kind | `/predict`, per row | `/predict/label`, per row |
 |---|---|---|

@@ -67,7 +67,9 @@ class App:
             request_id = _id(http)
             logger.exception("A request failed unexpectedly", extra={"id": request_id, "route": route})
             text = "The server failed to answer. The log has the reason under this id."
-            reply = HttpReply(500, envelope("internal", text, (), request_id), request_id, code="internal", message=text)
+            reply = HttpReply(
+                500, envelope("internal", text, (), request_id), request_id, code="internal", message=text
+            )
         finally:
             observer.finished(_event(route, http, reply, time.perf_counter() - begun))
         return reply

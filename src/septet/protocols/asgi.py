@@ -15,7 +15,7 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 HeaderPairs = list[tuple[bytes, bytes]]
 
 
-class Disconnected(Exception):  # noqa: N818 - nobody is left to be told of an error
+class Disconnected(Exception):
     """Raised when the caller went away before its request was complete."""
 
 
@@ -101,7 +101,7 @@ def _path(scope: Scope) -> str:
     """The path below the mount: servers and frameworks put the mount's prefix into both `root_path` and `path`."""
     path: str = scope["path"]
     root: str = scope.get("root_path", "").rstrip("/")
-    return path[len(root) :] or "/" if root and path.startswith(root + "/") or path == root != "" else path
+    return path[len(root) :] or "/" if (root and path.startswith(root + "/")) or path == root != "" else path
 
 
 async def _send(send: Send, scope: Scope, reply: HttpReply, identity: Identity | None, *, close: bool = False) -> None:

@@ -19,7 +19,7 @@ FLOAT_LIMITS = {name: float(np.finfo(name).max) for name in ("float16", "float32
 INT_LIMITS = {name: (int(np.iinfo(name).min), int(np.iinfo(name).max)) for name in DTYPES if "int" in name}
 
 
-class Mismatch(Exception):  # noqa: N818 - a signal between this module and its callers, never shown
+class Mismatch(Exception):
     """Raised by `read`; `expected` says what the cell should have held."""
 
     def __init__(self, expected: str) -> None:
@@ -79,16 +79,14 @@ def scalar(dtype: str, value: object) -> Any:
         return value
     if dtype == "bool" and isinstance(value, bool):
         return value
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if number and dtype in FLOAT_LIMITS and _within(value, -FLOAT_LIMITS[dtype], FLOAT_LIMITS[dtype]):
-        return float(value)  # type: ignore[arg-type]
-    if number and dtype in INT_LIMITS and _within(value, *INT_LIMITS[dtype]) and value == math.floor(value):  # type: ignore[operator, arg-type]
-        return int(value)  # type: ignore[call-overload]
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        limit = FLOAT_LIMITS.get(dtype)
+        if limit is not None and -limit <= value <= limit:
+            return float(value)
+        low, high = INT_LIMITS.get(dtype, (1, 0))
+        if low <= value <= high and value == math.floor(value):
+            return int(value)
     raise Mismatch(expected(dtype))
-
-
-def _within(value: Any, low: float, high: float) -> bool:
-    return bool(low <= value <= high)
 
 
 def received(value: object) -> str:

@@ -52,8 +52,12 @@ class CsvBody:
     def _order(self, header: list[str]) -> list[int]:
         """For each of the model's columns, its place in the header."""
         names = [column.name for column in self._columns]
-        problems = [Problem(None, name, "a column in the header row", "no such column") for name in names if name not in header]
-        problems += [Problem(None, name, "only the model's columns", "an unknown column") for name in header if name not in names]
+        problems = [
+            Problem(None, name, "a column in the header row", "no such column") for name in names if name not in header
+        ]
+        problems += [
+            Problem(None, name, "only the model's columns", "an unknown column") for name in header if name not in names
+        ]
         problems += [Problem(None, name, "each column once", "twice") for name in names if header.count(name) > 1]
         if problems:
             raise invalid(problems)

@@ -36,12 +36,14 @@ class JsonDiagnosis:
         """
         document = self.strict(body)
         if not isinstance(document, dict):
-            text = "The body must be a JSON object such as {\"data\": [[...]]}."
+            text = 'The body must be a JSON object such as {"data": [[...]]}.'
             raise Invalid(text, (Problem(None, None, "a JSON object", received(document)),))
         given = [form for form in FORMS if form in document]
         unknown = [key for key in document if key not in {*FORMS, "id"}]
         if unknown:
-            raise invalid([Problem(None, key, "'data', 'records', 'inputs' or 'id'", "an unknown key") for key in unknown])
+            raise invalid(
+                [Problem(None, key, "'data', 'records', 'inputs' or 'id'", "an unknown key") for key in unknown]
+            )
         if len(given) != 1:
             raise one_form(given)
         request_id = self._id(document)
@@ -64,13 +66,15 @@ class JsonDiagnosis:
         except UnicodeDecodeError as error:
             raise Malformed(f"The body is not UTF-8: byte {error.start} is 0x{body[error.start]:02x}.") from None
         if not text.strip():
-            raise Malformed("The body is empty. Send a JSON object such as {\"data\": [[...]]}.")
+            raise Malformed('The body is empty. Send a JSON object such as {"data": [[...]]}.')
         try:
             return json.loads(text, object_pairs_hook=_unique, parse_constant=_constant)
         except RecursionError:
             raise Malformed("The body is nested too deeply.") from None
         except json.JSONDecodeError as error:
-            raise Malformed(f"The body is not JSON: {error.msg} at line {error.lineno}, column {error.colno}.") from None
+            raise Malformed(
+                f"The body is not JSON: {error.msg} at line {error.lineno}, column {error.colno}."
+            ) from None
         except ValueError as error:  # an integer of more digits than Python reads
             raise Malformed(f"The body is not JSON that can be read: {error}.") from None
 
@@ -116,7 +120,9 @@ class JsonDiagnosis:
         known = {column.name for column in self._columns}
         missing = [c for c in self._columns if c.name not in item]
         problems.extend(Problem(row, c.name, "a value", "no such key") for c in missing)
-        problems.extend(Problem(row, key, "only the model's columns", "an unknown column") for key in item if key not in known)
+        problems.extend(
+            Problem(row, key, "only the model's columns", "an unknown column") for key in item if key not in known
+        )
         return None if missing else [item[column.name] for column in self._columns]
 
     def _read_row(self, row: int, cells: list[Any], problems: list[Problem]) -> list[Any]:
@@ -141,7 +147,9 @@ class JsonDiagnosis:
             raise invalid([Problem(None, "inputs", "an object of input names and values", received(value))])
         known = [tensor.name for tensor in inputs]
         problems = [Problem(None, name, "a value", "no such key") for name in known if name not in value]
-        problems += [Problem(None, key, f"one of {', '.join(known)}", "an unknown input") for key in value if key not in known]
+        problems += [
+            Problem(None, key, f"one of {', '.join(known)}", "an unknown input") for key in value if key not in known
+        ]
         if problems:
             raise invalid(problems)
         return value
@@ -161,7 +169,7 @@ class JsonDiagnosis:
 
     def _array(self, tensor: Tensor, value: object, problems: list[Problem]) -> Array | None:
         shape = tensor.shape
-        if len(shape) == 2 and shape[1] == 1 and isinstance(value, list) and not any(isinstance(v, list) for v in value):  # noqa: PLR2004
+        if shape[1:] == (1,) and isinstance(value, list) and not any(isinstance(item, list) for item in value):
             value = [[item] for item in value]
         cells: list[Any] = []
         sizes: list[int | None] = [None] * len(shape)
@@ -171,8 +179,13 @@ class JsonDiagnosis:
             return None
         return np.array(cells, DTYPES[tensor.dtype]).reshape([size or 0 for size in sizes])
 
-    def _walk(  # noqa: PLR0913
-        self, tensor: Tensor, value: object, at: tuple[int, ...], sizes: list[int | None], cells: list[Any],
+    def _walk(
+        self,
+        tensor: Tensor,
+        value: object,
+        at: tuple[int, ...],
+        sizes: list[int | None],
+        cells: list[Any],
         problems: list[Problem],
     ) -> None:
         """Visit a nested list in row-major order, checking each level's length and each value's type."""
@@ -184,7 +197,10 @@ class JsonDiagnosis:
             try:
                 cells.append(self._value(tensor, at, value))
             except Mismatch as mismatch:
-                problems.append(Problem(row, self._column(tensor, at) or place, mismatch.expected, received(value)))
+                column = self._column(tensor, at)
+                problems.append(
+                    Problem(row, place if column is None else column.name, mismatch.expected, received(value))
+                )
             return
         axis = len(at)
         declared = None if axis == 0 and self._signature.rows else tensor.shape[axis]
@@ -198,15 +214,13 @@ class JsonDiagnosis:
             self._walk(tensor, item, (*at, index), sizes, cells, problems)
 
     def _value(self, tensor: Tensor, at: tuple[int, ...], value: object) -> Any:
-        if value is None and tensor.columns and all(column.nullable for column in tensor.columns):
-            return None
-        return scalar(tensor.dtype, value)
+        column = self._column(tensor, at)
+        return scalar(tensor.dtype, value) if column is None else read(column, value)
 
-    def _column(self, tensor: Tensor, at: tuple[int, ...]) -> str | None:
+    def _column(self, tensor: Tensor, at: tuple[int, ...]) -> Column | None:
         if not tensor.columns:
             return None
-        column: Column = tensor.columns[at[1] if len(at) > 1 else 0]
-        return column.name
+        return tensor.columns[at[1] if len(at) > 1 else 0]
 
 
 def shape_text(shape: tuple[int | None, ...]) -> str:

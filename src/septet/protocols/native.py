@@ -49,7 +49,9 @@ class Native:
         self._require_labels()
         request, response = await self._run(http, None)
         tensors = response.tensors
-        return self._reply(request, response, self._answers.labels(tensors) if top is None else self._answers.top(tensors, top))
+        return self._reply(
+            request, response, self._answers.labels(tensors) if top is None else self._answers.top(tensors, top)
+        )
 
     async def test(self, http: HttpRequest) -> HttpReply:
         """`GET /predict/test`: the real path on the packaged sample, compared with the packaged answer (WS-9)."""
@@ -160,5 +162,3 @@ def _close(expected: Tensors, actual: Tensors) -> bool:
         if not same:
             return False
     return True
-
-

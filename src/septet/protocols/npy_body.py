@@ -93,6 +93,8 @@ def _read(body: bytes) -> Array:
         raise Invalid("The array's dtype holds Python objects or fields. Save an array of numbers or texts.")
     start, count = stream.tell(), math.prod(shape)
     if any(size < 0 for size in shape) or len(body) - start != count * dtype.itemsize:
-        raise Malformed(f"The .npy header promises {count} values of {dtype.itemsize} bytes; the body has {len(body) - start} bytes.")
+        raise Malformed(
+            f"The .npy header promises {count} values of {dtype.itemsize} bytes; {len(body) - start} bytes follow it."
+        )
     cells = np.frombuffer(body, dtype, count, start) if count and dtype.itemsize else np.empty(count, dtype)
     return cells.reshape(shape, order="F" if fortran else "C").astype(dtype.newbyteorder("="), copy=False)

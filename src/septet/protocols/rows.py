@@ -32,8 +32,8 @@ class Rows:
         """
         count = len(rows)
         if self._plain is not None:
-            cells = np.fromiter(chain.from_iterable(rows), self._plain, count * self._width)
-            return {self._tensors[0].name: cells if self._flat else cells.reshape(count, self._width)}
+            array = np.fromiter(chain.from_iterable(rows), self._plain, count * self._width)
+            return {self._tensors[0].name: array if self._flat else array.reshape(count, self._width)}
         if self._single:
             return {self._tensors[0].name: shaped(self._tensors[0], rows, count)}
         values = list(zip(*rows, strict=True))
@@ -41,7 +41,7 @@ class Rows:
         start = 0
         for tensor in self._tensors:
             stop = start + len(tensor.columns)
-            cells = values[start] if stop == start + 1 else list(zip(*values[start:stop], strict=True))
+            cells: Sequence[Any] = values[start] if stop == start + 1 else list(zip(*values[start:stop], strict=True))
             arrays[tensor.name] = shaped(tensor, cells, count)
             start = stop
         return arrays

@@ -21,7 +21,7 @@ class Surfaces:
 
     async def metadata(self, http: HttpRequest) -> HttpReply:
         """`GET /metadata`: what the model is and takes, from its own artefact (WS-7)."""
-        facts = metadata(self._service, limits=self._limits, answer=self._service.answer, freshness=self._service.freshness)
+        facts = metadata(self._service, limits=self._limits)
         return _json(http, facts)
 
     async def label(self, http: HttpRequest) -> HttpReply:
@@ -33,7 +33,7 @@ class Surfaces:
 
     async def openapi(self, http: HttpRequest) -> HttpReply:
         """`GET /openapi.json`: OpenAPI 3.1 typed by this very model (C-3)."""
-        document = openapi(self._service, limits=self._limits, root_path=self._root_path, answer=self._service.answer)
+        document = openapi(self._service, limits=self._limits, root_path=self._root_path)
         return _json(http, document)
 
 

@@ -15,7 +15,7 @@ def cpus() -> int:
 
 
 def threads_for(workers: int, wanted: int = 0) -> int:
-    """The threads that one of `workers` processes may use for a run: its share of the CPUs, or `wanted` if not 0 (C-30)."""
+    """The threads of one of `workers` processes: its share of the CPUs (C-30), or `wanted` if that is not 0."""
     return wanted or max(1, cpus() // workers)
 
 

@@ -33,7 +33,7 @@ class Drive(Generic[T]):
         except asyncio.CancelledError:
             self._waiting = None
         else:
-            waiting._asyncio_future_blocking = False
+            waiting._asyncio_future_blocking = False  # noqa: SLF001 - the contract named above
             self._waiting = waiting
             waiting.add_done_callback(self.step)
 

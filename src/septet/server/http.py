@@ -7,29 +7,33 @@ and answers are those of the ASGI application: only the transport is shorter.
 
 Limits that uvicorn does not have stand here: bytes and number of headers, bytes of a body, number of connections, and
 the time that a connection may stay in a phase, checked by one sweep a second instead of timers for every request.
-Requests that are pipelined behind an unfinished one wait in order.
+Requests that are pipelined behind an unfinished one wait in order, and so does the refusal of what follows them. A
+client that does not read its answers is neither read nor answered any further. A refused connection is drained for a
+moment before it is closed: closing with unread bytes would reset it, and the client might never see why.
 """
 
 import asyncio
 from collections import deque
 from typing import Any
-from urllib.parse import unquote_to_bytes
 
 import httptools
 import msgspec
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
-from septet.errors import HeadersTooLarge, Malformed, SeptetError, TimedOut, Unavailable
+from septet.errors import SeptetError, TimedOut, Unavailable
 from septet.protocols.asgi import check_length, refusal
 from septet.protocols.http import HttpReply, HttpRequest
 from septet.server.drive import Drive
+from septet.server.head import check_host, path_and_query, reason, size, too_large
 from septet.server.phase import Phase
 from septet.server.wire import Wire
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 # Pipelined requests that may wait before reading from their connection pauses.
 MOST_QUEUED = 16
+# When draining: a request may be on its way on a connection that was just used, or just opened.
+PARTING_SECONDS = {Phase.NEW: 1.0, Phase.IDLE: 0.2}
 
 
 class Exchange(msgspec.Struct, frozen=True):
@@ -58,6 +62,9 @@ class HttpConnection(asyncio.Protocol):
         self._drive: Drive[HttpReply] | None = None
         self._current: Exchange | None = None
         self._queue: deque[Exchange] = deque()
+        self._unqueuing = False
+        self._refusal: SeptetError | None = None
+        self._jammed_since: int | None = None
         self._phase = Phase.NEW
         self._since = wire.seconds
         self._closing = False
@@ -65,7 +72,8 @@ class HttpConnection(asyncio.Protocol):
         self._headers: list[tuple[bytes, bytes]] = []
         self._parts: list[bytes] = []
         self._body_bytes = 0
-        self._head_bytes = 0
+        # Whole chunks since the request began, or its body last grew; negative within that very chunk.
+        self._fruitless_bytes = 0
         self._chunk_bytes = 0
 
     # What the transport calls.
@@ -79,7 +87,7 @@ class HttpConnection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         """Cancel what nobody waits for any more (SY-9)."""
-        self._state.connections.discard(self)  # type: ignore[arg-type]
+        self._state.connections.discard(self)
         self._queue.clear()
         if self._drive is not None:
             self._drive.cancel()
@@ -87,104 +95,124 @@ class HttpConnection(asyncio.Protocol):
     def eof_received(self) -> bool:
         """The caller sends no more but may still read: answer what it asked, then close."""
         self._closing = True
-        return self._drive is not None and self._transport.get_extra_info("sslcontext") is None
+        pending = self._drive is not None or bool(self._queue)
+        return pending and self._transport.get_extra_info("sslcontext") is None
 
     def data_received(self, data: bytes) -> None:
         """Parse what came; anything that is not HTTP is answered 400 and ends the connection."""
+        if self._refusal is not None or self._phase >= Phase.CLOSING:
+            return
         self._chunk_bytes = len(data)
-        if self._phase is Phase.HEAD:
-            self._head_bytes += len(data)
-            if self._head_bytes > self._wire.limits.max_header_bytes:
-                self._refuse(self._too_large_head())
-                return
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            pass  # an offer to upgrade may be declined by answering the request as it is (RFC 9110, 7.8)
-        except httptools.HttpParserCallbackError as error:
-            cause = error.__context__
-            self._refuse(cause if isinstance(cause, SeptetError) else Malformed("The request cannot be read."))
+        except httptools.HttpParserUpgrade as offer:
+            self._decline(offer, memoryview(data))
         except httptools.HttpParserError as error:
-            self._refuse(Malformed(f"The request is not HTTP/1.1: {error}."))
+            self._refuse(reason(error))
+        phase = self._phase
+        if phase is Phase.HEAD or phase is Phase.BODY:
+            self._fruitless_bytes += len(data)
+            if self._fruitless_bytes > self._wire.limits.max_header_bytes:
+                self._refuse(too_large(self._wire.limits))
 
     def pause_writing(self) -> None:
-        """Read no further requests from a client that does not read its answers."""
+        """Take nothing further from a client that does not read its answers."""
+        self._jammed_since = self._wire.seconds
         self._transport.pause_reading()
 
     def resume_writing(self) -> None:
-        """Read again."""
-        self._transport.resume_reading()
+        """Go on."""
+        self._jammed_since = None
+        if not self._transport.is_closing():
+            self._unqueue()
 
     # What uvicorn's server and the sweep call.
 
     def shutdown(self) -> None:
-        """Drain: close an idle connection now, any other after its last answer."""
+        """Drain: close a connection that stays idle, any other after its last answer."""
         self._closing = True
-        if self._phase is Phase.IDLE:
-            self._transport.close()
+        if self._phase in PARTING_SECONDS:
+            asyncio.get_running_loop().call_later(PARTING_SECONDS[self._phase], self._part)
 
     def swept(self) -> None:
         """Close the connection where its phase has lasted too long."""
-        longest = self._wire.longest.get(self._phase)
-        if longest is None or self._wire.seconds - self._since <= longest or self._transport.is_closing():
+        wire = self._wire
+        if self._jammed_since is not None and wire.seconds - self._jammed_since > wire.longest[Phase.CLOSING]:
+            self._transport.abort()
             return
-        if self._phase in (Phase.NEW, Phase.IDLE):
-            self._transport.close()
+        longest = wire.longest.get(self._phase)
+        if longest is None or wire.seconds - self._since <= longest:
+            return
+        if self._phase >= Phase.CLOSING:
+            self._transport.abort()
+        elif self._phase in PARTING_SECONDS:
+            self._close()
         else:
             self._refuse(TimedOut(f"The request was not complete within {longest:g} s."))
 
     # What the parser calls. An error raised here reaches `data_received` as the callback error's context.
 
     def on_message_begin(self) -> None:
-        """Begin a request."""
+        """Begin a request; behind the last answer there is none."""
+        if self._phase >= Phase.CLOSING:
+            raise Unavailable("The connection is closing.")
         self._enter(Phase.HEAD)
         self._url = b""
         self._headers = []
         self._parts = []
         self._body_bytes = 0
-        self._head_bytes = 0
+        self._fruitless_bytes = -self._chunk_bytes
 
     def on_url(self, url: bytes) -> None:
         """Keep a piece of the URL."""
         self._url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Keep a header, up to the limit of their number."""
+        """Keep a header, up to the limit of their number; one behind the body (a trailer) means nothing here."""
+        if self._phase is Phase.BODY:
+            return
         self._headers.append((name.lower(), value))
         if len(self._headers) > self._wire.limits.max_headers:
-            raise self._too_large_head()
+            raise too_large(self._wire.limits)
 
     def on_headers_complete(self) -> None:
         """Refuse a head that is too large, and a body that is announced too large before it is sent."""
         limit = self._wire.limits.max_header_bytes
-        if self._head_bytes + self._chunk_bytes > limit and self._sum_head() > limit:
-            raise self._too_large_head()
+        if (self._fruitless_bytes >= 0 or self._chunk_bytes > limit) and size(self._url, self._headers) > limit:
+            raise too_large(self._wire.limits)
         self._enter(Phase.BODY)
+        self._fruitless_bytes = -self._chunk_bytes
+        expected = False
         for name, value in self._headers:
             if name == b"content-length" and value.isdigit():
                 check_length(int(value), self._wire.limits.max_body_bytes)
-            elif name == b"expect" and value.lower() == b"100-continue" and self._drive is None:
-                self._transport.write(CONTINUE)
+            elif name == b"expect" and value.lower() == b"100-continue":
+                expected = self._drive is None and self._parser.get_http_version() == "1.1"
+        if expected:
+            self._transport.write(CONTINUE)
 
     def on_body(self, body: bytes) -> None:
         """Keep a piece of the body, up to the limit."""
         self._body_bytes += len(body)
+        self._fruitless_bytes = -self._chunk_bytes
         check_length(self._body_bytes, self._wire.limits.max_body_bytes)
         self._parts.append(body)
 
     def on_message_complete(self) -> None:
         """Answer a complete request, or queue it behind the one that is being answered."""
         self._enter(Phase.ANSWERING)
-        keep_alive = self._parser.should_keep_alive() and self._parser.get_http_version() == "1.1"
+        modern = self._parser.get_http_version() == "1.1"
+        headers = dict(self._headers)
+        check_host(self._headers, headers, modern=modern)
         path, _, query = self._url.partition(b"?")
         if b"%" in path or b"#" in self._url or not path.startswith(b"/"):
-            path, query = self._parsed_url()
+            path, query = path_and_query(self._url)
         parts = self._parts
         body = parts[0] if len(parts) == 1 else b"".join(parts)
         method = self._parser.get_method().decode("ascii")
-        http = HttpRequest(method, path.decode("latin-1"), query, dict(self._headers), body)
-        exchange = Exchange(http, keep_alive)
-        if self._drive is None:
+        http = HttpRequest(method, path.decode("utf-8", "replace"), query, headers, body)
+        exchange = Exchange(http, keep_alive=modern and self._parser.should_keep_alive())
+        if self._drive is None and not self._queue and self._jammed_since is None:
             self._answer(exchange)
             return
         self._queue.append(exchange)
@@ -193,9 +221,19 @@ class HttpConnection(asyncio.Protocol):
 
     # Ours.
 
+    def _decline(self, offer: httptools.HttpParserUpgrade, rest: memoryview) -> None:
+        """Decline to upgrade by answering the request as it is (RFC 9110, 7.8); what follows is HTTP still."""
+        while rest := rest[offer.args[0] :]:
+            try:
+                return self._parser.feed_data(rest)
+            except httptools.HttpParserUpgrade as another:
+                offer = another
+            except httptools.HttpParserError as error:
+                return self._refuse(reason(error))
+
     def _answer(self, exchange: Exchange) -> None:
         self._current = exchange
-        self._drive = Drive(self._app(exchange.http), self._reply)  # type: ignore[arg-type]
+        self._drive = Drive(self._app(exchange.http), self._reply)
         self._drive.step()
 
     def _reply(self, reply: HttpReply) -> None:
@@ -205,44 +243,61 @@ class HttpConnection(asyncio.Protocol):
             return
         self._state.total_requests += 1
         exchange = self._current
-        last = not self._queue
+        last = not self._queue and self._refusal is None
         keep = exchange.keep_alive and not (last and (self._closing or self._app.draining))
         with_body = exchange.http.method != "HEAD"
         self._transport.write(self._wire.rendered(reply, self._state, keep=keep, with_body=with_body))
         if not keep:
-            self._transport.close()
+            self._close()
         elif not last:
-            following = self._queue.popleft()
-            if len(self._queue) == MOST_QUEUED - 1:
-                self._transport.resume_reading()
-            self._answer(following)
+            self._unqueue()
         elif self._phase is Phase.ANSWERING:
             self._enter(Phase.IDLE)
 
+    def _unqueue(self) -> None:
+        """Answer requests that wait, as far as that can be done now: a loop, since the answers to many come at once."""
+        if self._unqueuing:
+            return
+        self._unqueuing = True
+        while self._queue and self._drive is None and self._jammed_since is None and self._phase < Phase.CLOSING:
+            self._answer(self._queue.popleft())
+        self._unqueuing = False
+        if self._phase >= Phase.CLOSING or self._jammed_since is not None:
+            return
+        if self._refusal is None:
+            if len(self._queue) < MOST_QUEUED:
+                self._transport.resume_reading()
+        elif self._drive is None:
+            self._last_word(self._refusal)
+
     def _refuse(self, error: SeptetError) -> None:
         """Answer what cannot be read, and close: where one request ends and the next begins is no longer known."""
-        if self._transport.is_closing():
+        if self._refusal is not None or self._phase >= Phase.CLOSING or self._transport.is_closing():
             return
-        if self._drive is None:  # an answer on its way must not be overtaken
-            self._transport.write(self._wire.rendered(refusal(error), self._state, keep=False, with_body=True))
+        if self._drive is None and not self._queue:
+            self._last_word(error)
+            return
+        # The answers on their way must be neither lost nor overtaken.
+        self._refusal = error
+        self._enter(Phase.ANSWERING)
+        self._transport.pause_reading()
+
+    def _last_word(self, error: SeptetError) -> None:
+        self._transport.write(self._wire.rendered(refusal(error), self._state, keep=False, with_body=True))
+        self._enter(Phase.LINGERING)
+        if self._transport.can_write_eof():
+            self._transport.write_eof()
+        self._transport.resume_reading()
+
+    def _close(self) -> None:
+        """Close once everything is written."""
+        self._enter(Phase.CLOSING)
         self._transport.close()
+
+    def _part(self) -> None:
+        if self._phase in PARTING_SECONDS:
+            self._close()
 
     def _enter(self, phase: Phase) -> None:
         self._phase = phase
         self._since = self._wire.seconds
-
-    def _sum_head(self) -> int:
-        return len(self._url) + sum(len(name) + len(value) + 4 for name, value in self._headers)
-
-    def _too_large_head(self) -> SeptetError:
-        limits = self._wire.limits
-        text = f"The request's head is over the limit of {limits.max_header_bytes} bytes or {limits.max_headers} headers."
-        return HeadersTooLarge(text)
-
-    def _parsed_url(self) -> tuple[bytes, bytes]:
-        """Path and query of a URL that is escaped or absolute; the path unescaped, as ASGI has it."""
-        try:
-            url = httptools.parse_url(self._url)
-        except httptools.HttpParserInvalidURLError:
-            raise Malformed("The request's URL cannot be read.") from None
-        return unquote_to_bytes(url.path or b"/"), url.query or b""

@@ -4,10 +4,16 @@ from enum import IntEnum
 
 
 class Phase(IntEnum):
-    """Opened and silent, between requests, reading a head, reading a body, or waiting for our own answer."""
+    """In the order of a connection's life.
+
+    Opened and silent, between requests, reading a head, reading a body, waiting for our own answer; writing the last
+    answer, and discarding what a refused client still sends.
+    """
 
     NEW = 0
     IDLE = 1
     HEAD = 2
     BODY = 3
     ANSWERING = 4
+    CLOSING = 5
+    LINGERING = 6

@@ -1,6 +1,7 @@
 """What the connections of a worker share: the application, its limits, the headers of every reply, the sweep."""
 
 import asyncio
+from typing import Protocol, cast
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 from uvicorn.server import ServerState
@@ -12,7 +13,16 @@ from septet.server.phase import Phase
 from septet.settings import Limits
 from septet.types import Identity
 
+# Long enough for a refused client to read why.
+LINGER_SECONDS = 2.0
 KEEP, CLOSE = b"\r\n", b"connection: close\r\n\r\n"
+
+
+class Sweepable(Protocol):
+    """A connection with limits of time."""
+
+    def swept(self) -> None:
+        """Close the connection where its phase has lasted too long."""
 
 
 class Wire:
@@ -32,6 +42,8 @@ class Wire:
             Phase.IDLE: limits.keep_alive_seconds,
             Phase.HEAD: limits.header_timeout_seconds,
             Phase.BODY: limits.body_timeout_seconds,
+            Phase.CLOSING: limits.keep_alive_seconds,
+            Phase.LINGERING: LINGER_SECONDS,
         }
         self._identity: Identity | None = None
         self._default: list[tuple[bytes, bytes]] | None = None
@@ -61,4 +73,5 @@ class Wire:
             await asyncio.sleep(1)
             self.seconds += 1
             for connection in list(state.connections):
-                connection.swept()  # type: ignore[union-attr] - every connection here is an HttpConnection
+                # uvicorn types its own protocols; ours are the only ones in this state.
+                cast("Sweepable", connection).swept()

@@ -94,7 +94,7 @@ async def _serve(app: App, sockets: list[socket.socket], settings: Settings, wha
     serving = asyncio.create_task(server.serve(sockets))
     helpers = [asyncio.create_task(wire.sweep(server.server_state)), asyncio.create_task(_beat(what.beat))]
     try:
-        await _first(serving, server.listening.wait())
+        await _listening(serving, server.listening)
         if what.early:
             await _load(what.load)
         # What was made until now lives as long as the process: the collector need not look at it again.
@@ -117,8 +117,9 @@ async def _load(load: Callable[[], None]) -> None:
     await asyncio.get_running_loop().run_in_executor(None, load)
 
 
-async def _first(serving: "asyncio.Task[None]", listening: "asyncio.Future[bool] | object") -> None:
-    wait = asyncio.ensure_future(listening)  # type: ignore[arg-type]
+async def _listening(serving: "asyncio.Task[None]", listening: asyncio.Event) -> None:
+    """Wait until the server listens, or has failed to."""
+    wait = asyncio.create_task(listening.wait())
     await asyncio.wait((serving, wait), return_when=asyncio.FIRST_COMPLETED)
     if serving.done():
         wait.cancel()

@@ -1,0 +1,60 @@
+"""Rules for a request's head that the parser leaves to others, as pure functions."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from urllib.parse import unquote_to_bytes
+
+import httptools
+
+from septet.errors import HeadersTooLarge, Malformed, SeptetError
+from septet.settings import Limits
+
+logger = logging.getLogger("septet.http")
+
+
+def size(url: bytes, pairs: Sequence[tuple[bytes, bytes]]) -> int:
+    """The bytes of a head, but for the method and the version."""
+    return len(url) + sum(len(name) + len(value) + 4 for name, value in pairs)
+
+
+def too_large(limits: Limits) -> HeadersTooLarge:
+    """The error for a head over one of its limits."""
+    return HeadersTooLarge(
+        f"The request's head is over the limit of {limits.max_header_bytes} bytes or {limits.max_headers} headers."
+    )
+
+
+def check_host(pairs: Sequence[tuple[bytes, bytes]], headers: Mapping[bytes, bytes], *, modern: bool) -> None:
+    """Refuse a request that names no host, or several (RFC 9112, 3.2); before HTTP/1.1 it need not.
+
+    Raises:
+        Malformed: it does.
+    """
+    missing = modern and b"host" not in headers
+    # Only where a header repeats need they be counted.
+    if missing or (len(headers) != len(pairs) and sum(name == b"host" for name, _ in pairs) > 1):
+        raise Malformed("The request must name its host once, in the header Host.")
+
+
+def path_and_query(url: bytes) -> tuple[bytes, bytes]:
+    """Path and query of a URL that is escaped or absolute; the path unescaped, as ASGI has it.
+
+    Raises:
+        Malformed: it is no URL.
+    """
+    try:
+        parsed = httptools.parse_url(url)
+    except httptools.HttpParserInvalidURLError:
+        raise Malformed("The request's URL cannot be read.") from None
+    return unquote_to_bytes(parsed.path or b"/"), parsed.query or b""
+
+
+def reason(error: httptools.HttpParserError) -> SeptetError:
+    """Why the parser stopped: what a callback raised, or what is not HTTP."""
+    if not isinstance(error, httptools.HttpParserCallbackError):
+        return Malformed(f"The request is not HTTP/1.1: {error}.")
+    cause = error.__context__
+    if isinstance(cause, SeptetError):
+        return cause
+    logger.error("A request failed unexpectedly", exc_info=cause)
+    return SeptetError("The server failed to answer. The log has the reason.")
