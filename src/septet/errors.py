@@ -4,9 +4,12 @@ A request flows `bytes -> decode -> validate -> run -> encode -> bytes`. The cla
 `septet.protocols.errors` maps codes to HTTP and gRPC. Nothing here knows a protocol.
 """
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 import msgspec
+
+MOST_PROBLEMS = 20
 
 
 class Problem(msgspec.Struct, frozen=True):
@@ -77,6 +80,21 @@ class Invalid(SeptetError):
     """Raised when decoded values break the model's signature, or the model cannot compute them."""
 
     code = "invalid"
+
+
+def invalid(problems: Sequence[Problem], noun: str = "column") -> Invalid:
+    """The error for values that do not fit the signature: the first problem in words, up to 20 in its details.
+
+    `noun` says what `Problem.column` names: a column, an input or a key.
+    """
+    first = problems[0]
+    where = [f"row {first.row}"] if first.row is not None else []
+    if first.column is not None:
+        where.append(f"{noun} {first.column!r}")
+    place = f" in {', '.join(where)}" if where else ""
+    more = f" ({len(problems) - 1} more in details)" if len(problems) > 1 else ""
+    message = f"Expected {first.expected}{place}, received {first.received}{more}."
+    return Invalid(message, tuple(problems[:MOST_PROBLEMS]))
 
 
 class TimedOut(SeptetError):
@@ -165,6 +183,10 @@ class VersionsMismatch(StartupError):
 
 class GoldenMismatch(StartupError):
     """Raised when the model does not reproduce the answers it gave when it was packed."""
+
+
+class StaleModel(StartupError):
+    """Raised when the training data is older than the policy allows."""
 
 
 class MissingExtra(StartupError):

@@ -6,6 +6,7 @@ from pathlib import Path
 from socket import socket
 
 from septet.assembly.composition import application, layout, open_service
+from septet.errors import StaleModel
 from septet.monitoring.log import AccessLog, configure
 from septet.monitoring.observers import Observers
 from septet.monitoring.tally import Tally
@@ -61,15 +62,17 @@ class Seat:
 
     def run(self, sockets: list[socket], tally: Tally, slot: int, ready: Callable[[], None]) -> int:
         """Load the model, serve, and return the exit code."""
-        # Where no process answers yet, waiting callers are told so; one that joins others listens when it can answer.
-        alone = all(tally.last_beat(other) == 0.0 for other in range(tally.slots))
-        begun = self._begun if alone else time.perf_counter()
+        first = all(tally.last_beat(other) == 0.0 for other in range(tally.slots))
+        begun = self._begun if first else time.perf_counter()
         app = App()
         counts = tally.claim(slot)
         services: list[Service] = []
 
         def load() -> None:
             service = open_service(self._path, self._settings)
+            if first:
+                # Only at the start: a worker that is replaced later must not fail because the day has passed.
+                refuse_stale(service, self._settings)
             services.append(service)
             observer = Observers(counts, AccessLog(service.identity, access=self._settings.logs.access))
             application(service, self._settings, observer, tally.totals, app)
@@ -78,7 +81,21 @@ class Seat:
             started = time.perf_counter() - begun
             counts.loaded(load_seconds=services[0].facts["load_seconds"], startup_seconds=started)
             ready()
-            if alone and slot == 0:
+            if first and slot == 0:
                 self._announce(services[0], self._url)
 
-        return work(app, sockets, self._settings, Work(load, begin, lambda: tally.beat(slot, time.monotonic()), alone))
+        # A lone process tells callers that its model is loading. One among others must not take a request that
+        # another could answer: it listens when it is ready, and until the first one is, callers wait to be accepted.
+        early = tally.slots == 1
+        return work(app, sockets, self._settings, Work(load, begin, lambda: tally.beat(slot, time.monotonic()), early))
+
+
+def refuse_stale(service: Service, settings: Settings) -> None:
+    """Refuse a model whose training data is too old, unless the settings allow it (RE-7).
+
+    Raises:
+        StaleModel: it is.
+    """
+    age = service.freshness()
+    if age.state == "error" and not settings.model.allow_stale:
+        raise StaleModel(f"{service.identity.name}: {age.message}. Train it again, or serve it with --allow-stale.")

@@ -1,9 +1,9 @@
 """Runs a coroutine without an asyncio task.
 
-A task costs two turns of the event loop and several microseconds; most requests need none of it. `Drive` takes the first
-step at once, and each further step from the callback of the future that the coroutine waits for: the same contract
-with futures that `asyncio.Task` keeps (`_asyncio_future_blocking`, see `asyncio.isfuture`). What it drives must await
-futures only, and must not ask for the current task.
+A task costs two turns of the event loop and several microseconds; most requests need none of it. `Drive` takes the
+first step at once, and each further step from the callback of the future that the coroutine waits for. It keeps the
+contract with futures that `asyncio.Task` keeps (`_asyncio_future_blocking`, see `asyncio.isfuture`). What it drives
+must await futures only, and must not ask for the current task.
 """
 
 import asyncio

@@ -26,14 +26,12 @@ from septet.protocols.asgi import check_length, refusal
 from septet.protocols.http import HttpReply, HttpRequest
 from septet.server.drive import Drive
 from septet.server.head import check_host, path_and_query, reason, size, too_large
-from septet.server.phase import Phase
+from septet.server.phase import PARTING_SECONDS, Phase
 from septet.server.wire import Wire
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 # Pipelined requests that may wait before reading from their connection pauses.
 MOST_QUEUED = 16
-# When draining: a request may be on its way on a connection that was just used, or just opened.
-PARTING_SECONDS = {Phase.NEW: 1.0, Phase.IDLE: 0.2}
 
 
 class Exchange(msgspec.Struct, frozen=True):
@@ -223,13 +221,16 @@ class HttpConnection(asyncio.Protocol):
 
     def _decline(self, offer: httptools.HttpParserUpgrade, rest: memoryview) -> None:
         """Decline to upgrade by answering the request as it is (RFC 9110, 7.8); what follows is HTTP still."""
-        while rest := rest[offer.args[0] :]:
+        while rest := rest[int(offer.args[0]) :]:
             try:
-                return self._parser.feed_data(rest)
+                self._parser.feed_data(rest)
             except httptools.HttpParserUpgrade as another:
                 offer = another
             except httptools.HttpParserError as error:
-                return self._refuse(reason(error))
+                self._refuse(reason(error))
+                return
+            else:
+                return
 
     def _answer(self, exchange: Exchange) -> None:
         self._current = exchange
