@@ -9,6 +9,8 @@ import httptools
 from septet.errors import HeadersTooLarge, Malformed, SeptetError
 from septet.settings import Limits
 
+VERSIONS = ("1.1", "1.0")
+
 logger = logging.getLogger("septet.http")
 
 
@@ -24,16 +26,20 @@ def too_large(limits: Limits) -> HeadersTooLarge:
     )
 
 
-def check_host(pairs: Sequence[tuple[bytes, bytes]], headers: Mapping[bytes, bytes], *, modern: bool) -> None:
-    """Refuse a request that names no host, or several (RFC 9112, 3.2); before HTTP/1.1 it need not.
+def check(version: str, pairs: Sequence[tuple[bytes, bytes]], headers: Mapping[bytes, bytes]) -> None:
+    """Refuse a version that is not spoken, and a request that names no host, or several (RFC 9112, 3.2).
 
     Raises:
-        Malformed: it does.
+        Malformed: it is so. Before HTTP/1.1 no host need be named.
     """
-    missing = modern and b"host" not in headers
+    missing = b"host" not in headers
+    if missing and version == "1.0":
+        return
     # Only where a header repeats need they be counted.
     if missing or (len(headers) != len(pairs) and sum(name == b"host" for name, _ in pairs) > 1):
         raise Malformed("The request must name its host once, in the header Host.")
+    if version not in VERSIONS:
+        raise Malformed(f"The request is not HTTP/1.1, but {version}.")
 
 
 def path_and_query(url: bytes) -> tuple[bytes, bytes]:

@@ -25,7 +25,7 @@ from septet.errors import SeptetError, TimedOut, Unavailable
 from septet.protocols.asgi import check_length, refusal
 from septet.protocols.http import HttpReply, HttpRequest
 from septet.server.drive import Drive
-from septet.server.head import check_host, path_and_query, reason, size, too_large
+from septet.server.head import check, path_and_query, reason, size, too_large
 from septet.server.phase import PARTING_SECONDS, Phase
 from septet.server.wire import Wire
 
@@ -199,9 +199,9 @@ class HttpConnection(asyncio.Protocol):
     def on_message_complete(self) -> None:
         """Answer a complete request, or queue it behind the one that is being answered."""
         self._enter(Phase.ANSWERING)
-        modern = self._parser.get_http_version() == "1.1"
+        version = self._parser.get_http_version()
         headers = dict(self._headers)
-        check_host(self._headers, headers, modern=modern)
+        check(version, self._headers, headers)
         path, _, query = self._url.partition(b"?")
         if b"%" in path or b"#" in self._url or not path.startswith(b"/"):
             path, query = path_and_query(self._url)
@@ -209,7 +209,7 @@ class HttpConnection(asyncio.Protocol):
         body = parts[0] if len(parts) == 1 else b"".join(parts)
         method = self._parser.get_method().decode("ascii")
         http = HttpRequest(method, path.decode("utf-8", "replace"), query, headers, body)
-        exchange = Exchange(http, keep_alive=modern and self._parser.should_keep_alive())
+        exchange = Exchange(http, keep_alive=version == "1.1" and self._parser.should_keep_alive())
         if self._drive is None and not self._queue and self._jammed_since is None:
             self._answer(exchange)
             return

@@ -17,3 +17,7 @@ class Phase(IntEnum):
     ANSWERING = 4
     CLOSING = 5
     LINGERING = 6
+
+
+# When draining: a request may be on its way on a connection that was just opened, or just used.
+PARTING_SECONDS = {Phase.NEW: 1.0, Phase.IDLE: 0.2}

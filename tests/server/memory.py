@@ -1,0 +1,188 @@
+"""A connection without a network: the real `HttpConnection` and parser on a transport that only remembers."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from typing import Any
+
+import httptools
+import msgspec
+import uvicorn
+from uvicorn.server import ServerState
+
+from septet.events import Observer, Silent
+from septet.protocols.api import App, Routes
+from septet.protocols.http import HttpReply, HttpRequest
+from septet.server.http import HttpConnection
+from septet.server.wire import Wire
+from septet.settings import Limits
+from septet.types import Identity
+
+IDENTITY = Identity("iris", "1", "sha256:" + "0" * 64)
+HOST = b"Host: here\r\n"
+
+
+class MemoryTransport(asyncio.Transport):
+    """Keeps what is written; `deliver` drops what arrives while reading is paused, as it waits in the kernel."""
+
+    def __init__(self, *, tls: bool = False) -> None:
+        super().__init__({"sslcontext": object()} if tls else {})
+        self.written = b""
+        self.ended = self.closed = self.aborted = False
+        self.reading = True
+        self._tls = tls
+
+    def write(self, data: Any) -> None:
+        assert not self.closed
+        assert not self.ended
+        self.written += bytes(data)
+
+    def can_write_eof(self) -> bool:
+        return not self._tls
+
+    def write_eof(self) -> None:
+        self.ended = True
+
+    def close(self) -> None:
+        self.closed = True
+
+    def abort(self) -> None:
+        self.closed = self.aborted = True
+
+    def is_closing(self) -> bool:
+        return self.closed
+
+    def pause_reading(self) -> None:
+        self.reading = False
+
+    def resume_reading(self) -> None:
+        self.reading = True
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """One response as a client's parser reads it."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+    @property
+    def code(self) -> str:
+        code: str = self.json["error"]["code"]
+        return code
+
+
+class _Reader:
+    def __init__(self) -> None:
+        self.answers: list[Answer] = []
+        self.headers: dict[str, str] = {}
+        self.body = b""
+        self.parser = httptools.HttpResponseParser(self)
+
+    def on_message_begin(self) -> None:
+        self.headers, self.body = {}, b""
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self.headers[name.decode()] = value.decode()
+
+    def on_body(self, body: bytes) -> None:
+        self.body += body
+
+    def on_message_complete(self) -> None:
+        self.answers.append(Answer(self.parser.get_status_code(), self.headers, self.body))
+
+
+def read(written: bytes) -> list[Answer]:
+    """The responses in what was written."""
+    reader = _Reader()
+    reader.parser.feed_data(written)
+    return reader.answers
+
+
+async def echo(http: HttpRequest) -> HttpReply:
+    """Answers with what it was asked."""
+    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in sorted(http.headers.items())}
+    asked = [http.method, http.path, http.query.decode("latin-1"), headers, http.body.decode("latin-1")]
+    return HttpReply(200, json.dumps(asked).encode(), "an-id")
+
+
+class Slow:
+    """A route that answers once it is told to."""
+
+    def __init__(self) -> None:
+        self.waiting: list[asyncio.Future[bytes]] = []
+        self.cancelled = 0
+
+    async def __call__(self, _: HttpRequest) -> HttpReply:
+        future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self.waiting.append(future)
+        try:
+            return HttpReply(200, await future, "an-id")
+        except asyncio.CancelledError:
+            self.cancelled += 1
+            raise
+
+    async def answer(self, body: bytes = b"slow") -> None:
+        self.waiting.pop(0).set_result(body)
+        await asyncio.sleep(0)
+
+
+class Peer:
+    """A server with one connection, seen from the client."""
+
+    def __init__(self, limits: Limits | None = None, observer: Observer | None = None, *, tls: bool = False) -> None:
+        self.app = App()
+        self.slow = Slow()
+        routes: Routes = {
+            "/": {"GET": echo, "POST": echo},
+            "/echo": {"GET": echo, "POST": echo},
+            "/slow": {"GET": self.slow},
+        }
+        self.app.install(IDENTITY, routes, observer or Silent())
+        self.wire = Wire(self.app, limits or Limits())
+        self.state = ServerState()
+        self.state.default_headers = [(b"date", b"today")]
+        self.transport = MemoryTransport(tls=tls)
+        self.connection = self.connect(self.transport)
+
+    def connect(self, transport: MemoryTransport) -> HttpConnection:
+        """One connection more."""
+        config = uvicorn.Config(_nothing, log_config=None)
+        made = HttpConnection(self.wire, config, self.state, {})
+        made.connection_made(transport)
+        return made
+
+    def send(self, *chunks: bytes) -> "Peer":
+        """Let chunks arrive, as long as the connection reads."""
+        for chunk in chunks:
+            if self.transport.reading and not self.transport.closed:
+                self.connection.data_received(chunk)
+        return self
+
+    @property
+    def answers(self) -> list[Answer]:
+        """What it has answered so far."""
+        return read(self.transport.written)
+
+    @property
+    def statuses(self) -> list[int]:
+        """The same, in short."""
+        return [answer.status for answer in self.answers]
+
+    def seconds_pass(self, seconds: int) -> None:
+        """Let the sweep come by so many times."""
+        for _ in range(seconds):
+            self.wire.seconds += 1
+            for connection in list(self.state.connections):
+                connection.swept()  # type: ignore[union-attr]
+
+
+async def _nothing(*_: object) -> None:
+    """An ASGI application that is never called."""
+
+
+Make = Callable[..., Peer]
