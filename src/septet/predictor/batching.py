@@ -111,7 +111,7 @@ class Batcher:
             Invalid, ModelFailed: as the engine says.
         """
         if len(self._waiting) >= self._max_pending:
-            raise Overloaded(f"{self._max_pending} requests wait already. Try again in a moment.")
+            raise of(request, Overloaded(f"{self._max_pending} requests wait already. Try again in a moment."))
         loop = asyncio.get_running_loop()
         if (
             self._lone
@@ -134,10 +134,10 @@ class Batcher:
     def _at_once(self, request: Request) -> Response:
         begun = self._clock()
         if request.deadline is not None and request.deadline <= begun:
-            raise late()
+            raise of(request, late())
         outcome = self._engine.run((request,))[0]
         if isinstance(outcome, SeptetError):
-            raise outcome
+            raise of(request, outcome)
         return Response(outcome, request.rows, self._identity, Timings(0.0, self._clock() - begun, request.rows))
 
     def _flush(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -180,7 +180,7 @@ class Batcher:
             if future.done():  # cancelled or expired while it ran
                 continue
             if isinstance(outcome, SeptetError):
-                future.set_exception(outcome)
+                future.set_exception(of(ticket.request, outcome))
             else:
                 timings = Timings(begun - ticket.arrived, run, rows)
                 future.set_result(Response(outcome, ticket.request.rows, self._identity, timings))
@@ -216,7 +216,13 @@ class Batcher:
 def _fail_all(tickets: list[Ticket]) -> None:
     for ticket in tickets:
         if not ticket.future.done():
-            ticket.future.set_exception(late())
+            ticket.future.set_exception(of(ticket.request, late()))
+
+
+def of(request: Request, error: SeptetError) -> SeptetError:
+    """The error, with the id of the request at fault."""
+    error.request_id = request.id
+    return error
 
 
 def late() -> DeadlineExceeded:
