@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 import msgspec
 
 from septet.model.freshness import Freshness
+from septet.model.golden import Golden
 from septet.model.manifest import Manifest
 from septet.model.signature import Signature
 from septet.types import Identity, Predict, Tensors
@@ -21,7 +22,7 @@ class Service(msgspec.Struct, frozen=True):
         sample: one valid row (axis 0 of length 1 where the signature has rows) that the model answers; None where
             none could be found.
         answer: the model's answer to `sample`, as it was given at start, or None without a sample.
-        expected: the answer to `sample` that the package promises, or None for a bare file.
+        expected: the answer to `sample` that the package promises, and how exactly, or None for a bare file.
         facts: measured at start, in seconds: `load_seconds`, `warmup_seconds`, `run_seconds` (one row).
         freshness: judges the age of the training data at the time of the call.
     """
@@ -32,6 +33,6 @@ class Service(msgspec.Struct, frozen=True):
     manifest: Manifest
     sample: Tensors | None
     answer: Tensors | None
-    expected: Tensors | None
+    expected: Golden | None
     facts: Mapping[str, float]
     freshness: Callable[[], Freshness]

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from septet.model.freshness import Freshness
+from septet.model.golden import Golden
 from septet.model.manifest import Data, Manifest, Parity, Training
 from septet.model.signature import DTYPES, Column, Kind, Signature, Tensor
 from septet.service import Service
@@ -46,7 +47,7 @@ def service(signature: Signature, sample: Mapping[str, Any], answer: Mapping[str
         manifest,
         sample=taken,
         answer=given,
-        expected=given,
+        expected=Golden(taken, given, 1e-5, 1e-4),
         facts={},
         freshness=lambda: FRESH,
     )

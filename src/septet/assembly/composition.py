@@ -8,10 +8,13 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+import msgspec
+
 from septet.assembly.opening import Opened, open_model
 from septet.errors import GoldenMismatch
 from septet.events import Observer
 from septet.model.freshness import Freshness, freshness
+from septet.model.golden import Golden
 from septet.model.manifest import Manifest
 from septet.model.sample import sample as sample_of
 from septet.monitoring.layout import Layout
@@ -62,7 +65,7 @@ def open_service(path: Path, settings: Settings) -> Service:
         manifest=opened.manifest,
         sample=sample,
         answer=None if warmth is None else warmth.answer,
-        expected=_first_row(opened.golden.answer, opened) if opened.golden is not None else None,
+        expected=_promise(opened, warmth),
         facts={"load_seconds": loaded - begun, "warmup_seconds": warm - loaded, "run_seconds": cost.seconds(1)},
         freshness=partial(age_of, opened.manifest, settings.model),
     )
@@ -72,6 +75,20 @@ def age_of(manifest: Manifest, limits: Model) -> Freshness:
     """How old the model's training data is now, and what the settings make of that."""
     now = dt.datetime.now(dt.UTC)
     return freshness(manifest, now, warn_days=limits.stale_warn_days, error_days=limits.stale_error_days)
+
+
+def _promise(opened: Opened, warmth: Warmth | None) -> Golden | None:
+    """The first golden row.
+
+    Where rows depend on each other, one alone has another answer than among the rest: the one that it was given just
+    after all of them were proven together.
+    """
+    golden = opened.golden
+    if golden is None or warmth is None:
+        return None
+    alone = opened.signature.rows and not warmth.mergeable
+    answer = warmth.answer if alone else _first_row(golden.answer, opened)
+    return msgspec.structs.replace(golden, request=_first_row(golden.request, opened), answer=answer)
 
 
 def _first_row(tensors: Tensors, opened: Opened) -> Tensors:

@@ -8,9 +8,9 @@ from typing import BinaryIO, Literal, TypeAlias, get_args
 
 import msgspec
 
-from septet.errors import Invalid, Malformed
+from septet.errors import Invalid, Malformed, invalid
 from septet.model.signature import Signature
-from septet.protocols.body import Body, invalid
+from septet.protocols.body import Body
 from septet.protocols.csv_body import CsvBody
 from septet.protocols.json_body import JsonBody
 from septet.protocols.npy_body import NpyBody

@@ -6,7 +6,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from septet.errors import Invalid, ModelFailed, Problem, SeptetError
+from septet.errors import Invalid, ModelFailed, Problem, SeptetError, invalid
 from septet.model.signature import Signature
 from septet.model.validation import Checker
 from septet.runtimes.base import InputRejected, Runtime
@@ -15,7 +15,6 @@ from septet.types import Request, Tensors
 logger = logging.getLogger("septet.predictor")
 
 Outcome: TypeAlias = Tensors | SeptetError
-MOST_PROBLEMS = 20
 
 
 class Engine:
@@ -46,25 +45,28 @@ class Engine:
         """
         if len(requests) == 1:
             return [self._alone(requests[0])]
-        merged = {name: np.concatenate([r.tensors[name] for r in requests]) for name in requests[0].tensors}
-        rows = sum(request.rows for request in requests)
-        if self._check(merged, most=1):
-            return self._one_by_one(requests)
         try:
-            outputs = self._run(merged, requests[0].outputs)
-            self._verify(outputs, rows)
+            return self._together(requests)
         except Exception:  # noqa: BLE001 - whatever an engine raises, the sound requests must still be answered
-            return self._one_by_one(requests)
+            return [self._alone(request) for request in requests]
+
+    def _together(self, requests: Sequence[Request]) -> list[Outcome]:
+        """One run for all; where values are wrong, for all but the requests that have them."""
+        merged = _merged(requests)
+        if self._check(merged, most=1):
+            sound = [request for request in requests if not self._check(request.tensors, most=1)]
+            answers = iter(self.run(sound) if sound else ())
+            kept = set(map(id, sound))
+            return [next(answers) if id(request) in kept else self._alone(request) for request in requests]
+        outputs = self._run(merged, requests[0].outputs)
+        self._verify(outputs, sum(request.rows for request in requests))
         return _split(outputs, requests)
 
-    def _one_by_one(self, requests: Sequence[Request]) -> list[Outcome]:
-        return [self._alone(request) for request in requests]
-
     def _alone(self, request: Request) -> Outcome:
-        problems = self._check(request.tensors)
-        if problems:
-            return _invalid(problems)
         try:
+            problems = self._check(request.tensors)
+            if problems:
+                return invalid(problems, "column" if self._signature.columns else "input")
             outputs = self._run(request.tensors, request.outputs)
             self._verify(outputs, request.rows)
         except SeptetError as error:
@@ -108,6 +110,10 @@ class Engine:
                 raise ModelFailed(f"The model's output {name!r} has shape {shape} for {rows} rows: rows would be lost.")
 
 
+def _merged(requests: Sequence[Request]) -> Tensors:
+    return {name: np.concatenate([request.tensors[name] for request in requests]) for name in requests[0].tensors}
+
+
 def _split(outputs: Tensors, requests: Sequence[Request]) -> list[Outcome]:
     parts: list[Outcome] = []
     start = 0
@@ -116,10 +122,3 @@ def _split(outputs: Tensors, requests: Sequence[Request]) -> list[Outcome]:
         parts.append({name: array[start:stop] for name, array in outputs.items()})
         start = stop
     return parts
-
-
-def _invalid(problems: tuple[Problem, ...]) -> Invalid:
-    first = problems[0]
-    more = f" ({len(problems) - 1} more in details)" if len(problems) > 1 else ""
-    place = f" in row {first.row}, column {first.column!r}" if first.row is not None else ""
-    return Invalid(f"Expected {first.expected}{place}, received {first.received}{more}.", problems[:MOST_PROBLEMS])

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from septet.errors import Invalid, NotFound
-from septet.model.signature import Kind, Signature
+from septet.model.signature import Kind, Scalar, Signature
 from septet.types import Array, Tensors
 
 Show = Callable[[Tensors], list[Any]]
@@ -29,8 +29,7 @@ class Answers:
 
     def __init__(self, signature: Signature) -> None:
         self._signature = signature
-        names = {str(raw): label for raw, label in zip(signature.classes, signature.labels, strict=False)}
-        self._names = names or {str(i): label for i, label in enumerate(signature.labels)}
+        self._names = _names(signature)
         self.outputs, self.prediction = self._prediction()
 
     def _prediction(self) -> tuple[tuple[str, ...] | None, Callable[[Tensors], Any]]:
@@ -63,8 +62,11 @@ class Answers:
         if signature.kind is Kind.MULTILABEL and signature.label is not None:
             return self._labels_on(tensors[signature.label])
         if signature.label is not None and signature.rows:
-            raw = tensors[signature.label].reshape(-1).tolist()
-            return [self._names.get(str(value), value) for value in raw] if self._names else raw
+            array = tensors[signature.label]
+            if array.size != len(array):  # several labels a row
+                return array.tolist()  # type: ignore[no-any-return]
+            raw = array.reshape(-1).tolist()
+            return [self._names.get(value, value) for value in raw] if self._names else raw
         if signature.scores is not None and signature.kind is Kind.CLASSIFICATION and signature.rows:
             best = np.argmax(tensors[signature.scores], axis=1).tolist()
             return [signature.labels[i] if signature.labels else i for i in best]
@@ -92,3 +94,13 @@ class Answers:
             [{"label": labels[i], "score": row[i]} for i in order]
             for order, row in zip(best, scores.tolist(), strict=True)
         ]
+
+
+def _names(signature: Signature) -> dict[Scalar, str]:
+    """The label of each raw value of the output `label`; of 1, 1.0 and true, one stands for all."""
+    if signature.classes:
+        return dict(zip(signature.classes, signature.labels, strict=False))
+    dtypes = {output.name: output.dtype for output in signature.outputs}
+    if dtypes.get(signature.label or "") == "string":  # the model answers the labels themselves
+        return {}
+    return dict(enumerate(signature.labels))

@@ -13,6 +13,7 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 HeaderPairs = list[tuple[bytes, bytes]]
+MAX_DIGITS = 20  # of a content length: more than any limit has, fewer than Python refuses to read
 
 
 class Disconnected(Exception):
@@ -50,7 +51,7 @@ class Asgi:
     async def _body(self, headers: dict[bytes, bytes], receive: Receive) -> bytes:
         length = headers.get(b"content-length", b"0")
         if length.isdigit():
-            check_length(int(length), self._max_body_bytes)
+            check_length(int(length[:MAX_DIGITS]), self._max_body_bytes)
         parts: list[bytes] = []
         size = 0
         while True:

@@ -5,7 +5,6 @@ import msgspec
 from septet.errors import Invalid, Problem
 from septet.types import Array, Tensors
 
-MOST_PROBLEMS = 20
 FORMS = ("data", "records", "inputs")
 
 
@@ -15,18 +14,6 @@ class Body(msgspec.Struct, frozen=True):
     tensors: Tensors
     rows: int
     id: str | None = None
-
-
-def invalid(problems: list[Problem]) -> Invalid:
-    """The error for values that do not fit the signature: the first problem in words, up to 20 in its details."""
-    first = problems[0]
-    where = [f"row {first.row}"] if first.row is not None else []
-    if first.column is not None:
-        where.append(f"column {first.column!r}")
-    place = f" in {', '.join(where)}" if where else ""
-    more = f" ({len(problems) - 1} more in details)" if len(problems) > 1 else ""
-    message = f"Expected {first.expected}{place}, received {first.received}{more}."
-    return Invalid(message, tuple(problems[:MOST_PROBLEMS]))
 
 
 def check_rows(rows: int, max_rows: int) -> None:

@@ -14,7 +14,12 @@ import numpy as np
 from septet.model.signature import DTYPES, Column
 
 RECEIVED_LENGTH = 80
-FLOAT_LIMITS = {name: float(np.finfo(name).max) for name in ("float16", "float32", "float64")}
+# The largest double that rounds to a finite value: the shortest text of float32's own maximum lies above that maximum.
+FLOAT_LIMITS = {
+    "float16": math.nextafter((2 - 2**-11) * 2.0**15, 0.0),
+    "float32": math.nextafter((2 - 2**-24) * 2.0**127, 0.0),
+    "float64": float(np.finfo(np.float64).max),
+}
 # msgspec holds integer bounds in 64 signed bits; uint64 is bounded below only, and numpy refuses what is above.
 INT_LIMITS = {name: (int(np.iinfo(name).min), int(np.iinfo(name).max)) for name in DTYPES if "int" in name}
 
@@ -56,6 +61,16 @@ def expected(dtype: str) -> str:
     return f"a whole number from {low} to {high}"
 
 
+def takes_null(column: Column) -> bool:
+    """Whether a missing value is accepted: only text and floating point can hold one."""
+    return column.nullable and (column.dtype == "string" or column.dtype in FLOAT_LIMITS)
+
+
+def shown_key(key: str) -> str:
+    """A caller's key as an error may repeat it: short, and without unpaired surrogates."""
+    return key[:RECEIVED_LENGTH].encode("utf-8", "backslashreplace").decode()
+
+
 def read(column: Column, value: object) -> Any:
     """Return the value as the column's dtype takes it.
 
@@ -63,7 +78,7 @@ def read(column: Column, value: object) -> Any:
         Mismatch: it is of another type or out of the dtype's range.
     """
     if value is None:
-        if column.nullable:
+        if takes_null(column):
             return None
         raise Mismatch(expected(column.dtype))
     return scalar(column.dtype, value)

@@ -4,10 +4,10 @@ import csv
 import io
 from typing import Any
 
-from septet.errors import Malformed, Problem
+from septet.errors import MOST_PROBLEMS, Malformed, Problem, invalid
 from septet.model.signature import Column, Signature
-from septet.protocols.body import MOST_PROBLEMS, Body, check_rows, invalid
-from septet.protocols.cells import Mismatch, expected, read, received
+from septet.protocols.body import Body, check_rows
+from septet.protocols.cells import Mismatch, expected, read, received, shown_key
 from septet.protocols.rows import Rows
 
 TRUE = ("true", "1", "1.0")
@@ -41,7 +41,8 @@ class CsvBody:
             raise Malformed(f"The body is not CSV: {error}.") from None
         if not lines:
             raise Malformed("The CSV is empty. Send a header row of column names, then the rows.")
-        order = self._order([name.strip() for name in lines[0]])
+        known = {column.name for column in self._columns}
+        order = self._order([name if name in known else name.strip() for name in lines[0]])
         check_rows(len(lines) - 1, self._max_rows)
         problems: list[Problem] = []
         rows = [self._row(index, line, order, problems) for index, line in enumerate(lines[1:])]
@@ -56,7 +57,9 @@ class CsvBody:
             Problem(None, name, "a column in the header row", "no such column") for name in names if name not in header
         ]
         problems += [
-            Problem(None, name, "only the model's columns", "an unknown column") for name in header if name not in names
+            Problem(None, shown_key(name), "only the model's columns", "an unknown column")
+            for name in header
+            if name not in names
         ]
         problems += [Problem(None, name, "each column once", "twice") for name in names if header.count(name) > 1]
         if problems:
@@ -89,7 +92,9 @@ def _cell(column: Column, text: str) -> Any:
     if column.dtype == "bool":
         return read(column, True if bare in TRUE else False if bare in FALSE else text)
     try:
-        if "_" in bare:  # Python reads 1_000, CSV writers do not write it
+        if (
+            "_" in bare or not bare.isascii()
+        ):  # Python reads 1_000 and digits of any script; CSV writers do not write these
             raise ValueError(text)
         return read(column, int(bare) if bare.lstrip("+-").isdigit() else float(bare))
     except ValueError:

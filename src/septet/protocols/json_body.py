@@ -7,21 +7,24 @@ request with two meanings must be refused, so the quotes are counted: with no ba
 text has exactly two, and a body with more of them than its values explain has a key too many.
 """
 
+import re
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import msgspec
 import numpy as np
 from msgspec import UNSET, UnsetType
 
 from septet.model.signature import DTYPES, Signature, Tensor
-from septet.protocols.body import FORMS, Body, check_rows, one_form, same_rows
-from septet.protocols.cells import json_type
+from septet.protocols.body import FORMS, Body
+from septet.protocols.cells import json_type, takes_null
 from septet.protocols.json_diagnosis import JsonDiagnosis
 from septet.protocols.rows import Rows
 from septet.types import Array
 
-Id = Annotated[str, msgspec.Meta(min_length=1, max_length=128, pattern="^[!-~]*$")]
+# What a JSON text can hold only behind a backslash: msgspec takes no such name for a key.
+_ESCAPED = re.compile(r'["\\\x00-\x1f]')
+Id = Annotated[str, msgspec.Meta(min_length=1, max_length=128, pattern=r"^[!-~]*\Z")]
 
 
 class JsonBody:
@@ -33,7 +36,10 @@ class JsonBody:
         self._has_rows = signature.rows
         self._rows = Rows(signature) if signature.columns and signature.rows else None
         self._diagnosis = JsonDiagnosis(signature, max_rows=max_rows)
-        self._decode: Callable[[bytes], Any] = msgspec.json.Decoder(self._body_type(signature)).decode
+        names = [*(tensor.name for tensor in signature.inputs), *(column.name for column in signature.columns)]
+        self._decode: Callable[[bytes], Any] = _undecoded
+        if not any(_ESCAPED.search(name) for name in names):
+            self._decode = msgspec.json.Decoder(self._body_type(signature)).decode
         self._to_tuple = msgspec.structs.astuple
 
     def __call__(self, body: bytes) -> Body:
@@ -49,7 +55,7 @@ class JsonBody:
             return self._diagnosis(body, str(error))
         data, records, inputs, request_id = parsed.data, parsed.records, parsed.inputs, parsed.id
         if (data is UNSET) + (records is UNSET) + (inputs is UNSET) != len(FORMS) - 1:
-            raise one_form([form for form in FORMS if getattr(parsed, form) is not UNSET])
+            return self._diagnosis(body, "")
         quotes = 2 if request_id is None else 6
         if inputs is not UNSET:
             return self._from_tensors(body, self._to_tuple(inputs), request_id, quotes + 2 * len(self._inputs))
@@ -60,7 +66,12 @@ class JsonBody:
         else:
             rows = [self._to_tuple(record) for record in records]
             quotes += 2 * len(rows) * len(self._rows.columns)
-        check_rows(len(rows), self._max_rows)
+        return self._from_rows(body, rows, request_id, quotes)
+
+    def _from_rows(self, body: bytes, rows: list[tuple[Any, ...]], request_id: str | None, quotes: int) -> Body:
+        assert self._rows is not None  # noqa: S101 - columns are known, or there would be no rows
+        if not 0 < len(rows) <= self._max_rows:
+            return self._diagnosis(body, "")
         quotes += 2 * self._rows.texts(rows)
         if body.count(b'"') != quotes or b"\\" in body:
             self._diagnosis.strict(body)
@@ -84,8 +95,9 @@ class JsonBody:
                 quotes += 2 * sum(cell is not None for cell in array.flat)
         if body.count(b'"') != quotes or b"\\" in body:
             self._diagnosis.strict(body)
-        rows = same_rows(arrays) if self._has_rows else 1
-        check_rows(rows, self._max_rows)
+        rows = len(array) if self._has_rows else 1
+        if (self._has_rows and any(len(each) != rows for each in arrays.values())) or not 0 < rows <= self._max_rows:
+            return self._diagnosis(body, "")
         return Body(arrays, rows, request_id)
 
     def _body_type(self, signature: Signature) -> type[msgspec.Struct]:
@@ -95,7 +107,7 @@ class JsonBody:
         data: Any = UnsetType
         records: Any = UnsetType
         if self._rows is not None:
-            cells = [json_type(column.dtype, nullable=column.nullable) for column in self._rows.columns]
+            cells = [json_type(column.dtype, nullable=takes_null(column)) for column in self._rows.columns]
             columns = {f"c{i}": column.name for i, column in enumerate(self._rows.columns)}
             fields = [(f"c{i}", cell) for i, cell in enumerate(cells)]
             record = msgspec.defstruct("Record", fields, rename=columns, forbid_unknown_fields=True)
@@ -110,9 +122,13 @@ class JsonBody:
         )
 
 
+def _undecoded(_: bytes) -> NoReturn:
+    raise msgspec.ValidationError("no decoder was compiled")
+
+
 def _tensor_type(tensor: Tensor, *, rows: bool) -> Any:
     column = tensor.columns[0] if tensor.columns else None
-    nullable = all(c.nullable for c in tensor.columns) if column else False
+    nullable = all(takes_null(c) for c in tensor.columns) if column else False
     kind = json_type(tensor.dtype, nullable=nullable)
     for axis in reversed(range(len(tensor.shape))):
         size = tensor.shape[axis]

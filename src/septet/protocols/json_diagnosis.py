@@ -9,10 +9,10 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from septet.errors import Invalid, Malformed, Problem
+from septet.errors import MOST_PROBLEMS, Invalid, Malformed, Problem, SeptetError, invalid
 from septet.model.signature import DTYPES, Column, Signature, Tensor
-from septet.protocols.body import FORMS, MOST_PROBLEMS, Body, check_rows, invalid, one_form, same_rows
-from septet.protocols.cells import Mismatch, read, received, scalar
+from septet.protocols.body import FORMS, Body, check_rows, one_form, same_rows
+from septet.protocols.cells import Mismatch, read, received, scalar, shown_key
 from septet.protocols.rows import Rows
 from septet.types import Array
 
@@ -38,15 +38,21 @@ class JsonDiagnosis:
         if not isinstance(document, dict):
             text = 'The body must be a JSON object such as {"data": [[...]]}.'
             raise Invalid(text, (Problem(None, None, "a JSON object", received(document)),))
+        request_id = self._id(document)
+        try:
+            return self._read(document, request_id, reason)
+        except SeptetError as error:
+            error.request_id = request_id
+            raise
+
+    def _read(self, document: dict[str, Any], request_id: str | None, reason: str) -> Body:
         given = [form for form in FORMS if form in document]
-        unknown = [key for key in document if key not in {*FORMS, "id"}]
+        unknown = [shown_key(key) for key in document if key not in {*FORMS, "id"}]
         if unknown:
-            raise invalid(
-                [Problem(None, key, "'data', 'records', 'inputs' or 'id'", "an unknown key") for key in unknown]
-            )
+            expected = "'data', 'records', 'inputs' or 'id'"
+            raise invalid([Problem(None, key, expected, "an unknown key") for key in unknown], "key")
         if len(given) != 1:
             raise one_form(given)
-        request_id = self._id(document)
         form, value = given[0], document[given[0]]
         try:
             if form == "inputs" or self._rows is None:
@@ -80,16 +86,16 @@ class JsonDiagnosis:
 
     def _id(self, document: dict[str, Any]) -> str | None:
         value = document.get("id")
-        if value is None and "id" not in document:
+        if value is None:
             return None
         if isinstance(value, str) and 1 <= len(value) <= MAX_ID_LENGTH and all("!" <= c <= "~" for c in value):
             return value
-        raise invalid([Problem(None, "id", "a text of 1 to 128 visible ASCII characters", received(value))])
+        raise invalid([Problem(None, "id", "a text of 1 to 128 visible ASCII characters", received(value))], "key")
 
     def _from_rows(self, form: str, value: object, request_id: str | None) -> Body:
         if not isinstance(value, list):
             what = "a list of rows" if form == "data" else "a list of objects, one per row"
-            raise invalid([Problem(None, form, what, received(value))])
+            raise invalid([Problem(None, form, what, received(value))], "key")
         check_rows(len(value), self._max_rows)
         problems: list[Problem] = []
         rows: list[list[Any]] = []
@@ -121,7 +127,9 @@ class JsonDiagnosis:
         missing = [c for c in self._columns if c.name not in item]
         problems.extend(Problem(row, c.name, "a value", "no such key") for c in missing)
         problems.extend(
-            Problem(row, key, "only the model's columns", "an unknown column") for key in item if key not in known
+            Problem(row, shown_key(key), "only the model's columns", "an unknown column")
+            for key in item
+            if key not in known
         )
         return None if missing else [item[column.name] for column in self._columns]
 
@@ -144,14 +152,16 @@ class JsonDiagnosis:
             text = f"This model has no named columns; send 'inputs' with the tensors {names}."
             raise Invalid(text, (Problem(None, form, "'inputs'", f"{form!r}"),))
         if not isinstance(value, dict):
-            raise invalid([Problem(None, "inputs", "an object of input names and values", received(value))])
+            raise invalid([Problem(None, "inputs", "an object of input names and values", received(value))], "key")
         known = [tensor.name for tensor in inputs]
         problems = [Problem(None, name, "a value", "no such key") for name in known if name not in value]
         problems += [
-            Problem(None, key, f"one of {', '.join(known)}", "an unknown input") for key in value if key not in known
+            Problem(None, shown_key(key), f"one of {', '.join(known)}", "an unknown input")
+            for key in value
+            if key not in known
         ]
         if problems:
-            raise invalid(problems)
+            raise invalid(problems, "input")
         return value
 
     def _from_inputs(self, values: dict[str, Any], request_id: str | None) -> Body:
@@ -162,7 +172,7 @@ class JsonDiagnosis:
             if array is not None:
                 arrays[tensor.name] = array
         if problems:
-            raise invalid(problems)
+            raise invalid(problems, "column" if self._columns else "input")
         rows = same_rows(arrays) if self._signature.rows else 1
         check_rows(rows, self._max_rows)
         return Body(arrays, rows, request_id)
@@ -172,10 +182,9 @@ class JsonDiagnosis:
         if shape[1:] == (1,) and isinstance(value, list) and not any(isinstance(item, list) for item in value):
             value = [[item] for item in value]
         cells: list[Any] = []
-        sizes: list[int | None] = [None] * len(shape)
-        before = len(problems)
+        sizes = [None, *shape[1:]] if self._signature.rows else list(shape)
         self._walk(tensor, value, (), sizes, cells, problems)
-        if len(problems) > before:
+        if problems:
             return None
         return np.array(cells, DTYPES[tensor.dtype]).reshape([size or 0 for size in sizes])
 
@@ -203,8 +212,7 @@ class JsonDiagnosis:
                 )
             return
         axis = len(at)
-        declared = None if axis == 0 and self._signature.rows else tensor.shape[axis]
-        size = declared if declared is not None else sizes[axis]
+        size = sizes[axis]
         if not isinstance(value, list) or (size is not None and len(value) != size):
             wanted = f"a list of {size}" if size is not None else "a list"
             problems.append(Problem(row, place, f"{wanted} (shape {shape_text(tensor.shape)})", received(value)))
@@ -233,7 +241,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(document) != len(pairs):
         keys = [key for key, _ in pairs]
         twice = next(key for key in keys if keys.count(key) > 1)
-        raise Malformed(f"The key {twice!r} stands twice in one object. Send each key once.")
+        raise Malformed(f"The key {shown_key(twice)!r} stands twice in one object. Send each key once.")
     return document
 
 

@@ -6,7 +6,7 @@ from urllib.parse import parse_qs
 
 import msgspec
 
-from septet.errors import Invalid, ModelFailed, NotFound, Problem, SeptetError, UnsupportedMediaType
+from septet.errors import Invalid, ModelFailed, NotFound, Problem, UnsupportedMediaType
 from septet.model.golden import mismatches
 from septet.model.signature import Kind
 from septet.protocols.answers import Answers
@@ -17,7 +17,7 @@ from septet.protocols.json_body import JsonBody
 from septet.protocols.npy_body import NpyBody
 from septet.service import Service
 from septet.settings import Limits
-from septet.types import Request, Response, Tensors
+from septet.types import Request, Response
 
 MAX_TOP = 1_000
 MAX_DIGITS = 10

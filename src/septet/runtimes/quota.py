@@ -3,14 +3,13 @@
 import os
 from pathlib import Path
 
-CGROUP_V2 = Path("/sys/fs/cgroup/cpu.max")
-CGROUP_V1 = (Path("/sys/fs/cgroup/cpu/cpu.cfs_quota_us"), Path("/sys/fs/cgroup/cpu/cpu.cfs_period_us"))
+CGROUP = Path("/sys/fs/cgroup")
 
 
-def cpus() -> int:
+def cpus(cgroup: Path = CGROUP) -> int:
     """The CPUs that this process may use at the same time, at least 1; a fraction counts as a whole one."""
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    quota = _quota()
+    quota = _quota(cgroup)
     return allowed if quota is None else max(1, min(allowed, quota))
 
 
@@ -19,13 +18,15 @@ def threads_for(workers: int, wanted: int = 0) -> int:
     return wanted or max(1, cpus() // workers)
 
 
-def _quota() -> int | None:
+def _quota(cgroup: Path) -> int | None:
     """The cgroup's CPU quota in whole CPUs, rounded up; None where there is none (kernel docs: cgroup-v2, cpu.max)."""
     try:
-        if CGROUP_V2.exists():
-            limit, period = CGROUP_V2.read_text().split()
+        if (cgroup / "cpu.max").exists():
+            limit, period = (cgroup / "cpu.max").read_text().split()
         else:
-            limit, period = (file.read_text().strip() for file in CGROUP_V1)
+            limit, period = (
+                (cgroup / "cpu" / f"cpu.cfs_{what}_us").read_text().strip() for what in ("quota", "period")
+            )
         return None if limit in ("max", "-1") else -(-int(limit) // int(period))
-    except (OSError, ValueError):
+    except (OSError, ValueError, ZeroDivisionError):
         return None
