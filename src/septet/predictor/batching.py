@@ -16,7 +16,7 @@ What may be taken next is decided by `take`, a pure function; only `Batcher` tou
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
@@ -110,7 +110,7 @@ class Batcher:
             DeadlineExceeded: its deadline passed first.
             Invalid, ModelFailed: as the engine says.
         """
-        if len(self._waiting) >= self._max_pending:
+        if len(self._waiting) >= self._max_pending and self._is_full():
             raise of(request, Overloaded(f"{self._max_pending} requests wait already. Try again in a moment."))
         loop = asyncio.get_running_loop()
         if (
@@ -123,9 +123,10 @@ class Batcher:
             loop.call_soon(self._flush, loop)
             return self._at_once(request)
         future: asyncio.Future[Response] = loop.create_future()
-        self._waiting.append(Ticket(request, future, self._engine.key(request), self._clock()))
+        ticket = Ticket(request, future, self._engine.key(request), self._clock())
+        self._waiting.append(ticket)
         if self._running:
-            self._watch(loop)
+            self._watch(loop, (ticket,))
         elif not self._scheduled:
             self._scheduled = True
             loop.call_soon(self._flush, loop)
@@ -156,7 +157,7 @@ class Batcher:
                 self._settle(batch, self._engine.run(requests), begun, rows)
                 continue
             self._running = batch
-            self._watch(loop)
+            self._watch(loop, (*batch, *self._waiting))
             work = loop.run_in_executor(self._thread(), self._engine.run, requests)
             work.add_done_callback(lambda done: self._finished(done, begun, rows, loop))  # noqa: B023 - the loop ends here
 
@@ -185,17 +186,26 @@ class Batcher:
                 timings = Timings(begun - ticket.arrived, run, rows)
                 future.set_result(Response(outcome, ticket.request.rows, self._identity, timings))
 
-    def _watch(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _is_full(self) -> bool:
+        """Whether too many wait when those who no longer do are not counted."""
+        self._waiting = deque(ticket for ticket in self._waiting if not ticket.future.done())
+        return len(self._waiting) >= self._max_pending
+
+    def _watch(self, loop: asyncio.AbstractEventLoop, tickets: Sequence[Ticket]) -> None:
         """While the thread runs, be woken at the earliest deadline, so that none is answered late (SY-2)."""
-        if self._alarm is not None:
-            return
         deadlines = [
             ticket.request.deadline
-            for ticket in (*self._running, *self._waiting)
+            for ticket in tickets
             if ticket.request.deadline is not None and not ticket.future.done()
         ]
-        if deadlines:
-            self._alarm = loop.call_later(max(0.0, min(deadlines) - self._clock()), self._expire, loop)
+        if not deadlines:
+            return
+        seconds = max(0.0, min(deadlines) - self._clock())
+        if self._alarm is not None:
+            if self._alarm.when() <= loop.time() + seconds:
+                return
+            self._alarm.cancel()
+        self._alarm = loop.call_later(seconds, self._expire, loop)
 
     def _expire(self, loop: asyncio.AbstractEventLoop) -> None:
         self._alarm = None
@@ -205,7 +215,7 @@ class Batcher:
         ]
         _fail_all(late)
         if self._running:
-            self._watch(loop)
+            self._watch(loop, (*self._running, *self._waiting))
 
     def close(self) -> None:
         """Stop the thread; what waits is cancelled by its callers."""

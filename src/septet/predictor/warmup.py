@@ -1,11 +1,12 @@
 """Warm-up: the first runs of a model, which prove that it answers and measure what a run costs."""
 
 import time
+from typing import Any
 
 import msgspec
 import numpy as np
 
-from septet.model.signature import Signature
+from septet.model.signature import Column, Signature
 from septet.predictor.batching import Cost
 from septet.runtimes.base import Runtime
 from septet.types import Array, Tensors
@@ -61,12 +62,36 @@ def varied(signature: Signature, sample: Tensors, rows: int) -> Tensors:
     many: dict[str, Array] = {}
     for tensor in signature.inputs:
         array = np.repeat(sample[tensor.name][:1], rows, axis=0)
-        free = not any(column.minimum is not None or column.maximum is not None for column in tensor.columns)
-        if array.dtype.kind == "f" and free:
-            steps = np.arange(rows, dtype=array.dtype).reshape(-1, *([1] * (array.ndim - 1)))
-            array = array + steps / array.dtype.type(4)
+        if tensor.columns:
+            table = array.reshape(rows, len(tensor.columns))  # a view
+            for at, column in enumerate(tensor.columns):
+                table[:, at] = _spread(column, table[:, at])
+        elif array.dtype.kind == "f":
+            array = array + _steps(array.dtype, array.ndim, rows)
         many[tensor.name] = array
     return many
+
+
+def _spread(column: Column, values: Array) -> Array:
+    """Different values of one column, the first as it was."""
+    rows = len(values)
+    if column.categories is not None:
+        known = [value for value in column.categories if value != values[0]][: rows - 1]
+        return np.array([values[0], *known, *[values[0]] * (rows - 1 - len(known))], values.dtype)
+    if values.dtype.kind not in "fiu":
+        return values
+    others = values + _steps(values.dtype, 1, rows) if values.dtype.kind == "f" else values + np.arange(rows) % 2
+    low = -np.inf if column.minimum is None else column.minimum
+    high = np.inf if column.maximum is None else column.maximum
+    if not (others <= high).all() and np.isfinite(low):  # no room above
+        others = np.linspace(values[0], low, rows)
+    fitting = (others >= low) & (others <= high)
+    return np.where(fitting, others, values[0]).astype(values.dtype)
+
+
+def _steps(dtype: np.dtype[Any], rank: int, rows: int) -> Array:
+    steps = np.arange(rows, dtype=dtype).reshape(-1, *([1] * (rank - 1)))
+    return np.asarray(steps / dtype.type(4))
 
 
 def _fastest(runtime: Runtime, tensors: Tensors) -> float:

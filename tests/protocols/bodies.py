@@ -1,0 +1,132 @@
+"""Signatures with valid rows, and bodies that are almost valid, for property tests of the codecs."""
+
+import csv
+import io
+import json
+from typing import Any
+
+import numpy as np
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from septet.errors import Invalid, Malformed
+from septet.model.signature import DTYPES, Column, Kind, Signature, Tensor
+from septet.protocols.body import Body
+from septet.types import Array, Tensors
+
+OUTPUTS = (Tensor("y", "float32", (None,)),)
+WEIRD = ("id", "data", "records", "inputs", 'a"b', "a\\b", "a,b", "å β", "", "a\nb", "x[0]", "😀", "null")
+texts = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=8)
+keys = st.sampled_from(WEIRD) | texts
+
+
+def elements(dtype: str) -> st.SearchStrategy[Any]:
+    if dtype == "string":
+        return texts
+    if dtype == "bool":
+        return st.booleans()
+    kind = DTYPES[dtype]
+    if kind.kind == "f":
+        width = kind.itemsize * 8
+        return st.floats(allow_nan=False, allow_infinity=False, width=width)  # type: ignore[call-overload, no-any-return]
+    limits = np.iinfo(kind)
+    return st.integers(int(limits.min), int(limits.max))
+
+
+@st.composite
+def tabular(draw: st.DrawFn) -> Signature:
+    """Signatures whose inputs all have columns, of any dtypes, widths and names."""
+    widths = draw(st.lists(st.sampled_from([0, 1, 2, 3]), min_size=1, max_size=3))
+    names = draw(st.lists(keys, min_size=12, max_size=12, unique=True))
+    inputs = []
+    for at, width in enumerate(widths):
+        dtype = draw(st.sampled_from(list(DTYPES)))
+        own = tuple(Column(names.pop(), dtype, nullable=draw(st.booleans())) for _ in range(max(width, 1)))
+        inputs.append(Tensor(f"{at}{names.pop()}", dtype, (None, width) if width else (None,), own))
+    return Signature(Kind.TENSORS, tuple(inputs), OUTPUTS)
+
+
+@st.composite
+def deep(draw: st.DrawFn) -> Signature:
+    """Signatures of tensors of rank 1 to 4 without columns, some with free dimensions."""
+    names = draw(st.lists(keys, min_size=1, max_size=3, unique=True))
+    sizes = st.lists(st.none() | st.integers(1, 3), max_size=3)
+    inputs = [Tensor(name, draw(st.sampled_from(list(DTYPES))), (None, *draw(sizes))) for name in names]
+    return Signature(Kind.TENSORS, tuple(inputs), OUTPUTS)
+
+
+@st.composite
+def with_rows(draw: st.DrawFn, signatures: st.SearchStrategy[Signature]) -> tuple[Signature, Tensors]:
+    """A signature and rows that fit it; None (NaN among floats) only where a column takes null."""
+    signature = draw(signatures)
+    rows = draw(st.integers(1, 4))
+    return signature, {tensor.name: draw(_arrays(tensor, rows)) for tensor in signature.inputs}
+
+
+@st.composite
+def _arrays(draw: st.DrawFn, tensor: Tensor, rows: int) -> Array:
+    shape = (rows, *(draw(st.integers(1, 3)) if size is None else size for size in tensor.shape[1:]))
+    array: Array = draw(hnp.arrays(DTYPES[tensor.dtype], shape, elements=elements(tensor.dtype), fill=st.nothing()))
+    missing = None if tensor.dtype == "string" else np.nan
+    for at, column in enumerate(tensor.columns):
+        if column.nullable and array.dtype.kind in "fO" and draw(st.booleans()):
+            array[(0, at) if array.ndim > 1 else 0] = missing
+    return array
+
+
+def plain(value: Any) -> Any:
+    """Nested lists, NaN as null."""
+    if isinstance(value, list):
+        return [plain(each) for each in value]
+    return None if isinstance(value, float) and np.isnan(value) else value
+
+
+def rows_of(signature: Signature, tensors: Tensors) -> list[list[Any]]:
+    """The rows in column order, as JSON has them."""
+    count = len(next(iter(tensors.values())))
+    tables = [plain(tensors[tensor.name].reshape(count, -1).tolist()) for tensor in signature.inputs]
+    return [[value for table in tables for value in table[row]] for row in range(count)]
+
+
+def forms(signature: Signature, tensors: Tensors) -> dict[str, Any]:
+    """The value of every form of body that the signature has."""
+    found: dict[str, Any] = {"inputs": {name: plain(array.tolist()) for name, array in tensors.items()}}
+    # null is written by column; in a tensor every column has to take it
+    if any(0 < sum(c.nullable for c in tensor.columns) < len(tensor.columns) for tensor in signature.inputs):
+        found = {}
+    if signature.columns:
+        rows = rows_of(signature, tensors)
+        names = [column.name for column in signature.columns]
+        found |= {"data": rows, "records": [dict(zip(names, row, strict=True)) for row in rows]}
+    elif len(signature.inputs) == 1:
+        found["data"] = plain(tensors[signature.inputs[0].name].tolist())
+    return found
+
+
+def csv_of(signature: Signature, tensors: Tensors, **dialect: Any) -> bytes:
+    """The rows with a header, by the standard library's writer; null as an empty cell."""
+    text = io.StringIO()
+    writer = csv.writer(text, **dialect)
+    writer.writerow([column.name for column in signature.columns])
+    writer.writerows(rows_of(signature, tensors))
+    return text.getvalue().encode()
+
+
+def same(tensors: Tensors, body: Body) -> None:
+    """Assert that a body has these tensors, exactly."""
+    assert list(body.tensors) == list(tensors)
+    for name, array in tensors.items():
+        assert body.tensors[name].dtype == array.dtype
+        np.testing.assert_array_equal(body.tensors[name], array)
+
+
+def outcome(decode: Any, body: bytes) -> Body | None:
+    """The decoded body, or None where it is refused as the codecs may."""
+    try:
+        decoded = decode(body)
+    except (Malformed, Invalid) as error:
+        assert error.message
+        json.dumps([error.message, *(problem.column for problem in error.problems)]).encode()
+        return None
+    assert isinstance(decoded, Body)
+    return decoded
