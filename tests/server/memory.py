@@ -49,6 +49,10 @@ class MemoryTransport(asyncio.Transport):
     def abort(self) -> None:
         self.closed = self.aborted = True
 
+    @property
+    def open(self) -> bool:
+        return not self.closed
+
     def is_closing(self) -> bool:
         return self.closed
 

@@ -34,7 +34,7 @@ def serve(path: Path, settings: Settings, *, announce: Announce) -> int:
     seat = Seat(path, settings, begun, address(sockets, settings), announce)
     if server.workers == 1 and server.max_requests == 0:
         tally = Tally(layout())
-        return seat.run(sockets, tally, slot=0, ready=lambda: None)
+        return seat.run(sockets, tally, 0, lambda: None, first=True)
     policy = Policy(server.workers, server.drain_delay_seconds + server.grace_seconds)
     return supervise(seat.start, lambda: None, sockets=sockets, layout=layout(), policy=policy)
 
@@ -58,11 +58,10 @@ class Seat:
 
     def start(self, context: WorkerContext) -> int:
         """Run as a worker under a supervisor."""
-        return self.run(list(context.sockets), context.tally, context.slot, context.ready)
+        return self.run(list(context.sockets), context.tally, context.slot, context.ready, first=context.first)
 
-    def run(self, sockets: list[socket], tally: Tally, slot: int, ready: Callable[[], None]) -> int:
-        """Load the model, serve, and return the exit code."""
-        first = all(tally.last_beat(other) == 0.0 for other in range(tally.slots))
+    def run(self, sockets: list[socket], tally: Tally, slot: int, ready: Callable[[], None], *, first: bool) -> int:
+        """Load the model, serve, and return the exit code; `first`: nobody has answered yet."""
         begun = self._begun if first else time.perf_counter()
         app = App()
         counts = tally.claim(slot)

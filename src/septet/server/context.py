@@ -20,13 +20,24 @@ class WorkerContext:
         slot: its row of the tally; no other living process has it.
         sockets: bound and listening, shared with the other workers.
         tally: shared with the other workers and the parent.
+        first: no worker was ready before it was made.
     """
 
-    def __init__(self, index: int, slot: int, sockets: Sequence[socket.socket], tally: Tally, pipe: int) -> None:
+    def __init__(
+        self,
+        index: int,
+        slot: int,
+        sockets: Sequence[socket.socket],
+        tally: Tally,
+        pipe: int,
+        *,
+        first: bool = True,
+    ) -> None:
         self.index = index
         self.slot = slot
         self.sockets = sockets
         self.tally = tally
+        self.first = first
         self._pipe = pipe
 
     def ready(self) -> None:

@@ -97,6 +97,7 @@ class Pool:
         self._sockets = sockets
         self._tally = tally
         self._free = deque(range(tally.slots))
+        self._answered = False
         self._life, self._end_of_life = os.pipe()
         self.workers: list[Worker] = []
 
@@ -108,7 +109,9 @@ class Pool:
         """
         reading, writing = os.pipe()
         os.set_blocking(reading, False)
-        context = WorkerContext(index, self._free[0], self._sockets, self._tally, writing)
+        self._answered = self._answered or any(worker.ready_at is not None for worker in self.workers)
+        first = not self._answered
+        context = WorkerContext(index, self._free[0], self._sockets, self._tally, writing, first=first)
         others = [worker.pipe for worker in self.workers]
         try:
             pid = fork(self._start, context, life=self._life, foreign=[*foreign, *others, reading, self._end_of_life])
@@ -127,6 +130,7 @@ class Pool:
         ended = [worker for worker in self.workers if _has_ended(worker)]
         for worker in ended:
             worker.listen(now)
+            self._answered = self._answered or worker.ready_at is not None
             os.close(worker.pipe)
             self.workers.remove(worker)
             self._tally.release(worker.slot)

@@ -7,8 +7,11 @@ answer what was asked, up to `grace_seconds` -> exit 0.
 import asyncio
 import contextlib
 import gc
+import logging
+import os
 import signal
 import socket
+import threading
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -18,6 +21,7 @@ import msgspec
 import uvicorn
 import uvloop
 
+from septet.errors import StartupError
 from septet.protocols.api import App
 from septet.protocols.asgi import Asgi
 from septet.server.http import HttpConnection
@@ -25,7 +29,7 @@ from septet.server.wire import Wire
 from septet.settings import Settings
 
 BEAT_SECONDS = 1.0
-INTERRUPTED = 130
+CUT_OFF, INTERRUPTED = 1, 130
 
 
 class Work(msgspec.Struct, frozen=True):
@@ -63,7 +67,7 @@ class Server(uvicorn.Server):
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - the signature of a handler
         """Begin to drain; a second interrupt stops at once."""
         if self._app.draining and sig == signal.SIGINT:
-            self.force_exit = True
+            self.should_exit = self.force_exit = True
         self._app.draining = True
         if self._stop_at is None:
             self._stop_at = time.monotonic() + self._drain_delay
@@ -73,6 +77,23 @@ class Server(uvicorn.Server):
         if self._stop_at is not None and time.monotonic() >= self._stop_at:
             self.should_exit = True
         return await super().on_tick(counter)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Take in who has already connected, then listen no more and answer what was asked."""
+        self._app.draining = True
+        await asyncio.sleep(0)
+        stopping = asyncio.create_task(super().shutdown(sockets))
+        while not stopping.done() and not self.force_exit:
+            await asyncio.wait((stopping,), timeout=0.1)
+        if not stopping.done():
+            stopping.cancel()
+
+    @property
+    def exit_code(self) -> int:
+        """Why it ended: 0 with everything answered, 130 at once on a second interrupt, 1 with requests cut off."""
+        if not self.server_state.connections:
+            return 0
+        return INTERRUPTED if self.force_exit else CUT_OFF
 
 
 def work(app: App, sockets: Sequence[socket.socket], settings: Settings, what: Work) -> int:
@@ -84,19 +105,29 @@ def work(app: App, sockets: Sequence[socket.socket], settings: Settings, what: W
     if not what.early:
         what.load()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(app, list(sockets), settings, what))
+        code = runner.run(_serve(app, list(sockets), settings, what))
+    if code is None or code != 0:
+        # A thread is still in the engine; the interpreter would wait for it, however long that takes.
+        logging.shutdown()
+        os._exit(code or 0)
     return 0
 
 
-async def _serve(app: App, sockets: list[socket.socket], settings: Settings, what: Work) -> None:
+async def _serve(app: App, sockets: list[socket.socket], settings: Settings, what: Work) -> int | None:
+    """Return the exit code; None where it was told to stop before the model was loaded."""
     wire = Wire(app, settings.limits)
-    server = Server(_config(app, wire, settings), app, wire, settings)
+    server = Server(_config(app, settings, wire), app, wire, settings)
     serving = asyncio.create_task(server.serve(sockets))
     helpers = [asyncio.create_task(wire.sweep(server.server_state)), asyncio.create_task(_beat(what.beat))]
     try:
         await _listening(serving, server.listening)
         if what.early:
-            await _load(what.load)
+            loading = _loading(what.load)
+            await asyncio.wait((serving, loading), return_when=asyncio.FIRST_COMPLETED)
+            if not loading.done():
+                await serving
+                return None
+            loading.result()
         # What was made until now lives as long as the process: the collector need not look at it again.
         gc.collect()
         gc.freeze()
@@ -110,11 +141,33 @@ async def _serve(app: App, sockets: list[socket.socket], settings: Settings, wha
     finally:
         for helper in helpers:
             helper.cancel()
+    return server.exit_code
 
 
-async def _load(load: Callable[[], None]) -> None:
-    """Load in a thread of its own, so that the loop can answer that it is not ready."""
-    await asyncio.get_running_loop().run_in_executor(None, load)
+def _loading(load: Callable[[], None]) -> "asyncio.Future[None]":
+    """Load in a thread of its own, so that the loop can answer that it is not ready, and can stop."""
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[None] = loop.create_future()
+
+    def settle(error: BaseException | None) -> None:
+        if future.cancelled():
+            return
+        if error is None:
+            future.set_result(None)
+        else:
+            future.set_exception(error)
+
+    def work() -> None:
+        failure: BaseException | None = None
+        try:
+            load()
+        except BaseException as error:  # noqa: BLE001 - raised again where it is waited for
+            failure = error
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits
+            loop.call_soon_threadsafe(settle, failure)
+
+    threading.Thread(target=work, name="septet-load", daemon=True).start()
+    return future
 
 
 async def _listening(serving: "asyncio.Task[None]", listening: asyncio.Event) -> None:
@@ -132,9 +185,14 @@ async def _beat(beat: Callable[[], None]) -> None:
         await asyncio.sleep(BEAT_SECONDS)
 
 
-def _config(app: App, wire: Wire, settings: Settings) -> uvicorn.Config:
+def _config(app: App, settings: Settings, wire: Wire) -> uvicorn.Config:
+    """Uvicorn's settings from ours.
+
+    Raises:
+        StartupError: certificate and key cannot be used.
+    """
     server = settings.server
-    return uvicorn.Config(
+    config = uvicorn.Config(
         Asgi(app, max_body_bytes=settings.limits.max_body_bytes),
         http=partial(HttpConnection, wire),  # type: ignore[arg-type]
         ws="none",
@@ -152,3 +210,9 @@ def _config(app: App, wire: Wire, settings: Settings) -> uvicorn.Config:
         ssl_keyfile=server.tls_key,
         ssl_keyfile_password=server.tls_key_password,
     )
+    try:
+        config.load()
+    except OSError as error:  # ssl.SSLError is one
+        what = f"{server.tls_certificate} and {server.tls_key or 'the key in it'}"
+        raise StartupError(f"HTTPS cannot be served with {what}: {error}") from error
+    return config
