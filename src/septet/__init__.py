@@ -1,7 +1,7 @@
 """Septet: one trained model, served in one command.
 
-`septet.asgi` serves a model inside another application or server, `septet.serve` runs a server, `septet.save` and
-`septet.pack` make packages. They are imported when they are first used: `septet --help` should not need numpy.
+`septet.asgi` is a model as an ASGI application; `septet.save` and `septet.pack` make packages. They are imported when
+they are first used: `septet --help` should not need numpy.
 """
 
 import importlib
