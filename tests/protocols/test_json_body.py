@@ -31,7 +31,7 @@ IMAGE = Signature(Kind.TENSORS, (Tensor("image", "uint8", (None, None, 2)),), bo
 UNIT = Signature(Kind.TENSORS, (Tensor("a", "int64", (2, 2)), Tensor("b", "float32", ())), bodies.OUTPUTS, rows=False)
 SIGNATURES = [TABLE, MIXED, IMAGE, UNIT]
 
-VALID = [
+VALID: list[dict[str, Any]] = [
     {"data": [[1, 2.5], [3, 4]]},
     {"records": [{"a": 1, "b": 2}], "id": "caller-1"},
     {"inputs": {"X": [[1, 2]]}, "id": None},
@@ -178,7 +178,7 @@ def test_an_id_with_a_line_break_never_reaches_a_header() -> None:
 
 @pytest.mark.parametrize("dtype", [name for name in DTYPES if "int" in name])
 def test_a_whole_number_beyond_its_dtype_is_refused_with_its_place(dtype: str) -> None:
-    limits = np.iinfo(DTYPES[dtype])
+    limits = np.iinfo(dtype)
     column = Tensor("x", dtype, (None, 1), (Column("n", dtype),))
     bare = Tensor("x", dtype, (None, 2))
     for value in (int(limits.max) + 1, int(limits.min) - 1, 2**70, 1.5, True, "1", None):
