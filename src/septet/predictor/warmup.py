@@ -80,11 +80,12 @@ def _spread(column: Column, values: Array) -> Array:
         return np.array([values[0], *known, *[values[0]] * (rows - 1 - len(known))], values.dtype)
     if values.dtype.kind not in "fiu":
         return values
-    others = values + _steps(values.dtype, 1, rows) if values.dtype.kind == "f" else values + np.arange(rows) % 2
+    steps = _steps(values.dtype, 1, rows) if values.dtype.kind == "f" else np.arange(rows) % 2
     low = -np.inf if column.minimum is None else column.minimum
     high = np.inf if column.maximum is None else column.maximum
-    if not (others <= high).all() and np.isfinite(low):  # no room above
-        others = np.linspace(values[0], low, rows)
+    others = values + steps
+    if not (others <= high).all():  # no room above
+        others = np.linspace(values[0], low, rows) if np.isfinite(low) else values - steps
     fitting = (others >= low) & (others <= high)
     return np.where(fitting, others, values[0]).astype(values.dtype)
 

@@ -1,0 +1,213 @@
+"""Requests that share a run are answered as if each were alone, in time, or refused."""
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeAlias
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from septet.errors import DeadlineExceeded, Invalid, ModelFailed, Overloaded, SeptetError
+from septet.predictor.batching import Batcher, Ticket, take
+from septet.types import Request, Response
+from tests.predictor.echoes import LONG, SHORT, Clock, batcher, request, runtime
+
+
+async def gathered(batch: Batcher, requests: list[Request]) -> list[Response | BaseException]:
+    return await asyncio.gather(*(batch(each) for each in requests), return_exceptions=True)
+
+
+async def until(condition: Callable[[], object]) -> None:
+    async with asyncio.timeout(10):
+        while not condition():
+            await asyncio.sleep(0)
+
+
+Draw: TypeAlias = list[tuple[int, str, str]]
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 5), st.sampled_from("ab"), st.sampled_from(["live", "late", "gone"]))),
+    st.integers(1, 8),
+)
+def test_every_ticket_is_taken_once_in_order_with_its_own_kind(drawn: Draw, max_rows: int) -> None:
+    loop = asyncio.new_event_loop()
+    waiting: deque[Ticket] = deque()
+    for rows, key, state in drawn:
+        future: asyncio.Future[Response] = loop.create_future()
+        if state == "gone":
+            future.cancel()
+        deadline = 5.0 if state == "late" else 50.0
+        waiting.append(Ticket(request(*range(rows), deadline=deadline), future, key, 0.0))
+    tickets = list(waiting)
+    taken: list[Ticket] = []
+    late: list[Ticket] = []
+    while waiting:
+        batch, expired = take(waiting, 10.0, max_rows)
+        assert len({ticket.key for ticket in batch}) <= 1
+        assert len(batch) <= 1 or sum(ticket.request.rows for ticket in batch) <= max_rows
+        taken += batch
+        late += expired
+    states = [state for _, _, state in drawn]
+    assert [id(t) for t in taken] == [id(t) for t, state in zip(tickets, states, strict=True) if state == "live"]
+    assert [id(t) for t in late] == [id(t) for t, state in zip(tickets, states, strict=True) if state == "late"]
+    loop.close()
+
+
+@pytest.mark.parametrize("cost", [SHORT, LONG])
+@given(sizes=st.lists(st.integers(1, 9), min_size=1, max_size=20), limit=st.integers(1, 16))
+def test_concurrent_requests_are_answered_as_if_alone(cost: Any, sizes: list[int], limit: int) -> None:
+    requests = [request(*(10 * at + row for row in range(rows))) for at, rows in enumerate(sizes)]
+    model = runtime()
+    batch = batcher(model, cost, max_batch_rows=limit)
+    answers = asyncio.run(gathered(batch, requests))
+    batch.close()
+    for asked, answer in zip(requests, answers, strict=True):
+        assert isinstance(answer, Response)
+        assert answer.rows == asked.rows
+        np.testing.assert_array_equal(answer.tensors["y"], asked.tensors["x"][:, 0] * 2 + 1)
+    assert sum(model.runs) == sum(sizes)
+
+
+def test_requests_of_one_turn_share_a_run_and_say_so() -> None:
+    model = runtime()
+    answers = asyncio.run(gathered(batcher(model), [request(1), request(2), request(3), request(4)]))
+    assert model.runs == [1, 3]  # a lone caller does not wait; those right behind it share
+    assert [answer.timings.batch_rows for answer in answers if isinstance(answer, Response)] == [1, 3, 3, 3]
+
+
+def test_requests_for_different_outputs_do_not_share_a_run() -> None:
+    model = runtime()
+    answers = asyncio.run(
+        gathered(batcher(model), [request(0), request(1, outputs=("y",)), request(2, outputs=("z",))])
+    )
+    assert model.runs == [1, 1, 1]
+    assert [list(answer.tensors) for answer in answers if isinstance(answer, Response)] == [["y", "z"], ["y"], ["z"]]
+
+
+@pytest.mark.parametrize("cost", [SHORT, LONG])
+def test_one_bad_request_fails_alone_and_names_its_own_row_and_id(cost: Any) -> None:
+    model = runtime(rejects=[7], fails=[8])
+    requests = [request(1), request(2), request(3, 2000), request(7), request(8), request(4)]
+    batch = batcher(model, cost)
+    answers = asyncio.run(gathered(batch, requests))
+    batch.close()
+    kinds = [Response, Response, Invalid, Invalid, ModelFailed, Response]
+    assert [type(answer) for answer in answers] == kinds
+    for asked, answer in zip(requests, answers, strict=True):
+        if isinstance(answer, SeptetError):
+            assert answer.request_id == asked.id
+    assert isinstance(answers[2], Invalid)
+    assert (answers[2].problems[0].row, answers[2].problems[0].column) == (1, "x")
+
+
+class Held:
+    """A model whose runs wait in their thread until they are let go."""
+
+    def __init__(self) -> None:
+        self.go = threading.Event()
+        self.began = threading.Event()
+        self.model = runtime(before=self._wait)
+
+    def _wait(self, _: int) -> None:
+        self.began.set()
+        assert self.go.wait(10)
+
+
+def held(story: Callable[[Held, Batcher, Clock], Coroutine[Any, Any, None]], **more: Any) -> list[int]:
+    """Tell a story of a model that is running; the rows of its runs in the end."""
+    model, clock = Held(), Clock()
+    batch = batcher(model.model, LONG, clock=clock, **more)
+    try:
+        asyncio.run(story(model, batch, clock))
+    finally:
+        model.go.set()
+        batch.close()
+    return model.model.runs
+
+
+def test_a_long_run_leaves_the_loop_free_and_what_arrives_meanwhile_is_the_next_batch() -> None:
+    async def story(model: Held, batch: Batcher, _: Clock) -> None:
+        first = asyncio.ensure_future(batch(request(1)))
+        await until(model.began.is_set)  # the loop turns while the thread is held
+        others = [asyncio.ensure_future(batch(request(value))) for value in (2, 3)]
+        await asyncio.sleep(0)
+        model.go.set()
+        answers = await asyncio.gather(first, *others)
+        assert [answer.tensors["y"].tolist() for answer in answers] == [[3], [5], [7]]
+
+    assert held(story) == [1, 2]
+
+
+def test_one_request_more_than_may_wait_is_refused_at_once() -> None:
+    async def story(model: Held, batch: Batcher, _: Clock) -> None:
+        first = asyncio.ensure_future(batch(request(1)))
+        await until(model.began.is_set)
+        waiting = [asyncio.ensure_future(batch(request(2))) for _ in range(2)]
+        await asyncio.sleep(0)
+        with pytest.raises(Overloaded, match="2 requests wait"):
+            await batch(request(3))
+        waiting[0].cancel()
+        await asyncio.sleep(0)
+        third = asyncio.ensure_future(batch(request(4)))  # the place of the one who left
+        await asyncio.sleep(0)
+        model.go.set()
+        assert [answer.rows for answer in await asyncio.gather(first, waiting[1], third)] == [1, 1, 1]
+
+    assert held(story, max_pending=2) == [1, 2]
+
+
+def test_a_request_that_is_cancelled_before_its_run_never_reaches_the_model() -> None:
+    async def story(model: Held, batch: Batcher, _: Clock) -> None:
+        first = asyncio.ensure_future(batch(request(1)))
+        await until(model.began.is_set)
+        second = asyncio.ensure_future(batch(request(2)))
+        await asyncio.sleep(0)
+        second.cancel()
+        model.go.set()
+        await first
+
+    assert held(story) == [1]
+
+
+def test_a_deadline_is_kept_while_the_run_is_under_way_and_while_others_run() -> None:
+    async def story(model: Held, batch: Batcher, clock: Clock) -> None:
+        patient = asyncio.ensure_future(batch(request(0, deadline=clock.now + 3600)))
+        await until(model.began.is_set)
+        soon = clock.now + 0.01  # earlier than the alarm that is set already
+        late = [asyncio.ensure_future(batch(request(value, deadline=soon))) for value in (1, 2)]
+        await asyncio.sleep(0)
+        clock.now += 1
+        for each in late:
+            with pytest.raises(DeadlineExceeded):
+                await each
+        assert not patient.done()
+        model.go.set()
+        assert (await patient).rows == 1
+
+    assert held(story) == [1]
+
+
+def test_the_request_that_is_running_keeps_its_deadline_too() -> None:
+    async def story(model: Held, batch: Batcher, clock: Clock) -> None:
+        only = asyncio.ensure_future(batch(request(1, deadline=clock.now + 0.01)))
+        await until(model.began.is_set)
+        clock.now += 1
+        with pytest.raises(DeadlineExceeded):
+            await only
+
+    assert held(story) == [1]
+
+
+def test_a_deadline_that_has_passed_is_never_run() -> None:
+    clock, model = Clock(), runtime()
+    batch = batcher(model, clock=clock)
+    answers = asyncio.run(
+        gathered(batch, [request(1, deadline=99.0), request(2, deadline=99.0), request(3, deadline=101.0)])
+    )
+    assert [type(answer) for answer in answers] == [DeadlineExceeded, DeadlineExceeded, Response]
+    assert model.runs == [1]

@@ -1,0 +1,96 @@
+"""Warm-up finds out whether rows are independent before any are merged."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pytest
+
+from septet.model.sample import sample
+from septet.model.signature import Column, Kind, Signature, Tensor
+from septet.predictor.warmup import MANY_ROWS, varied, warm_up
+from septet.runtimes.echo import EchoRuntime
+from septet.types import Array, Tensors
+
+
+class Function(EchoRuntime):
+    """A model of one tensor that computes a function of the whole batch."""
+
+    def __init__(self, signature: Signature, function: Callable[[Array], Array]) -> None:
+        super().__init__(signature)
+        self._function = function
+
+    def run(self, tensors: Tensors, outputs: Sequence[str] | None = None) -> Tensors:
+        super().run(tensors, outputs)
+        return {"y": self._function(tensors["x"])}
+
+
+def signature(dtype: str = "float32", **column: float) -> Signature:
+    columns = tuple(Column(f"c{at}", dtype, **column) for at in range(2))  # type: ignore[arg-type]
+    return Signature(Kind.TENSORS, (Tensor("x", dtype, (None, 2), columns),), (Tensor("y", "float32", (None, 2)),))
+
+
+def centred(x: Array) -> Array:
+    return x - x.mean(axis=0)
+
+
+def softmax_over_rows(x: Array) -> Array:
+    powers = np.exp(x - x.max(axis=0))
+    return np.asarray(powers / powers.sum(axis=0))
+
+
+def only_one_row(x: Array) -> Array:
+    if len(x) > 1:
+        message = "one row only"
+        raise RuntimeError(message)
+    return x
+
+
+MIXING = [centred, softmax_over_rows, only_one_row, lambda x: x.sum(axis=0, keepdims=True), lambda x: x[::-1]]
+
+
+@pytest.mark.parametrize("function", MIXING)
+@pytest.mark.parametrize("bounds", [{}, {"minimum": 0.0, "maximum": 1.0}, {"maximum": 0.0}, {"minimum": 5.0}])
+def test_a_model_whose_rows_depend_on_each_other_is_not_merged(
+    function: Callable[[Array], Array], bounds: dict[str, float]
+) -> None:
+    shape = signature(**bounds)
+    assert not warm_up(Function(shape, function), shape, sample(shape)).mergeable
+
+
+def test_rows_of_whole_numbers_that_depend_on_each_other_are_not_merged() -> None:
+    shape = signature("int64")
+    assert not warm_up(Function(shape, centred), shape, sample(shape)).mergeable
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16", "int8", "bool"])
+def test_a_model_of_independent_rows_is_merged(dtype: str) -> None:
+    shape = signature(dtype)
+    warmth = warm_up(Function(shape, lambda x: x * 2), shape, sample(shape))
+    assert warmth.mergeable
+    assert warmth.answer["y"].shape == (1, 2)
+    assert 0 <= warmth.cost.seconds(1) <= warmth.cost.seconds(100)
+
+
+def test_a_unit_without_rows_is_not_merged() -> None:
+    unit = Signature(Kind.TENSORS, (Tensor("x", "float32", (2,)),), (Tensor("y", "float32", (2,)),), rows=False)
+    model = Function(unit, lambda x: x)
+    assert not warm_up(model, unit, sample(unit)).mergeable
+    assert set(model.runs) == {2}
+
+
+def test_varied_rows_keep_bounds_categories_and_the_sample() -> None:
+    columns = (
+        Column("f", "float64", minimum=0.0, maximum=1.0),
+        Column("g", "float64", maximum=0.0),
+    )
+    words = Column("w", "string", categories=("a", "b"))
+    inputs = (Tensor("x", "float64", (None, 2), columns), Tensor("w", "string", (None,), (words,)))
+    shape = Signature(Kind.TENSORS, inputs, (Tensor("y", "float32", (None,)),))
+    rows = varied(shape, sample(shape), MANY_ROWS)
+    assert rows["x"].shape == (MANY_ROWS, 2)
+    assert set(rows["w"].tolist()) == {"a", "b"}
+    assert rows["x"][:, 0].min() >= 0
+    assert rows["x"][:, 0].max() <= 1
+    assert rows["x"][:, 1].max() <= 0
+    assert len(set(rows["x"][:, 0].tolist())) > 1
+    np.testing.assert_array_equal(rows["x"][0], sample(shape)["x"][0])
