@@ -66,4 +66,6 @@ def caller_id(headers: Mapping[bytes, bytes]) -> str | None:
 def media_type(headers: Mapping[bytes, bytes]) -> bytes:
     """The content type without its parameters, in lower case; empty where there is none."""
     value = headers.get(b"content-type", b"")
+    if value == JSON:
+        return JSON
     return value.partition(b";")[0].strip().lower()

@@ -26,7 +26,7 @@ from septet.protocols.asgi import check_length, refusal
 from septet.protocols.http import HttpReply, HttpRequest
 from septet.server.drive import Drive
 from septet.server.head import check, path_and_query, reason, size, too_large
-from septet.server.phase import PARTING_SECONDS, Phase
+from septet.server.phase import ANSWERING, BODY, CLOSING, HEAD, IDLE, LINGERING, NEW, PARTING_SECONDS
 from septet.server.wire import Wire
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -63,7 +63,7 @@ class HttpConnection(asyncio.Protocol):
         self._unqueuing = False
         self._refusal: SeptetError | None = None
         self._jammed_since: int | None = None
-        self._phase = Phase.NEW
+        self._phase = NEW
         self._since = wire.seconds
         self._closing = False
         self._url = b""
@@ -98,7 +98,7 @@ class HttpConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse what came; anything that is not HTTP is answered 400 and ends the connection."""
-        if self._refusal is not None or self._phase >= Phase.CLOSING:
+        if self._refusal is not None or self._phase >= CLOSING:
             return
         self._chunk_bytes = len(data)
         try:
@@ -108,7 +108,7 @@ class HttpConnection(asyncio.Protocol):
         except httptools.HttpParserError as error:
             self._refuse(reason(error))
         phase = self._phase
-        if phase is Phase.HEAD or phase is Phase.BODY:
+        if phase in (HEAD, BODY):
             self._fruitless_bytes += len(data)
             if self._fruitless_bytes > self._wire.limits.max_header_bytes:
                 self._refuse(too_large(self._wire.limits))
@@ -135,13 +135,13 @@ class HttpConnection(asyncio.Protocol):
     def swept(self) -> None:
         """Close the connection where its phase has lasted too long."""
         wire = self._wire
-        if self._jammed_since is not None and wire.seconds - self._jammed_since > wire.longest[Phase.CLOSING]:
+        if self._jammed_since is not None and wire.seconds - self._jammed_since > wire.longest[CLOSING]:
             self._transport.abort()
             return
         longest = wire.longest.get(self._phase)
         if longest is None or wire.seconds - self._since <= longest:
             return
-        if self._phase >= Phase.CLOSING:
+        if self._phase >= CLOSING:
             self._transport.abort()
         elif self._phase in PARTING_SECONDS:
             self._close()
@@ -152,9 +152,9 @@ class HttpConnection(asyncio.Protocol):
 
     def on_message_begin(self) -> None:
         """Begin a request; behind the last answer there is none."""
-        if self._phase >= Phase.CLOSING:
+        if self._phase >= CLOSING:
             raise Unavailable("The connection is closing.")
-        self._enter(Phase.HEAD)
+        self._enter(HEAD)
         self._url = b""
         self._headers = []
         self._parts = []
@@ -167,7 +167,7 @@ class HttpConnection(asyncio.Protocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Keep a header, up to the limit of their number; one behind the body (a trailer) means nothing here."""
-        if self._phase is Phase.BODY:
+        if self._phase == BODY:
             return
         self._headers.append((name.lower(), value))
         if len(self._headers) > self._wire.limits.max_headers:
@@ -178,7 +178,7 @@ class HttpConnection(asyncio.Protocol):
         limit = self._wire.limits.max_header_bytes
         if (self._fruitless_bytes >= 0 or self._chunk_bytes > limit) and size(self._url, self._headers) > limit:
             raise too_large(self._wire.limits)
-        self._enter(Phase.BODY)
+        self._enter(BODY)
         self._fruitless_bytes = -self._chunk_bytes
         expected = False
         for name, value in self._headers:
@@ -198,7 +198,7 @@ class HttpConnection(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         """Answer a complete request, or queue it behind the one that is being answered."""
-        self._enter(Phase.ANSWERING)
+        self._enter(ANSWERING)
         version = self._parser.get_http_version()
         headers = dict(self._headers)
         check(version, self._headers, headers)
@@ -252,18 +252,18 @@ class HttpConnection(asyncio.Protocol):
             self._close()
         elif not last:
             self._unqueue()
-        elif self._phase is Phase.ANSWERING:
-            self._enter(Phase.IDLE)
+        elif self._phase == ANSWERING:
+            self._enter(IDLE)
 
     def _unqueue(self) -> None:
         """Answer requests that wait, as far as that can be done now: a loop, since the answers to many come at once."""
         if self._unqueuing:
             return
         self._unqueuing = True
-        while self._queue and self._drive is None and self._jammed_since is None and self._phase < Phase.CLOSING:
+        while self._queue and self._drive is None and self._jammed_since is None and self._phase < CLOSING:
             self._answer(self._queue.popleft())
         self._unqueuing = False
-        if self._phase >= Phase.CLOSING or self._jammed_since is not None:
+        if self._phase >= CLOSING or self._jammed_since is not None:
             return
         if self._refusal is None:
             if len(self._queue) < MOST_QUEUED:
@@ -273,32 +273,32 @@ class HttpConnection(asyncio.Protocol):
 
     def _refuse(self, error: SeptetError) -> None:
         """Answer what cannot be read, and close: where one request ends and the next begins is no longer known."""
-        if self._refusal is not None or self._phase >= Phase.CLOSING or self._transport.is_closing():
+        if self._refusal is not None or self._phase >= CLOSING or self._transport.is_closing():
             return
         if self._drive is None and not self._queue:
             self._last_word(error)
             return
         # The answers on their way must be neither lost nor overtaken.
         self._refusal = error
-        self._enter(Phase.ANSWERING)
+        self._enter(ANSWERING)
         self._transport.pause_reading()
 
     def _last_word(self, error: SeptetError) -> None:
         self._transport.write(self._wire.rendered(refusal(error), self._state, keep=False, with_body=True))
-        self._enter(Phase.LINGERING)
+        self._enter(LINGERING)
         if self._transport.can_write_eof():
             self._transport.write_eof()
         self._transport.resume_reading()
 
     def _close(self) -> None:
         """Close once everything is written."""
-        self._enter(Phase.CLOSING)
+        self._enter(CLOSING)
         self._transport.close()
 
     def _part(self) -> None:
         if self._phase in PARTING_SECONDS:
             self._close()
 
-    def _enter(self, phase: Phase) -> None:
+    def _enter(self, phase: int) -> None:
         self._phase = phase
         self._since = self._wire.seconds

@@ -9,7 +9,7 @@ from uvicorn.server import ServerState
 from septet.protocols.api import App
 from septet.protocols.asgi import identity_headers
 from septet.protocols.http import HttpReply
-from septet.server.phase import Phase
+from septet.server.phase import BODY, CLOSING, HEAD, IDLE, LINGERING, NEW
 from septet.settings import Limits
 from septet.types import Identity
 
@@ -38,12 +38,12 @@ class Wire:
         self.limits = limits
         self.seconds = 0
         self.longest = {
-            Phase.NEW: limits.header_timeout_seconds,
-            Phase.IDLE: limits.keep_alive_seconds,
-            Phase.HEAD: limits.header_timeout_seconds,
-            Phase.BODY: limits.body_timeout_seconds,
-            Phase.CLOSING: limits.keep_alive_seconds,
-            Phase.LINGERING: LINGER_SECONDS,
+            NEW: limits.header_timeout_seconds,
+            IDLE: limits.keep_alive_seconds,
+            HEAD: limits.header_timeout_seconds,
+            BODY: limits.body_timeout_seconds,
+            CLOSING: limits.keep_alive_seconds,
+            LINGERING: LINGER_SECONDS,
         }
         self._identity: Identity | None = None
         self._default: list[tuple[bytes, bytes]] | None = None
