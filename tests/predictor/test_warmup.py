@@ -1,6 +1,7 @@
 """Warm-up finds out whether rows are independent before any are merged."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,13 +25,13 @@ class Function(EchoRuntime):
         return {"y": self._function(tensors["x"])}
 
 
-def signature(dtype: str = "float32", **column: float) -> Signature:
-    columns = tuple(Column(f"c{at}", dtype, **column) for at in range(2))  # type: ignore[arg-type]
+def signature(dtype: str = "float32", **column: Any) -> Signature:
+    columns = tuple(Column(f"c{at}", dtype, **column) for at in range(2))
     return Signature(Kind.TENSORS, (Tensor("x", dtype, (None, 2), columns),), (Tensor("y", "float32", (None, 2)),))
 
 
 def centred(x: Array) -> Array:
-    return x - x.mean(axis=0)
+    return np.asarray(x - x.mean(axis=0))
 
 
 def softmax_over_rows(x: Array) -> Array:
@@ -51,7 +52,7 @@ MIXING = [centred, softmax_over_rows, only_one_row, lambda x: x.sum(axis=0, keep
 @pytest.mark.parametrize("function", MIXING)
 @pytest.mark.parametrize("bounds", [{}, {"minimum": 0.0, "maximum": 1.0}, {"maximum": 0.0}, {"minimum": 5.0}])
 def test_a_model_whose_rows_depend_on_each_other_is_not_merged(
-    function: Callable[[Array], Array], bounds: dict[str, float]
+    function: Callable[[Array], Array], bounds: dict[str, Any]
 ) -> None:
     shape = signature(**bounds)
     assert not warm_up(Function(shape, function), shape, sample(shape)).mergeable

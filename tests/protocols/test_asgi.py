@@ -1,0 +1,97 @@
+"""The application under the ASGI 3 protocol, without a server."""
+
+import asyncio
+from typing import Any
+
+import msgspec
+import pytest
+
+from septet.events import Silent
+from septet.protocols.api import App
+from septet.protocols.asgi import Asgi
+from septet.protocols.native import Native
+from septet.settings import Limits
+from tests.protocols import models
+
+ROW = b'{"data":[[1,2,3,4]]}'
+
+
+def made() -> Asgi:
+    app = App()
+    native = Native(models.classifier(), Limits())
+    app.install(models.IDENTITY, {"/predict": {"POST": native.predict}, "/": {"GET": native.test}}, Silent())
+    return Asgi(app, max_body_bytes=100)
+
+
+def run(messages: list[dict[str, Any]], **scope: Any) -> list[dict[str, Any]]:
+    sent: list[dict[str, Any]] = []
+    queue = iter(messages)
+
+    async def receive() -> Any:
+        return next(queue)
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    known = {"type": "http", "http_version": "1.1", "method": "POST", "path": "/predict", "query_string": b""}
+    asyncio.run(made()({**known, "headers": [], **scope}, receive, send))
+    return sent
+
+
+def part(body: bytes, *, more: bool = False) -> dict[str, Any]:
+    return {"type": "http.request", "body": body, "more_body": more}
+
+
+def test_a_body_in_pieces_is_one_request() -> None:
+    start, body = run([part(ROW[:5], more=True), part(b"", more=True), part(ROW[5:])])
+    headers = dict(start["headers"])
+    assert start["status"] == 200
+    assert headers[b"content-length"] == str(len(body["body"])).encode()
+    assert headers[b"septet-model"] == b"iris"
+    assert headers[b"x-request-id"].decode() == msgspec.json.decode(body["body"])["id"]
+
+
+@pytest.mark.parametrize("length", [b"101", b"9" * 5000])
+def test_a_body_that_is_announced_too_large_is_refused_unread(length: bytes) -> None:
+    start, body = run([], headers=[(b"content-length", length)])
+    assert start["status"] == 413
+    assert (b"connection", b"close") in start["headers"]
+    assert msgspec.json.decode(body["body"])["error"]["code"] == "too_large"
+
+
+def test_a_body_that_becomes_too_large_is_refused_on_the_way() -> None:
+    start, _ = run([part(b"x" * 60, more=True), part(b"x" * 60, more=True)], http_version="2")
+    assert start["status"] == 413
+    assert (b"connection", b"close") not in start["headers"]
+
+
+def test_a_caller_who_goes_away_gets_nothing() -> None:
+    assert run([part(b"{", more=True), {"type": "http.disconnect"}]) == []
+
+
+def test_head_has_the_headers_of_get_and_no_body() -> None:
+    head, get = run([part(b"")], method="HEAD", path="/"), run([part(b"")], method="GET", path="/")
+    assert head[1]["body"] == b""
+    assert head[0]["status"] == get[0]["status"] == 200
+    assert dict(head[0]["headers"])[b"content-length"] == dict(get[0]["headers"])[b"content-length"]
+
+
+@pytest.mark.parametrize(
+    ("root", "path"), [("/iris", "/iris/predict"), ("/iris/", "/iris/predict"), ("/iris", "/predict"), ("", "/predict")]
+)
+def test_a_mounted_application_answers_below_its_prefix(root: str, path: str) -> None:
+    assert run([part(ROW)], root_path=root, path=path)[0]["status"] == 200
+
+
+def test_the_mount_itself_is_the_root() -> None:
+    assert run([part(b"")], method="GET", root_path="/iris", path="/iris")[0]["status"] == 200
+    assert run([part(b"")], method="GET", root_path="/iris", path="/irises")[0]["status"] == 404
+
+
+def test_the_life_span_is_acknowledged() -> None:
+    sent = run([{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}], type="lifespan")
+    assert [message["type"] for message in sent] == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
+
+
+def test_web_sockets_are_declined() -> None:
+    assert [message["type"] for message in run([], type="websocket")] == ["websocket.close"]

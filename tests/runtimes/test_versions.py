@@ -1,0 +1,41 @@
+"""A native model is refused where the library that trained it is not the one installed."""
+
+from importlib import metadata
+
+import pytest
+
+from septet.errors import MissingExtra, VersionsMismatch
+from septet.model.manifest import Manifest, Training
+from septet.runtimes import versions
+from septet.runtimes.versions import require_versions
+from tests.protocols import models
+
+
+def manifest(runtime: str, **libraries: str) -> Manifest:
+    named = {name.replace("_", "-"): version for name, version in libraries.items()}
+    signature = models.classifier().signature
+    return Manifest("iris", "1", runtime, "model", signature, training=Training(libraries=named))
+
+
+def test_an_onnx_model_holds_no_library() -> None:
+    require_versions(manifest("onnx", scikit_learn="0.1"))
+
+
+def test_a_model_that_says_nothing_of_its_library_is_not_refused() -> None:
+    require_versions(manifest("sklearn"))
+
+
+def test_another_release_is_refused_and_a_patch_is_not() -> None:
+    pytest.importorskip("sklearn")
+    here = metadata.version("scikit-learn")
+    major, minor = here.split(".")[:2]
+    require_versions(manifest("sklearn", scikit_learn=f"{major}.{minor}.99"))
+    for other in (f"{major}.{int(minor) + 1}.0", f"{int(major) + 1}.{minor}", "0.1"):
+        with pytest.raises(VersionsMismatch, match=f"trained with scikit-learn {other}"):
+            require_versions(manifest("sklearn", scikit_learn=other))
+
+
+def test_a_library_that_is_not_installed_is_named_with_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(versions.HELD, "sklearn", ("a-library-that-nobody-has",))
+    with pytest.raises(MissingExtra, match=r"septet\[sklearn\]"):
+        require_versions(manifest("sklearn", a_library_that_nobody_has="1.0"))
