@@ -74,7 +74,11 @@ class NpyBody:
         if array.dtype.kind == "U" and wanted.kind == "O":
             return _texts(array)
         both_floating = array.dtype.kind in "fiu" and wanted.kind == "f"
-        if array.dtype.kind not in "fiub" or wanted.kind == "O" or not (both_floating or np.can_cast(array.dtype, wanted, "safe")):
+        if (
+            array.dtype.kind not in "fiub"
+            or wanted.kind == "O"
+            or not (both_floating or np.can_cast(array.dtype, wanted, "safe"))
+        ):
             text = f"The array's dtype is {array.dtype} and the model takes {wanted if wanted.kind != 'O' else 'text'}."
             raise Invalid(text, (Problem(None, None, f"dtype {wanted}", f"dtype {array.dtype}"),))
         with np.errstate(over="ignore"):  # what becomes infinite is refused with its row and column
