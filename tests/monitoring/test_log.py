@@ -165,7 +165,7 @@ def test_a_request_is_described_in_full_under_the_logging_of_another_program(cap
 def test_uvicorn_writes_to_the_same_place_and_leaves_requests_to_septet(configured: Configured) -> None:
     read = configured("json", "info")
 
-    logging.getLogger("uvicorn.error").info("Started")
+    logging.getLogger("uvicorn.error").warning("Started")
     logging.getLogger("uvicorn.access").info("GET /")
 
     assert [msgspec.json.decode(line)["event"] for line in read().splitlines()] == ["Started"]

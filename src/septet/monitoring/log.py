@@ -132,6 +132,8 @@ def configure(*, style: Format = "text", level: Level = "info", descriptor: int 
     for name in ("uvicorn.error", "uvicorn.asgi"):
         logging.getLogger(name).handlers = []
         logging.getLogger(name).propagate = True
+    # What uvicorn says at level info is of its own life, not of the model's.
+    logging.getLogger("uvicorn").setLevel("DEBUG" if level == "debug" else "WARNING")
     # Requests are logged by `AccessLog`, which knows the model, the rows and the id.
     logging.getLogger("uvicorn.access").disabled = True
 

@@ -28,6 +28,8 @@ from septet.server.http import HttpConnection
 from septet.server.wire import Wire
 from septet.settings import Settings
 
+logger = logging.getLogger("septet.server")
+
 BEAT_SECONDS = 1.0
 CUT_OFF, INTERRUPTED = 1, 130
 
@@ -81,6 +83,7 @@ class Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Take in who has already connected, then listen no more and answer what was asked."""
         self._app.draining = True
+        logger.info("stopping: answering what was asked until now")
         await asyncio.sleep(0)
         stopping = asyncio.create_task(super().shutdown(sockets))
         while not stopping.done() and not self.force_exit:
