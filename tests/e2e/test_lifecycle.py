@@ -109,13 +109,15 @@ def in_flight(server: ServerProcess) -> float:
 
 
 def test_a_second_interrupt_stops_at_once(tmp_path: Path) -> None:
-    with ServerProcess(septet_serve(IRIS, "--drain-delay-seconds", "60"), tmp_path / "log") as server:
-        with socket.create_connection(("127.0.0.1", server.port)) as waiting:
-            waiting.sendall(b"POST /predict HTTP/1.1\r\nhost: x\r\ncontent-length: 900\r\n\r\n{")
-            server.process.send_signal(signal.SIGINT)
-            until(lambda: server.client.get("/health/ready").status_code == 503)
-            server.process.send_signal(signal.SIGINT)
-            assert server.process.wait(5) == 130, server.log
+    with (
+        ServerProcess(septet_serve(IRIS, "--drain-delay-seconds", "60"), tmp_path / "log") as server,
+        socket.create_connection(("127.0.0.1", server.port)) as waiting,
+    ):
+        waiting.sendall(b"POST /predict HTTP/1.1\r\nhost: x\r\ncontent-length: 900\r\n\r\n{")
+        server.process.send_signal(signal.SIGINT)
+        until(lambda: server.client.get("/health/ready").status_code == 503)
+        server.process.send_signal(signal.SIGINT)
+        assert server.process.wait(5) == 130, server.log
 
 
 def ask_all(server: ServerProcess, stop: threading.Event) -> tuple[Counter[object], list[str]]:

@@ -13,7 +13,7 @@ Schema: TypeAlias = dict[str, Any]
 VALUE = {"$ref": "#/components/schemas/Value"}
 OUTLIER: Schema = {"enum": [1, -1], "description": "1: like the training data; -1: an outlier."}
 ID: Schema = {
-    "type": "string",
+    "type": ["string", "null"],
     "minLength": 1,
     "maxLength": 128,
     "pattern": "^[!-~]+$",
