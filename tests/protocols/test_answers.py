@@ -76,8 +76,8 @@ def test_scores_alone_give_labels() -> None:
     assert Answers(classifier(SCORES, labels=("a", "b", "c"))).labels({"scores": P}) == ["a", "c"]
     assert Answers(classifier(SCORES)).labels({"scores": P}) == [0, 2]
     assert Answers(classifier(SCORES)).top({"scores": P}, 1) == [
-        [{"label": "0", "score": 0.5}],
-        [{"label": "2", "score": 0.625}],
+        [{"label": 0, "score": 0.5}],
+        [{"label": 2, "score": 0.625}],
     ]
 
 
@@ -126,3 +126,10 @@ def test_a_model_without_labels_has_none_and_one_without_scores_has_no_best() ->
         answers.labels({"y": np.array([1.0])})
     with pytest.raises(Invalid, match="top"):
         answers.top({"y": np.array([1.0])}, 2)
+
+
+def test_classes_that_nobody_named_are_answered_as_the_model_has_them() -> None:
+    unnamed = Answers(classifier(SCORES, labels=("7", "8", "9"), classes=(7, 8, 9)))
+    assert unnamed.labels({"scores": P}) == [7, 9]
+    named = Answers(classifier(SCORES, labels=("a", "b", "c"), classes=(7, 8, 9)))
+    assert named.labels({"scores": P}) == ["a", "c"]

@@ -102,6 +102,17 @@ def with_labels(signature: Signature, labels: Labels, source: Path | str) -> Sig
     return msgspec.structs.replace(signature, labels=names, classes=values)
 
 
+def shown_labels(signature: Signature) -> tuple[Scalar, ...]:
+    """The labels as answers show them: the model's own class values where nobody has named them, else the names."""
+    own = signature.classes
+    unnamed = len(own) == len(signature.labels) and all(map(_is_text_of, signature.labels, own))
+    return own if unnamed else signature.labels
+
+
+def _is_text_of(label: str, raw: Scalar) -> bool:
+    return label == str(raw)
+
+
 def label_map(signature: Signature) -> dict[str, str]:
     """Return the labels by position, as `GET /label` shows them; empty where the model has none."""
     return {str(position): label for position, label in enumerate(signature.labels)}

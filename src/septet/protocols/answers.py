@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from septet.errors import Invalid, NotFound
+from septet.model.labels import shown_labels
 from septet.model.signature import Kind, Scalar, Signature
 from septet.types import Array, Tensors
 
@@ -29,7 +30,8 @@ class Answers:
 
     def __init__(self, signature: Signature) -> None:
         self._signature = signature
-        self._names = _names(signature)
+        self._shown = shown_labels(signature)
+        self._names = _names(signature, self._shown)
         self.outputs, self.prediction = self._prediction()
 
     def _prediction(self) -> tuple[tuple[str, ...] | None, Callable[[Tensors], Any]]:
@@ -69,7 +71,7 @@ class Answers:
             return [self._names.get(value, value) for value in raw] if self._names else raw
         if signature.scores is not None and signature.kind is Kind.CLASSIFICATION and signature.rows:
             best = np.argmax(tensors[signature.scores], axis=1).tolist()
-            return [signature.labels[i] if signature.labels else i for i in best]
+            return [self._shown[i] if self._shown else i for i in best]
         raise NotFound(f"This model answers a {signature.kind.value}, which has no labels. Use /predict.")
 
     def _labels_on(self, on: Array) -> list[Any]:
@@ -88,7 +90,7 @@ class Answers:
         if signature.scores is None or signature.kind is not Kind.CLASSIFICATION:
             raise Invalid("This model gives no scores per class, so 'top' cannot be answered.")
         scores = tensors[signature.scores]
-        labels = signature.labels or tuple(str(i) for i in range(scores.shape[1]))
+        labels = self._shown or range(scores.shape[1])
         best = np.argsort(-scores, axis=1, kind="stable")[:, :count].tolist()
         return [
             [{"label": labels[i], "score": row[i]} for i in order]
@@ -96,11 +98,11 @@ class Answers:
         ]
 
 
-def _names(signature: Signature) -> dict[Scalar, str]:
+def _names(signature: Signature, shown: tuple[Scalar, ...]) -> dict[Scalar, Scalar]:
     """The label of each raw value of the output `label`; of 1, 1.0 and true, one stands for all."""
     if signature.classes:
-        return dict(zip(signature.classes, signature.labels, strict=False))
+        return {} if shown == signature.classes else dict(zip(signature.classes, shown, strict=False))
     dtypes = {output.name: output.dtype for output in signature.outputs}
     if dtypes.get(signature.label or "") == "string":  # the model answers the labels themselves
         return {}
-    return dict(enumerate(signature.labels))
+    return dict(enumerate(shown))

@@ -5,7 +5,9 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from septet.model.labels import shown_labels
 from septet.model.signature import DTYPES, Column, Kind, Scalar, Signature, Tensor
+from septet.protocols.cells import FLOAT_LIMITS
 from septet.protocols.examples import answering, has_records
 from septet.settings import Limits
 
@@ -80,7 +82,7 @@ def label(signature: Signature) -> Schema:
     """Write the `prediction` of `/predict/label`."""
     row: Schema = {"type": "integer"}
     if signature.labels:
-        row = {"type": "string", "enum": list(signature.labels)}
+        row = {"enum": list(shown_labels(signature))}
     elif signature.label is not None:
         row = _dtype(next(each.dtype for each in signature.outputs if each.name == signature.label))
     if signature.kind is Kind.OUTLIERS and not signature.labels:
@@ -92,7 +94,8 @@ def label(signature: Signature) -> Schema:
 
 def ranked(signature: Signature) -> Schema:
     """Write the `prediction` of `/predict/label?top=k`."""
-    name: Schema = {"type": "string", **({"enum": list(signature.labels)} if signature.labels else {})}
+    shown = shown_labels(signature)
+    name: Schema = {"enum": list(shown)} if shown else {"type": "integer", "minimum": 0}
     pair = _object({"label": name, "score": {"type": "number"}})
     return {
         "type": "array",
@@ -128,8 +131,7 @@ def _dtype(dtype: str) -> Schema:
     if DTYPES[dtype].kind in "iu":
         whole = np.iinfo(dtype)
         return {"type": "integer", "minimum": int(whole.min), "maximum": int(whole.max)}
-    real = np.finfo(dtype)
-    return {"type": "number", "minimum": float(real.min), "maximum": float(real.max)}
+    return {"type": "number", "minimum": -FLOAT_LIMITS[dtype], "maximum": FLOAT_LIMITS[dtype]}
 
 
 def _bound(schema: Schema, column: Column) -> None:
@@ -169,7 +171,14 @@ def _tensor(tensor: Tensor, limits: Limits, *, rows: bool) -> Schema:
         schema = value(tensor.columns[0])
     elif not (rows and tensor.columns):
         schema = _nest(schema, inner)
-    return {"type": "array", "items": schema, "minItems": 1, "maxItems": limits.max_rows} if rows else schema
+    if not rows:
+        return schema
+    size = {"minItems": 1, "maxItems": limits.max_rows}
+    if inner != (1,):
+        return {"type": "array", "items": schema, **size}
+    # One value a row may stand without its own brackets.
+    bare = value(tensor.columns[0]) if tensor.columns else _dtype(tensor.dtype)
+    return {"anyOf": [{"type": "array", "items": items, **size} for items in (schema, bare)]}
 
 
 def _nest(schema: Schema, shape: tuple[int | None, ...]) -> Schema:

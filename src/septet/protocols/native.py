@@ -96,8 +96,9 @@ class Native:
         raise UnsupportedMediaType(text)
 
     def _request(self, http: HttpRequest, outputs: tuple[str, ...] | None) -> Request:
+        named = caller_id(http.headers)
         body = self.decode(http)
-        request_id = body.id or caller_id(http.headers) or new_id()
+        request_id = body.id or named or new_id()
         deadline = time.monotonic() + self._timeout
         return Request(body.tensors, body.rows, request_id, outputs, deadline, _trace(http))
 

@@ -83,7 +83,8 @@ class Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Take in who has already connected, then listen no more and answer what was asked."""
         self._app.draining = True
-        logger.info("stopping: answering what was asked until now")
+        if self._app.identity is not None:
+            logger.info("stopping: answering what was asked until now")
         await asyncio.sleep(0)
         stopping = asyncio.create_task(super().shutdown(sockets))
         while not stopping.done() and not self.force_exit:

@@ -51,7 +51,7 @@ export class Answer {
     if (kind === "outliers") return [big(typeof label === "string" ? label : value === 1 ? "like the training data" : "outlier"), h("p", { class: "muted" }, number(value))];
     if (kind === "clustering") return [big(`cluster ${number(label ?? value)}`)];
     if (kind === "classification") {
-      return [big(String(label ?? value)), Array.isArray(value) ? bars(value, labels, label) : null].filter(Boolean);
+      return [big(String(label ?? value)), Array.isArray(value) ? bars(value, labels, String(label)) : null].filter(Boolean);
     }
     if (value === null || typeof value !== "object") return [big(value === null ? "null" : number(value))];
     return [code(pretty(value))];
