@@ -74,5 +74,7 @@ def test_a_mount_in_fastapi_gives_the_answers_of_septet_serve(own: dict[str, Any
 def test_a_mount_names_its_own_place_in_its_openapi(tmp_path: Path) -> None:
     ready = "/iris/health/ready"
     with ServerProcess(MOUNTED, tmp_path / "log", environment=ENVIRONMENT, ready=ready) as server:
-        assert "/predict" in server.client.get("/iris/openapi.json").json()["paths"]
+        document = server.client.get("/iris/openapi.json").json()
+        assert "/predict" in document["paths"]
+        assert document["servers"] == [{"url": "/iris"}]
         assert "/own" in server.client.get("/openapi.json").json()["paths"]

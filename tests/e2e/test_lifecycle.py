@@ -27,7 +27,7 @@ ROW = {"data": [[5.1, 3.5, 1.4, 0.2]]}
 
 @pytest.fixture(scope="module")
 def slow(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An iris model whose steps wait for as long as the environment says."""
+    """An iris model whose steps wait for what the environment says."""
     path = tmp_path_factory.mktemp("slow") / "slow.joblib"
     code = f"""
 import joblib, slow_steps
@@ -88,19 +88,31 @@ def test_every_request_in_flight_is_answered(slow: Path, tmp_path: Path, number:
             except OSError as error:
                 outcomes[repr(error)] += 1
 
-    environment = {"RUN_SECONDS": "0.2"}
+    barrier = tmp_path / "barrier"
+    environment = {"RUN_SECONDS": "0.02", "RUN_BARRIER": str(barrier)}
     with serving(slow, tmp_path / "log", *options, environment=environment, ready="/health/ready") as server:
+        barrier.touch()  # nothing is answered before the signal
         with ThreadPoolExecutor(60) as pool:
             asking = [pool.submit(ask, server.port) for _ in range(60)]
             for _ in asking:
                 sent.acquire()
             # All are in the server's hands: it counts them.
-            until(lambda: in_flight(server) > 20)
+            until(lambda: in_flight(server) >= 60)
             server.process.send_signal(number)
+            until(lambda: refuses_connections(server.port))
+            barrier.unlink()
             for each in asking:
                 each.result()
         assert outcomes == {("200", True): 60}
         assert server.process.wait(20) == 0, server.log
+
+
+def refuses_connections(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port)).close()
+    except ConnectionRefusedError:
+        return True
+    return False
 
 
 def in_flight(server: ServerProcess) -> float:

@@ -169,3 +169,12 @@ def check_refused(service: Service) -> None:
     made.install(models.IDENTITY, {"/predict": {"POST": Native(service, Limits()).predict}}, Recorder())
     for body in (b"{}", b"", b"null", b"[]", b'{"data":[]}', b'{"inputs":{}}', b"\xff"):
         assert ask(made, "POST", "/predict", body).status in {400, 422}
+
+
+def test_what_a_transport_refuses_is_counted_and_keeps_the_callers_id() -> None:
+    made, seen = app()
+    reply = made.refuse(Unavailable("Too many connections."), {b"x-request-id": b"mine"})
+    assert (reply.status, reply.id, fault(reply)["code"]) == (503, "mine", "unavailable")
+    assert made.refuse(Unavailable("Again."), {b"x-request-id": b"no good"}).id != "no good"
+    assert [(event.route, event.code, event.status) for event in seen.events] == [("unmatched", "unavailable", 503)] * 2
+    assert seen.begun == 2

@@ -1,19 +1,18 @@
 """What is known of a model or package, gathered without running code that is not trusted."""
 
-import datetime as dt
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from septet.assembly.composition import open_service
+from septet.assembly.composition import age_of, open_service
 from septet.errors import Untrusted
 from septet.model.digest import file_digest, identity_digest
-from septet.model.freshness import Freshness, freshness
+from septet.model.freshness import Freshness
 from septet.model.manifest import Manifest
 from septet.model.package import Package, read_package
 from septet.packing.save import trust_needed
-from septet.settings import Model, Settings
+from septet.settings import Settings
 
 
 class Description(msgspec.Struct, frozen=True):
@@ -44,12 +43,6 @@ def describe(path: Path, settings: Settings) -> Description:
         StartupError: it is missing, damaged or of no known format.
     """
     return _of_package(read_package(path), settings) if path.is_dir() else _of_file(path, settings)
-
-
-def age(manifest: Manifest, settings: Model) -> Freshness:
-    """Judge the age of a model today, by the limits in the settings."""
-    now = dt.datetime.now(dt.UTC)
-    return freshness(manifest, now, warn_days=settings.stale_warn_days, error_days=settings.stale_error_days)
 
 
 def golden_rows(package: Package) -> int:
@@ -89,7 +82,7 @@ def _of_package(package: Package, settings: Settings) -> Description:
         package=True,
         digest=package.digest,
         manifest=package.manifest,
-        freshness=age(package.manifest, settings.model),
+        freshness=age_of(package.manifest, settings.model),
         files=package.manifest.files,
         golden_rows=golden_rows(package),
         trust=trust_needed(package),
@@ -115,6 +108,6 @@ def _of_file(path: Path, settings: Settings) -> Description:
         package=False,
         digest=service.identity.digest,
         manifest=service.manifest,
-        freshness=age(service.manifest, settings.model),
+        freshness=service.freshness(),
         files={path.name: file_digest(path)},
     )

@@ -11,8 +11,8 @@ from typing import Literal
 
 import msgspec
 
-from septet.assembly.composition import open_service
-from septet.cli.description import age, golden_rows
+from septet.assembly.composition import age_of, open_service
+from septet.cli.description import golden_rows
 from septet.cli.overview import age_text, short_digest
 from septet.errors import (
     DigestMismatch,
@@ -140,7 +140,7 @@ def _installed(name: str) -> str | None:
 
 
 def _judge_age(manifest: Manifest, settings: Settings, found: dict[str, Verdict]) -> None:
-    fresh = age(manifest, settings.model)
+    fresh = age_of(manifest, settings.model)
     old = fresh.state in ("warn", "error")
     state: State = "FAIL" if fresh.state == "error" else "warn" if fresh.state == "warn" else "ok"
     if old and settings.model.allow_stale:

@@ -22,7 +22,7 @@ from septet.model.labels import shown_labels
 from septet.model.signature import Kind, Scalar, Signature
 from septet.types import Array, Tensors
 
-Show = Callable[[Tensors], list[Any]]
+MAX_TOP = 1_000
 
 
 class Answers:

@@ -62,9 +62,9 @@ class App:
         try:
             reply = await self._handler(http)(http)
         except SeptetError as error:
-            reply = self._refusal(error, http)
+            reply = _refusal(error, http.headers)
         except Exception:
-            request_id = _id(http)
+            request_id = _id(http.headers)
             logger.exception("A request failed unexpectedly", extra={"id": request_id, "route": route})
             text = "The server failed to answer. The log has the reason under this id."
             reply = HttpReply(
@@ -72,6 +72,13 @@ class App:
             )
         finally:
             observer.finished(_event(route, http, reply, time.perf_counter() - begun))
+        return reply
+
+    def refuse(self, error: SeptetError, headers: Mapping[bytes, bytes]) -> HttpReply:
+        """The reply to a request that a transport refuses before it is complete; `headers` as far as they came."""
+        reply = _refusal(error, headers)
+        self._observer.started()
+        self._observer.finished(Finished(UNMATCHED, reply.id, reply.code, reply.status, 0, 0.0, message=reply.message))
         return reply
 
     def _handler(self, http: HttpRequest) -> Handle:
@@ -85,19 +92,6 @@ class App:
             allowed = ", ".join(sorted({*methods, *(["HEAD"] if "GET" in methods else [])}))
             raise MethodNotAllowed(f"{http.path} answers {allowed}, not {http.method}.", allowed)
         return handler
-
-    def _refusal(self, error: SeptetError, http: HttpRequest) -> HttpReply:
-        request_id = error.request_id or _id(http)
-        headers: tuple[tuple[bytes, bytes], ...] = ()
-        if isinstance(error, MethodNotAllowed):
-            headers = ((b"allow", error.allowed.encode()),)
-        elif isinstance(error, Overloaded):
-            headers = ((b"retry-after", str(error.retry_after).encode()),)
-        elif isinstance(error, Unavailable):
-            headers = ((b"retry-after", b"1"),)
-        body = envelope(error.code, error.message, error.problems, request_id)
-        status = STATUS.get(error.code, 500)
-        return HttpReply(status, body, request_id, headers=headers, code=error.code, message=error.message)
 
     async def _health(self, http: HttpRequest) -> HttpReply:
         return HttpReply(200, b'{"health":"ok"}', _checked_id(http))
@@ -121,17 +115,31 @@ def _checked_id(http: HttpRequest) -> str:
     return caller_id(http.headers) or new_id()
 
 
-def _id(http: HttpRequest) -> str:
+def _id(headers: Mapping[bytes, bytes]) -> str:
     """The caller's id where it is a good one, else a new one."""
     try:
-        return _checked_id(http)
+        return caller_id(headers) or new_id()
     except Malformed:
         return new_id()
 
 
+def _refusal(error: SeptetError, headers: Mapping[bytes, bytes]) -> HttpReply:
+    request_id = error.request_id or _id(headers)
+    more: tuple[tuple[bytes, bytes], ...] = ()
+    if isinstance(error, MethodNotAllowed):
+        more = ((b"allow", error.allowed.encode()),)
+    elif isinstance(error, Overloaded):
+        more = ((b"retry-after", str(error.retry_after).encode()),)
+    elif isinstance(error, Unavailable):
+        more = ((b"retry-after", b"1"),)
+    body = envelope(error.code, error.message, error.problems, request_id)
+    status = STATUS.get(error.code, 500)
+    return HttpReply(status, body, request_id, headers=more, code=error.code, message=error.message)
+
+
 def _event(route: str, http: HttpRequest, reply: HttpReply | None, seconds: float) -> Finished:
     if reply is None:  # cancelled: the caller went away, or the server stopped
-        return Finished(route, _id(http), "cancelled", STATUS["cancelled"], 0, seconds)
+        return Finished(route, _id(http.headers), "cancelled", STATUS["cancelled"], 0, seconds)
     timings = reply.timings
     if timings is None:
         return Finished(route, reply.id, reply.code, reply.status, reply.rows, seconds, message=reply.message)

@@ -5,8 +5,7 @@ from typing import Any
 
 from septet.errors import SeptetError, TooLarge
 from septet.protocols.api import App
-from septet.protocols.errors import STATUS, envelope
-from septet.protocols.http import HttpReply, HttpRequest, new_id
+from septet.protocols.http import HttpReply, HttpRequest
 from septet.types import Identity
 
 Scope = MutableMapping[str, Any]
@@ -43,9 +42,10 @@ class Asgi:
         except Disconnected:
             return
         except SeptetError as error:
-            await _send(send, scope, refusal(error), self._app.identity, close=True)
+            await _send(send, scope, self._app.refuse(error, headers), self._app.identity, close=True)
             return
-        request = HttpRequest(scope["method"], _path(scope), scope["query_string"], headers, body)
+        root_path = scope.get("root_path", "").rstrip("/")
+        request = HttpRequest(scope["method"], _path(scope), scope["query_string"], headers, body, root_path)
         await _send(send, scope, await self._app(request), self._app.identity)
 
     async def _body(self, headers: dict[bytes, bytes], receive: Receive) -> bytes:
@@ -74,13 +74,6 @@ def check_length(size: int, limit: int) -> None:
     """
     if size > limit:
         raise TooLarge(f"The body is over the limit of {limit} bytes. Send fewer rows at a time.")
-
-
-def refusal(error: SeptetError) -> HttpReply:
-    """The reply to a request that a transport refuses before it is complete."""
-    request_id = new_id()
-    body = envelope(error.code, error.message, error.problems, request_id)
-    return HttpReply(STATUS[error.code], body, request_id, code=error.code, message=error.message)
 
 
 def identity_headers(identity: Identity | None) -> HeaderPairs:

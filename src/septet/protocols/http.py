@@ -14,13 +14,17 @@ MAX_ID_LENGTH = 128
 
 
 class HttpRequest(msgspec.Struct, frozen=True):
-    """A complete request. Header names are lower case; of a repeated header the last one counts."""
+    """A complete request. Header names are lower case; of a repeated header the last one counts.
+
+    `path` begins below `root_path`, the prefix of the application that this one is mounted in.
+    """
 
     method: str
     path: str
     query: bytes
     headers: Mapping[bytes, bytes]
     body: bytes
+    root_path: str = ""
 
 
 class HttpReply(msgspec.Struct, frozen=True):

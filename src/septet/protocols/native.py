@@ -9,7 +9,7 @@ import msgspec
 from septet.errors import Invalid, ModelFailed, NotFound, Problem, UnsupportedMediaType
 from septet.model.golden import mismatches
 from septet.model.signature import Kind
-from septet.protocols.answers import Answers
+from septet.protocols.answers import MAX_TOP, Answers
 from septet.protocols.body import Body
 from septet.protocols.csv_body import CsvBody
 from septet.protocols.http import HttpReply, HttpRequest, caller_id, media_type, new_id
@@ -19,7 +19,6 @@ from septet.service import Service
 from septet.settings import Limits
 from septet.types import Request, Response
 
-MAX_TOP = 1_000
 MAX_DIGITS = 10
 
 

@@ -6,12 +6,12 @@ import msgspec
 
 from septet.model.signature import DTYPES, Kind, Signature
 from septet.protocols import examples, json_schema, replies
+from septet.protocols.answers import MAX_TOP
 from septet.service import Service
 from septet.settings import Limits
 from septet.types import Tensors
 
 Node: TypeAlias = dict[str, Any]
-MAX_TOP = 1_000
 ROW_FACES = {"data": "rows over the columns, in order", "records": "rows by column name", "inputs": "named tensors"}
 
 

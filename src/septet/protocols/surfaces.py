@@ -33,7 +33,7 @@ class Surfaces:
 
     async def openapi(self, http: HttpRequest) -> HttpReply:
         """`GET /openapi.json`: OpenAPI 3.1 typed by this very model (C-3)."""
-        document = openapi(self._service, limits=self._limits, root_path=self._root_path)
+        document = openapi(self._service, limits=self._limits, root_path=self._root_path + http.root_path)
         return _json(http, document)
 
 

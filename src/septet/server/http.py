@@ -22,7 +22,7 @@ from uvicorn.config import Config
 from uvicorn.server import ServerState
 
 from septet.errors import SeptetError, TimedOut, Unavailable
-from septet.protocols.asgi import check_length, refusal
+from septet.protocols.asgi import check_length
 from septet.protocols.http import HttpReply, HttpRequest
 from septet.server.drive import Drive
 from septet.server.head import check, path_and_query, reason, size, too_large
@@ -284,7 +284,8 @@ class HttpConnection(asyncio.Protocol):
         self._transport.pause_reading()
 
     def _last_word(self, error: SeptetError) -> None:
-        self._transport.write(self._wire.rendered(refusal(error), self._state, keep=False, with_body=True))
+        reply = self._app.refuse(error, dict(self._headers))
+        self._transport.write(self._wire.rendered(reply, self._state, keep=False, with_body=True))
         self._enter(LINGERING)
         if self._transport.can_write_eof():
             self._transport.write_eof()

@@ -87,6 +87,7 @@ class Server(uvicorn.Server):
             logger.info("stopping: answering what was asked until now")
         await asyncio.sleep(0)
         stopping = asyncio.create_task(super().shutdown(sockets))
+        await asyncio.sleep(0)  # even when forced, its first step must be taken: it closes the listening sockets
         while not stopping.done() and not self.force_exit:
             await asyncio.wait((stopping,), timeout=0.1)
         if not stopping.done():
