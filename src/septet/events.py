@@ -18,7 +18,8 @@ class Finished(msgspec.Struct, frozen=True):
         status: what the protocol answered (an HTTP status).
         rows: rows predicted; 0 where nothing was.
         seconds: from the complete request to the complete answer.
-        queue_seconds, run_seconds: of which waiting for the runtime, and running it.
+        decode_seconds, queue_seconds, run_seconds, encode_seconds: of which reading the body, waiting for the
+            runtime, running it, and writing the answer.
         batch_rows: rows of the run this request shared; 0 where nothing ran.
         trace: the `traceparent` header, or None.
         message: the error's text, or None.
@@ -30,8 +31,10 @@ class Finished(msgspec.Struct, frozen=True):
     status: int
     rows: int
     seconds: float
+    decode_seconds: float = 0.0
     queue_seconds: float = 0.0
     run_seconds: float = 0.0
+    encode_seconds: float = 0.0
     batch_rows: int = 0
     trace: str | None = None
     message: str | None = None

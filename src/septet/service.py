@@ -8,7 +8,7 @@ from septet.model.freshness import Freshness
 from septet.model.golden import Golden
 from septet.model.manifest import Manifest
 from septet.model.signature import Signature
-from septet.types import Identity, Predict, Tensors
+from septet.types import Identity, Predict, Submit, Tensors
 
 
 class Service(msgspec.Struct, frozen=True):
@@ -18,6 +18,7 @@ class Service(msgspec.Struct, frozen=True):
         identity: in every answer.
         signature: what it takes and gives.
         predict: the whole predictor, limits included.
+        submit: the same, by callback.
         manifest: the package's, or the one derived from a bare file.
         sample: one valid row (axis 0 of length 1 where the signature has rows) that the model answers; None where
             none could be found.
@@ -30,6 +31,7 @@ class Service(msgspec.Struct, frozen=True):
     identity: Identity
     signature: Signature
     predict: Predict
+    submit: Submit
     manifest: Manifest
     sample: Tensors | None
     answer: Tensors | None

@@ -6,7 +6,7 @@ frozen dataclass costs more than decoding a small JSON body.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import msgspec
 from numpy.typing import NDArray
@@ -68,3 +68,16 @@ class Response(msgspec.Struct, frozen=True):
 
 
 Predict: TypeAlias = Callable[[Request], Awaitable[Response]]
+
+
+class Pending(Protocol):
+    """A request that may still be given up."""
+
+    def cancel(self) -> None:
+        """Want no answer any more: none will be given."""
+
+
+#: A `Predict` that calls back, for who has many requests in hand at once: it costs no coroutine and no future. The
+#: answer, or the error, may come before the call returns; it comes once, on the event loop's thread, and the callback
+#: must not raise.
+Submit: TypeAlias = Callable[[Request, Callable[[Response | Exception], None]], Pending]

@@ -23,10 +23,12 @@ from septet.monitoring.tally import Totals
 from septet.predictor.batching import Batcher, Cost
 from septet.predictor.engine import Engine
 from septet.predictor.warmup import Warmth, warm_up
-from septet.protocols.api import PATHS, App, Routes
+from septet.protocols.api import PATHS, App
+from septet.protocols.dataplane import Dataplane
 from septet.protocols.errors import STATUS
 from septet.protocols.http import Handle, HttpReply, HttpRequest, caller_id, new_id
 from septet.protocols.native import Native
+from septet.protocols.routes import Route, Routes
 from septet.protocols.surfaces import Surfaces
 from septet.runtimes.quota import threads_for
 from septet.service import Service
@@ -51,7 +53,7 @@ def open_service(path: Path, settings: Settings) -> Service:
     engine = Engine(opened.runtime, opened.signature, sample)
     cost = Cost(1.0, 0.0) if warmth is None else warmth.cost
     merging = warmth is not None and warmth.mergeable
-    predict = Batcher(
+    batcher = Batcher(
         engine,
         opened.identity,
         cost,
@@ -61,7 +63,8 @@ def open_service(path: Path, settings: Settings) -> Service:
     return Service(
         identity=opened.identity,
         signature=opened.signature,
-        predict=predict,
+        predict=batcher,
+        submit=batcher.submit,
         manifest=opened.manifest,
         sample=sample,
         answer=None if warmth is None else warmth.answer,
@@ -117,20 +120,23 @@ def application(
     service: Service, settings: Settings, observer: Observer, totals: Callable[[], Totals], app: App
 ) -> App:
     """Install a service's routes in `app` and return it."""
-    native = Native(service, settings.limits)
+    native = Native(Dataplane(service, settings.limits))
     surfaces = Surfaces(service, limits=settings.limits, root_path=settings.server.root_path)
-    routes: Routes = {
-        "/predict": {"POST": native.predict},
-        "/predict/label": {"POST": native.predict_label},
-        "/predict/test": {"GET": native.test},
-        "/predict/test/label": {"GET": native.test_label},
-        "/metadata": {"GET": surfaces.metadata},
-        "/label": {"GET": surfaces.label},
-        "/openapi.json": {"GET": surfaces.openapi},
-        "/metrics": {"GET": _metrics(service, totals)},
-        **{path: {"GET": _page} for path in FILES},
+    handlers: dict[str, Handle] = {
+        "/predict/test": native.test,
+        "/predict/test/label": native.test_label,
+        "/metadata": surfaces.metadata,
+        "/label": surfaces.label,
+        "/openapi.json": surfaces.openapi,
+        "/metrics": _metrics(service, totals),
+        **dict.fromkeys(FILES, _page),
     }
-    app.install(service.identity, routes, observer)
+    routes: Routes = {
+        "/predict": Route("/predict", predict=native.predict),
+        "/predict/label": Route("/predict/label", predict=native.predict_label),
+        **{path: Route(path, {"GET": handle}) for path, handle in handlers.items()},
+    }
+    app.install(service.identity, routes, observer, service.submit)
     return app
 
 

@@ -18,6 +18,8 @@ import time
 from collections import deque
 from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import TypeAlias
 
 import msgspec
 
@@ -26,6 +28,10 @@ from septet.predictor.engine import Engine, Outcome
 from septet.types import Identity, Request, Response, Timings
 
 INLINE_SECONDS = 0.001
+# How fast the expectation follows what runs really take.
+MEMORY = 0.1
+
+Done: TypeAlias = Callable[[Response | Exception], None]
 
 
 class Cost(msgspec.Struct, frozen=True):
@@ -39,13 +45,31 @@ class Cost(msgspec.Struct, frozen=True):
         return self.fixed + self.per_row * rows
 
 
-class Ticket(msgspec.Struct, frozen=True):
-    """A request that waits: its future answer, its merge key and when it came (monotonic seconds)."""
+class Ticket:
+    """A request that waits: who wants its answer, its merge key, and when it came (monotonic seconds)."""
 
-    request: Request
-    future: "asyncio.Future[Response]"
-    key: Hashable
-    arrived: float
+    __slots__ = ("_done", "arrived", "key", "request")
+
+    def __init__(self, request: Request, done: Done, key: Hashable, arrived: float) -> None:
+        self.request = request
+        self.key = key
+        self.arrived = arrived
+        self._done: Done | None = done
+
+    @property
+    def live(self) -> bool:
+        """Whether somebody still waits for the answer."""
+        return self._done is not None
+
+    def cancel(self) -> None:
+        """Nobody waits any more (SY-9)."""
+        self._done = None
+
+    def settle(self, outcome: Response | Exception) -> None:
+        """Give the answer to who waits for it."""
+        done, self._done = self._done, None
+        if done is not None:
+            done(outcome)
 
 
 def take(waiting: "deque[Ticket]", now: float, max_rows: int) -> tuple[list[Ticket], list[Ticket]]:
@@ -60,7 +84,7 @@ def take(waiting: "deque[Ticket]", now: float, max_rows: int) -> tuple[list[Tick
     while waiting:
         ticket = waiting[0]
         deadline = ticket.request.deadline
-        if ticket.future.done():
+        if not ticket.live:
             waiting.popleft()
         elif deadline is not None and deadline <= now:
             expired.append(waiting.popleft())
@@ -99,6 +123,8 @@ class Batcher:
         self._running: list[Ticket] = []
         self._scheduled = False
         self._lone = True
+        # How much longer than at warm-up runs take: a model may be slow on other values, or the machine busy.
+        self._slowness = 1.0
         self._executor: ThreadPoolExecutor | None = None
         self._alarm: asyncio.TimerHandle | None = None
 
@@ -110,36 +136,46 @@ class Batcher:
             DeadlineExceeded: its deadline passed first.
             Invalid, ModelFailed: as the engine says.
         """
-        if len(self._waiting) >= self._max_pending and self._is_full():
-            raise of(request, Overloaded(f"{self._max_pending} requests wait already. Try again in a moment."))
-        loop = asyncio.get_running_loop()
-        if (
-            self._lone
-            and not self._scheduled
-            and not self._running
-            and self._cost.seconds(request.rows) <= INLINE_SECONDS
-        ):
-            self._scheduled = True
-            loop.call_soon(self._flush, loop)
-            return self._at_once(request)
-        future: asyncio.Future[Response] = loop.create_future()
-        ticket = Ticket(request, future, self._engine.key(request), self._clock())
-        self._waiting.append(ticket)
-        if self._running:
-            self._watch(loop, (ticket,))
-        elif not self._scheduled:
-            self._scheduled = True
-            loop.call_soon(self._flush, loop)
-        return await future
+        future: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
+        ticket = self.submit(request, partial(_resolve, future))
+        try:
+            return await future
+        except asyncio.CancelledError:
+            ticket.cancel()
+            raise
 
-    def _at_once(self, request: Request) -> Response:
-        begun = self._clock()
+    def submit(self, request: Request, done: Done) -> Ticket:
+        """The same by callback; see `septet.types.Submit`."""
+        now = self._clock()
+        ticket = Ticket(request, done, self._engine.key(request), now)
+        if len(self._waiting) >= self._max_pending and self._is_full():
+            error = Overloaded(f"{self._max_pending} requests wait already. Try again in a moment.")
+            ticket.settle(of(request, error))
+            return ticket
+        if self._running:
+            self._waiting.append(ticket)
+            self._watch(asyncio.get_running_loop(), (ticket,))
+            return ticket
+        if not self._scheduled:
+            self._scheduled = True
+            loop = asyncio.get_running_loop()
+            loop.call_soon(self._flush, loop)
+            if self._lone and self._expected(request.rows) <= INLINE_SECONDS:
+                self._at_once(ticket)
+                return ticket
+        self._waiting.append(ticket)
+        return ticket
+
+    def _expected(self, rows: int) -> float:
+        """The seconds that a run of so many rows is expected to take: as at warm-up, and as slow as of late."""
+        return self._cost.seconds(rows) * self._slowness
+
+    def _at_once(self, ticket: Ticket) -> None:
+        request, begun = ticket.request, ticket.arrived
         if request.deadline is not None and request.deadline <= begun:
-            raise of(request, late())
-        outcome = self._engine.run((request,))[0]
-        if isinstance(outcome, SeptetError):
-            raise of(request, outcome)
-        return Response(outcome, request.rows, self._identity, Timings(0.0, self._clock() - begun, request.rows))
+            ticket.settle(of(request, late()))
+            return
+        self._settle([ticket], self._engine.run((request,)), begun, request.rows)
 
     def _flush(self, loop: asyncio.AbstractEventLoop) -> None:
         """Run what waits: short runs at once, until one needs the thread."""
@@ -153,7 +189,7 @@ class Batcher:
                 continue
             requests = [ticket.request for ticket in batch]
             rows = sum(request.rows for request in requests)
-            if self._cost.seconds(rows) <= INLINE_SECONDS:
+            if self._expected(rows) <= INLINE_SECONDS:
                 self._settle(batch, self._engine.run(requests), begun, rows)
                 continue
             self._running = batch
@@ -176,27 +212,26 @@ class Batcher:
 
     def _settle(self, batch: list[Ticket], outcomes: list[Outcome], begun: float, rows: int) -> None:
         run = self._clock() - begun
+        expected = self._cost.seconds(rows)
+        if expected > 0.0:
+            self._slowness = max(1.0, self._slowness + MEMORY * (run / expected - self._slowness))
         for ticket, outcome in zip(batch, outcomes, strict=True):
-            future = ticket.future
-            if future.done():  # cancelled or expired while it ran
-                continue
+            request = ticket.request
             if isinstance(outcome, SeptetError):
-                future.set_exception(of(ticket.request, outcome))
+                ticket.settle(of(request, outcome))
             else:
                 timings = Timings(begun - ticket.arrived, run, rows)
-                future.set_result(Response(outcome, ticket.request.rows, self._identity, timings))
+                ticket.settle(Response(outcome, request.rows, self._identity, timings))
 
     def _is_full(self) -> bool:
         """Whether too many wait when those who no longer do are not counted."""
-        self._waiting = deque(ticket for ticket in self._waiting if not ticket.future.done())
+        self._waiting = deque(ticket for ticket in self._waiting if ticket.live)
         return len(self._waiting) >= self._max_pending
 
     def _watch(self, loop: asyncio.AbstractEventLoop, tickets: Sequence[Ticket]) -> None:
         """While the thread runs, be woken at the earliest deadline, so that none is answered late (SY-2)."""
         deadlines = [
-            ticket.request.deadline
-            for ticket in tickets
-            if ticket.request.deadline is not None and not ticket.future.done()
+            ticket.request.deadline for ticket in tickets if ticket.request.deadline is not None and ticket.live
         ]
         if not deadlines:
             return
@@ -225,8 +260,16 @@ class Batcher:
 
 def _fail_all(tickets: list[Ticket]) -> None:
     for ticket in tickets:
-        if not ticket.future.done():
-            ticket.future.set_exception(of(ticket.request, late()))
+        ticket.settle(of(ticket.request, late()))
+
+
+def _resolve(future: "asyncio.Future[Response]", outcome: Response | Exception) -> None:
+    if future.done():
+        return
+    if isinstance(outcome, Response):
+        future.set_result(outcome)
+    else:
+        future.set_exception(outcome)
 
 
 def of(request: Request, error: SeptetError) -> SeptetError:

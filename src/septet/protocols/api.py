@@ -3,19 +3,22 @@
 It starts without a model. Until `install` it is alive but not ready, and every other route answers 503 (C-11).
 """
 
-import logging
+import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 
 import msgspec
 
-from septet.errors import Malformed, MethodNotAllowed, NotFound, Overloaded, SeptetError, Unavailable
+from septet.errors import MethodNotAllowed, NotFound, SeptetError, Unavailable
 from septet.events import Finished, Observer, Silent
-from septet.protocols.errors import STATUS, envelope
-from septet.protocols.http import Handle, HttpReply, HttpRequest, caller_id, new_id
-from septet.types import Identity
+from septet.protocols.errors import STATUS
+from septet.protocols.http import Handle, HttpReply, HttpRequest, caller_id, new_id, trace_of
+from septet.protocols.prediction import Prediction
+from septet.protocols.refusals import failed, id_of, refused
+from septet.protocols.routes import Route, Routes
+from septet.types import Identity, Pending, Submit
 
-Routes = Mapping[str, Mapping[str, Handle]]
 UNMATCHED = "unmatched"
 # The paths of a service, in the order in which people look for them: the closed list that metrics count by.
 PATHS = (
@@ -24,11 +27,9 @@ PATHS = (
     *("/metadata", "/label", "/openapi.json", "/docs", "/", "/metrics"),
 )
 
-logger = logging.getLogger("septet.api")
-
 
 class App:
-    """A `Handle` for every route of one service.
+    """Every route of one service.
 
     Attributes:
         identity: the served model's, or None while it loads.
@@ -39,57 +40,77 @@ class App:
         self.identity: Identity | None = None
         self.draining = False
         self._observer: Observer = Silent()
-        self._routes: Routes = {
-            "/health": {"GET": self._health},
-            "/health/live": {"GET": self._live},
-            "/health/ready": {"GET": self._ready},
-            "/health/startup": {"GET": self._startup},
+        self._submit: Submit
+        health = {
+            "/health": self._health,
+            "/health/live": self._live,
+            "/health/ready": self._ready,
+            "/health/startup": self._startup,
         }
+        self._routes: Routes = {path: Route(path, {"GET": handle}) for path, handle in health.items()}
+        self._predictions: Mapping[str, Route] = {}
 
-    def install(self, identity: Identity, routes: Routes, observer: Observer) -> None:
+    def install(self, identity: Identity, routes: Routes, observer: Observer, submit: Submit) -> None:
         """Begin to serve a model that is loaded, warm and proven."""
         self._routes = {**self._routes, **routes}
+        self._predictions = {path: route for path, route in routes.items() if route.predict is not None}
         self._observer = observer
+        self._submit = submit
         self.identity = identity
 
     async def __call__(self, http: HttpRequest) -> HttpReply:
         """Answer a request; every failure becomes an error body, none is raised."""
-        observer = self._observer
-        observer.started()
-        begun = time.perf_counter()
-        route = http.path if http.path in self._routes else UNMATCHED
-        reply = None
+        future: asyncio.Future[HttpReply] = asyncio.get_running_loop().create_future()
+        pending = self.predict(http, partial(_resolve, future))
+        if pending is None:
+            return await self._handle(http)
         try:
-            reply = await self._handler(http)(http)
-        except SeptetError as error:
-            reply = _refusal(error, http.headers)
-        except Exception:
-            request_id = _id(http.headers)
-            logger.exception("A request failed unexpectedly", extra={"id": request_id, "route": route})
-            text = "The server failed to answer. The log has the reason under this id."
-            reply = HttpReply(
-                500, envelope("internal", text, (), request_id), request_id, code="internal", message=text
-            )
-        finally:
-            observer.finished(_event(route, http, reply, time.perf_counter() - begun))
-        return reply
+            return await future
+        except asyncio.CancelledError:
+            pending.cancel()
+            raise
 
-    def refuse(self, error: SeptetError, headers: Mapping[bytes, bytes]) -> HttpReply:
+    def predict(self, http: HttpRequest, done: Callable[[HttpReply], None]) -> Pending | None:
+        """Answer a prediction by calling `done`, perhaps before this returns; None where the request asks for none."""
+        route = self._predictions.get(http.path)
+        if route is None or http.method != "POST":
+            return None
+        assert route.predict is not None  # noqa: S101 - or it would not be among these
+        prediction = Prediction(self._observer, route.template, http, done)
+        prediction.begin(route.predict, self._submit)
+        return prediction
+
+    def refuse(self, error: SeptetError, path: str, headers: Mapping[bytes, bytes]) -> HttpReply:
         """The reply to a request that a transport refuses before it is complete; `headers` as far as they came."""
-        reply = _refusal(error, headers)
+        reply = refused(error, path, headers)
         self._observer.started()
         self._observer.finished(Finished(UNMATCHED, reply.id, reply.code, reply.status, 0, 0.0, message=reply.message))
         return reply
 
-    def _handler(self, http: HttpRequest) -> Handle:
-        methods = self._routes.get(http.path)
-        if methods is None:
+    async def _handle(self, http: HttpRequest) -> HttpReply:
+        observer = self._observer
+        observer.started()
+        begun = time.perf_counter()
+        route = self._routes.get(http.path)
+        template = UNMATCHED if route is None else route.template
+        reply = None
+        try:
+            reply = await self._handler(http, route)(http)
+        except Exception as error:  # noqa: BLE001 - every failure becomes an error body
+            reply = failed(error, template, http)
+        finally:
+            observer.finished(_event(template, http, reply, time.perf_counter() - begun))
+        return reply
+
+    def _handler(self, http: HttpRequest, route: Route | None) -> Handle:
+        if route is None:
             if self.identity is None:
                 raise Unavailable("The model is loading.")
             raise NotFound(f"There is no {http.path[:200]!r} here. GET /openapi.json lists what there is.")
-        handler = methods.get("GET" if http.method == "HEAD" else http.method)
+        handler = route.handlers.get("GET" if http.method == "HEAD" else http.method)
         if handler is None:
-            allowed = ", ".join(sorted({*methods, *(["HEAD"] if "GET" in methods else [])}))
+            methods = {*route.handlers, *(["HEAD"] if "GET" in route.handlers else [])}
+            allowed = ", ".join(sorted({*methods, *(["POST"] if route.predict is not None else [])}))
             raise MethodNotAllowed(f"{http.path} answers {allowed}, not {http.method}.", allowed)
         return handler
 
@@ -111,48 +132,30 @@ class App:
         return HttpReply(200, body, _checked_id(http))
 
 
+def _resolve(future: "asyncio.Future[HttpReply]", reply: HttpReply) -> None:
+    if not future.done():
+        future.set_result(reply)
+
+
 def _checked_id(http: HttpRequest) -> str:
     return caller_id(http.headers) or new_id()
 
 
-def _id(headers: Mapping[bytes, bytes]) -> str:
-    """The caller's id where it is a good one, else a new one."""
-    try:
-        return caller_id(headers) or new_id()
-    except Malformed:
-        return new_id()
-
-
-def _refusal(error: SeptetError, headers: Mapping[bytes, bytes]) -> HttpReply:
-    request_id = error.request_id or _id(headers)
-    more: tuple[tuple[bytes, bytes], ...] = ()
-    if isinstance(error, MethodNotAllowed):
-        more = ((b"allow", error.allowed.encode()),)
-    elif isinstance(error, Overloaded):
-        more = ((b"retry-after", str(error.retry_after).encode()),)
-    elif isinstance(error, Unavailable):
-        more = ((b"retry-after", b"1"),)
-    body = envelope(error.code, error.message, error.problems, request_id)
-    status = STATUS.get(error.code, 500)
-    return HttpReply(status, body, request_id, headers=more, code=error.code, message=error.message)
-
-
-def _event(route: str, http: HttpRequest, reply: HttpReply | None, seconds: float) -> Finished:
+def _event(template: str, http: HttpRequest, reply: HttpReply | None, seconds: float) -> Finished:
     if reply is None:  # cancelled: the caller went away, or the server stopped
-        return Finished(route, _id(http.headers), "cancelled", STATUS["cancelled"], 0, seconds)
+        return Finished(template, id_of(http.headers), "cancelled", STATUS["cancelled"], 0, seconds)
     timings = reply.timings
     if timings is None:
-        return Finished(route, reply.id, reply.code, reply.status, reply.rows, seconds, message=reply.message)
-    trace = http.headers.get(b"traceparent")
+        return Finished(template, reply.id, reply.code, reply.status, reply.rows, seconds, message=reply.message)
     return Finished(
-        route,
+        template,
         reply.id,
         reply.code,
         reply.status,
         reply.rows,
         seconds,
-        timings.queue,
-        timings.run,
-        timings.batch_rows,
-        None if trace is None else trace.decode("latin-1"),
+        queue_seconds=timings.queue,
+        run_seconds=timings.run,
+        batch_rows=timings.batch_rows,
+        trace=trace_of(http.headers),
     )

@@ -42,7 +42,7 @@ class Asgi:
         except Disconnected:
             return
         except SeptetError as error:
-            await _send(send, scope, self._app.refuse(error, headers), self._app.identity, close=True)
+            await _send(send, scope, self._app.refuse(error, _path(scope), headers), self._app.identity, close=True)
             return
         root_path = scope.get("root_path", "").rstrip("/")
         request = HttpRequest(scope["method"], _path(scope), scope["query_string"], headers, body, root_path)

@@ -1,10 +1,11 @@
 """One table from neutral error codes to what each protocol answers (C-4), and the native error body."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 import msgspec
 
-from septet.errors import Problem
+from septet.errors import Problem, SeptetError
 
 # code -> HTTP status. A code that is not here is a fault of ours: 500.
 STATUS: dict[str, int] = {
@@ -23,6 +24,8 @@ STATUS: dict[str, int] = {
     "unavailable": 503,
     "deadline_exceeded": 504,
 }
+
+MALFORMED, INTERNAL = 400, 500
 
 
 class Fault(msgspec.Struct, frozen=True):
@@ -43,3 +46,31 @@ class Envelope(msgspec.Struct, frozen=True):
 def envelope(code: str, message: str, problems: Sequence[Problem], request_id: str) -> bytes:
     """The JSON body `{"error": {"code", "message", "details": [{"row", "column", "expected", "received"}], "id"}}`."""
     return msgspec.json.encode(Envelope(Fault(code, message, problems, request_id)))
+
+
+def plain(code: str, message: str, problems: Sequence[Problem], request_id: str) -> bytes:  # noqa: ARG001
+    """The JSON body `{"error": message}`, as the Open Inference Protocol and TensorFlow Serving have it."""
+    return msgspec.json.encode({"error": message})
+
+
+def coded(code: str, message: str, problems: Sequence[Problem], request_id: str) -> bytes:  # noqa: ARG001
+    """The JSON body `{"error_code", "message"}`, as MLflow's scoring server has it."""
+    return msgspec.json.encode({"error_code": code.upper(), "message": message})
+
+
+#: How an error reads: from its code, message, problems and request id.
+ErrorBody: TypeAlias = Callable[[str, str, Sequence[Problem], str], bytes]
+
+_DIALECTS: tuple[tuple[str, ErrorBody], ...] = (("/v2", plain), ("/v1", plain), ("/invocations", coded))
+
+
+def refusal(path: str, error: SeptetError, request_id: str) -> tuple[int, bytes]:
+    """The status and the body of an error on a path, in the dialect of the protocol that the path belongs to."""
+    status = STATUS.get(error.code, INTERNAL)
+    for prefix, dialect in _DIALECTS:
+        if path == prefix or path.startswith(prefix + "/"):
+            # These protocols know 400 for whatever is wrong with a request's values.
+            return MALFORMED if error.code == "invalid" else status, dialect(
+                error.code, error.message, error.problems, request_id
+            )
+    return status, envelope(error.code, error.message, error.problems, request_id)

@@ -73,3 +73,9 @@ def media_type(headers: Mapping[bytes, bytes]) -> bytes:
     if value == JSON:
         return JSON
     return value.partition(b";")[0].strip().lower()
+
+
+def trace_of(headers: Mapping[bytes, bytes]) -> str | None:
+    """The W3C `traceparent` header as received, or None."""
+    value = headers.get(b"traceparent")
+    return None if value is None else value.decode("latin-1")

@@ -1,6 +1,6 @@
-"""The native predict routes: bytes -> Request -> Predict -> Response -> bytes."""
+"""The native predict routes: bytes -> Request, and Response -> bytes."""
 
-import time
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -12,57 +12,49 @@ from septet.model.signature import Kind
 from septet.protocols.answers import MAX_TOP, Answers
 from septet.protocols.body import Body
 from septet.protocols.csv_body import CsvBody
-from septet.protocols.http import HttpReply, HttpRequest, caller_id, media_type, new_id
+from septet.protocols.dataplane import Dataplane
+from septet.protocols.http import HttpReply, HttpRequest, caller_id, media_type, new_id, trace_of
 from septet.protocols.json_body import JsonBody
 from septet.protocols.npy_body import NpyBody
-from septet.service import Service
-from septet.settings import Limits
+from septet.protocols.routes import Encode
 from septet.types import Request, Response
 
 MAX_DIGITS = 10
 
 
 class Native:
-    """Handlers of `/predict`, `/predict/label` and their self-tests, for one service."""
+    """`/predict`, `/predict/label` and their self-tests, for one service."""
 
-    def __init__(self, service: Service, limits: Limits) -> None:
+    def __init__(self, dataplane: Dataplane) -> None:
+        service, limits = dataplane.service, dataplane.limits
         signature = service.signature
+        self._dataplane = dataplane
         self._service = service
-        self._predict = service.predict
         self._answers = Answers(signature)
-        self._timeout = limits.timeout_seconds
         self._json = JsonBody(signature, max_rows=limits.max_rows)
         self._csv = CsvBody(signature, max_rows=limits.max_rows) if signature.columns and signature.rows else None
         self._npy = NpyBody(signature, max_rows=limits.max_rows)
         self._model = b',"model":' + msgspec.json.encode(service.identity) + b',"id":"'
 
-    async def predict(self, http: HttpRequest) -> HttpReply:
+    def predict(self, http: HttpRequest) -> tuple[Request, Encode]:
         """`POST /predict`: the full prediction of each row."""
-        request = self._request(http, self._answers.outputs)
-        response = await self._predict(request)
-        return self._reply(request, response, self._answers.prediction(response.tensors))
+        return self._request(http, self._answers.outputs), self._prediction
 
-    async def predict_label(self, http: HttpRequest) -> HttpReply:
+    def predict_label(self, http: HttpRequest) -> tuple[Request, Encode]:
         """`POST /predict/label`: the label of each row, or with `?top=k` its k best labels and scores."""
         top = _top(http.query)
         self._require_labels()
-        request = self._request(http, None)
-        response = await self._predict(request)
-        tensors = response.tensors
-        return self._reply(
-            request, response, self._answers.labels(tensors) if top is None else self._answers.top(tensors, top)
-        )
+        encode = self._labels if top is None else partial(self._best, top)
+        return self._request(http, None), encode
 
     async def test(self, http: HttpRequest) -> HttpReply:
         """`GET /predict/test`: the real path on the packaged sample, compared with the packaged answer (WS-9)."""
-        request, response = await self._answer_sample(http)
-        return self._reply(request, response, self._answers.prediction(response.tensors))
+        return self._prediction(*await self._answer_sample(http))
 
     async def test_label(self, http: HttpRequest) -> HttpReply:
         """`GET /predict/test/label`: the same, as a label."""
         self._require_labels()
-        request, response = await self._answer_sample(http)
-        return self._reply(request, response, self._answers.labels(response.tensors))
+        return self._labels(*await self._answer_sample(http))
 
     def _require_labels(self) -> None:
         signature = self._service.signature
@@ -97,9 +89,9 @@ class Native:
     def _request(self, http: HttpRequest, outputs: tuple[str, ...] | None) -> Request:
         named = caller_id(http.headers)
         body = self.decode(http)
-        request_id = body.id or named or new_id()
-        deadline = time.monotonic() + self._timeout
-        return Request(body.tensors, body.rows, request_id, outputs, deadline, _trace(http))
+        return self._dataplane.request(
+            body.tensors, body.rows, body.id or named or new_id(), outputs, trace=trace_of(http.headers)
+        )
 
     async def _answer_sample(self, http: HttpRequest) -> tuple[Request, Response]:
         service = self._service
@@ -107,14 +99,22 @@ class Native:
             raise NotFound("There is no sample that this model answers; pack it with data to have a self-test.")
         rows = len(next(iter(service.sample.values()))) if service.signature.rows else 1
         request_id = caller_id(http.headers) or new_id()
-        deadline = time.monotonic() + self._timeout
-        request = Request(service.sample, rows, request_id, None, deadline, _trace(http))
-        response = await self._predict(request)
+        request = self._dataplane.request(service.sample, rows, request_id, trace=trace_of(http.headers))
+        response = await service.predict(request)
         if service.expected is not None and mismatches(service.expected, response.tensors):
             error = ModelFailed("The model no longer gives the answers it gave when it was packed.")
             error.request_id = request_id
             raise error
         return request, response
+
+    def _prediction(self, request: Request, response: Response) -> HttpReply:
+        return self._reply(request, response, self._answers.prediction(response.tensors))
+
+    def _labels(self, request: Request, response: Response) -> HttpReply:
+        return self._reply(request, response, self._answers.labels(response.tensors))
+
+    def _best(self, top: int, request: Request, response: Response) -> HttpReply:
+        return self._reply(request, response, self._answers.top(response.tensors, top))
 
     def _reply(self, request: Request, response: Response, prediction: Any) -> HttpReply:
         # Ids are visible ASCII: only these two characters need escaping in JSON.
@@ -132,11 +132,6 @@ def _top(query: bytes) -> int | None:
         what = f"a whole number from 1 to {MAX_TOP}"
         raise Invalid(f"The query parameter 'top' must be {what}.", (Problem(None, "top", what, repr(text[:80])),))
     return int(text)
-
-
-def _trace(http: HttpRequest) -> str | None:
-    value = http.headers.get(b"traceparent")
-    return None if value is None else value.decode("latin-1")
 
 
 def _shown(header: bytes) -> str:

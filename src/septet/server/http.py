@@ -2,8 +2,9 @@
 
 Theory of operation. uvicorn keeps the sockets, signals and lifecycle; httptools parses. An ASGI request would cost a
 scope, two closures, an event and a task, together more than a small model; here a complete request goes to the
-application as one record, driven without a task (`Drive`), and the reply is written as one piece. Codecs, predictor
-and answers are those of the ASGI application: only the transport is shorter.
+application as one record, driven without a task, and the reply is written as one piece. A head of the very bytes of an
+earlier one is not parsed again (`Heads`). Codecs, predictor and answers are those of the ASGI application: only the
+transport is shorter.
 
 Limits that uvicorn does not have stand here: bytes and number of headers, bytes of a body, number of connections, and
 the time that a connection may stay in a phase, checked by one sweep a second instead of timers for every request.
@@ -28,6 +29,7 @@ from septet.server.drive import Drive
 from septet.server.head import check, path_and_query, reason, size, too_large
 from septet.server.phase import ANSWERING, BODY, CLOSING, HEAD, IDLE, LINGERING, NEW, PARTING_SECONDS
 from septet.server.wire import Wire
+from septet.types import Pending
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 # Pipelined requests that may wait before reading from their connection pauses.
@@ -57,9 +59,12 @@ class HttpConnection(asyncio.Protocol):
         self._state = server_state
         self._parser = httptools.HttpRequestParser(self)
         self._transport: asyncio.Transport
-        self._drive: Drive[HttpReply] | None = None
+        # The request that is being answered.
+        self._pending: Pending | None = None
         self._current: Exchange | None = None
         self._queue: deque[Exchange] = deque()
+        # The last request that was complete in the chunk that is parsed.
+        self._latest: Exchange | None = None
         self._unqueuing = False
         self._refusal: SeptetError | None = None
         self._jammed_since: int | None = None
@@ -87,19 +92,26 @@ class HttpConnection(asyncio.Protocol):
         """Cancel what nobody waits for any more (SY-9)."""
         self._state.connections.discard(self)
         self._queue.clear()
-        if self._drive is not None:
-            self._drive.cancel()
+        if self._pending is not None:
+            self._pending.cancel()
 
     def eof_received(self) -> bool:
         """The caller sends no more but may still read: answer what it asked, then close."""
         self._closing = True
-        pending = self._drive is not None or bool(self._queue)
+        pending = self._current is not None or bool(self._queue)
         return pending and self._transport.get_extra_info("sslcontext") is None
 
     def data_received(self, data: bytes) -> None:
         """Parse what came; anything that is not HTTP is answered 400 and ends the connection."""
         if self._refusal is not None or self._phase >= CLOSING:
             return
+        between = self._phase <= IDLE
+        if between:
+            http = self._wire.heads.complete(data)
+            if http is not None:
+                self._enter(ANSWERING)
+                self._take(Exchange(http, keep_alive=True))
+                return
         self._chunk_bytes = len(data)
         try:
             self._parser.feed_data(data)
@@ -107,8 +119,10 @@ class HttpConnection(asyncio.Protocol):
             self._decline(offer, memoryview(data))
         except httptools.HttpParserError as error:
             self._refuse(reason(error))
-        phase = self._phase
-        if phase in (HEAD, BODY):
+        latest, self._latest = self._latest, None
+        if between and latest is not None and latest.keep_alive:
+            self._wire.heads.keep(data, latest.http)
+        if self._phase in (HEAD, BODY):
             self._fruitless_bytes += len(data)
             if self._fruitless_bytes > self._wire.limits.max_header_bytes:
                 self._refuse(too_large(self._wire.limits))
@@ -185,7 +199,7 @@ class HttpConnection(asyncio.Protocol):
             if name == b"content-length" and value.isdigit():
                 check_length(int(value), self._wire.limits.max_body_bytes)
             elif name == b"expect" and value.lower() == b"100-continue":
-                expected = self._drive is None and self._parser.get_http_version() == "1.1"
+                expected = self._current is None and self._parser.get_http_version() == "1.1"
         if expected:
             self._transport.write(CONTINUE)
 
@@ -209,15 +223,19 @@ class HttpConnection(asyncio.Protocol):
         body = parts[0] if len(parts) == 1 else b"".join(parts)
         method = self._parser.get_method().decode("ascii")
         http = HttpRequest(method, path.decode("utf-8", "replace"), query, headers, body)
-        exchange = Exchange(http, keep_alive=version == "1.1" and self._parser.should_keep_alive())
-        if self._drive is None and not self._queue and self._jammed_since is None:
+        self._latest = Exchange(http, keep_alive=version == "1.1" and self._parser.should_keep_alive())
+        self._url, self._headers = b"", []
+        self._take(self._latest)
+
+    # Ours.
+
+    def _take(self, exchange: Exchange) -> None:
+        if self._current is None and not self._queue and self._jammed_since is None:
             self._answer(exchange)
             return
         self._queue.append(exchange)
         if len(self._queue) == MOST_QUEUED:
             self._transport.pause_reading()
-
-    # Ours.
 
     def _decline(self, offer: httptools.HttpParserUpgrade, rest: memoryview) -> None:
         """Decline to upgrade by answering the request as it is (RFC 9110, 7.8); what follows is HTTP still."""
@@ -234,16 +252,21 @@ class HttpConnection(asyncio.Protocol):
 
     def _answer(self, exchange: Exchange) -> None:
         self._current = exchange
-        self._drive = Drive(self._app(exchange.http), self._reply)
-        self._drive.step()
+        pending = self._app.predict(exchange.http, self._reply)
+        if pending is None:
+            drive = Drive(self._app(exchange.http), self._reply)
+            drive.step()
+            pending = drive
+        # Where the answer came at once, the next request may have taken this place already.
+        if self._current is exchange:
+            self._pending = pending
 
     def _reply(self, reply: HttpReply) -> None:
         """Write a reply, then answer the next request or wait for one."""
-        self._drive = None
-        if self._transport.is_closing() or self._current is None:
+        exchange, self._current, self._pending = self._current, None, None
+        if exchange is None or self._transport.is_closing():
             return
         self._state.total_requests += 1
-        exchange = self._current
         last = not self._queue and self._refusal is None
         keep = exchange.keep_alive and not (last and (self._closing or self._app.draining))
         with_body = exchange.http.method != "HEAD"
@@ -260,7 +283,7 @@ class HttpConnection(asyncio.Protocol):
         if self._unqueuing:
             return
         self._unqueuing = True
-        while self._queue and self._drive is None and self._jammed_since is None and self._phase < CLOSING:
+        while self._queue and self._current is None and self._jammed_since is None and self._phase < CLOSING:
             self._answer(self._queue.popleft())
         self._unqueuing = False
         if self._phase >= CLOSING or self._jammed_since is not None:
@@ -268,14 +291,14 @@ class HttpConnection(asyncio.Protocol):
         if self._refusal is None:
             if len(self._queue) < MOST_QUEUED:
                 self._transport.resume_reading()
-        elif self._drive is None:
+        elif self._current is None:
             self._last_word(self._refusal)
 
     def _refuse(self, error: SeptetError) -> None:
         """Answer what cannot be read, and close: where one request ends and the next begins is no longer known."""
         if self._refusal is not None or self._phase >= CLOSING or self._transport.is_closing():
             return
-        if self._drive is None and not self._queue:
+        if self._current is None and not self._queue:
             self._last_word(error)
             return
         # The answers on their way must be neither lost nor overtaken.
@@ -284,7 +307,8 @@ class HttpConnection(asyncio.Protocol):
         self._transport.pause_reading()
 
     def _last_word(self, error: SeptetError) -> None:
-        reply = self._app.refuse(error, dict(self._headers))
+        path = self._url.partition(b"?")[0].decode("latin-1")
+        reply = self._app.refuse(error, path, dict(self._headers))
         self._transport.write(self._wire.rendered(reply, self._state, keep=False, with_body=True))
         self._enter(LINGERING)
         if self._transport.can_write_eof():

@@ -9,6 +9,7 @@ from uvicorn.server import ServerState
 from septet.protocols.api import App
 from septet.protocols.asgi import identity_headers
 from septet.protocols.http import HttpReply
+from septet.server.heads import Heads
 from septet.server.phase import BODY, CLOSING, HEAD, IDLE, LINGERING, NEW
 from septet.settings import Limits
 from septet.types import Identity
@@ -30,6 +31,7 @@ class Wire:
 
     Attributes:
         seconds: counted by the sweep: a clock that costs nothing to read.
+        heads: of requests that were parsed before.
         longest: the seconds that a connection may stay in each phase.
     """
 
@@ -37,6 +39,7 @@ class Wire:
         self.app = app
         self.limits = limits
         self.seconds = 0
+        self.heads = Heads()
         self.longest = {
             NEW: limits.header_timeout_seconds,
             IDLE: limits.keep_alive_seconds,

@@ -1,0 +1,53 @@
+"""Heads of requests that were parsed and found good, by their very bytes.
+
+A client on a connection that is kept open sends the same head again and again, but for the length of its body. Parsing
+one costs more than a small model's run, and the same bytes always mean the same: so a chunk that is one whole request
+with a head seen before needs no parser. Any other chunk is parsed.
+"""
+
+import msgspec
+
+from septet.protocols.http import HttpRequest
+
+END = b"\r\n\r\n"
+MOST_HEADS = 512
+# A head longer than this is rare, and would make the memory of all of them large.
+MOST_BYTES = 2048
+# What makes the end of a body, or the answer, depend on more than the length.
+_SPECIAL = (b"transfer-encoding", b"expect", b"upgrade")
+
+
+class Head(msgspec.Struct, frozen=True):
+    """A request without its body, and the length that the body must have."""
+
+    http: HttpRequest
+    length: int
+
+
+class Heads:
+    """The heads that one worker knows: emptied when full, since what is still in use comes again at once."""
+
+    def __init__(self) -> None:
+        self._known: dict[bytes, Head] = {}
+
+    def complete(self, data: bytes) -> HttpRequest | None:
+        """The request, where the chunk is exactly one, with a known head; the connection must be between requests."""
+        end = data.find(END) + len(END)
+        head = self._known.get(data[:end])
+        if head is None or len(data) - end != head.length:
+            return None
+        http = head.http
+        return HttpRequest(http.method, http.path, http.query, http.headers, data[end:])
+
+    def keep(self, data: bytes, http: HttpRequest) -> None:
+        """Know the head of a request that was parsed, where the chunk was exactly that request."""
+        end = data.find(END) + len(END)
+        length = int(http.headers.get(b"content-length", b"0"))
+        # Of a chunk with more than one request, or with lines before it, the lengths do not agree.
+        if not len(END) < end <= MOST_BYTES or len(data) - end != length:
+            return
+        if any(name in http.headers for name in _SPECIAL):
+            return
+        if len(self._known) >= MOST_HEADS:
+            self._known.clear()
+        self._known[data[:end]] = Head(msgspec.structs.replace(http, body=b""), length)
