@@ -1,7 +1,8 @@
 """Services of every kind of model, without a model: what describes them needs only their records."""
 
+import asyncio
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,10 @@ from septet.model.freshness import Freshness
 from septet.model.golden import Golden
 from septet.model.manifest import Data, Manifest, Parity, Training
 from septet.model.signature import DTYPES, Column, Kind, Signature, Tensor
+from septet.protocols.dataplane import Dataplane
+from septet.protocols.http import HttpReply, HttpRequest
+from septet.protocols.native import Native
+from septet.protocols.routes import Decode
 from septet.service import Service
 from septet.settings import Limits
 from septet.types import Identity, Request, Response, Tensors, Timings
@@ -30,20 +35,50 @@ def array(tensor: Tensor, values: Any) -> np.ndarray[Any, Any]:
     return np.array(values, DTYPES[tensor.dtype])
 
 
+class Given:
+    """A request that has its answer already."""
+
+    def cancel(self) -> None:
+        """Nothing is left to give up."""
+
+
+def reply(service: Service, decode: Decode, http: HttpRequest) -> HttpReply:
+    """What a route that predicts answers; its errors are raised."""
+    request, encode = decode(http)
+    return encode(request, asyncio.run(_ask(service, request)))
+
+
+async def _ask(service: Service, request: Request) -> Response:
+    return await service.predict(request)
+
+
+def native(service: Service, limits: Limits = LIMITS) -> Native:
+    """The native routes of a service."""
+    return Native(Dataplane(service, limits))
+
+
 def service(signature: Signature, sample: Mapping[str, Any], answer: Mapping[str, Any], **more: Any) -> Service:
     """A service that answers every row with `answer`."""
     taken: Tensors = {each.name: array(each, sample[each.name]) for each in signature.inputs}
     given: Tensors = {each.name: array(each, answer[each.name]) for each in signature.outputs}
 
-    async def predict(request: Request) -> Response:
+    def answered(request: Request) -> Response:
         rows = {name: value.repeat(request.rows, 0) if signature.rows else value for name, value in given.items()}
         return Response(rows, request.rows, IDENTITY, NO_TIME)
+
+    async def predict(request: Request) -> Response:
+        return answered(request)
+
+    def submit(request: Request, done: Callable[[Response | Exception], None]) -> Given:
+        done(answered(request))
+        return Given()
 
     manifest = Manifest("iris", "1.2.0", "onnx", "iris.onnx", signature, **more)
     return Service(
         IDENTITY,
         signature,
         predict,
+        submit,
         manifest,
         sample=taken,
         answer=given,

@@ -10,9 +10,8 @@ from septet.errors import Overloaded, Unavailable
 from septet.events import Finished
 from septet.protocols.api import App
 from septet.protocols.http import Handle, HttpReply, HttpRequest
-from septet.protocols.native import Native
+from septet.protocols.routes import Route, Routes
 from septet.service import Service
-from septet.settings import Limits
 from tests.protocols import models
 
 
@@ -32,9 +31,14 @@ class Recorder:
 
 def app(**routes: Handle) -> tuple[App, Recorder]:
     made, seen = App(), Recorder()
-    native = Native(models.classifier(), Limits())
-    table = {"/predict": {"POST": native.predict}, "/predict/test": {"GET": native.test}}
-    made.install(models.IDENTITY, {**table, **{f"/{name}": {"GET": handle} for name, handle in routes.items()}}, seen)
+    service = models.classifier()
+    native = models.native(service)
+    table: Routes = {
+        "/predict": Route("/predict", predict=native.predict),
+        "/predict/test": Route("/predict/test", {"GET": native.test}),
+        **{f"/{name}": Route(f"/{name}", {"GET": handle}) for name, handle in routes.items()},
+    }
+    made.install(models.IDENTITY, table, seen, service.submit)
     return made, seen
 
 
@@ -166,15 +170,16 @@ def test_services_of_every_kind_refuse_an_empty_object() -> None:
 
 def check_refused(service: Service) -> None:
     made = App()
-    made.install(models.IDENTITY, {"/predict": {"POST": Native(service, Limits()).predict}}, Recorder())
+    route = Route("/predict", predict=models.native(service).predict)
+    made.install(models.IDENTITY, {"/predict": route}, Recorder(), service.submit)
     for body in (b"{}", b"", b"null", b"[]", b'{"data":[]}', b'{"inputs":{}}', b"\xff"):
         assert ask(made, "POST", "/predict", body).status in {400, 422}
 
 
 def test_what_a_transport_refuses_is_counted_and_keeps_the_callers_id() -> None:
     made, seen = app()
-    reply = made.refuse(Unavailable("Too many connections."), {b"x-request-id": b"mine"})
+    reply = made.refuse(Unavailable("Too many connections."), "/predict", {b"x-request-id": b"mine"})
     assert (reply.status, reply.id, fault(reply)["code"]) == (503, "mine", "unavailable")
-    assert made.refuse(Unavailable("Again."), {b"x-request-id": b"no good"}).id != "no good"
+    assert made.refuse(Unavailable("Again."), "/predict", {b"x-request-id": b"no good"}).id != "no good"
     assert [(event.route, event.code, event.status) for event in seen.events] == [("unmatched", "unavailable", 503)] * 2
     assert seen.begun == 2

@@ -9,8 +9,7 @@ import pytest
 from septet.events import Silent
 from septet.protocols.api import App
 from septet.protocols.asgi import Asgi
-from septet.protocols.native import Native
-from septet.settings import Limits
+from septet.protocols.routes import Route
 from tests.protocols import models
 
 ROW = b'{"data":[[1,2,3,4]]}'
@@ -18,8 +17,10 @@ ROW = b'{"data":[[1,2,3,4]]}'
 
 def made() -> Asgi:
     app = App()
-    native = Native(models.classifier(), Limits())
-    app.install(models.IDENTITY, {"/predict": {"POST": native.predict}, "/": {"GET": native.test}}, Silent())
+    service = models.classifier()
+    native = models.native(service)
+    routes = {"/predict": Route("/predict", predict=native.predict), "/": Route("/", {"GET": native.test})}
+    app.install(models.IDENTITY, routes, Silent(), service.submit)
     return Asgi(app, max_body_bytes=100)
 
 

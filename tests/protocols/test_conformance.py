@@ -9,7 +9,6 @@ from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
 from septet.errors import NotFound
 from septet.protocols.http import HttpReply, HttpRequest
-from septet.protocols.native import Native
 from septet.protocols.openapi import openapi
 from septet.settings import Limits
 from tests.protocols import models
@@ -33,12 +32,12 @@ def post(path: str, body: Any, media: str = "application/json", query: bytes = b
 @each_kind
 def test_every_example_of_a_body_is_answered_as_promised(name: str) -> None:
     service = SERVICES[name]
-    document, native = openapi(service, limits=LIMITS), Native(service, LIMITS)
+    document, native = openapi(service, limits=LIMITS), models.native(service)
     content = document["paths"]["/predict"]["post"]["requestBody"]["content"]
     examples = [(each["value"], "application/json") for each in content["application/json"]["examples"].values()]
     if "text/csv" in content:
         examples.append((content["text/csv"]["example"], "text/csv"))
-    answers = [asyncio.run(native.predict(post("/predict", *example))) for example in examples]
+    answers = [models.reply(service, native.predict, post("/predict", *example)) for example in examples]
     for answer in answers:
         check(document, "/predict", "post", answer)
     assert len({msgspec.json.encode(msgspec.json.decode(answer.body)["prediction"]) for answer in answers}) == 1
@@ -47,16 +46,16 @@ def test_every_example_of_a_body_is_answered_as_promised(name: str) -> None:
 @each_kind
 def test_labels_are_answered_as_promised(name: str) -> None:
     service = SERVICES[name]
-    document, native = openapi(service, limits=LIMITS), Native(service, LIMITS)
+    document, native = openapi(service, limits=LIMITS), models.native(service)
     operation = document["paths"]["/predict/label"]["post"]
     body = operation["requestBody"]["content"]["application/json"]["examples"]["inputs"]["value"]
     if "200" not in operation["responses"]:
         with pytest.raises(NotFound):
-            asyncio.run(native.predict_label(post("/predict/label", body)))
+            models.reply(service, native.predict_label, post("/predict/label", body))
         return
-    check(document, "/predict/label", "post", asyncio.run(native.predict_label(post("/predict/label", body))))
+    check(document, "/predict/label", "post", models.reply(service, native.predict_label, post("/predict/label", body)))
     if any(parameter.get("name") == "top" for parameter in operation["parameters"]):
-        ranked = asyncio.run(native.predict_label(post("/predict/label", body, query=b"top=2")))
+        ranked = models.reply(service, native.predict_label, post("/predict/label", body, query=b"top=2"))
         assert len(msgspec.json.decode(ranked.body)["prediction"][0]) == 2
         check(document, "/predict/label", "post", ranked)
 
@@ -65,5 +64,5 @@ def test_labels_are_answered_as_promised(name: str) -> None:
 def test_the_self_test_is_answered_as_promised(name: str) -> None:
     service = SERVICES[name]
     document = openapi(service, limits=LIMITS)
-    reply = asyncio.run(Native(service, LIMITS).test(HttpRequest("GET", "/predict/test", b"", {}, b"")))
+    reply = asyncio.run(models.native(service).test(HttpRequest("GET", "/predict/test", b"", {}, b"")))
     check(document, "/predict/test", "get", reply)

@@ -11,7 +11,6 @@ import pytest
 from septet.errors import Invalid, Malformed, ModelFailed, NotFound, UnsupportedMediaType
 from septet.model.golden import Golden
 from septet.protocols.http import HttpReply, HttpRequest
-from septet.protocols.native import Native
 from septet.settings import Limits
 from tests.protocols import models
 
@@ -22,9 +21,13 @@ def ask(
     body: bytes = ROW, query: bytes = b"", route: str = "predict", service: Any = None, **headers: bytes
 ) -> HttpReply:
     named = {name.replace("_", "-").encode(): value for name, value in headers.items()}
-    native = Native(service or models.classifier(), Limits(max_rows=3))
-    reply: HttpReply = asyncio.run(getattr(native, route)(HttpRequest("POST", "/predict", query, named, body)))
-    return reply
+    asked = service or models.classifier()
+    native = models.native(asked, Limits(max_rows=3))
+    http = HttpRequest("POST", "/predict", query, named, body)
+    if route.startswith("test"):
+        tested: HttpReply = asyncio.run(getattr(native, route)(http))
+        return tested
+    return models.reply(asked, getattr(native, route), http)
 
 
 def npy(array: Any) -> bytes:

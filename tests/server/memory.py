@@ -10,13 +10,15 @@ import msgspec
 import uvicorn
 from uvicorn.server import ServerState
 
+from septet.errors import Invalid
 from septet.events import Observer, Silent
-from septet.protocols.api import App, Routes
+from septet.protocols.api import App
 from septet.protocols.http import HttpReply, HttpRequest
+from septet.protocols.routes import Encode, Route, Routes
 from septet.server.http import HttpConnection
 from septet.server.wire import Wire
 from septet.settings import Limits
-from septet.types import Identity
+from septet.types import Identity, Request, Response, Timings
 
 IDENTITY = Identity("iris", "1", "sha256:" + "0" * 64)
 HOST = b"Host: here\r\n"
@@ -135,18 +137,60 @@ class Slow:
         await asyncio.sleep(0)
 
 
+class Asked:
+    """A model that answers a request with its own body, once it is told to, or at once."""
+
+    def __init__(self) -> None:
+        self.at_once = False
+        self.waiting: list[Waiting] = []
+
+    def decode(self, http: HttpRequest) -> tuple[Request, Encode]:
+        """Refuse an empty body."""
+        if not http.body:
+            raise Invalid("There is no body.")
+        return Request({}, 1, "an-id"), lambda request, _: HttpReply(200, http.body, request.id)
+
+    def submit(self, request: Request, done: Callable[[Response | Exception], None]) -> "Waiting":
+        """Keep it."""
+        ticket = Waiting(request, done)
+        if self.at_once:
+            ticket.answer()
+        else:
+            self.waiting.append(ticket)
+        return ticket
+
+
+class Waiting:
+    """A request that waits for its answer."""
+
+    def __init__(self, request: Request, done: Callable[[Response | Exception], None]) -> None:
+        self._request = request
+        self._done = done
+        self.cancelled = False
+
+    def cancel(self) -> None:
+        """Want none."""
+        self.cancelled = True
+
+    def answer(self) -> None:
+        """Give it."""
+        self._done(Response({}, 1, IDENTITY, Timings(0.0, 0.0, 1)))
+
+
 class Peer:
     """A server with one connection, seen from the client."""
 
     def __init__(self, limits: Limits | None = None, observer: Observer | None = None, *, tls: bool = False) -> None:
         self.app = App()
         self.slow = Slow()
+        self.model = Asked()
         routes: Routes = {
-            "/": {"GET": echo, "POST": echo},
-            "/echo": {"GET": echo, "POST": echo},
-            "/slow": {"GET": self.slow},
+            "/": Route("/", {"GET": echo, "POST": echo}),
+            "/echo": Route("/echo", {"GET": echo, "POST": echo}),
+            "/slow": Route("/slow", {"GET": self.slow}),
+            "/predict": Route("/predict", predict=self.model.decode),
         }
-        self.app.install(IDENTITY, routes, observer or Silent())
+        self.app.install(IDENTITY, routes, observer or Silent(), self.model.submit)
         self.wire = Wire(self.app, limits or Limits())
         self.state = ServerState()
         self.state.default_headers = [(b"date", b"today")]

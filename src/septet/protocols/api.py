@@ -60,10 +60,11 @@ class App:
 
     async def __call__(self, http: HttpRequest) -> HttpReply:
         """Answer a request; every failure becomes an error body, none is raised."""
-        future: asyncio.Future[HttpReply] = asyncio.get_running_loop().create_future()
-        pending = self.predict(http, partial(_resolve, future))
-        if pending is None:
+        route = self._predicting(http)
+        if route is None:
             return await self._handle(http)
+        future: asyncio.Future[HttpReply] = asyncio.get_running_loop().create_future()
+        pending = self._predict(route, http, partial(_resolve, future))
         try:
             return await future
         except asyncio.CancelledError:
@@ -72,10 +73,14 @@ class App:
 
     def predict(self, http: HttpRequest, done: Callable[[HttpReply], None]) -> Pending | None:
         """Answer a prediction by calling `done`, perhaps before this returns; None where the request asks for none."""
-        route = self._predictions.get(http.path)
-        if route is None or http.method != "POST":
-            return None
-        assert route.predict is not None  # noqa: S101 - or it would not be among these
+        route = self._predicting(http)
+        return None if route is None else self._predict(route, http, done)
+
+    def _predicting(self, http: HttpRequest) -> Route | None:
+        return self._predictions.get(http.path) if http.method == "POST" else None
+
+    def _predict(self, route: Route, http: HttpRequest, done: Callable[[HttpReply], None]) -> Prediction:
+        assert route.predict is not None  # noqa: S101 - or it would not be among those that predict
         prediction = Prediction(self._observer, route.template, http, done)
         prediction.begin(route.predict, self._submit)
         return prediction
