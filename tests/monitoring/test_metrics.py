@@ -23,7 +23,7 @@ def counted() -> Totals:
         counts.loaded(load_seconds=0.1 + slot, startup_seconds=0.2 + slot)
         counts.started()
         counts.started()
-        counts.finished(Finished("/predict", "id", "ok", 200, 4, 0.002, 0.5, 0.25, batch_rows=8))
+        counts.finished(Finished("/predict", "id", "ok", 200, 4, 0.002, 0.125, 0.5, 0.25, 0.0625, batch_rows=8))
     tally.restarted()
     return tally.totals()
 
@@ -47,8 +47,11 @@ def test_counters_and_gauges_of_all_workers_are_on_the_page() -> None:
     assert values["septet_requests_total", "ok", "/predict"] == 2
     assert values["septet_requests_total", "ok", "/health"] == 0
     assert values["septet_rows_total",] == 8
+    assert values["septet_decode_seconds_total",] == 0.25
     assert values["septet_queue_seconds_total",] == 1
     assert values["septet_run_seconds_total",] == 0.5
+    assert values["septet_encode_seconds_total",] == 0.125
+    assert values["septet_executions_total",] == 1  # two workers' runs of 8 rows, of which 4 each were seen
     assert values["septet_in_flight",] == 2
     assert values["septet_workers",] == 2
     assert values["septet_worker_restarts_total",] == 1

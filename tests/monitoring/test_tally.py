@@ -1,5 +1,6 @@
 import subprocess
 import sys
+import time
 
 import numpy as np
 
@@ -31,6 +32,23 @@ def test_a_finished_request_is_counted_by_route_and_code() -> None:
     assert totals.requests.sum() == 1
     assert (totals.rows, totals.queue_seconds, totals.run_seconds, totals.batch_sum) == (2, 0.25, 0.5, 3)
     assert totals.batch_buckets.tolist() == [0, 0, 1] + [0] * 10
+
+
+def test_what_predictions_took_is_summed_and_a_shared_run_is_one_execution() -> None:
+    tally = Tally(LAYOUT)
+    counts = tally.claim()
+    before = time.time()
+    for rows in (3, 5):
+        counts.finished(Finished("/predict", "id", "ok", 200, rows, 1.0, 0.125, 0.25, 0.5, 0.0625, batch_rows=8))
+    counts.finished(refused("invalid"))
+
+    totals = tally.totals()
+    assert (totals.decode_seconds, totals.queue_seconds, totals.run_seconds, totals.encode_seconds) == (
+        *(0.25, 0.5),
+        *(1.0, 0.125),
+    )
+    assert (totals.answered_seconds, totals.rows, totals.executions) == (2.0, 8, 1)
+    assert before <= totals.last_answer <= time.time()
 
 
 def test_unlisted_routes_and_codes_have_cells_of_their_own() -> None:

@@ -10,8 +10,11 @@ from collections.abc import Iterable
 
 OWNER, BEAT, IN_FLIGHT, LOAD_SECONDS, STARTUP_SECONDS = range(5)
 GAUGES = 5
-RESTARTS, QUEUE_SECONDS, RUN_SECONDS, ROWS, BATCH_SUM = range(GAUGES, GAUGES + 5)
-BATCH_BUCKETS = GAUGES + 5
+RESTARTS, ROWS, EXECUTIONS, BATCH_SUM = range(GAUGES, GAUGES + 4)
+DECODE_SECONDS, QUEUE_SECONDS, RUN_SECONDS, ENCODE_SECONDS, ANSWERED_SECONDS, LAST_ANSWER = range(
+    GAUGES + 4, GAUGES + 10
+)
+BATCH_BUCKETS = GAUGES + 10
 
 #: Upper bounds, inclusive: 100 microseconds (a small model answered inline) to 30 seconds (the default deadline).
 SECONDS_BOUNDS = (

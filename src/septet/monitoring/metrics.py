@@ -79,11 +79,14 @@ def _requests(totals: Totals) -> Iterator["Metric"]:
 def _sums(totals: Totals) -> Iterator["Metric"]:
     from prometheus_client.core import CounterMetricFamily  # noqa: PLC0415
 
+    yield CounterMetricFamily("septet_decode_seconds", "Time to read predictions' bodies.", value=totals.decode_seconds)
     yield CounterMetricFamily("septet_queue_seconds", "Time requests waited for the model.", value=totals.queue_seconds)
     yield CounterMetricFamily(
         "septet_run_seconds", "Time of the model runs that requests shared, per request.", value=totals.run_seconds
     )
+    yield CounterMetricFamily("septet_encode_seconds", "Time to write answers.", value=totals.encode_seconds)
     yield CounterMetricFamily("septet_rows", "Rows predicted.", value=totals.rows)
+    yield CounterMetricFamily("septet_executions", "Runs of the model for requests.", value=totals.executions)
     yield CounterMetricFamily(
         "septet_worker_restarts", "Workers replaced after a crash or a hang.", value=totals.restarts
     )

@@ -8,6 +8,7 @@ the gauges are cleared. An aligned float64 is stored at once, so a reader sees t
 
 import mmap
 import os
+import time
 from bisect import bisect_left
 from typing import Protocol
 
@@ -17,12 +18,17 @@ from numpy.typing import NDArray
 
 from septet.events import Finished
 from septet.monitoring.layout import (
+    ANSWERED_SECONDS,
     BATCH_BUCKETS,
     BATCH_SUM,
     BEAT,
     CELL_BYTES,
+    DECODE_SECONDS,
+    ENCODE_SECONDS,
+    EXECUTIONS,
     GAUGES,
     IN_FLIGHT,
+    LAST_ANSWER,
     LOAD_SECONDS,
     OTHER,
     OWNER,
@@ -50,8 +56,12 @@ class Totals(msgspec.Struct, frozen=True):
         seconds_sums: seconds, [routes].
         batch_buckets: requests by the rows of the run they shared, [ROWS_BOUNDS + 1], not cumulative.
         batch_sum: the sum of those rows.
-        queue_seconds, run_seconds: summed over requests.
+        decode_seconds, queue_seconds, run_seconds, encode_seconds: of predictions that were answered, summed over
+            requests; a run that several shared counts for each of them.
+        answered_seconds: from the complete request to the complete answer, of the same.
+        last_answer: when the last of them was answered, in seconds since 1970; 0 for never.
         rows: rows predicted.
+        executions: runs of the model.
         restarts: workers replaced after a crash or a hang.
         workers: processes that hold a row now.
         in_flight: requests they have not finished.
@@ -65,9 +75,14 @@ class Totals(msgspec.Struct, frozen=True):
     seconds_sums: Numbers
     batch_buckets: Numbers
     batch_sum: float
+    decode_seconds: float
     queue_seconds: float
     run_seconds: float
+    encode_seconds: float
+    answered_seconds: float
+    last_answer: float
     rows: float
+    executions: float
     restarts: float
     workers: int
     in_flight: float
@@ -88,6 +103,7 @@ class Counts:
     def __init__(self, layout: Layout, cells: "memoryview[float]") -> None:
         """Take over a row (float64, `layout.cells` long): its counters stay, its gauges are cleared."""
         self._cells = cells
+        self._now = time.time
         self._routes = layout.request_cells()
         self._unmatched = self._routes[UNMATCHED]
         clear_gauges(cells)
@@ -106,10 +122,16 @@ class Counts:
         cells[by_code.get(event.code) or by_code[OTHER]] += 1.0
         cells[buckets + bisect_left(SECONDS_BOUNDS, seconds)] += 1.0
         cells[total] += seconds
-        cells[QUEUE_SECONDS] += event.queue_seconds
         if batch_rows := event.batch_rows:
+            cells[DECODE_SECONDS] += event.decode_seconds
+            cells[QUEUE_SECONDS] += event.queue_seconds
             cells[RUN_SECONDS] += event.run_seconds
+            cells[ENCODE_SECONDS] += event.encode_seconds
+            cells[ANSWERED_SECONDS] += seconds
+            cells[LAST_ANSWER] = self._now()
             cells[ROWS] += event.rows
+            # Each of the requests that shared a run counts its share of it.
+            cells[EXECUTIONS] += event.rows / batch_rows
             cells[BATCH_SUM] += batch_rows
             cells[BATCH_BUCKETS + bisect_left(ROWS_BOUNDS, batch_rows)] += 1.0
 
@@ -181,9 +203,14 @@ def add_up(layout: Layout, rows: Numbers) -> Totals:
         seconds_sums=total[layout.seconds_sums : layout.cells],
         batch_buckets=total[BATCH_BUCKETS : BATCH_BUCKETS + len(ROWS_BOUNDS) + 1],
         batch_sum=float(total[BATCH_SUM]),
+        decode_seconds=float(total[DECODE_SECONDS]),
         queue_seconds=float(total[QUEUE_SECONDS]),
         run_seconds=float(total[RUN_SECONDS]),
+        encode_seconds=float(total[ENCODE_SECONDS]),
+        answered_seconds=float(total[ANSWERED_SECONDS]),
+        last_answer=float(rows[:, LAST_ANSWER].max(initial=0.0)),
         rows=float(total[ROWS]),
+        executions=float(total[EXECUTIONS]),
         restarts=float(total[RESTARTS]),
         workers=len(owned),
         in_flight=float(owned[:, IN_FLIGHT].sum()),
