@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
+import onnx
 import pytest
 
 from tests.e2e.process import IRIS, ServerProcess, septet_serve
@@ -208,6 +209,44 @@ def test_workers_are_recycled_without_a_failure(tmp_path: Path, workers: str) ->
         outcomes = sum((result[0] for result in results), Counter[object]())
         assert set(outcomes) == {200}, (outcomes, server.log)
         assert server.log.count("curl ") == 1
+
+
+def test_workers_share_a_model_until_it_changes(tmp_path: Path) -> None:
+    model = tmp_path / "model.onnx"
+    shutil.copy(IRIS / "model.onnx", model)
+    with ServerProcess(septet_serve(model, "--workers", "2", "--threads", "1"), tmp_path / "log") as server:
+        before = children(server.process.pid)
+        digest = server.client.get("/metadata").json()["digest"]
+        # The weights stand in the parent's memory: the memory of its children is mostly the same.
+        assert pss(before[0]) < 0.75 * rss(before[0])
+        new = tmp_path / "new.onnx"
+        new.write_bytes(onnx_with_metadata(model.read_bytes()))
+        new.replace(model)
+        server.process.send_signal(signal.SIGHUP)
+        until(lambda: not set(before) & set(children(server.process.pid)), 30)
+        assert server.client.get("/metadata").json()["digest"] != digest
+        assert server.prediction("/predict", ROW)
+
+
+def onnx_with_metadata(image: bytes) -> bytes:
+    model = onnx.load_model_from_string(image)
+    model.metadata_props.add(key="edition", value="second")
+    return bytes(model.SerializeToString())
+
+
+def pss(pid: int) -> int:
+    """The memory of a process in kB, what it shares divided by how many share it."""
+    return memory(pid, "Pss:")
+
+
+def rss(pid: int) -> int:
+    """The same, what it shares counted whole."""
+    return memory(pid, "Rss:")
+
+
+def memory(pid: int, name: str) -> int:
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(name))
 
 
 def test_it_listens_on_this_machine_only(tmp_path: Path) -> None:

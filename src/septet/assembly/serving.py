@@ -1,11 +1,15 @@
 """`septet serve`: from a path and settings to a running server, in this process or in several."""
 
+import gc
+import signal
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from socket import socket
 
 from septet.assembly.composition import application, layout, open_service
+from septet.assembly.sharing import Stamp, shareable, stamp
 from septet.errors import StaleModel
 from septet.monitoring.log import AccessLog, configure
 from septet.monitoring.observers import Observers
@@ -35,6 +39,7 @@ def serve(path: Path, settings: Settings, *, announce: Announce) -> int:
     if server.workers == 1 and server.max_requests == 0:
         tally = Tally(layout())
         return seat.run(sockets, tally, 0, lambda: None, first=True)
+    seat.share()
     policy = Policy(server.workers, server.drain_delay_seconds + server.grace_seconds)
     return supervise(seat.start, lambda: None, sockets=sockets, layout=layout(), policy=policy)
 
@@ -55,6 +60,31 @@ class Seat:
         self._begun = begun
         self._url = url
         self._announce = announce
+        self._shared: tuple[Stamp, Service] | None = None
+
+    def share(self) -> None:
+        """Load the model before the workers are forked, where it allows that, so that all have it in the same memory.
+
+        Raises:
+            StartupError: the model cannot be served.
+        """
+        if not shareable(self._path, self._settings):
+            return
+        before = signal.signal(signal.SIGTERM, _leave)
+        found = stamp(self._path)
+        service = open_service(self._path, self._settings)
+        refuse_stale(service, self._settings)
+        self._shared = (found, service)
+        # The collector would write to every page that it looks at, and so copy it for each worker.
+        gc.collect()
+        gc.freeze()
+        signal.signal(signal.SIGTERM, before)
+
+    def _open(self) -> Service:
+        """The shared service, unless the model has changed since: a worker that is renewed serves what is there now."""
+        if self._shared is not None and self._shared[0] == stamp(self._path):
+            return self._shared[1]
+        return open_service(self._path, self._settings)
 
     def start(self, context: WorkerContext) -> int:
         """Run as a worker under a supervisor."""
@@ -68,7 +98,7 @@ class Seat:
         services: list[Service] = []
 
         def load() -> None:
-            service = open_service(self._path, self._settings)
+            service = self._open()
             if first:
                 # Only at the start: a worker that is replaced later must not fail because the day has passed.
                 refuse_stale(service, self._settings)
@@ -98,3 +128,8 @@ def refuse_stale(service: Service, settings: Settings) -> None:
     age = service.freshness()
     if age.state == "error" and not settings.model.allow_stale:
         raise StaleModel(f"{service.identity.name}: {age.message}. Train it again, or serve it with --allow-stale.")
+
+
+def _leave(*_: object) -> None:
+    """Nothing is served yet, so nothing is left to finish."""
+    sys.exit(0)

@@ -1,0 +1,47 @@
+"""Whether a model may be loaded once, before the workers are forked, so that they have it in the same memory.
+
+Four workers with a model of 500 MB then need little more than 500 MB, whatever the engine makes of the weights when it
+loads them. What forbids it is threads: those of a pool that an engine has made do not exist in a forked process, and a
+run that waits for them never ends. onnxruntime makes none where a session has one thread, as it has with a worker for
+each CPU; training libraries bring pools of their own.
+"""
+
+from pathlib import Path
+from typing import TypeAlias
+
+from septet.errors import StartupError
+from septet.model.package import LABEL_NAMES, MANIFEST_NAME
+from septet.model.septet_toml import manifest_from_toml
+from septet.runtimes.formats import runtime_for
+from septet.runtimes.quota import threads_for
+from septet.settings import Settings
+
+#: Path, inode, size in bytes and time of the last change in nanoseconds, of each file of a model.
+Stamp: TypeAlias = tuple[tuple[str, int, int, int], ...]
+
+
+def shareable(path: Path, settings: Settings) -> bool:
+    """Whether the model at a path may be loaded before forking. False too where it cannot be read: loading says why."""
+    if threads_for(settings.server.workers, settings.model.threads) > 1:
+        return False
+    try:
+        if not path.is_dir():
+            return runtime_for(path) == "onnx"
+        source = path / MANIFEST_NAME
+        manifest = manifest_from_toml(source.read_bytes(), str(source))
+    except (StartupError, OSError):
+        return False
+    return manifest.runtime == "onnx" and manifest.prepare is None
+
+
+def stamp(path: Path) -> Stamp:
+    """What changes when a model's files do."""
+    files = sorted(path.rglob("*")) if path.is_dir() else [path, *(path.parent / name for name in LABEL_NAMES)]
+    found = []
+    for file in files:
+        try:
+            facts = file.stat()
+        except OSError:
+            continue
+        found.append((str(file), facts.st_ino, facts.st_size, facts.st_mtime_ns))
+    return tuple(found)
