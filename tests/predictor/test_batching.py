@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from septet.errors import DeadlineExceeded, Invalid, ModelFailed, Overloaded, SeptetError
-from septet.predictor.batching import Batcher, Ticket, take
+from septet.predictor.batching import INLINE_SECONDS, Batcher, Cost, Ticket, take
 from septet.types import Request, Response
 from tests.predictor.echoes import LONG, SHORT, Clock, batcher, request, runtime
 
@@ -115,10 +115,12 @@ class Held:
         assert self.go.wait(10)
 
 
-def held(story: Callable[[Held, Batcher, Clock], Coroutine[Any, Any, None]], **more: Any) -> list[int]:
+def held(
+    story: Callable[[Held, Batcher, Clock], Coroutine[Any, Any, None]], cost: Cost = LONG, **more: Any
+) -> list[int]:
     """Tell a story of a model that is running; the rows of its runs in the end."""
     model, clock = Held(), Clock()
-    batch = batcher(model.model, LONG, clock=clock, **more)
+    batch = batcher(model.model, cost, clock=clock, **more)
     try:
         asyncio.run(story(model, batch, clock))
     finally:
@@ -186,7 +188,37 @@ def test_a_deadline_is_kept_while_the_run_is_under_way_and_while_others_run() ->
         model.go.set()
         assert (await patient).rows == 1
 
-    assert held(story) == [1]
+    assert held(story, Cost(2 * INLINE_SECONDS, 0.0)) == [1]
+
+
+def test_a_request_that_could_not_be_answered_in_time_is_refused_at_once() -> None:
+    async def story(model: Held, batch: Batcher, clock: Clock) -> None:
+        first = asyncio.ensure_future(batch(request(1)))
+        await until(model.began.is_set)
+        clock.now += 0.5  # half of the run that is under way is over
+        for rows, seconds, fits in ((1, 1.0, False), (1, 1.6, True), (2, 1.6, False), (2, 9.0, True), (1, 3.0, False)):
+            asked = request(*range(rows), deadline=clock.now + seconds)
+            refused: list[Any] = []
+            ticket = batch.submit(asked, refused.append)
+            assert ticket.live == fits, (rows, seconds)
+            assert [(type(error), error.request_id) for error in refused] == ([] if fits else [(Overloaded, asked.id)])
+        model.go.set()
+        await first
+
+    held(story, Cost(0.0, 1.0), max_batch_rows=2)
+
+
+def test_the_expectation_follows_what_runs_really_take() -> None:
+    async def story() -> None:
+        for _ in range(30):
+            await batch(request(1))
+
+    clock = Clock()
+    model = runtime(before=lambda _: setattr(clock, "now", clock.now + 0.5))
+    batch = batcher(model, Cost(INLINE_SECONDS / 2, 0.0), clock=clock)
+    asyncio.run(story())
+    assert batch._executor is not None  # it was thought short, and is long: no run on the loop any more
+    batch.close()
 
 
 def test_the_request_that_is_running_keeps_its_deadline_too() -> None:

@@ -14,6 +14,7 @@ What may be taken next is decided by `take`, a pure function; only `Batcher` tou
 """
 
 import asyncio
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Hashable, Sequence
@@ -125,6 +126,9 @@ class Batcher:
         self._lone = True
         # How much longer than at warm-up runs take: a model may be slow on other values, or the machine busy.
         self._slowness = 1.0
+        # While the thread runs: when it is expected to be free, and the rows that wait for that.
+        self._done_at = 0.0
+        self._waiting_rows = 0
         self._executor: ThreadPoolExecutor | None = None
         self._alarm: asyncio.TimerHandle | None = None
 
@@ -132,7 +136,7 @@ class Batcher:
         """Answer a request.
 
         Raises:
-            Overloaded: too many requests wait.
+            Overloaded: too many requests wait, or those that do take longer than its deadline allows.
             DeadlineExceeded: its deadline passed first.
             Invalid, ModelFailed: as the engine says.
         """
@@ -153,7 +157,13 @@ class Batcher:
             ticket.settle(of(request, error))
             return ticket
         if self._running:
+            wait = self._wait(now)
+            if request.deadline is not None and now + wait + self._expected(request.rows) > request.deadline:
+                text = f"Those that wait already take about {wait:.1f} s, longer than this request's deadline allows."
+                ticket.settle(of(request, Overloaded(text, max(1, math.ceil(wait)))))
+                return ticket
             self._waiting.append(ticket)
+            self._waiting_rows += request.rows
             self._watch(asyncio.get_running_loop(), (ticket,))
             return ticket
         if not self._scheduled:
@@ -165,6 +175,12 @@ class Batcher:
                 return ticket
         self._waiting.append(ticket)
         return ticket
+
+    def _wait(self, now: float) -> float:
+        """The seconds until all that is running and waiting now is expected to be done (SY-6)."""
+        runs = -(-self._waiting_rows // self._max_batch_rows)
+        waiting = (runs * self._cost.fixed + self._waiting_rows * self._cost.per_row) * self._slowness
+        return max(0.0, self._done_at - now) + waiting
 
     def _expected(self, rows: int) -> float:
         """The seconds that a run of so many rows is expected to take: as at warm-up, and as slow as of late."""
@@ -193,6 +209,8 @@ class Batcher:
                 self._settle(batch, self._engine.run(requests), begun, rows)
                 continue
             self._running = batch
+            self._done_at = begun + self._expected(rows)
+            self._waiting_rows = sum(ticket.request.rows for ticket in self._waiting)
             self._watch(loop, (*batch, *self._waiting))
             work = loop.run_in_executor(self._thread(), self._engine.run, requests)
             work.add_done_callback(lambda done: self._finished(done, begun, rows, loop))  # noqa: B023 - the loop ends here
