@@ -10,7 +10,7 @@ from septet.errors import Invalid, ModelFailed, Problem, SeptetError, invalid
 from septet.model.signature import Signature
 from septet.model.validation import Checker
 from septet.runtimes.base import InputRejected, Runtime
-from septet.types import Request, Tensors
+from septet.types import Array, Request, Tensors
 
 logger = logging.getLogger("septet.predictor")
 
@@ -115,10 +115,11 @@ def _merged(requests: Sequence[Request]) -> Tensors:
 
 
 def _split(outputs: Tensors, requests: Sequence[Request]) -> list[Outcome]:
-    parts: list[Outcome] = []
-    start = 0
-    for request in requests:
-        stop = start + request.rows
-        parts.append({name: array[start:stop] for name, array in outputs.items()})
-        start = stop
-    return parts
+    parts: list[dict[str, Array]] = [{} for _ in requests]
+    for name, array in outputs.items():
+        start = 0
+        for part, request in zip(parts, requests, strict=True):
+            stop = start + request.rows
+            part[name] = array[start:stop]
+            start = stop
+    return list(parts)
