@@ -1,6 +1,6 @@
 """The parent of several worker processes on one listening socket.
 
-It never touches a request and never loads a model. It sleeps until a signal arrives, a worker speaks or something is
+It never touches a request, and knows no model. It sleeps until a signal arrives, a worker speaks or something is
 due, and then decides: a crashed worker is replaced at once while the others answer (more slowly if it keeps crashing,
 until the parent gives up); a worker whose event loop stands still is killed and replaced; SIGHUP renews the workers one
 at a time, each replacement ready before its predecessor is told to leave; SIGTERM and SIGINT end all of them, requests
