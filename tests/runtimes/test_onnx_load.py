@@ -201,3 +201,16 @@ def test_a_model_whose_only_output_is_a_sequence_of_unequal_tensors_is_refused(t
     error = refusal(saved(tmp_path, made))
     assert isinstance(error, UnsupportedModel)
     assert "output 'parts'" in error.message
+
+
+def test_a_locale_that_the_machine_lacks_is_named_with_how_to_install_it(tmp_path: Path) -> None:
+    texts = onnx.TensorProto.STRING
+    made = model(
+        [node("StringNormalizer", ["x"], ["y"], case_change_action="LOWER", locale="xx_YY")],
+        [info("x", texts, ["rows"])],
+        [info("y", texts, ["rows"])],
+    )
+    error = refusal(saved(tmp_path, made))
+    assert isinstance(error, UnsupportedModel)
+    assert "the locale xx_YY" in error.message
+    assert "onnxruntime_src" not in error.message

@@ -13,6 +13,7 @@ _OPSET = re.compile(r"Opset (\d+) is under development.*support for domain (\S+)
 _IR = re.compile(r"IR version: (\d+), max supported IR version: (\d+)")
 _OPERATOR = re.compile(r"Fatal error: ([\w.]*):(\w+)\(|No Op registered for (\w+)|No opset import for domain '([^']*)'")
 _COMPLEX = re.compile(r"tensor\((complex\w+)\) is not currently registered")
+_LOCALE = re.compile(r"locale with name:([\w.@-]+?):")
 # Failures of the engine other than "invalid argument" that only the values can cause.
 _VALUE_FAULTS = ("Unknown Category", "Status Message: stod", "Status Message: stof", "Status Message: stoi")
 
@@ -35,6 +36,11 @@ def explained(exc: Exception, path: Path) -> StartupError:
         )
     if match := _COMPLEX.search(text):
         return UnsupportedModel(f"{path}: it holds {match[1]} tensors, which onnxruntime does not compute")
+    if match := _LOCALE.search(text):
+        return UnsupportedModel(
+            f"{path}: it changes texts by the rules of the locale {match[1]}, which this machine does not have. Install it "
+            f"(on Debian: the package locales, then `localedef -i {match[1].partition('.')[0]} -f UTF-8 {match[1]}`)."
+        )
     reason = _cleaned(text)
     if type(exc).__name__ in {"NotImplemented", "InvalidGraph"}:
         return UnsupportedModel(f"{path}: onnxruntime cannot run its graph: {reason}")
