@@ -34,17 +34,25 @@ def explained(exc: Exception, path: Path) -> StartupError:
             f"{path}: it needs the operator {name}, which onnxruntime does not have. Export the model with operators "
             f"of ai.onnx and ai.onnx.ml only."
         )
-    if match := _COMPLEX.search(text):
-        return UnsupportedModel(f"{path}: it holds {match[1]} tensors, which onnxruntime does not compute")
-    if match := _LOCALE.search(text):
-        return UnsupportedModel(
-            f"{path}: it changes texts by the rules of the locale {match[1]}, which this machine does not have. Install it "
-            f"(on Debian: the package locales, then `localedef -i {match[1].partition('.')[0]} -f UTF-8 {match[1]}`)."
-        )
+    if reason := _lacking(text):
+        return UnsupportedModel(f"{path}: {reason}")
     reason = _cleaned(text)
     if type(exc).__name__ in {"NotImplemented", "InvalidGraph"}:
         return UnsupportedModel(f"{path}: onnxruntime cannot run its graph: {reason}")
     return DamagedModel(f"{path}: onnxruntime cannot read it: {reason}")
+
+
+def _lacking(text: str) -> str | None:
+    """What the engine, or this machine, does not have for a sound model."""
+    if match := _COMPLEX.search(text):
+        return f"it holds {match[1]} tensors, which onnxruntime does not compute"
+    if match := _LOCALE.search(text):
+        name = match[1]
+        return (
+            f"it changes texts by the rules of the locale {name}, which this machine does not have. Install it (on "
+            f"Debian: the package locales, then `localedef -i {name.partition('.')[0]} -f UTF-8 {name}`)."
+        )
+    return None
 
 
 def _too_new(path: Path, has: str, supported: str, remedy: str) -> UnsupportedModel:
