@@ -12,7 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from septet.errors import DeadlineExceeded, Invalid, ModelFailed, Overloaded, SeptetError
-from septet.predictor.batching import INLINE_SECONDS, Batcher, Cost, Ticket, take
+from septet.predictor.batching import (
+    FIRST_LEAVE_SECONDS,
+    INLINE_SECONDS,
+    MOST_LONG,
+    Batcher,
+    Cost,
+    Ticket,
+    take,
+)
 from septet.types import Request, Response
 from tests.predictor.echoes import LONG, SHORT, Clock, batcher, request, runtime
 
@@ -208,16 +216,36 @@ def test_a_request_that_could_not_be_answered_in_time_is_refused_at_once() -> No
     held(story, Cost(0.0, 1.0), max_batch_rows=2)
 
 
-def test_the_expectation_follows_what_runs_really_take() -> None:
-    async def story() -> None:
-        for _ in range(30):
-            await batch(request(1))
-
+def test_a_model_that_is_slower_than_at_warm_up_leaves_the_loop_and_comes_back() -> None:
+    threads: list[bool] = []
+    seconds = [0.5]
     clock = Clock()
-    model = runtime(before=lambda _: setattr(clock, "now", clock.now + 0.5))
-    batch = batcher(model, Cost(INLINE_SECONDS / 2, 0.0), clock=clock)
+
+    def run(_: int) -> None:
+        threads.append(threading.current_thread() is not threading.main_thread())
+        clock.now += seconds[0]
+
+    async def asked(times: int) -> list[bool]:
+        threads.clear()
+        for _ in range(times):
+            await batch(request(1))
+        return list(threads)
+
+    async def story() -> None:
+        assert await asked(5) == [False] * MOST_LONG + [True] * 2
+        clock.now += FIRST_LEAVE_SECONDS
+        assert await asked(5) == [False] * MOST_LONG + [True] * 2
+        clock.now += FIRST_LEAVE_SECONDS
+        assert await asked(1) == [True]  # away for twice as long
+        clock.now += FIRST_LEAVE_SECONDS
+        assert await asked(MOST_LONG - 1) == [False] * (MOST_LONG - 1)
+        seconds[0] = 0.0
+        assert await asked(1) == [False]
+        seconds[0] = 0.5
+        assert await asked(MOST_LONG - 1) == [False] * (MOST_LONG - 1)  # they count in a row only
+
+    batch = batcher(runtime(before=run), SHORT, clock=clock)
     asyncio.run(story())
-    assert batch._executor is not None  # it was thought short, and is long: no run on the loop any more
     batch.close()
 
 

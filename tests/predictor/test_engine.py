@@ -78,9 +78,9 @@ def test_requests_of_different_inner_shapes_have_different_keys() -> None:
 
 
 def test_a_problem_of_a_tensor_without_columns_names_the_input() -> None:
-    signature = Signature(Kind.TENSORS, (Tensor("x", "float32", (None, 2)),), (Tensor("y", "float32", (None, 2)),))
+    signature = Signature(Kind.TENSORS, (Tensor("x", "string", (None, 2)),), (Tensor("y", "string", (None, 2)),))
     (outcome,) = Engine(EchoRuntime(signature), signature).run(
-        [Request({"x": np.array([[1, np.inf]], np.float32)}, 1, "id")]
+        [Request({"x": np.array([["a", None]], object)}, 1, "id")]
     )
     assert isinstance(outcome, Invalid)
-    assert outcome.message == "Expected a finite number in row 0, input 'x', received Infinity."
+    assert outcome.message == "Expected a string in row 0, input 'x', received null."

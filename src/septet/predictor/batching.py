@@ -8,7 +8,8 @@ spared the turn, and the first of many costs no more than a run of its own.
 
 A run that is expected to be short is made on the loop itself: handing it to a thread costs more than it takes. A longer
 one is made in a thread, one at a time, and what arrives meanwhile is the next batch (C-31). The expectation comes from
-warm-up, so that one rule serves small models, heavy models, and a small model given very many rows.
+warm-up, so that one rule serves small models, heavy models, and a small model given very many rows; a model that was
+quick at warm-up and then is not, is noticed.
 
 What may be taken next is decided by `take`, a pure function; only `Batcher` touches the loop.
 """
@@ -29,7 +30,11 @@ from septet.predictor.engine import Engine, Outcome
 from septet.types import Identity, Request, Response, Timings
 
 INLINE_SECONDS = 0.001
-# How fast the expectation follows what runs really take.
+# A run on the loop that takes longer than this was not short: so many in a row, and runs leave the loop for a while,
+# twice as long each time. A single one says nothing: the machine may have been busy with something else.
+LONG_SECONDS, MOST_LONG = 0.005, 3
+FIRST_LEAVE_SECONDS, LONGEST_LEAVE_SECONDS = 10.0, 600.0
+# How fast the expected wait follows what runs in the thread really take.
 MEMORY = 0.1
 
 Done: TypeAlias = Callable[[Response | Exception], None]
@@ -124,7 +129,11 @@ class Batcher:
         self._running: list[Ticket] = []
         self._scheduled = False
         self._lone = True
-        # How much longer than at warm-up runs take: a model may be slow on other values, or the machine busy.
+        # Runs on the loop that took long, one behind the other; until when there are none, and for how long next time.
+        self._long_runs = 0
+        self._away_until = 0.0
+        self._leave_seconds = FIRST_LEAVE_SECONDS
+        # How much longer than at warm-up runs in the thread take: on other values, or while the machine is busy.
         self._slowness = 1.0
         # While the thread runs: when it is expected to be free, and the rows that wait for that.
         self._done_at = 0.0
@@ -170,7 +179,7 @@ class Batcher:
             self._scheduled = True
             loop = asyncio.get_running_loop()
             loop.call_soon(self._flush, loop)
-            if self._lone and self._expected(request.rows) <= INLINE_SECONDS:
+            if self._lone and self._short(request.rows, now):
                 self._at_once(ticket)
                 return ticket
         self._waiting.append(ticket)
@@ -183,15 +192,32 @@ class Batcher:
         return max(0.0, self._done_at - now) + waiting
 
     def _expected(self, rows: int) -> float:
-        """The seconds that a run of so many rows is expected to take: as at warm-up, and as slow as of late."""
+        """The seconds that a run of so many rows is expected to take in the thread: as at warm-up, and as of late."""
         return self._cost.seconds(rows) * self._slowness
+
+    def _short(self, rows: int, now: float) -> bool:
+        """Whether a run of so many rows may be made on the loop."""
+        return self._cost.seconds(rows) <= INLINE_SECONDS and now >= self._away_until
+
+    def _on_loop(self, batch: list[Ticket], requests: Sequence[Request], begun: float, rows: int) -> None:
+        outcomes = self._engine.run(requests)
+        ended = self._clock()
+        if ended - begun <= LONG_SECONDS:
+            self._long_runs = 0
+        else:
+            self._long_runs += 1
+            if self._long_runs == MOST_LONG:
+                self._long_runs = 0
+                self._away_until = ended + self._leave_seconds
+                self._leave_seconds = min(2 * self._leave_seconds, LONGEST_LEAVE_SECONDS)
+        self._settle(batch, outcomes, begun, ended, rows)
 
     def _at_once(self, ticket: Ticket) -> None:
         request, begun = ticket.request, ticket.arrived
         if request.deadline is not None and request.deadline <= begun:
             ticket.settle(of(request, late()))
             return
-        self._settle([ticket], self._engine.run((request,)), begun, request.rows)
+        self._on_loop([ticket], (request,), begun, request.rows)
 
     def _flush(self, loop: asyncio.AbstractEventLoop) -> None:
         """Run what waits: short runs at once, until one needs the thread."""
@@ -205,8 +231,8 @@ class Batcher:
                 continue
             requests = [ticket.request for ticket in batch]
             rows = sum(request.rows for request in requests)
-            if self._expected(rows) <= INLINE_SECONDS:
-                self._settle(batch, self._engine.run(requests), begun, rows)
+            if self._short(rows, begun):
+                self._on_loop(batch, requests, begun, rows)
                 continue
             self._running = batch
             self._done_at = begun + self._expected(rows)
@@ -225,14 +251,15 @@ class Batcher:
     ) -> None:
         batch, self._running = self._running, []
         if not done.cancelled():
-            self._settle(batch, done.result(), begun, rows)
+            ended = self._clock()
+            expected = self._cost.seconds(rows)
+            if expected > 0.0:
+                self._slowness += MEMORY * ((ended - begun) / expected - self._slowness)
+            self._settle(batch, done.result(), begun, ended, rows)
         self._flush(loop)
 
-    def _settle(self, batch: list[Ticket], outcomes: list[Outcome], begun: float, rows: int) -> None:
-        run = self._clock() - begun
-        expected = self._cost.seconds(rows)
-        if expected > 0.0:
-            self._slowness = max(1.0, self._slowness + MEMORY * (run / expected - self._slowness))
+    def _settle(self, batch: list[Ticket], outcomes: list[Outcome], begun: float, ended: float, rows: int) -> None:
+        run = ended - begun
         for ticket, outcome in zip(batch, outcomes, strict=True):
             request = ticket.request
             if isinstance(outcome, SeptetError):
