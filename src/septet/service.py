@@ -26,6 +26,7 @@ class Service(msgspec.Struct, frozen=True):
         expected: the answer to `sample` that the package promises, and how exactly, or None for a bare file.
         facts: measured at start, in seconds: `load_seconds`, `warmup_seconds`, `run_seconds` (one row).
         freshness: judges the age of the training data at the time of the call.
+        batch_rows: the most rows of waiting requests that are run together; 1 where requests are never merged.
     """
 
     identity: Identity
@@ -38,3 +39,4 @@ class Service(msgspec.Struct, frozen=True):
     expected: Golden | None
     facts: Mapping[str, float]
     freshness: Callable[[], Freshness]
+    batch_rows: int = 1

@@ -162,3 +162,20 @@ def test_observers_pass_every_event_to_each() -> None:
 
     for tally in (first, second):
         assert (tally.totals().requests.sum(), tally.totals().in_flight) == (1, 1)
+
+
+def test_a_worker_is_crowded_where_another_that_accepts_has_clearly_fewer_connections() -> None:
+    tally = Tally(LAYOUT, slots=3)
+    for slot in range(3):
+        tally.claim(slot)
+    tally.connected(0, 9, listening=True)
+    assert not tally.crowded(0)  # the others do not listen
+    tally.connected(1, 8, listening=True)
+    tally.connected(2, 0, listening=False)
+    assert not tally.crowded(0)
+    tally.connected(1, 5, listening=True)
+    assert tally.crowded(0)
+    assert not tally.crowded(1)
+    assert tally.totals().connections == 14
+    tally.release(1)
+    assert not tally.crowded(0)

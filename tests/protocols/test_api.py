@@ -38,7 +38,7 @@ def app(**routes: Handle) -> tuple[App, Recorder]:
         "/predict/test": Route("/predict/test", {"GET": native.test}),
         **{f"/{name}": Route(f"/{name}", {"GET": handle}) for name, handle in routes.items()},
     }
-    made.install(models.IDENTITY, table, seen, service.submit)
+    made.install(models.IDENTITY, table, seen, service.submit, max_body_bytes=1_000)
     return made, seen
 
 
@@ -171,7 +171,7 @@ def test_services_of_every_kind_refuse_an_empty_object() -> None:
 def check_refused(service: Service) -> None:
     made = App()
     route = Route("/predict", predict=models.native(service).predict)
-    made.install(models.IDENTITY, {"/predict": route}, Recorder(), service.submit)
+    made.install(models.IDENTITY, {"/predict": route}, Recorder(), service.submit, max_body_bytes=1_000)
     for body in (b"{}", b"", b"null", b"[]", b'{"data":[]}', b'{"inputs":{}}', b"\xff"):
         assert ask(made, "POST", "/predict", body).status in {400, 422}
 

@@ -20,7 +20,7 @@ def made() -> Asgi:
     service = models.classifier()
     native = models.native(service)
     routes = {"/predict": Route("/predict", predict=native.predict), "/": Route("/", {"GET": native.test})}
-    app.install(models.IDENTITY, routes, Silent(), service.submit)
+    app.install(models.IDENTITY, routes, Silent(), service.submit, max_body_bytes=1_000)
     return Asgi(app, max_body_bytes=100)
 
 

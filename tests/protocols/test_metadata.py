@@ -100,3 +100,10 @@ def test_a_model_without_a_sample_still_has_its_structure() -> None:
     assert (said["data_structure"], said["prediction_structure"]) == ("(1,4)", "(1,3)")
     assert said["data_sample"] is None
     assert said["prediction_sample"] is None
+
+
+def test_metadata_names_the_outputs_that_play_a_role() -> None:
+    said = metadata(models.classifier(), limits=models.LIMITS)
+    assert (said["label"], said["scores"], said["classes"]) == ("label", "probabilities", [0, 1, 2])
+    said = metadata(models.regressor(), limits=models.LIMITS)
+    assert (said["label"], said["scores"], said["classes"]) == (None, None, [])

@@ -60,12 +60,6 @@ def test_other_content_types_are_refused(kind: bytes) -> None:
         ask(content_type=kind)
 
 
-def test_encodings_are_refused_and_identity_is_none() -> None:
-    with pytest.raises(UnsupportedMediaType, match="gzip"):
-        ask(content_encoding=b"gzip")
-    assert ask(content_encoding=b"identity").status == 200
-
-
 def test_csv_needs_columns() -> None:
     with pytest.raises(UnsupportedMediaType, match="named columns"):
         ask(b"a\n1\n", service=models.tensors(rows=True), content_type=b"text/csv")

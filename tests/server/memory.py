@@ -190,7 +190,7 @@ class Peer:
             "/slow": Route("/slow", {"GET": self.slow}),
             "/predict": Route("/predict", predict=self.model.decode),
         }
-        self.app.install(IDENTITY, routes, observer or Silent(), self.model.submit)
+        self.app.install(IDENTITY, routes, observer or Silent(), self.model.submit, max_body_bytes=1_000)
         self.wire = Wire(self.app, limits or Limits())
         self.state = ServerState()
         self.state.default_headers = [(b"date", b"today")]

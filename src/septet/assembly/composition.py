@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from septet.assembly.opening import Opened, open_model
+from septet.assembly.statistics import statistics
 from septet.errors import GoldenMismatch
 from septet.events import Observer
 from septet.model.freshness import Freshness, freshness
@@ -27,9 +28,13 @@ from septet.protocols.api import PATHS, App
 from septet.protocols.dataplane import Dataplane
 from septet.protocols.errors import STATUS
 from septet.protocols.http import Handle, HttpReply, HttpRequest, caller_id, new_id
+from septet.protocols.invocations import Invocations
 from septet.protocols.native import Native
+from septet.protocols.openinference.rest import OpenInference
 from septet.protocols.routes import Route, Routes
+from septet.protocols.rpc.paths import INFER, STREAM_INFER
 from septet.protocols.surfaces import Surfaces
+from septet.protocols.v1 import V1
 from septet.runtimes.quota import threads_for
 from septet.service import Service
 from septet.settings import Model, Settings
@@ -53,11 +58,12 @@ def open_service(path: Path, settings: Settings) -> Service:
     engine = Engine(opened.runtime, opened.signature, sample)
     cost = Cost(1.0, 0.0) if warmth is None else warmth.cost
     merging = warmth is not None and warmth.mergeable
+    batch_rows = settings.model.max_batch_rows if merging else 1
     batcher = Batcher(
         engine,
         opened.identity,
         cost,
-        max_batch_rows=settings.model.max_batch_rows if merging else 1,
+        max_batch_rows=batch_rows,
         max_pending=settings.limits.max_pending,
     )
     return Service(
@@ -71,6 +77,7 @@ def open_service(path: Path, settings: Settings) -> Service:
         expected=_promise(opened, warmth),
         facts={"load_seconds": loaded - begun, "warmup_seconds": warm - loaded, "run_seconds": cost.seconds(1)},
         freshness=partial(age_of, opened.manifest, settings.model),
+        batch_rows=batch_rows,
     )
 
 
@@ -120,7 +127,9 @@ def application(
     service: Service, settings: Settings, observer: Observer, totals: Callable[[], Totals], app: App
 ) -> App:
     """Install a service's routes in `app` and return it."""
-    native = Native(Dataplane(service, settings.limits))
+    dataplane = Dataplane(service, settings.limits)
+    native = Native(dataplane)
+    open_inference = OpenInference(dataplane, lambda: statistics(totals(), predicting), lambda: app.draining)
     surfaces = Surfaces(service, limits=settings.limits, root_path=settings.server.root_path)
     handlers: dict[str, Handle] = {
         "/predict/test": native.test,
@@ -135,8 +144,13 @@ def application(
         "/predict": Route("/predict", predict=native.predict),
         "/predict/label": Route("/predict/label", predict=native.predict_label),
         **{path: Route(path, {"GET": handle}) for path, handle in handlers.items()},
+        **open_inference.routes(),
+        **V1(dataplane, lambda: app.draining).routes(),
+        **Invocations(dataplane).routes(),
     }
-    app.install(service.identity, routes, observer, service.submit)
+    # Calls are answered beside this application, and counted with its requests.
+    predicting = {INFER, STREAM_INFER, *(each.template for each in routes.values() if each.predict is not None)}
+    app.install(service.identity, routes, observer, service.submit, max_body_bytes=settings.limits.max_body_bytes)
     return app
 
 

@@ -1,47 +1,82 @@
 """`septet serve`: from a path and settings to a running server, in this process or in several."""
 
+import contextlib
 import gc
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from socket import socket
 
+import msgspec
+
 from septet.assembly.composition import application, layout, open_service
 from septet.assembly.sharing import Stamp, shareable, stamp
-from septet.errors import StaleModel
+from septet.errors import MissingExtra, StaleModel, StartupError
 from septet.monitoring.log import AccessLog, configure
 from septet.monitoring.observers import Observers
 from septet.monitoring.tally import Tally
 from septet.protocols.api import App
 from septet.server.context import WorkerContext
-from septet.server.listener import bind
+from septet.server.listener import bind, reserve
 from septet.server.supervisor import Policy, supervise
-from septet.server.worker import Work, work
+from septet.server.worker import Companion, Work, work
 from septet.service import Service
 from septet.settings import Settings
 
-Announce = Callable[[Service, str], None]
+
+class Place(msgspec.Struct, frozen=True):
+    """Where a server answers: the URL for HTTP, and the addresses for gRPC, such as `127.0.0.1:8001`."""
+
+    url: str
+    grpc: Sequence[str] = ()
+
+
+Announce = Callable[[Service, Place], None]
 
 
 def serve(path: Path, settings: Settings, *, announce: Announce) -> int:
-    """Serve a model until a signal comes, and return the exit code; `announce` is called once, with the URL.
+    """Serve a model until a signal comes, and return the exit code; `announce` is called once.
 
     Raises:
-        StartupError: the model, or the address, cannot be served.
+        StartupError: the model, or an address, cannot be served.
+        MissingExtra: gRPC is asked for and not installed.
     """
     begun = time.perf_counter()
     configure(style=settings.logs.format, level=settings.logs.level)
     server = settings.server
-    sockets = bind(server.host, server.port, server.backlog)
-    seat = Seat(path, settings, begun, address(sockets, settings), announce)
-    if server.workers == 1 and server.max_requests == 0:
-        tally = Tally(layout())
-        return seat.run(sockets, tally, 0, lambda: None, first=True)
-    seat.share()
-    policy = Policy(server.workers, server.drain_delay_seconds + server.grace_seconds)
-    return supervise(seat.start, lambda: None, sockets=sockets, layout=layout(), policy=policy)
+    with contextlib.ExitStack() as held:
+        # Held until the end, so that the port stays ours whichever worker comes or goes.
+        reserved = [held.enter_context(each) for each in _reserved(settings)]
+        sockets = bind(server.host, server.port, server.backlog)
+        place = Place(address(sockets, settings), [_shown(each) for each in reserved])
+        seat = Seat(path, settings, begun, place, announce)
+        if server.workers == 1 and server.max_requests == 0:
+            tally = Tally(layout())
+            return seat.run(sockets, tally, 0, lambda: None, first=True)
+        seat.share()
+        policy = Policy(server.workers, server.drain_delay_seconds + server.grace_seconds)
+        return supervise(seat.start, lambda: None, sockets=sockets, layout=layout(), policy=policy)
+
+
+def _reserved(settings: Settings) -> list[socket]:
+    """The sockets that hold the port for gRPC, which each worker opens for itself; none where it is not asked for."""
+    server = settings.server
+    if server.grpc_port is None:
+        return []
+    # Only looked for: a process that has used gRPC must not be forked.
+    if any(find_spec(name) is None for name in ("grpc", "google.protobuf")):
+        raise MissingExtra("--grpc-port needs grpcio and protobuf: pip install 'septet[grpc]'")
+    if server.tls_key_password is not None:
+        raise StartupError("gRPC cannot be served with an encrypted key: decrypt it, or leave --grpc-port out")
+    return reserve(server.host, server.grpc_port)
+
+
+def _shown(reserved: socket) -> str:
+    host, port = reserved.getsockname()[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def address(sockets: list[socket], settings: Settings) -> str:
@@ -54,11 +89,11 @@ def address(sockets: list[socket], settings: Settings) -> str:
 class Seat:
     """One process that serves: the only one, or a worker among several."""
 
-    def __init__(self, path: Path, settings: Settings, begun: float, url: str, announce: Announce) -> None:
+    def __init__(self, path: Path, settings: Settings, begun: float, place: Place, announce: Announce) -> None:
         self._path = path
         self._settings = settings
         self._begun = begun
-        self._url = url
+        self._place = place
         self._announce = announce
         self._shared: tuple[Stamp, Service] | None = None
 
@@ -96,6 +131,7 @@ class Seat:
         app = App()
         counts = tally.claim(slot)
         services: list[Service] = []
+        companions: list[Companion] = []
 
         def load() -> None:
             service = self._open()
@@ -105,18 +141,31 @@ class Seat:
             services.append(service)
             observer = Observers(counts, AccessLog(service.identity, access=self._settings.logs.access))
             application(service, self._settings, observer, tally.totals, app)
+            if self._place.grpc:
+                from septet.assembly.calls import grpc_server
+
+                companions.append(grpc_server(service, self._settings, observer, app, self._place.grpc))
 
         def begin() -> None:
             started = time.perf_counter() - begun
             counts.loaded(load_seconds=services[0].facts["load_seconds"], startup_seconds=started)
             ready()
             if first and slot == 0:
-                self._announce(services[0], self._url)
+                self._announce(services[0], self._place)
 
         # A lone process tells callers that its model is loading. One among others must not take a request that
         # another could answer: it listens when it is ready, and until the first one is, callers wait to be accepted.
         early = tally.slots == 1
-        return work(app, sockets, self._settings, Work(load, begin, lambda: tally.beat(slot, time.monotonic()), early))
+        what = Work(
+            load,
+            begin,
+            lambda: tally.beat(slot, time.monotonic()),
+            early,
+            companions,
+            lambda count, listening: tally.connected(slot, count, listening=listening),
+            lambda: tally.crowded(slot),
+        )
+        return work(app, sockets, self._settings, what)
 
 
 def refuse_stale(service: Service, settings: Settings) -> None:

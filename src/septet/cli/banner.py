@@ -1,6 +1,7 @@
 """What a person sees when a server is ready: what is served, where, and a command that tries it."""
 
 import shlex
+from collections.abc import Sequence
 
 import msgspec
 
@@ -12,8 +13,8 @@ _WIDEST = 64  # columns from which a command with a whole row can no longer be r
 _LONGEST = 2000  # characters of a command that still fits a screen
 
 
-def banner(service: Service, url: str, *, workers: int) -> str:
-    """Write the lines to print; `url` is the server's own, with the port it listens on."""
+def banner(service: Service, url: str, *, workers: int, grpc: Sequence[str] = ()) -> str:
+    """Write the lines to print; `url` is the server's own, with the port it listens on, `grpc` the same for gRPC."""
     identity, manifest, signature = service.identity, service.manifest, service.signature
     here = _reachable(url)
     facts = {
@@ -24,6 +25,7 @@ def banner(service: Service, url: str, *, workers: int) -> str:
         "data": age_text(service.freshness()),
         "workers": str(workers),
         "at": here,
+        "gRPC at": ", ".join(grpc),
         "try out": f"{here}/docs",
     }
     lines = [f"{name:<9} {text}" for name, text in facts.items() if text]

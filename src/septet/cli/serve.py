@@ -38,6 +38,7 @@ def run(args: Namespace) -> int:
         print(as_toml(resolved), end="")
         return 0
     from septet.assembly import serving
+    from septet.assembly.serving import Place
     from septet.cli.banner import banner
     from septet.cli.progress import Progress
     from septet.service import Service
@@ -45,9 +46,9 @@ def run(args: Namespace) -> int:
     settings = resolved.settings
     progress = Progress(f"loading {args.path} ...")
 
-    def announce(service: Service, url: str) -> None:
+    def announce(service: Service, place: Place) -> None:
         progress.done()
-        print(banner(service, url, workers=settings.server.workers), flush=True)
+        print(banner(service, place.url, workers=settings.server.workers, grpc=place.grpc), flush=True)
 
     with progress:
         return serving.serve(args.path, settings, announce=announce)

@@ -4,6 +4,8 @@ Theory of operation. Each tensor gets one test that answers only whether all is 
 whole array; a request pays for no more. Only where it fails are the values looked at one by one, to say what is wrong.
 A test for "all true" is a search for a zero byte: for one row that takes half the time of `.all()`.
 
+A tensor without columns is no table: its floats may be NaN or infinite, as the masks of attention are.
+
 Bounds are compared in the tensor's own dtype, so that a caller's 0.1 is not above a maximum of 0.1 after rounding.
 """
 
@@ -124,6 +126,8 @@ def _check(tensor: Tensor, rules: tuple[_Rule, ...]) -> _Check | None:
     kind = DTYPES[tensor.dtype].kind
     if kind == "O":
         return _Check(tensor.name, rules, _string_test(rules), _string_mask(rules))
+    if not tensor.columns:
+        return None
     bounded = any(column.minimum is not None or column.maximum is not None for column in tensor.columns)
     listed = any(rule.categories is not None for rule in rules)
     if kind == "f" and not (bounded or listed or any(rule.nullable for rule in rules)):

@@ -96,6 +96,7 @@ def _processes(totals: Totals) -> Iterator["Metric"]:
     from prometheus_client.core import GaugeMetricFamily  # noqa: PLC0415
 
     yield GaugeMetricFamily("septet_in_flight", "Requests not yet answered.", value=totals.in_flight)
+    yield GaugeMetricFamily("septet_connections", "Connections open to `septet serve`.", value=totals.connections)
     yield GaugeMetricFamily("septet_workers", "Worker processes alive.", value=totals.workers)
     yield GaugeMetricFamily(
         "septet_model_load_seconds", "Loading the model, in the slowest worker.", value=totals.load_seconds

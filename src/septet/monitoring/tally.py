@@ -23,12 +23,14 @@ from septet.monitoring.layout import (
     BATCH_SUM,
     BEAT,
     CELL_BYTES,
+    CONNECTIONS,
     DECODE_SECONDS,
     ENCODE_SECONDS,
     EXECUTIONS,
     GAUGES,
     IN_FLIGHT,
     LAST_ANSWER,
+    LISTENING,
     LOAD_SECONDS,
     OTHER,
     OWNER,
@@ -42,6 +44,9 @@ from septet.monitoring.layout import (
     UNMATCHED,
     Layout,
 )
+
+# A worker is crowded with more connections than another by a part and a few.
+MORE, SLACK = 1.125, 1.0
 
 Numbers = NDArray[np.float64]
 
@@ -65,6 +70,7 @@ class Totals(msgspec.Struct, frozen=True):
         restarts: workers replaced after a crash or a hang.
         workers: processes that hold a row now.
         in_flight: requests they have not finished.
+        connections: open to them.
         load_seconds, startup_seconds: the longest of these processes.
     """
 
@@ -86,6 +92,7 @@ class Totals(msgspec.Struct, frozen=True):
     restarts: float
     workers: int
     in_flight: float
+    connections: float
     load_seconds: float
     startup_seconds: float
 
@@ -171,6 +178,21 @@ class Tally:
         """When the slot's process was last known to be alive, in monotonic seconds; 0 for never."""
         return self._cells[slot * self._layout.cells + BEAT]
 
+    def connected(self, slot: int, connections: int, *, listening: bool) -> None:
+        """Note how many connections the slot's process has, and whether it accepts more."""
+        start = slot * self._layout.cells
+        self._cells[start + CONNECTIONS] = connections
+        self._cells[start + LISTENING] = listening
+
+    def crowded(self, slot: int) -> bool:
+        """Whether another process that accepts connections has clearly fewer of them than the slot's."""
+        cells, width = self._cells, self._layout.cells
+        mine = cells[slot * width + CONNECTIONS]
+        return any(
+            cells[start + LISTENING] and mine > cells[start + CONNECTIONS] * MORE + SLACK
+            for start in range(0, self._slots * width, width)
+        )
+
     def restarted(self) -> None:
         """Count a replaced worker. For the parent only."""
         self._cells[self._slots * self._layout.cells + RESTARTS] += 1.0
@@ -214,6 +236,7 @@ def add_up(layout: Layout, rows: Numbers) -> Totals:
         restarts=float(total[RESTARTS]),
         workers=len(owned),
         in_flight=float(owned[:, IN_FLIGHT].sum()),
+        connections=float(owned[:, CONNECTIONS].sum()),
         load_seconds=float(owned[:, LOAD_SECONDS].max(initial=0.0)),
         startup_seconds=float(owned[:, STARTUP_SECONDS].max(initial=0.0)),
     )

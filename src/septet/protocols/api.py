@@ -12,11 +12,16 @@ import msgspec
 
 from septet.errors import MethodNotAllowed, NotFound, SeptetError, Unavailable
 from septet.events import Finished, Observer, Silent
+from septet.protocols.encodings import CODING, expanded
 from septet.protocols.errors import STATUS
 from septet.protocols.http import Handle, HttpReply, HttpRequest, caller_id, new_id, trace_of
+from septet.protocols.invocations import PATH as INVOCATIONS
+from septet.protocols.openinference.rest import TEMPLATES as OPEN_INFERENCE
 from septet.protocols.prediction import Prediction
 from septet.protocols.refusals import failed, id_of, refused
 from septet.protocols.routes import Route, Routes
+from septet.protocols.rpc.paths import TEMPLATES as GRPC
+from septet.protocols.v1 import TEMPLATES as V1_TEMPLATES
 from septet.types import Identity, Pending, Submit
 
 UNMATCHED = "unmatched"
@@ -25,6 +30,9 @@ PATHS = (
     *("/predict", "/predict/label", "/predict/test", "/predict/test/label"),
     *("/health", "/health/live", "/health/ready", "/health/startup"),
     *("/metadata", "/label", "/openapi.json", "/docs", "/", "/metrics"),
+    *("/v2/health/live", "/v2/health/ready", *OPEN_INFERENCE),
+    *(*V1_TEMPLATES, INVOCATIONS, "/ping"),
+    *GRPC,
 )
 
 
@@ -41,22 +49,34 @@ class App:
         self.draining = False
         self._observer: Observer = Silent()
         self._submit: Submit
+        self._most_bytes = 0
         health = {
             "/health": self._health,
             "/health/live": self._live,
             "/health/ready": self._ready,
             "/health/startup": self._startup,
+            "/ping": self._ready,
+            "/v2/health/live": self._open_inference_live,
+            "/v2/health/ready": self._open_inference_ready,
         }
         self._routes: Routes = {path: Route(path, {"GET": handle}) for path, handle in health.items()}
         self._predictions: Mapping[str, Route] = {}
 
-    def install(self, identity: Identity, routes: Routes, observer: Observer, submit: Submit) -> None:
-        """Begin to serve a model that is loaded, warm and proven."""
+    def install(
+        self, identity: Identity, routes: Routes, observer: Observer, submit: Submit, *, max_body_bytes: int
+    ) -> None:
+        """Begin to serve a model that is loaded, warm and proven; `max_body_bytes` bounds bodies that are expanded."""
         self._routes = {**self._routes, **routes}
         self._predictions = {path: route for path, route in routes.items() if route.predict is not None}
         self._observer = observer
         self._submit = submit
+        self._most_bytes = max_body_bytes
         self.identity = identity
+
+    @property
+    def routes(self) -> Routes:
+        """Every route there is by now."""
+        return self._routes
 
     async def __call__(self, http: HttpRequest) -> HttpReply:
         """Answer a request; every failure becomes an error body, none is raised."""
@@ -82,7 +102,7 @@ class App:
     def _predict(self, route: Route, http: HttpRequest, done: Callable[[HttpReply], None]) -> Prediction:
         assert route.predict is not None  # noqa: S101 - or it would not be among those that predict
         prediction = Prediction(self._observer, route.template, http, done)
-        prediction.begin(route.predict, self._submit)
+        prediction.begin(route.predict, self._submit, self._most_bytes)
         return prediction
 
     def refuse(self, error: SeptetError, path: str, headers: Mapping[bytes, bytes]) -> HttpReply:
@@ -100,7 +120,9 @@ class App:
         template = UNMATCHED if route is None else route.template
         reply = None
         try:
-            reply = await self._handler(http, route)(http)
+            handler = self._handler(http, route)
+            coded = http.method == "POST" and CODING in http.headers
+            reply = await handler(expanded(http, self._most_bytes) if coded else http)
         except Exception as error:  # noqa: BLE001 - every failure becomes an error body
             reply = failed(error, template, http)
         finally:
@@ -111,7 +133,8 @@ class App:
         if route is None:
             if self.identity is None:
                 raise Unavailable("The model is loading.")
-            raise NotFound(f"There is no {http.path[:200]!r} here. GET /openapi.json lists what there is.")
+            served = f"This server has the model {self.identity.name!r}, version {self.identity.version!r}"
+            raise NotFound(f"There is no {http.path[:200]!r} here. {served}; GET /openapi.json lists what there is.")
         handler = route.handlers.get("GET" if http.method == "HEAD" else http.method)
         if handler is None:
             methods = {*route.handlers, *(["HEAD"] if "GET" in route.handlers else [])}
@@ -126,9 +149,32 @@ class App:
         return HttpReply(200, b'{"status":"live"}', _checked_id(http))
 
     async def _ready(self, http: HttpRequest) -> HttpReply:
+        self._require_ready()
+        return await self._startup(http)
+
+    def _require_ready(self) -> None:
+        """Refuse while the model loads, and when the server is about to stop.
+
+        Raises:
+            Unavailable: it is so.
+        """
         if self.draining:
             raise Unavailable("The server is draining.")
-        return await self._startup(http)
+        if self.identity is None:
+            raise Unavailable("The model is loading.")
+
+    async def _open_inference_live(self, http: HttpRequest) -> HttpReply:
+        return HttpReply(200, b'{"live":true}', _checked_id(http))
+
+    async def _open_inference_ready(self, http: HttpRequest) -> HttpReply:
+        # Some clients read the key `live`, others `ready`; the specification has the one in its text for the other.
+        try:
+            self._require_ready()
+        except Unavailable as error:
+            reply = refused(error, http.path, http.headers)
+            body = {"live": True, "ready": False, "error": error.message}
+            return msgspec.structs.replace(reply, body=msgspec.json.encode(body))
+        return HttpReply(200, b'{"live":true,"ready":true}', _checked_id(http))
 
     async def _startup(self, http: HttpRequest) -> HttpReply:
         if self.identity is None:

@@ -1,4 +1,8 @@
-"""`text/csv` request bodies: a header row of the model's column names, then one row per prediction (RFC 4180)."""
+"""`text/csv` request bodies: a header row of the model's column names, then one row per prediction (RFC 4180).
+
+Some callers send no header row. Where that is allowed, the first row is one if it has the name of a column; names that
+are numbers count only where the whole row is names, because they look like values.
+"""
 
 import csv
 import io
@@ -8,6 +12,7 @@ from septet.errors import MOST_PROBLEMS, Malformed, Problem, invalid
 from septet.model.signature import Column, Signature
 from septet.protocols.body import Body, check_rows
 from septet.protocols.cells import Mismatch, expected, read, received, shown_key
+from septet.protocols.plain_csv import PlainCsv
 from septet.protocols.rows import Rows
 
 TRUE = ("true", "1", "1.0")
@@ -19,16 +24,21 @@ class CsvBody:
 
     def __init__(self, signature: Signature, *, max_rows: int) -> None:
         self._columns = signature.columns
+        self._plain = PlainCsv(signature.columns)
         self._rows = Rows(signature)
         self._max_rows = max_rows
 
-    def __call__(self, body: bytes) -> Body:
-        """Decode a body.
+    def __call__(self, body: bytes, *, header: bool | None = True) -> Body:
+        """Decode a body; `header` says whether it has a header row, None that its first row tells.
 
         Raises:
             Malformed: it is not UTF-8 or not CSV.
             Invalid: its columns or cells do not fit the signature. Row 0 is the first after the header.
         """
+        plain = self._plain(body) if header is not False else None
+        if plain is not None:
+            check_rows(len(plain), self._max_rows)
+            return Body(self._rows.tensors(plain), len(plain))
         try:
             text = body.decode("utf-8-sig")
         except UnicodeDecodeError as error:
@@ -41,14 +51,26 @@ class CsvBody:
             raise Malformed(f"The body is not CSV: {error}.") from None
         if not lines:
             raise Malformed("The CSV is empty. Send a header row of column names, then the rows.")
-        known = {column.name for column in self._columns}
-        order = self._order([name if name in known else name.strip() for name in lines[0]])
-        check_rows(len(lines) - 1, self._max_rows)
+        order = list(range(len(self._columns)))
+        first = self._bare(lines[0])
+        if self._is_header(first) if header is None else header:
+            order = self._order(first)
+            lines = lines[1:]
+        check_rows(len(lines), self._max_rows)
         problems: list[Problem] = []
-        rows = [self._row(index, line, order, problems) for index, line in enumerate(lines[1:])]
+        rows = [self._row(index, line, order, problems) for index, line in enumerate(lines)]
         if problems:
             raise invalid(problems)
         return Body(self._rows.tensors(rows), len(rows))
+
+    def _bare(self, header: list[str]) -> list[str]:
+        """The cells without the spaces around them, except where a column's name has such spaces."""
+        known = {column.name for column in self._columns}
+        return [name if name in known else name.strip() for name in header]
+
+    def _is_header(self, first: list[str]) -> bool:
+        names = {column.name for column in self._columns}
+        return set(first) == names or any(cell in names and not _is_number(cell) for cell in first)
 
     def _order(self, header: list[str]) -> list[int]:
         """For each of the model's columns, its place in the header."""
@@ -80,6 +102,14 @@ class CsvBody:
                 problems.append(Problem(index, column.name, mismatch.expected, received(line[place])))
                 values.append(None)
         return values
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _cell(column: Column, text: str) -> Any:

@@ -25,7 +25,37 @@ STATUS: dict[str, int] = {
     "deadline_exceeded": 504,
 }
 
+# code -> the name of a gRPC status. A code that is not here is a fault of ours: INTERNAL.
+GRPC: dict[str, str] = {
+    "malformed": "INVALID_ARGUMENT",
+    "not_found": "NOT_FOUND",
+    "method_not_allowed": "UNIMPLEMENTED",
+    "request_timeout": "DEADLINE_EXCEEDED",
+    "too_large": "RESOURCE_EXHAUSTED",  # what gRPC itself says of a message over its limit
+    "unsupported_media_type": "INVALID_ARGUMENT",
+    "invalid": "INVALID_ARGUMENT",
+    "overloaded": "UNAVAILABLE",  # the status that clients repeat a call for, as they may here; Triton says it too
+    "headers_too_large": "RESOURCE_EXHAUSTED",
+    "cancelled": "CANCELLED",
+    "internal": "INTERNAL",
+    "model_failed": "INTERNAL",
+    "unavailable": "UNAVAILABLE",
+    "deadline_exceeded": "DEADLINE_EXCEEDED",
+}
+
 MALFORMED, INTERNAL = 400, 500
+
+# code -> MLflow's error code; what is not here is BAD_REQUEST.
+_MLFLOW: dict[str, str] = {
+    "invalid": "INVALID_PARAMETER_VALUE",
+    "not_found": "ENDPOINT_NOT_FOUND",
+    "overloaded": "REQUEST_LIMIT_EXCEEDED",
+    "cancelled": "CANCELLED",
+    "internal": "INTERNAL_ERROR",
+    "model_failed": "INTERNAL_ERROR",
+    "unavailable": "TEMPORARILY_UNAVAILABLE",
+    "deadline_exceeded": "DEADLINE_EXCEEDED",
+}
 
 
 class Fault(msgspec.Struct, frozen=True):
@@ -55,7 +85,7 @@ def plain(code: str, message: str, problems: Sequence[Problem], request_id: str)
 
 def coded(code: str, message: str, problems: Sequence[Problem], request_id: str) -> bytes:  # noqa: ARG001
     """The JSON body `{"error_code", "message"}`, as MLflow's scoring server has it."""
-    return msgspec.json.encode({"error_code": code.upper(), "message": message})
+    return msgspec.json.encode({"error_code": _MLFLOW.get(code, "BAD_REQUEST"), "message": message})
 
 
 #: How an error reads: from its code, message, problems and request id.

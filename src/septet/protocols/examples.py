@@ -41,7 +41,9 @@ def data(signature: Signature, tensors: Tensors) -> list[Any] | None:
     if not signature.columns:
         return nested(tensors[signature.inputs[0].name]) if len(signature.inputs) == 1 else None
     parts = [tensors[tensor.name] for tensor in signature.inputs]
-    return [[scalar(value) for part in parts for value in part[row].reshape(-1)] for row in range(len(parts[0]))]
+    return [
+        [scalar(value) for part in parts for value in part[row : row + 1].reshape(-1)] for row in range(len(parts[0]))
+    ]
 
 
 def records(signature: Signature, tensors: Tensors) -> list[dict[str, Any]] | None:

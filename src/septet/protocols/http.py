@@ -75,6 +75,17 @@ def media_type(headers: Mapping[bytes, bytes]) -> bytes:
     return value.partition(b";")[0].strip().lower()
 
 
+def media_parameters(headers: Mapping[bytes, bytes]) -> dict[bytes, bytes]:
+    """The parameters of the content type in lower case, without quotes."""
+    pairs = [part.partition(b"=") for part in headers.get(b"content-type", b"").lower().split(b";")[1:]]
+    return {name.strip(): value.strip().strip(b'"') for name, _, value in pairs}
+
+
+def shown(header: bytes) -> str:
+    """The value of a header as an error may repeat it."""
+    return repr(header.decode("latin-1")[:80])
+
+
 def trace_of(headers: Mapping[bytes, bytes]) -> str | None:
     """The W3C `traceparent` header as received, or None."""
     value = headers.get(b"traceparent")

@@ -50,12 +50,22 @@ class JsonBody:
             Invalid: its values do not fit the signature.
         """
         try:
-            parsed = self._decode(body)
+            read = self.compiled(body)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             return self._diagnosis(body, str(error))
+        return self._diagnosis(body, "") if read is None else read
+
+    def compiled(self, body: bytes) -> Body | None:
+        """Decode a body that is just what the signature says; None where it must be read with care.
+
+        Raises:
+            msgspec.MsgspecError, UnicodeDecodeError, RecursionError: it must be read with care, too.
+            Malformed: it has a key twice.
+        """
+        parsed = self._decode(body)
         data, records, inputs, request_id = parsed.data, parsed.records, parsed.inputs, parsed.id
         if (data is UNSET) + (records is UNSET) + (inputs is UNSET) != len(FORMS) - 1:
-            return self._diagnosis(body, "")
+            return None
         quotes = 2 if request_id is None else 6
         if inputs is not UNSET:
             return self._from_tensors(body, self._to_tuple(inputs), request_id, quotes + 2 * len(self._inputs))
@@ -68,28 +78,28 @@ class JsonBody:
             quotes += 2 * len(rows) * len(self._rows.columns)
         return self._from_rows(body, rows, request_id, quotes)
 
-    def _from_rows(self, body: bytes, rows: list[tuple[Any, ...]], request_id: str | None, quotes: int) -> Body:
+    def _from_rows(self, body: bytes, rows: list[tuple[Any, ...]], request_id: str | None, quotes: int) -> Body | None:
         assert self._rows is not None  # noqa: S101 - columns are known, or there would be no rows
         if not 0 < len(rows) <= self._max_rows:
-            return self._diagnosis(body, "")
+            return None
         quotes += 2 * self._rows.texts(rows)
         if body.count(b'"') != quotes or b"\\" in body:
             self._diagnosis.strict(body)
         try:
             tensors = self._rows.tensors(rows)
         except (OverflowError, TypeError):
-            return self._diagnosis(body, "")
+            return None
         return Body(tensors, len(rows), request_id)
 
-    def _from_tensors(self, body: bytes, values: tuple[Any, ...], request_id: str | None, quotes: int) -> Body:
+    def _from_tensors(self, body: bytes, values: tuple[Any, ...], request_id: str | None, quotes: int) -> Body | None:
         arrays: dict[str, Array] = {}
         for tensor, value in zip(self._inputs, values, strict=True):
             try:
                 array = np.array(value, DTYPES[tensor.dtype])
             except (ValueError, OverflowError, TypeError):
-                return self._diagnosis(body, "")
+                return None
             if array.ndim != len(tensor.shape):
-                return self._diagnosis(body, "")
+                return None
             arrays[tensor.name] = array
             if tensor.dtype == "string":
                 quotes += 2 * sum(cell is not None for cell in array.flat)
@@ -97,7 +107,7 @@ class JsonBody:
             self._diagnosis.strict(body)
         rows = len(array) if self._has_rows else 1
         if (self._has_rows and any(len(each) != rows for each in arrays.values())) or not 0 < rows <= self._max_rows:
-            return self._diagnosis(body, "")
+            return None
         return Body(arrays, rows, request_id)
 
     def _body_type(self, signature: Signature) -> type[msgspec.Struct]:

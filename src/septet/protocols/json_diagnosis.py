@@ -4,8 +4,7 @@ It accepts what the compiled decoder accepts and a little more that callers real
 columns, a flat list for a model of one column, and `[N]` for an input of shape `[N, 1]`.
 """
 
-import json
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
@@ -14,6 +13,7 @@ from septet.model.signature import DTYPES, Column, Signature, Tensor
 from septet.protocols.body import FORMS, Body, check_rows, one_form, same_rows
 from septet.protocols.cells import Mismatch, read, received, scalar, shown_key
 from septet.protocols.rows import Rows
+from septet.protocols.strict_json import strict
 from septet.types import Array
 
 MAX_ID_LENGTH = 128
@@ -53,13 +53,22 @@ class JsonDiagnosis:
             raise invalid([Problem(None, key, expected, "an unknown key") for key in unknown], "key")
         if len(given) != 1:
             raise one_form(given)
-        form, value = given[0], document[given[0]]
         try:
-            if form == "inputs" or self._rows is None:
-                return self._from_inputs(self._named(form, value), request_id)
-            return self._from_rows(form, value, request_id)
+            read = self.read(given[0], document[given[0]])
         except OverflowError:
             raise Malformed(f"The body cannot be read: {reason or 'a number is out of range'}.") from None
+        return Body(read.tensors, read.rows, request_id)
+
+    def read(self, form: str, value: object, key: str | None = None) -> Body:
+        """Read the value of one of the forms; `key` is what the caller calls it, where that is not the form's name.
+
+        Raises:
+            Invalid: it does not fit the signature.
+        """
+        key = key or form
+        if form == "inputs" or self._rows is None:
+            return self._from_inputs(self._named(form, value, key))
+        return self._from_rows(form, value, key)
 
     def strict(self, body: bytes) -> Any:
         """Parse JSON as RFC 8259 has it, refusing duplicate keys and NaN.
@@ -67,22 +76,7 @@ class JsonDiagnosis:
         Raises:
             Malformed: it is not JSON, not UTF-8, has a key twice, or is nested too deeply.
         """
-        try:
-            text = body.decode("utf-8")
-        except UnicodeDecodeError as error:
-            raise Malformed(f"The body is not UTF-8: byte {error.start} is 0x{body[error.start]:02x}.") from None
-        if not text.strip():
-            raise Malformed('The body is empty. Send a JSON object such as {"data": [[...]]}.')
-        try:
-            return json.loads(text, object_pairs_hook=_unique, parse_constant=_constant)
-        except RecursionError:
-            raise Malformed("The body is nested too deeply.") from None
-        except json.JSONDecodeError as error:
-            raise Malformed(
-                f"The body is not JSON: {error.msg} at line {error.lineno}, column {error.colno}."
-            ) from None
-        except ValueError as error:  # an integer of more digits than Python reads
-            raise Malformed(f"The body is not JSON that can be read: {error}.") from None
+        return strict(body, '{"data": [[...]]}')
 
     def _id(self, document: dict[str, Any]) -> str | None:
         value = document.get("id")
@@ -92,10 +86,10 @@ class JsonDiagnosis:
             return value
         raise invalid([Problem(None, "id", "a text of 1 to 128 visible ASCII characters", received(value))], "key")
 
-    def _from_rows(self, form: str, value: object, request_id: str | None) -> Body:
+    def _from_rows(self, form: str, value: object, key: str) -> Body:
         if not isinstance(value, list):
             what = "a list of rows" if form == "data" else "a list of objects, one per row"
-            raise invalid([Problem(None, form, what, received(value))], "key")
+            raise invalid([Problem(None, key, what, received(value))], "key")
         check_rows(len(value), self._max_rows)
         problems: list[Problem] = []
         rows: list[list[Any]] = []
@@ -108,7 +102,7 @@ class JsonDiagnosis:
         if problems:
             raise invalid(problems)
         assert self._rows is not None  # noqa: S101 - columns are known, or `inputs` would have been read
-        return Body(self._rows.tensors(rows), len(rows), request_id)
+        return Body(self._rows.tensors(rows), len(rows))
 
     def _cells(self, form: str, row: int, item: object, problems: list[Problem]) -> list[Any] | None:
         """The cells of one row in column order, or None where the row is not of the right make."""
@@ -143,16 +137,16 @@ class JsonDiagnosis:
                 values.append(None)
         return values
 
-    def _named(self, form: str, value: object) -> dict[str, Any]:
+    def _named(self, form: str, value: object, key: str) -> dict[str, Any]:
         inputs = self._signature.inputs
         if form == "data" and len(inputs) == 1:
             return {inputs[0].name: value}
         if form != "inputs":
             names = ", ".join(f"{tensor.name!r}" for tensor in inputs)
             text = f"This model has no named columns; send 'inputs' with the tensors {names}."
-            raise Invalid(text, (Problem(None, form, "'inputs'", f"{form!r}"),))
+            raise Invalid(text, (Problem(None, key, "'inputs'", f"{key!r}"),))
         if not isinstance(value, dict):
-            raise invalid([Problem(None, "inputs", "an object of input names and values", received(value))], "key")
+            raise invalid([Problem(None, key, "an object of input names and values", received(value))], "key")
         known = [tensor.name for tensor in inputs]
         problems = [Problem(None, name, "a value", "no such key") for name in known if name not in value]
         problems += [
@@ -164,7 +158,7 @@ class JsonDiagnosis:
             raise invalid(problems, "input")
         return value
 
-    def _from_inputs(self, values: dict[str, Any], request_id: str | None) -> Body:
+    def _from_inputs(self, values: dict[str, Any]) -> Body:
         arrays: dict[str, Array] = {}
         problems: list[Problem] = []
         for tensor in self._signature.inputs:
@@ -175,7 +169,7 @@ class JsonDiagnosis:
             raise invalid(problems, "column" if self._columns else "input")
         rows = same_rows(arrays) if self._signature.rows else 1
         check_rows(rows, self._max_rows)
-        return Body(arrays, rows, request_id)
+        return Body(arrays, rows)
 
     def _array(self, tensor: Tensor, value: object, problems: list[Problem]) -> Array | None:
         shape = tensor.shape
@@ -234,16 +228,3 @@ class JsonDiagnosis:
 def shape_text(shape: tuple[int | None, ...]) -> str:
     """A shape with -1 for a free dimension, as the Open Inference Protocol writes it."""
     return "[" + ", ".join("-1" if size is None else str(size) for size in shape) + "]"
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    document = dict(pairs)
-    if len(document) != len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
-        raise Malformed(f"The key {shown_key(twice)!r} stands twice in one object. Send each key once.")
-    return document
-
-
-def _constant(name: str) -> NoReturn:
-    raise Malformed(f"JSON has no {name}. Send null for a missing value, where the column is nullable.")

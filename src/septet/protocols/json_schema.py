@@ -78,6 +78,21 @@ def prediction(signature: Signature) -> Schema:
     return {"type": "array", "items": row, "description": "One prediction per row, in the order of the rows."}
 
 
+def raw_rows(signature: Signature) -> Schema:
+    """Write every output as the model has it, row by row; bare values where there is only one."""
+    if not signature.rows:
+        return raw_tensors(signature)
+    rows = {each.name: _output(each.dtype, each.shape[1:]) for each in signature.outputs}
+    return {"type": "array", "items": next(iter(rows.values())) if len(rows) == 1 else _object(rows)}
+
+
+def raw_tensors(signature: Signature) -> Schema:
+    """Write every output as the model has it, by name; the bare tensor where there is only one."""
+    free = (None,) if signature.rows else ()
+    tensors = {each.name: _output(each.dtype, (*free, *each.shape[len(free) :])) for each in signature.outputs}
+    return next(iter(tensors.values())) if len(tensors) == 1 else _object(tensors)
+
+
 def label(signature: Signature) -> Schema:
     """Write the `prediction` of `/predict/label`."""
     row: Schema = {"type": "integer"}

@@ -13,7 +13,15 @@ from septet.protocols.answers import MAX_TOP, Answers
 from septet.protocols.body import Body
 from septet.protocols.csv_body import CsvBody
 from septet.protocols.dataplane import Dataplane
-from septet.protocols.http import HttpReply, HttpRequest, caller_id, media_type, new_id, trace_of
+from septet.protocols.http import (
+    HttpReply,
+    HttpRequest,
+    caller_id,
+    media_type,
+    new_id,
+    shown,
+    trace_of,
+)
 from septet.protocols.json_body import JsonBody
 from septet.protocols.npy_body import NpyBody
 from septet.protocols.routes import Encode
@@ -69,9 +77,6 @@ class Native:
             Malformed, Invalid: as the codecs.
         """
         kind = media_type(http.headers)
-        encoding = http.headers.get(b"content-encoding", b"identity").strip().lower()
-        if encoding not in (b"identity", b""):
-            raise UnsupportedMediaType(f"The content encoding {_shown(encoding)} is not read; send the body as it is.")
         if kind in (b"application/json", b""):
             return self._json(http.body)
         if kind == b"text/csv":
@@ -81,7 +86,7 @@ class Native:
         if kind in (b"application/octet-stream", b"application/x-npy"):
             return self._npy(http.body)
         text = (
-            f"The content type {_shown(kind)} is not read here. Send application/json (curl: -H 'content-type: "
+            f"The content type {shown(kind)} is not read here. Send application/json (curl: -H 'content-type: "
             "application/json'), text/csv with a header row, or application/x-npy."
         )
         raise UnsupportedMediaType(text)
@@ -132,7 +137,3 @@ def _top(query: bytes) -> int | None:
         what = f"a whole number from 1 to {MAX_TOP}"
         raise Invalid(f"The query parameter 'top' must be {what}.", (Problem(None, "top", what, repr(text[:80])),))
     return int(text)
-
-
-def _shown(header: bytes) -> str:
-    return repr(header.decode("latin-1")[:80])

@@ -1,17 +1,19 @@
 """OpenAPI 3.1 of this very model: what `/openapi.json` says, derived from the signature."""
 
-from typing import Any, TypeAlias
+from typing import Any
 
 import msgspec
 
 from septet.model.signature import DTYPES, Kind, Signature
 from septet.protocols import examples, json_schema, replies
 from septet.protocols.answers import MAX_TOP
+from septet.protocols.openinference import openapi as openinference
+from septet.protocols.operations import Node, get, operation
+from septet.protocols.scoring import openapi as scoring
 from septet.service import Service
 from septet.settings import Limits
 from septet.types import Tensors
 
-Node: TypeAlias = dict[str, Any]
 ROW_FACES = {"data": "rows over the columns, in order", "records": "rows by column name", "inputs": "named tensors"}
 
 
@@ -38,8 +40,15 @@ def openapi(service: Service, *, limits: Limits, root_path: str = "") -> Node:
             "description": _description(service),
         },
         "servers": [{"url": root_path or "/"}],
-        "tags": [{"name": name} for name in ("predict", "model", "health", "documents")],
-        "paths": {**_predict_paths(source), **_model_paths(source), **_health_paths(), **_document_paths()},
+        "tags": [{"name": name} for name in ("predict", "model", "health", "protocols", "documents")],
+        "paths": {
+            **_predict_paths(source),
+            **_model_paths(source),
+            **_health_paths(),
+            **openinference.paths(service),
+            **scoring.paths(service),
+            **_document_paths(),
+        },
         "components": _components(source),
     }
 
@@ -61,6 +70,8 @@ def _components(source: _Source) -> Node:
             "Prediction": replies.body(json_schema.prediction(signature)),
             **({"Labels": replies.body(_label_schema(signature))} if examples.has_labels(signature) else {}),
             **replies.schemas(),
+            **openinference.schemas(signature, source.limits),
+            **scoring.schemas(signature, source.limits),
         },
         "headers": replies.HEADERS,
         "responses": replies.error_replies(columns[0].name if columns else None),
@@ -130,12 +141,12 @@ def _predict_paths(source: _Source) -> Node:
     rows, labels, request = _scored(source), _labelled(source), {"requestBody": _request(source)}
     top = _top(source.signature)
     return {
-        "/predict": _operation("post", "predict", "Predict rows", {**rows, **read}, **request),
-        "/predict/label": _operation(
+        "/predict": operation("post", "predict", "Predict rows", {**rows, **read}, **request),
+        "/predict/label": operation(
             "post", "predict_label", "Predict the labels of rows", {**labels, **read}, parameters=top, **request
         ),
-        "/predict/test": _operation("get", "predict_test", "Predict the sample, check the answer", {**rows, **run}),
-        "/predict/test/label": _operation(
+        "/predict/test": operation("get", "predict_test", "Predict the sample, check the answer", {**rows, **run}),
+        "/predict/test/label": operation(
             "get", "predict_test_label", "Predict the label of the sample", {**labels, **run}
         ),
     }
@@ -173,8 +184,8 @@ def _model_paths(source: _Source) -> Node:
     label = {"type": "object", "additionalProperties": {"type": "string"}}
     found = {"200": replies.reply(label, labels)} if labels else replies.errors(("not_found",))
     return {
-        "/metadata": _get("metadata", "Describe the model", {"200": replies.reply({"type": "object"})}),
-        "/label": _get("label", "List the labels", found),
+        "/metadata": get("metadata", "Describe the model", {"200": replies.reply({"type": "object"})}),
+        "/label": get("label", "List the labels", found),
     }
 
 
@@ -182,9 +193,9 @@ def _health_paths() -> Node:
     state = {"type": "object", "properties": {"status": {"type": "string"}}, "required": ["status"]}
     health = {"type": "object", "properties": {"health": {"const": "ok"}}, "required": ["health"]}
     checks = {"live": "Is the process alive?", "ready": "Can it answer now?", "startup": "Has it started?"}
-    paths = {"/health": _get("health", "Say ok", {"200": replies.reply(health, {"health": "ok"})})}
+    paths = {"/health": get("health", "Say ok", {"200": replies.reply(health, {"health": "ok"})})}
     for name, question in checks.items():
-        paths[f"/health/{name}"] = _get(f"health_{name}", question, {"200": replies.reply(state, text="Yes.")})
+        paths[f"/health/{name}"] = get(f"health_{name}", question, {"200": replies.reply(state, text="Yes.")})
     return paths
 
 
@@ -192,23 +203,8 @@ def _document_paths() -> Node:
     text = {"type": "string"}
     page = {"200": replies.reply(text, text="A page.", media="text/html")}
     return {
-        "/": _get("root", "Try the model out", page),
-        "/docs": _get("docs", "Try the model out", page),
-        "/openapi.json": _get("openapi", "Read this document", {"200": replies.reply({"type": "object"})}),
-        "/metrics": _get("metrics", "Read the metrics", {"200": replies.reply(text, media="text/plain")}),
+        "/": get("root", "Try the model out", page),
+        "/docs": get("docs", "Try the model out", page),
+        "/openapi.json": get("openapi", "Read this document", {"200": replies.reply({"type": "object"})}),
+        "/metrics": get("metrics", "Read the metrics", {"200": replies.reply(text, media="text/plain")}),
     }
-
-
-def _get(name: str, summary: str, answered: Node) -> Node:
-    return _operation("get", name, summary, {**replies.errors(replies.ALWAYS), **answered})
-
-
-def _operation(method: str, name: str, summary: str, answered: Node, **more: Any) -> Node:
-    parameters = [{"$ref": "#/components/parameters/RequestId"}, *more.pop("parameters", [])]
-    known = {"tags": [_tag(name)], "operationId": name, "summary": summary, "parameters": parameters}
-    return {method: {**known, **more, "responses": dict(sorted(answered.items()))}}
-
-
-def _tag(name: str) -> str:
-    area = name.partition("_")[0]
-    return area if area in ("predict", "health") else "model" if area in ("metadata", "label") else "documents"

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from time import perf_counter
 
 from septet.events import Finished, Observer
+from septet.protocols.encodings import ACCEPTED, CODING, compressed, expanded
 from septet.protocols.errors import STATUS
 from septet.protocols.http import HttpReply, HttpRequest
 from septet.protocols.refusals import failed, id_of
@@ -27,12 +28,13 @@ class Prediction:
         self._done: Callable[[HttpReply], None] | None = done
         self._pending: Pending | None = None
 
-    def begin(self, decode: Decode, submit: Submit) -> None:
-        """Decode the body and hand the request to the predictor."""
+    def begin(self, decode: Decode, submit: Submit, most_bytes: int) -> None:
+        """Decode the body, of at most `most_bytes` when expanded, and hand the request to the predictor."""
         self._observer.started()
         self._begun = begun = perf_counter()
         try:
-            self._request, self._encode = decode(self._http)
+            http = self._http
+            self._request, self._encode = decode(expanded(http, most_bytes) if CODING in http.headers else http)
         except Exception as error:  # noqa: BLE001 - every failure becomes an error body
             self._refuse(error)
             return
@@ -61,6 +63,8 @@ class Prediction:
         ran = perf_counter()
         try:
             reply = self._encode(self._request, outcome)
+            if ACCEPTED in self._http.headers:
+                reply = compressed(reply, self._http.headers[ACCEPTED])
         except Exception as error:  # noqa: BLE001 - every failure becomes an error body
             self._refuse(error)
             return

@@ -9,6 +9,9 @@ from septet.protocols.http import HttpReply, HttpRequest, caller_id, new_id
 
 logger = logging.getLogger("septet.api")
 
+#: The request header that asks for the native error body on every path.
+DETAILED = (b"septet-errors", b"detailed")
+
 
 def refused(error: SeptetError, path: str, headers: Mapping[bytes, bytes]) -> HttpReply:
     """The reply to a request that was refused, or could not be answered."""
@@ -20,7 +23,9 @@ def refused(error: SeptetError, path: str, headers: Mapping[bytes, bytes]) -> Ht
         more = ((b"retry-after", str(error.retry_after).encode()),)
     elif isinstance(error, Unavailable):
         more = ((b"retry-after", b"1"),)
-    status, body = refusal(path, error, request_id)
+    # Who asks for details is told them on the paths of protocols that have none, such as /v2: code and problems.
+    detailed = headers.get(DETAILED[0]) == DETAILED[1]
+    status, body = refusal("" if detailed else path, error, request_id)
     return HttpReply(status, body, request_id, headers=more, code=error.code, message=error.message)
 
 

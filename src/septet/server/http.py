@@ -85,12 +85,14 @@ class HttpConnection(asyncio.Protocol):
         """Begin, or refuse at once where there are too many connections."""
         self._transport = transport  # type: ignore[assignment]
         self._state.connections.add(self)  # type: ignore[arg-type]
+        self._wire.count(self._state)
         if len(self._state.connections) > self._wire.limits.max_connections:
             self._refuse(Unavailable("There are too many connections. Try again in a moment."))
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         """Cancel what nobody waits for any more (SY-9)."""
         self._state.connections.discard(self)
+        self._wire.count(self._state)
         self._queue.clear()
         if self._pending is not None:
             self._pending.cancel()

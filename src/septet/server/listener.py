@@ -5,18 +5,25 @@ import errno
 import os
 import socket
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Protocol
 
 from septet.errors import StartupError
 
 ADVICE = {
-    errno.EADDRINUSE: "another process listens there: stop it or choose another --port",
-    errno.EACCES: "ports below 1024 need more rights: choose a --port from 1024 up",
+    errno.EADDRINUSE: "another process listens there: stop it or choose another {flag}",
+    errno.EACCES: "ports below 1024 need more rights: choose a {flag} from 1024 up",
     errno.EADDRNOTAVAIL: "this machine has no such address: choose another --host",
 }
 
 #: A family and the address to bind, as `socket.getaddrinfo` gives them.
 Address = tuple[socket.AddressFamily, tuple[Any, ...]]
+
+
+class Take(Protocol):
+    """Makes a socket of an address; `alone`: there is no other address."""
+
+    def __call__(self, family: socket.AddressFamily, address: tuple[Any, ...], *, alone: bool) -> socket.socket:
+        """Raise OSError where that fails."""
 
 
 def bind(host: str, port: int, backlog: int) -> list[socket.socket]:
@@ -25,22 +32,44 @@ def bind(host: str, port: int, backlog: int) -> list[socket.socket]:
     Raises:
         StartupError: the host is not known, or the port is taken or not allowed.
     """
+
+    def listen(family: socket.AddressFamily, address: tuple[Any, ...], *, alone: bool) -> socket.socket:
+        return _listen(family, address, backlog, alone=alone)
+
+    return _on_every_address(host, port, listen, "--port")
+
+
+def reserve(host: str, port: int) -> list[socket.socket]:
+    """Hold every address of `host`, all on one port (0: a free one), for processes that will listen there themselves.
+
+    Nobody is answered by these sockets. While they are open the port is taken for everybody but this user's processes
+    that share it on purpose (SO_REUSEPORT).
+
+    Raises:
+        StartupError: the host is not known, or the port is taken or not allowed, or this system cannot share one.
+    """
+    if not hasattr(socket, "SO_REUSEPORT"):
+        raise StartupError("--grpc-port needs a system where processes can share a port, which this one is not")
+    return _on_every_address(host, port, _reserve, "--grpc-port")
+
+
+def _on_every_address(host: str, port: int, take: Take, flag: str) -> list[socket.socket]:
     addresses = _addresses(host, port)
     with contextlib.ExitStack() as undo:
         sockets: list[socket.socket] = []
         for family, address in addresses:
             chosen = sockets[0].getsockname()[1] if sockets else port
             try:
-                listening = _listen(family, (address[0], chosen, *address[2:]), backlog, alone=len(addresses) == 1)
+                taken = take(family, (address[0], chosen, *address[2:]), alone=len(addresses) == 1)
             except OSError as error:
                 # `localhost` names an IPv6 address even where the machine has none.
                 if error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT) and len(addresses) > 1:
                     continue
-                raise _refusal(host, port, error) from error
-            sockets.append(listening)
-            undo.callback(listening.close)
+                raise _refusal(host, port, error, flag) from error
+            sockets.append(taken)
+            undo.callback(taken.close)
         if not sockets:
-            raise _refusal(host, port, OSError(errno.EADDRNOTAVAIL, os.strerror(errno.EADDRNOTAVAIL)))
+            raise _refusal(host, port, OSError(errno.EADDRNOTAVAIL, os.strerror(errno.EADDRNOTAVAIL)), flag)
         undo.pop_all()
     return sockets
 
@@ -57,16 +86,30 @@ def _addresses(host: str, port: int) -> list[Address]:
 
 
 def _listen(family: socket.AddressFamily, address: tuple[Any, ...], backlog: int, *, alone: bool) -> socket.socket:
-    with _closed_on_error(socket.socket(family, socket.SOCK_STREAM)) as listening:
-        if os.name == "posix":
-            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == socket.AF_INET6:
-            # `::` alone answers IPv4 as well; beside an IPv4 socket it must leave IPv4 to that.
-            listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0 if alone else 1)
-        listening.bind(address)
+    with _closed_on_error(_bound(family, address, alone=alone)) as listening:
         listening.listen(backlog)
         listening.setblocking(False)  # noqa: FBT003 - the standard library's signature
         return listening
+
+
+def _reserve(family: socket.AddressFamily, address: tuple[Any, ...], *, alone: bool) -> socket.socket:
+    with _closed_on_error(_bound(family, address, alone=alone)) as reserved:
+        # Only now: with it from the start, the port of another server that shares its own would not look taken. Without
+        # REUSEADDR nobody else can bind it in the same way while this one does not listen.
+        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
+        return reserved
+
+
+def _bound(family: socket.AddressFamily, address: tuple[Any, ...], *, alone: bool) -> socket.socket:
+    with _closed_on_error(socket.socket(family, socket.SOCK_STREAM)) as bound:
+        if os.name == "posix":
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            # `::` alone answers IPv4 as well; beside an IPv4 socket it must leave IPv4 to that.
+            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0 if alone else 1)
+        bound.bind(address)
+        return bound
 
 
 @contextlib.contextmanager
@@ -78,6 +121,6 @@ def _closed_on_error(opened: socket.socket) -> Iterator[socket.socket]:
         raise
 
 
-def _refusal(host: str, port: int, error: OSError) -> StartupError:
-    advice = ADVICE.get(error.errno or 0, os.strerror(error.errno) if error.errno else str(error))
+def _refusal(host: str, port: int, error: OSError, flag: str) -> StartupError:
+    advice = ADVICE.get(error.errno or 0, os.strerror(error.errno) if error.errno else str(error)).format(flag=flag)
     return StartupError(f"cannot listen on {host}:{port}: {advice}")

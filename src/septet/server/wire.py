@@ -1,6 +1,7 @@
 """What the connections of a worker share: the application, its limits, the headers of every reply, the sweep."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Protocol, cast
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
@@ -27,7 +28,7 @@ class Sweepable(Protocol):
 
 
 class Wire:
-    """Made once for a worker.
+    """Made once for a worker. `connected` is told how many connections are open, and whether more are accepted.
 
     Attributes:
         seconds: counted by the sweep: a clock that costs nothing to read.
@@ -35,8 +36,10 @@ class Wire:
         longest: the seconds that a connection may stay in each phase.
     """
 
-    def __init__(self, app: App, limits: Limits) -> None:
+    def __init__(self, app: App, limits: Limits, connected: Callable[[int, bool], None] | None = None) -> None:
         self.app = app
+        self._connected = connected
+        self._listening = False
         self.limits = limits
         self.seconds = 0
         self.heads = Heads()
@@ -51,6 +54,16 @@ class Wire:
         self._identity: Identity | None = None
         self._default: list[tuple[bytes, bytes]] | None = None
         self._common = b""
+
+    def listen(self, state: ServerState, *, on: bool) -> None:
+        """Note whether connections are accepted."""
+        self._listening = on
+        self.count(state)
+
+    def count(self, state: ServerState) -> None:
+        """Tell how many connections there are."""
+        if self._connected is not None:
+            self._connected(len(state.connections), self._listening)
 
     def rendered(self, reply: HttpReply, state: ServerState, *, keep: bool, with_body: bool) -> bytes:
         """A reply as the bytes of an HTTP/1.1 response."""

@@ -14,8 +14,8 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
-from functools import partial
 from types import FrameType
+from typing import Protocol
 
 import msgspec
 import uvicorn
@@ -24,6 +24,7 @@ import uvloop
 from septet.errors import StartupError
 from septet.protocols.api import App
 from septet.protocols.asgi import Asgi
+from septet.server.acceptor import Acceptor
 from septet.server.http import HttpConnection
 from septet.server.wire import Wire
 from septet.settings import Settings
@@ -31,7 +32,31 @@ from septet.settings import Settings
 logger = logging.getLogger("septet.server")
 
 BEAT_SECONDS = 1.0
+# When it stops: for the TLS handshakes of those who have connected.
+OPENING_SECONDS = 1.0
 CUT_OFF, INTERRUPTED = 1, 130
+
+
+def _nothing(_: int, __: bool) -> None:  # noqa: FBT001 - called by place
+    """Tell nobody."""
+
+
+def _never() -> bool:
+    """A lone worker need not wait for others."""
+    return False
+
+
+class Companion(Protocol):
+    """Another server in the same process and on the same event loop, which comes after ours and goes with it."""
+
+    async def start(self) -> None:
+        """Listen; raises StartupError where that cannot be."""
+
+    def drain(self) -> None:
+        """Say that it is not ready, but go on answering; may be called again."""
+
+    async def stop(self, grace: float) -> bool:
+        """Take no more, and answer what was asked within so many seconds; whether all was."""
 
 
 class Work(msgspec.Struct, frozen=True):
@@ -42,29 +67,55 @@ class Work(msgspec.Struct, frozen=True):
         ready: called once the worker answers predictions.
         beat: called every second while the event loop is alive.
         early: whether to listen, and answer 503, while the model loads; a worker that joins others must not.
+        companions: the servers that answer beside ours; `load` adds them.
+        connected: told how many connections are open, and whether more are accepted.
+        crowded: whether another worker should accept the next one first.
     """
 
     load: Callable[[], None]
     ready: Callable[[], None]
     beat: Callable[[], None]
     early: bool
+    companions: Sequence[Companion] = ()
+    connected: Callable[[int, bool], None] = _nothing
+    crowded: Callable[[], bool] = _never
 
 
 class Server(uvicorn.Server):
     """uvicorn's server with our order of stopping and a heartbeat."""
 
-    def __init__(self, config: uvicorn.Config, app: App, wire: Wire, settings: Settings) -> None:
+    def __init__(
+        self, config: uvicorn.Config, app: App, wire: Wire, settings: Settings, crowded: Callable[[], bool]
+    ) -> None:
         super().__init__(config)
         self._app = app
         self._wire = wire
+        self._crowded = crowded
         self._drain_delay = settings.server.drain_delay_seconds
+        self._grace = settings.server.grace_seconds
         self._stop_at: float | None = None
+        self._companions: list[Companion] = []
+        self._companions_done = True
         self.listening = asyncio.Event()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen."""
-        await super().startup(sockets)
+        """Listen. There is no lifespan to start: the application has its own."""
+        self.servers = [Acceptor(each, self._open, self._crowded) for each in sockets or ()]  # type: ignore[misc]
+        self.started = True
+        self._wire.listen(self.server_state, on=True)
         self.listening.set()
+
+    async def _open(self, connection: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        await loop.connect_accepted_socket(self._protocol, connection, ssl=self.config.ssl)
+
+    def _protocol(self) -> HttpConnection:
+        return HttpConnection(self._wire, self.config, self.server_state, {})
+
+    async def accompany(self, companion: Companion) -> None:
+        """Let another server answer beside this one until the end."""
+        await companion.start()
+        self._companions.append(companion)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - the signature of a handler
         """Begin to drain; a second interrupt stops at once."""
@@ -76,8 +127,11 @@ class Server(uvicorn.Server):
 
     async def on_tick(self, counter: int) -> bool:
         """Stop once the drain delay is over."""
-        if self._stop_at is not None and time.monotonic() >= self._stop_at:
-            self.should_exit = True
+        if self._stop_at is not None:
+            for companion in self._companions:
+                companion.drain()
+            if time.monotonic() >= self._stop_at:
+                self.should_exit = True
         return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -85,18 +139,29 @@ class Server(uvicorn.Server):
         self._app.draining = True
         if self._app.identity is not None:
             logger.info("stopping: answering what was asked until now")
-        await asyncio.sleep(0)
-        stopping = asyncio.create_task(super().shutdown(sockets))
-        await asyncio.sleep(0)  # even when forced, its first step must be taken: it closes the listening sockets
+        for server in self.servers:
+            server.close()
+        for each in sockets or ():
+            each.close()
+        self._wire.listen(self.server_state, on=False)
+        opened = [asyncio.ensure_future(server.wait_closed()) for server in self.servers]
+        await asyncio.wait(opened, timeout=OPENING_SECONDS)
+        stopping = asyncio.create_task(self._stop(sockets))
         while not stopping.done() and not self.force_exit:
             await asyncio.wait((stopping,), timeout=0.1)
         if not stopping.done():
             stopping.cancel()
 
+    async def _stop(self, sockets: list[socket.socket] | None) -> None:
+        self._companions_done = not self._companions
+        ends = [companion.stop(self._grace) for companion in self._companions]
+        _, *done = await asyncio.gather(super().shutdown(sockets), *ends)
+        self._companions_done = all(done)
+
     @property
     def exit_code(self) -> int:
         """Why it ended: 0 with everything answered, 130 at once on a second interrupt, 1 with requests cut off."""
-        if not self.server_state.connections:
+        if not self.server_state.connections and self._companions_done:
             return 0
         return INTERRUPTED if self.force_exit else CUT_OFF
 
@@ -120,8 +185,8 @@ def work(app: App, sockets: Sequence[socket.socket], settings: Settings, what: W
 
 async def _serve(app: App, sockets: list[socket.socket], settings: Settings, what: Work) -> int | None:
     """Return the exit code; None where it was told to stop before the model was loaded."""
-    wire = Wire(app, settings.limits)
-    server = Server(_config(app, settings, wire), app, wire, settings)
+    wire = Wire(app, settings.limits, what.connected)
+    server = Server(_config(app, settings), app, wire, settings, what.crowded)
     serving = asyncio.create_task(server.serve(sockets))
     helpers = [asyncio.create_task(wire.sweep(server.server_state)), asyncio.create_task(_beat(what.beat))]
     try:
@@ -133,6 +198,8 @@ async def _serve(app: App, sockets: list[socket.socket], settings: Settings, wha
                 await serving
                 return None
             loading.result()
+        for companion in what.companions:
+            await server.accompany(companion)
         # What was made until now lives as long as the process: the collector need not look at it again.
         gc.collect()
         gc.freeze()
@@ -190,7 +257,7 @@ async def _beat(beat: Callable[[], None]) -> None:
         await asyncio.sleep(BEAT_SECONDS)
 
 
-def _config(app: App, settings: Settings, wire: Wire) -> uvicorn.Config:
+def _config(app: App, settings: Settings) -> uvicorn.Config:
     """Uvicorn's settings from ours.
 
     Raises:
@@ -199,7 +266,7 @@ def _config(app: App, settings: Settings, wire: Wire) -> uvicorn.Config:
     server = settings.server
     config = uvicorn.Config(
         Asgi(app, max_body_bytes=settings.limits.max_body_bytes),
-        http=partial(HttpConnection, wire),  # type: ignore[arg-type]
+        http="httptools",
         ws="none",
         lifespan="off",
         interface="asgi3",

@@ -28,6 +28,10 @@ class Server(msgspec.Struct, frozen=True):
         "127.0.0.1"
     )
     port: Annotated[int, Meta(ge=0, le=65535, description="TCP port to listen on; 0 takes a free one")] = 8000
+    grpc_port: Annotated[
+        int | None,
+        Meta(ge=0, le=65535, description="TCP port to serve gRPC on as well; 0 takes a free one; default: no gRPC"),
+    ] = None
     workers: Annotated[int, Meta(ge=1, le=1024, description="processes that share the port")] = 1
     backlog: Annotated[
         int, Meta(ge=1, le=65535, description="connections the system may hold before they are accepted")

@@ -1,0 +1,96 @@
+"""Tensors as raw bytes behind the JSON of a body (the extension `binary_tensor_data`).
+
+The header `Inference-Header-Content-Length` says where the JSON ends and the tensors begin. Where it says 0 there is no
+JSON: the whole body is the model's only input, and its shape follows from its size.
+"""
+
+from math import prod
+
+from septet.errors import Invalid, Malformed, Problem
+from septet.model.signature import DTYPES
+from septet.protocols.openinference.contract import Slot
+from septet.protocols.openinference.datatypes import from_raw
+from septet.types import Array
+
+LENGTH_HEADER = b"inference-header-content-length"
+SIZE = "binary_data_size"
+MOST_DIGITS = 12
+
+
+class Tail:
+    """The bytes behind the JSON, taken in the order of the inputs."""
+
+    def __init__(self, data: memoryview) -> None:
+        self._data = data
+        self._taken = 0
+
+    def take(self, size: int, name: str) -> memoryview:
+        """The next bytes, for the input of that name.
+
+        Raises:
+            Invalid: there are not so many left.
+        """
+        start, self._taken = self._taken, self._taken + size
+        if self._taken > len(self._data):
+            left = len(self._data) - start
+            text = f"The input {name!r} has {SIZE} {size}, but {left} bytes are left behind the JSON."
+            raise Invalid(text, (Problem(None, name, f"{size} bytes", f"{left} bytes"),))
+        return self._data[start : self._taken]
+
+    def rewind(self) -> None:
+        """Begin again with the first byte."""
+        self._taken = 0
+
+    def close(self) -> None:
+        """Refuse bytes that belong to no input.
+
+        Raises:
+            Invalid: there are some.
+        """
+        if self._taken != len(self._data):
+            text = f"The inputs take {self._taken} bytes behind the JSON, which has {len(self._data)} there."
+            raise Invalid(text, (Problem(None, None, f"{self._taken} bytes", f"{len(self._data)} bytes"),))
+
+
+def json_length(header: bytes, size: int) -> int:
+    """The bytes of JSON in a body of `size` bytes.
+
+    Raises:
+        Malformed: the header is no number, or more than the body has.
+    """
+    if not header.isdigit() or len(header) > MOST_DIGITS:
+        raise Malformed("The header Inference-Header-Content-Length must be a whole number of bytes.")
+    length = int(header)
+    if length > size:
+        text = f"The header Inference-Header-Content-Length is {length}, but the body has {size} bytes."
+        raise Malformed(text)
+    return length
+
+
+def whole(body: bytes, slot: Slot) -> Array:
+    """The whole body as one input.
+
+    Raises:
+        Invalid: no shape of the input's has so many bytes, or more than one.
+        Malformed: the bytes are no values of its type.
+    """
+    name, dtype = slot.tensor.name, slot.tensor.dtype
+    free = [axis for axis, size in enumerate(slot.shape) if size < 0]
+    shape = [1 if size < 0 else size for size in slot.shape]
+    if dtype == "string":
+        if prod(shape) != 1:
+            raise _no_shape(slot, "a body is one text")
+        return from_raw(len(body).to_bytes(4, "little") + body, dtype, shape, name)
+    if len(free) > 1:
+        raise _no_shape(slot, "only one size can follow from the size of a body")
+    if free:
+        unit = prod(shape) * DTYPES[dtype].itemsize
+        if unit == 0 or len(body) % unit:
+            raise _no_shape(slot, f"a body of {len(body)} bytes does not fit it")
+        shape[free[0]] = len(body) // unit
+    return from_raw(body, dtype, shape, name)
+
+
+def _no_shape(slot: Slot, reason: str) -> Invalid:
+    text = f"The input {slot.tensor.name!r} of shape {list(slot.shape)} cannot be a body without JSON: {reason}."
+    return Invalid(text, (Problem(None, slot.tensor.name, f"shape {list(slot.shape)}", reason),))

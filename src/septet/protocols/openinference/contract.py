@@ -1,0 +1,122 @@
+"""What a model asks of an Open Inference request, whichever way it comes: JSON, binary, or gRPC.
+
+Names, datatypes, shapes and rows are checked here. Values (missing ones, bounds, categories) are checked by the engine,
+for every protocol alike.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from septet.errors import Invalid, Problem
+from septet.model.signature import Signature, Tensor
+from septet.protocols.body import check_rows, same_rows
+from septet.protocols.cells import shown_key
+from septet.protocols.openinference.datatypes import DATATYPES, dtype_of
+from septet.types import Array, Tensors
+
+
+class Slot(NamedTuple):
+    """One input of the model: what it is, its datatype, its shape with -1 for a free size, and the sizes not free."""
+
+    tensor: Tensor
+    datatype: str
+    shape: tuple[int, ...]
+    fixed: tuple[tuple[int, int], ...]
+
+    def takes(self, shape: Sequence[int]) -> bool:
+        """Whether a request's tensor may have this shape."""
+        if len(shape) != len(self.shape):
+            return False
+        for axis, size in self.fixed:
+            if shape[axis] != size:
+                return False
+        return len(self.fixed) == len(shape) or min(shape) >= 0
+
+
+class Contract:
+    """The contract of one signature. `max_rows` bounds the rows of a request."""
+
+    def __init__(self, signature: Signature, *, max_rows: int) -> None:
+        self.slots: Mapping[str, Slot] = {each.name: _slot(each) for each in signature.inputs}
+        self._known = {each.name: each for each in signature.outputs}
+        self._rows = signature.rows
+        self._max_rows = max_rows
+
+    def input(self, name: str, datatype: str, shape: Sequence[int]) -> Tensor:
+        """The model's input of that name, which takes values of that datatype and shape.
+
+        Raises:
+            Invalid: there is none, or it takes another datatype or shape.
+        """
+        slot = self.slots.get(name)
+        if slot is None:
+            raise _unknown("input", name, self.slots)
+        if datatype != slot.datatype:
+            dtype_of(datatype, name)
+            raise _unfit(f"The input {name!r} takes the datatype", name, slot.datatype, datatype)
+        if not slot.takes(shape):
+            raise _unfit(f"The input {name!r} takes the shape", name, str(list(slot.shape)), f"{list(shape)!s:.80}")
+        return slot.tensor
+
+    def tensors(self, given: Iterable[tuple[str, Array]]) -> tuple[Tensors, int]:
+        """The tensors of a request, in the model's order, and its rows (1 where the model has none).
+
+        Names and shapes have been checked.
+
+        Raises:
+            Invalid: an input is missing or comes twice, the inputs differ in rows, or rows are none or too many.
+        """
+        arrays: dict[str, Array] = {}
+        for name, array in given:
+            if name in arrays:
+                raise Invalid(f"The input {name!r} comes twice.", (Problem(None, name, "once", "twice"),))
+            arrays[name] = array
+        if len(arrays) != len(self.slots):
+            missing = next(name for name in self.slots if name not in arrays)
+            text = f"The input {missing!r} is missing. The model takes {', '.join(map(repr, self.slots))}."
+            raise Invalid(text, (Problem(None, missing, "an input", "none"),))
+        if len(arrays) > 1:
+            arrays = {name: arrays[name] for name in self.slots}
+        if not self._rows:
+            return arrays, 1
+        rows = len(array)
+        for other in arrays.values():
+            if len(other) != rows:
+                same_rows(arrays)
+        if not 0 < rows <= self._max_rows:
+            check_rows(rows, self._max_rows)
+        return arrays, rows
+
+    def outputs(self, names: Sequence[str]) -> tuple[str, ...] | None:
+        """The wanted outputs in the caller's order; None, for all of them, where none is named.
+
+        Raises:
+            Invalid: the model has no such output, or one is named twice.
+        """
+        for at, name in enumerate(names):
+            if name not in self._known:
+                raise _unknown("output", name, self._known)
+            if name in names[:at]:
+                raise Invalid(f"The output {name!r} is asked for twice.", (Problem(None, name, "once", "twice"),))
+        return tuple(names) or None
+
+
+def protocol_shape(tensor: Tensor) -> tuple[int, ...]:
+    """The shape as the protocol writes it: -1 for a free size."""
+    return tuple(-1 if size is None else size for size in tensor.shape)
+
+
+def _slot(tensor: Tensor) -> Slot:
+    fixed = tuple((axis, size) for axis, size in enumerate(tensor.shape) if size is not None)
+    return Slot(tensor, DATATYPES[tensor.dtype], protocol_shape(tensor), fixed)
+
+
+def _unknown(what: str, name: str, known: Iterable[str]) -> Invalid:
+    names, shown = ", ".join(map(repr, known)), shown_key(name)
+    text = f"The model has no {what} {shown!r}. It has {names or 'none'}."
+    return Invalid(text, (Problem(None, shown, f"one of {names}", repr(shown)),))
+
+
+def _unfit(what: str, name: str, expected: str, received: str) -> Invalid:
+    text = f"{what} {expected}, received {received}."
+    return Invalid(text, (Problem(None, name, expected, received),))

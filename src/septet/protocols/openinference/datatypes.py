@@ -1,0 +1,155 @@
+"""The datatypes of the Open Inference Protocol, and their raw bytes: little-endian, row-major, without padding.
+
+BOOL is one byte of 0 or 1. An element of BYTES is its length (4 bytes, unsigned) and then its bytes; models take texts,
+so these must be UTF-8.
+"""
+
+import math
+import struct
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+
+from septet.errors import Invalid, Malformed, Problem
+from septet.model.signature import DTYPES
+from septet.types import Array
+
+#: By the signature's dtype.
+DATATYPES: Final[dict[str, str]] = {
+    "bool": "BOOL",
+    "uint8": "UINT8",
+    "uint16": "UINT16",
+    "uint32": "UINT32",
+    "uint64": "UINT64",
+    "int8": "INT8",
+    "int16": "INT16",
+    "int32": "INT32",
+    "int64": "INT64",
+    "float16": "FP16",
+    "float32": "FP32",
+    "float64": "FP64",
+    "string": "BYTES",
+}
+_BY_DATATYPE: Final = {datatype: dtype for dtype, datatype in DATATYPES.items()}
+_WIRE: Final = {name: dtype.newbyteorder("<") for name, dtype in DTYPES.items()}
+_LENGTH: Final = struct.Struct("<I")
+_ALIGNMENT: Final = 16  # bytes; that of every array that numpy makes
+_WORTH_A_VIEW: Final = 1 << 14  # bytes; below, a copy is cheaper than a view
+
+
+def dtype_of(datatype: str, name: str) -> str:
+    """The signature's dtype for a datatype; `name` is the tensor's, for the error.
+
+    Raises:
+        Invalid: there is no such datatype, or it is not supported.
+    """
+    dtype = _BY_DATATYPE.get(datatype)
+    if dtype is not None:
+        return dtype
+    if datatype == "BF16":
+        text = f"The datatype BF16 of {name!r} is not supported: the engine takes no arrays of it from Python."
+    else:
+        text = f"{name!r} has the unknown datatype {datatype[:40]!r}. Known are {', '.join(_BY_DATATYPE)}."
+    raise Invalid(text, (Problem(None, name, "a datatype of the protocol", repr(datatype[:40])),))
+
+
+def raw_bytes(array: Array, dtype: str) -> bytes | memoryview:
+    """The raw bytes of an array of a signature's dtype; a large one is not copied where it is contiguous.
+
+    A missing text (None) is written as an empty one: BYTES has no null.
+    """
+    if dtype == "string":
+        return _packed(array)
+    if array.nbytes < _WORTH_A_VIEW:
+        return array.tobytes()
+    return np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
+
+
+def from_raw(data: bytes | memoryview, dtype: str, shape: Sequence[int], name: str) -> Array:
+    """An array of a shape over raw bytes; `name` is the tensor's, for errors.
+
+    Many numbers are not copied where they are aligned to 16 bytes; the array is read-only then.
+
+    Raises:
+        Invalid: the bytes are more or fewer than the shape needs, or the shape cannot be.
+        Malformed: a BOOL is neither 0 nor 1, or a text is damaged or not UTF-8.
+    """
+    count = _count(shape, name)
+    if dtype == "string":
+        return shaped(np.array(_unpacked(data, count, name), object), shape, name)
+    kind = _WIRE[dtype]
+    expected = count * kind.itemsize
+    if len(data) != expected:
+        text = f"{name!r} of shape {list(shape)} and datatype {DATATYPES[dtype]} needs {expected} bytes, received "
+        raise Invalid(f"{text}{len(data)}.", (Problem(None, name, f"{expected} bytes", f"{len(data)} bytes"),))
+    if dtype == "bool" and bytes(data).strip(b"\0\1"):
+        raise _no_boolean(data, name)
+    array: Array = np.frombuffer(data, kind)
+    # Behind a JSON header of any length, numbers may lie anywhere. Engines vectorise from the first aligned one on:
+    # elsewhere they would add up in another order, and answer with other last bits.
+    if len(data) < _WORTH_A_VIEW or array.__array_interface__["data"][0] % _ALIGNMENT:
+        array = array.copy()
+    return shaped(array, shape, name)
+
+
+def _count(shape: Sequence[int], name: str) -> int:
+    if shape and min(shape) < 0:
+        text = f"{name!r} has the shape {list(shape)}; sizes cannot be negative in a request."
+        raise Invalid(text, (Problem(None, name, "sizes of at least 0", str(list(shape))),))
+    return math.prod(shape)
+
+
+def shaped(array: Array, shape: Sequence[int], name: str) -> Array:
+    """The array in a shape of as many values; `name` is the tensor's.
+
+    Raises:
+        Invalid: no array can have this shape.
+    """
+    try:
+        return array.reshape(shape)
+    except (ValueError, OverflowError):  # too many axes, or sizes beside a 0 that no array can have
+        text = f"{name!r} has the shape {list(shape)!s:.80}, which no array can have."
+        raise Invalid(text, (Problem(None, name, "a possible shape", f"{list(shape)!s:.80}"),)) from None
+
+
+def _no_boolean(data: bytes | memoryview, name: str) -> Malformed:
+    value = next(byte for byte in data if byte > 1)
+    text = f"A BOOL of {name!r} has the byte {value}; it must be 0 or 1."
+    return Malformed(text, (Problem(None, name, "bytes 0 or 1", f"byte {value}"),))
+
+
+def _packed(array: Array) -> bytes:
+    parts: list[bytes] = []
+    for value in array.ravel().tolist():
+        text = b"" if value is None else str(value).encode()
+        parts += (_LENGTH.pack(len(text)), text)
+    return b"".join(parts)
+
+
+def _unpacked(data: bytes | memoryview, count: int, name: str) -> list[str]:
+    body, texts, start = bytes(data), [], 0
+    # Each takes 4 bytes at least: no more are looked for than can be, whatever the shape says.
+    if count * _LENGTH.size > len(body):
+        raise _damaged(name, f"at least {count * _LENGTH.size} bytes for {count} elements", f"{len(body)} bytes")
+    for index in range(count):
+        begin = start + _LENGTH.size
+        if begin > len(body):
+            raise _damaged(name, f"{count} elements", f"the end within element {index}")
+        stop = begin + _LENGTH.unpack_from(body, start)[0]
+        if stop > len(body):
+            what = f"{stop - begin} bytes in element {index}, as its length says"
+            raise _damaged(name, what, f"{len(body) - begin} bytes up to the end")
+        try:
+            texts.append(body[begin:stop].decode())
+        except UnicodeDecodeError:
+            raise _damaged(name, "UTF-8", f"other bytes in element {index}") from None
+        start = stop
+    if start != len(body):
+        raise _damaged(name, f"{start} bytes for {count} elements", f"{len(body)} bytes")
+    return texts
+
+
+def _damaged(name: str, expected: str, received: str) -> Malformed:
+    text = f"The BYTES of {name!r} are damaged: expected {expected}, received {received}."
+    return Malformed(text, (Problem(None, name, expected, received),))

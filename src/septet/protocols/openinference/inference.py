@@ -1,0 +1,185 @@
+"""`POST /v2/models/{model}/infer`: bytes -> Request, and the way in which its answer is written.
+
+Theory of operation. What is the same for every model is read by one compiled decoder (`document`), the values of each
+input by another, compiled for this model (`json_tensors`). msgspec keeps the last of two equal keys silently; a request
+with two meanings must be refused, so the quotes are counted, and a body with more of them than its values explain is
+parsed a second time, strictly. So is a body that the compiled decoders refuse, to say what is wrong in it.
+"""
+
+import re
+from collections.abc import Mapping
+from functools import partial
+
+import msgspec
+
+from septet.errors import Invalid, Problem, SeptetError, UnsupportedMediaType
+from septet.protocols.dataplane import Dataplane
+from septet.protocols.http import JSON, HttpRequest, caller_id, media_type, new_id, trace_of
+from septet.protocols.openinference.answer import OCTETS, Answer, Form
+from septet.protocols.openinference.binary import LENGTH_HEADER, SIZE, Tail, json_length, whole
+from septet.protocols.openinference.contract import Contract
+from septet.protocols.openinference.datatypes import from_raw
+from septet.protocols.openinference.document import (
+    EXAMPLE,
+    NO_DATA,
+    Document,
+    InputTensor,
+    ParsedDocument,
+    WantedOutput,
+    careful,
+    flag,
+    number,
+    quotes,
+    refuse_shared_memory,
+    timeout,
+)
+from septet.protocols.openinference.json_tensors import JsonTensor
+from septet.protocols.routes import Encode
+from septet.protocols.strict_json import strict
+from septet.types import Array, Request
+
+_FIT_FOR_A_HEADER = re.compile(r"[!-~]{1,128}")
+
+
+class Inference:
+    """Decodes the inference requests of one service."""
+
+    def __init__(self, dataplane: Dataplane) -> None:
+        signature = dataplane.service.signature
+        self._dataplane = dataplane
+        self._contract = Contract(signature, max_rows=dataplane.limits.max_rows)
+        self._readers = {tensor.name: JsonTensor(tensor) for tensor in signature.inputs}
+        self._document = msgspec.json.Decoder(Document).decode
+        self._answer = Answer(dataplane.service)
+
+    def __call__(self, http: HttpRequest) -> tuple[Request, Encode]:
+        """Decode a request.
+
+        Raises:
+            UnsupportedMediaType: the content type is neither JSON nor that of binary tensors.
+            Malformed: the body cannot be read.
+            Invalid: it is not what the protocol or the model asks for.
+        """
+        headers, body = http.headers, http.body
+        named = caller_id(headers)
+        header = headers.get(LENGTH_HEADER)
+        if header is None:
+            _check_type(headers)
+            return self._decode(headers, named, body, None)
+        length = json_length(header, len(body))
+        if length == 0:
+            return self._whole(headers, named, body)
+        return self._decode(headers, named, body[:length], Tail(memoryview(body)[length:]))
+
+    def _decode(
+        self, headers: Mapping[bytes, bytes], named: str | None, body: bytes, tail: Tail | None
+    ) -> tuple[Request, Encode]:
+        document, arrays = self._read(body, tail)
+        own, parameters, outputs = document.id, document.parameters, document.outputs
+        names = forms = seconds = None
+        request_id = own if own is not None and _FIT_FOR_A_HEADER.fullmatch(own) else named or new_id()
+        try:
+            tensors, rows = self._contract.tensors(arrays)
+            if outputs:
+                names = self._contract.outputs([wanted.name for wanted in outputs])
+            if parameters is not None:
+                seconds = timeout(parameters)
+            if parameters or (outputs and [wanted for wanted in outputs if wanted.parameters]):
+                forms = self._forms(document, names)
+        except SeptetError as error:
+            error.request_id = request_id
+            raise
+        request = self._dataplane.request(tensors, rows, request_id, names, timeout=seconds, trace=trace_of(headers))
+        if forms is not None:
+            return request, partial(self._answer.formed, own, forms)
+        return request, self._answer.plain if own is None else partial(self._answer.named, own)
+
+    def _read(self, body: bytes, tail: Tail | None) -> tuple[Document, list[tuple[str, Array]]]:
+        """The document, and the arrays of its inputs."""
+        try:
+            document = self._document(body)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            return self._read_carefully(body, tail)
+        arrays: list[tuple[str, Array]] = []
+        texts = 0
+        for given in document.inputs:
+            array = self._raw(given, tail)
+            if array is None:
+                reader = self._readers[given.name]
+                array = reader.read(given.data, given.shape)
+                if array is None:
+                    return self._read_carefully(body, tail)
+                if reader.is_text:
+                    texts += sum(cell is not None for cell in array.flat)
+            arrays.append((given.name, array))
+        if body.count(b'"') != quotes(document) + 2 * texts or b"\\" in body:
+            strict(body, EXAMPLE, constant=float)
+        if tail is not None:
+            tail.close()
+        return document, arrays
+
+    def _read_carefully(self, body: bytes, tail: Tail | None) -> tuple[ParsedDocument, list[tuple[str, Array]]]:
+        document = careful(body)
+        arrays: list[tuple[str, Array]] = []
+        if tail is not None:
+            tail.rewind()
+        for given in document.inputs:
+            array = self._raw(given, tail)
+            if array is None:
+                array = self._readers[given.name].careful(given.data, given.shape)
+            arrays.append((given.name, array))
+        if tail is not None:
+            tail.close()
+        return document, arrays
+
+    def _raw(self, given: InputTensor, tail: Tail | None) -> Array | None:
+        """Check an input; its array where it is binary, None where its values are JSON."""
+        tensor = self._contract.input(given.name, given.datatype, given.shape)
+        size = None
+        if parameters := given.parameters:
+            size = number(parameters, SIZE, 0)
+            if size is None or len(parameters) > 1:
+                refuse_shared_memory(parameters, given.name)
+        if size is None:
+            if given.data is NO_DATA:
+                text = f"The input {given.name!r} has no 'data', and no {SIZE!r} among its parameters."
+                raise Invalid(text, (Problem(None, given.name, "'data'", "none"),))
+            return None
+        if tail is None:
+            text = f"The input {given.name!r} has {SIZE}, which needs the header Inference-Header-Content-Length."
+            raise Invalid(text, (Problem(None, given.name, "the header Inference-Header-Content-Length", "none"),))
+        if given.data is not NO_DATA:
+            text = f"The input {given.name!r} has both 'data' and {SIZE!r}. Send one of them."
+            raise Invalid(text, (Problem(None, given.name, f"'data' or {SIZE!r}", "both"),))
+        return from_raw(tail.take(size, given.name), tensor.dtype, given.shape, given.name)
+
+    def _forms(self, document: Document, names: tuple[str, ...] | None) -> tuple[Form, ...] | None:
+        binary = flag(document.parameters or {}, "binary_data_output") or False
+        return self._answer.forms(names, [_wanted(output) for output in document.outputs or ()], binary=binary)
+
+    def _whole(self, headers: Mapping[bytes, bytes], named: str | None, body: bytes) -> tuple[Request, Encode]:
+        """A body without JSON: the only input; every output comes back binary."""
+        slots = list(self._contract.slots.values())
+        if len(slots) != 1:
+            text = f"A body without JSON is the model's only input, and this model has {len(slots)}."
+            raise Invalid(text, (Problem(None, None, "JSON before the tensors", "none"),))
+        tensors, rows = self._contract.tensors([(slots[0].tensor.name, whole(body, slots[0]))])
+        request = self._dataplane.request(tensors, rows, named or new_id(), trace=trace_of(headers))
+        return request, partial(self._answer.formed, None, self._answer.raw)
+
+
+def _wanted(output: WantedOutput) -> tuple[bool | None, int | None]:
+    if output.parameters is None:
+        return None, None
+    refuse_shared_memory(output.parameters, output.name)
+    return flag(output.parameters, "binary_data"), number(output.parameters, "classification", 1)
+
+
+def _check_type(headers: Mapping[bytes, bytes]) -> None:
+    kind = media_type(headers)
+    if kind not in (JSON, b"", OCTETS):
+        text = (
+            f"The content type {kind.decode('latin-1')[:80]!r} is not read here. Send application/json (curl: "
+            "-H 'content-type: application/json'), or tensors behind JSON with Inference-Header-Content-Length."
+        )
+        raise UnsupportedMediaType(text)

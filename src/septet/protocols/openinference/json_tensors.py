@@ -1,0 +1,137 @@
+"""The `data` of a JSON input -> an array: flat or nested, row-major.
+
+Theory of operation. For each input of the model two decoders are compiled, for a flat list and for nested lists, so
+that types and ranges are checked in C while parsing. What both refuse is read a second time from what Python's parser
+made of it, to name the value at fault. That way takes a little more: NaN, Infinity and -Infinity, integral floats for
+integers, and a bare value for a tensor without axes.
+"""
+
+from collections.abc import Iterator, Sequence
+from itertools import chain
+from math import isfinite, prod
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from septet.errors import MOST_PROBLEMS, Invalid, Problem, invalid
+from septet.model.signature import DTYPES, Column, Tensor
+from septet.protocols.cells import FLOAT_LIMITS, Mismatch, json_type, received, scalar, takes_null
+from septet.protocols.openinference.datatypes import shaped
+from septet.types import Array
+
+_OPEN = ord("[")
+
+
+class JsonTensor:
+    """Reads the values of one input, whose shape has been checked."""
+
+    def __init__(self, tensor: Tensor) -> None:
+        self._tensor = tensor
+        self._dtype = DTYPES[tensor.dtype]
+        self._nullable = any(takes_null(column) for column in tensor.columns)
+        kind = json_type(tensor.dtype, nullable=self._nullable)
+        self._flat = msgspec.json.Decoder(list[kind]).decode  # type: ignore[valid-type]
+        nested = kind
+        for _ in tensor.shape:
+            nested = list[nested]  # type: ignore[valid-type]
+        self._nested = msgspec.json.Decoder(nested).decode
+        self.is_text = tensor.dtype == "string"
+
+    def read(self, data: msgspec.Raw, shape: Sequence[int]) -> Array | None:
+        """The array of a shape, or None where the values must be read with care."""
+        try:
+            if memoryview(data)[1] == _OPEN:
+                return self._read_nested(data, shape)
+            values = self._flat(data)
+        except (msgspec.MsgspecError, UnicodeDecodeError, IndexError):
+            return None
+        count = prod(shape)
+        if len(values) != count:
+            return None
+        try:
+            if self._nullable:
+                return np.array(values, self._dtype).reshape(shape)
+            return np.fromiter(values, self._dtype, count).reshape(shape)
+        except (OverflowError, ValueError):  # an integer above uint64; a shape that no array can have
+            return None
+
+    def _read_nested(self, data: msgspec.Raw, shape: Sequence[int]) -> Array | None:
+        try:
+            array = np.array(self._nested(data), self._dtype)
+        except (msgspec.MsgspecError, UnicodeDecodeError, OverflowError, ValueError):
+            return None
+        return array if array.shape == tuple(shape) else None
+
+    def careful(self, data: object, shape: Sequence[int]) -> Array:
+        """The array of a shape, of values as Python's parser gave them.
+
+        Raises:
+            Invalid: they are not that many, not nested like that, or not of the input's type.
+        """
+        tensor = self._tensor
+        values = list(self._values(data, shape))
+        array = self._floats(values)
+        if array is not None:
+            return shaped(array, shape, tensor.name)
+        cells: list[Any] = []
+        problems: list[Problem] = []
+        columns = tensor.columns
+        for at, value in enumerate(values):
+            column = columns[at % len(columns)] if columns else None
+            try:
+                cells.append(_cell(tensor.dtype, column, value))
+            except Mismatch as mismatch:
+                row = at // prod(shape[1:]) if shape else None
+                place = tensor.name if column is None else column.name
+                problems.append(Problem(row, place, mismatch.expected, received(value)))
+                if len(problems) == MOST_PROBLEMS:
+                    break
+        if problems:
+            raise invalid(problems, "column" if columns else "input")
+        return shaped(np.array(cells, self._dtype), shape, tensor.name)
+
+    def _floats(self, values: list[Any]) -> Array | None:
+        """The values at once, where they are numbers that fit, or not finite: a few NaN must not cost a slow look."""
+        limit = FLOAT_LIMITS.get(self._tensor.dtype)
+        if limit is None or not {int, float}.issuperset(map(type, values)):
+            return None
+        try:
+            wide = np.array(values, np.float64)
+        except OverflowError:
+            return None
+        if np.any(np.isfinite(wide) & (np.abs(wide) > limit)):
+            return None
+        return wide.astype(self._dtype)
+
+    def _values(self, data: object, shape: Sequence[int]) -> Iterator[object]:
+        if not isinstance(data, list) or list in set(map(type, data)):
+            return self._unnested(data, shape, [])
+        count = prod(shape)
+        if len(data) != count:
+            raise self._unfit(f"a list of {count}", data, shape, [])
+        return iter(data)
+
+    def _unnested(self, data: object, shape: Sequence[int], at: list[int]) -> Iterator[object]:
+        if len(at) == len(shape):
+            return iter((data,))
+        size = shape[len(at)]
+        if not isinstance(data, list) or len(data) != size:
+            raise self._unfit(f"a list of {size}", data, shape, at)
+        return chain.from_iterable([self._unnested(item, shape, [*at, index]) for index, item in enumerate(data)])
+
+    def _unfit(self, what: str, data: object, shape: Sequence[int], at: list[int]) -> Invalid:
+        name = self._tensor.name
+        place = f"{name}.data" + "".join(f"[{index}]" for index in at)
+        expected = f"{what}, as its shape {list(shape)} says"
+        text = f"Expected {expected}, in {place!r}, received {received(data)}."
+        return Invalid(text, (Problem(None, name, expected, received(data)),))
+
+
+def _cell(dtype: str, column: Column | None, value: object) -> Any:
+    """One value; floats that are not finite are left to the engine's checks, which know where they may stand."""
+    if value is None and column is not None and takes_null(column):
+        return None
+    if dtype in FLOAT_LIMITS and isinstance(value, float) and not isfinite(value):
+        return value
+    return scalar(dtype, value)

@@ -1,0 +1,24 @@
+"""The one model and version that a server has, as callers name them."""
+
+from septet.errors import NotFound
+from septet.types import Identity
+
+
+class Naming:
+    """Knows the name and the version of one model. An empty version means the one that is served."""
+
+    def __init__(self, identity: Identity) -> None:
+        self._name = identity.name
+        self._version = identity.version
+
+    def check(self, name: str, version: str) -> None:
+        """Refuse another model, or another version of this one.
+
+        Raises:
+            NotFound: it is not served.
+        """
+        if name != self._name:
+            raise NotFound(f"There is no model {name[:80]!r} here, only {self._name!r}.")
+        if version not in {"", self._version}:
+            text = f"There is no version {version[:80]!r} of the model {name!r} here, only {self._version!r}."
+            raise NotFound(text)

@@ -1,0 +1,84 @@
+"""What a gRPC server can answer: one `Method` for each path.
+
+A call is a request like any other: gRPC is POST over HTTP/2, `/package.Service/Method` is its path, and one message is
+its body. So an `App` answers calls too, and a method is a `Route` with what gRPC adds to it. No gRPC library is needed
+here: a transport turns the reply's code into a status (`septet.protocols.errors.GRPC`) and sends the rest as it is.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Literal, TypeAlias
+
+import msgspec
+from google.protobuf.message import DecodeError
+
+from septet.errors import Malformed
+from septet.protocols.http import Handle, HttpReply, HttpRequest, caller_id, new_id
+from septet.protocols.routes import Route
+from septet.protocols.rpc.descriptors import Message, message
+
+PROTOBUF = b"application/grpc+proto"
+_UNIT_SECONDS = {b"H": 3600.0, b"M": 60.0, b"S": 1.0, b"m": 1e-3, b"u": 1e-6, b"n": 1e-9}
+
+#: The message that tells of a failed one where a stream goes on after it.
+Fault: TypeAlias = Callable[[HttpReply], bytes]
+
+
+class Method(msgspec.Struct, frozen=True):
+    """One method.
+
+    Attributes:
+        route: answers one message; its template is the method's path.
+        streams: `no`; `both`: messages come and go, each is answered in turn; `answers`: one message is answered, and
+            again when the server begins to drain.
+        fault: for `both`: how a failure is told without ending the stream; None ends it.
+    """
+
+    route: Route
+    streams: Literal["no", "both", "answers"] = "no"
+    fault: Fault | None = None
+
+
+def read(kind: str, body: bytes) -> Message:
+    """A message of a kind, such as `inference.ModelInferRequest`.
+
+    Raises:
+        Malformed: the bytes are none.
+    """
+    return parsed(message(kind), body)
+
+
+def parsed(kind: Message, body: bytes) -> Message:
+    """The same for a class of messages.
+
+    Raises:
+        Malformed: the bytes are none.
+    """
+    try:
+        return kind.FromString(body)
+    except DecodeError as error:
+        raise Malformed(f"The message is not a {kind.DESCRIPTOR.full_name}: {error}") from None
+
+
+def written(http: HttpRequest, answer: Message) -> HttpReply:
+    """The reply that is one message."""
+    return HttpReply(200, answer.SerializeToString(), caller_id(http.headers) or new_id(), PROTOBUF)
+
+
+def described(path: str, handle: Handle) -> Method:
+    """A method that answers without predicting."""
+    return Method(Route(path, {"POST": handle}))
+
+
+def timeout_of(headers: Mapping[bytes, bytes]) -> float | None:
+    """The seconds left for a call by its header `grpc-timeout`, or None.
+
+    Raises:
+        Malformed: it is not a number and a unit.
+    """
+    value = headers.get(b"grpc-timeout")
+    if value is None:
+        return None
+    unit = _UNIT_SECONDS.get(value[-1:])
+    if unit is None or not value[:-1].isdigit():
+        raise Malformed("The header grpc-timeout must be digits and one of the units H, M, S, m, u, n.")
+    return int(value[:-1]) * unit

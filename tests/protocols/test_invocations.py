@@ -1,0 +1,237 @@
+"""`/invocations`: what `predict()` of the model gives, for the bodies that MLflow's and SageMaker's callers send."""
+
+import asyncio
+import io
+import json
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+
+from septet.errors import Invalid, Malformed, SeptetError, UnsupportedMediaType
+from septet.events import Silent
+from septet.model.signature import Column, Kind, Signature, Tensor
+from septet.protocols.api import App
+from septet.protocols.dataplane import Dataplane
+from septet.protocols.errors import STATUS, refusal
+from septet.protocols.http import HttpReply, HttpRequest
+from septet.protocols.invocations import Invocations
+from septet.service import Service
+from tests.protocols import models
+
+JSON = b"application/json"
+NAMES = ["c0", "c1", "c2", "c3"]
+FRAME: dict[str, list[Any]] = {"columns": NAMES, "index": [0, 1], "data": [[1, 2, 3, 4], [5, 6, 7, 8]]}
+
+
+def request(body: Any, **headers: bytes) -> HttpRequest:
+    encoded = body if isinstance(body, bytes) else json.dumps(body).encode()
+    named = {name.replace("_", "-").encode(): value for name, value in headers.items()}
+    return HttpRequest("POST", "/invocations", b"", named, encoded)
+
+
+def post(service: Service, body: Any, **headers: bytes) -> HttpReply:
+    decode = Invocations(Dataplane(service, models.LIMITS)).predict
+    return models.reply(service, decode, request(body, **headers))
+
+
+def sent(service: Service, body: Any, **headers: bytes) -> Any:
+    """The values that the model is given, one list per row."""
+    made, _ = Invocations(Dataplane(service, models.LIMITS)).predict(request(body, **headers))
+    (tensor,) = made.tensors.values()
+    return tensor.tolist()
+
+
+def predictions(service: Service, rows: int) -> Any:
+    width = len(service.signature.columns)
+    body = {"instances": [[1] * width] * rows}
+    return msgspec.json.decode(post(service, body, content_type=JSON).body)["predictions"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"dataframe_split": FRAME},
+        {"dataframe_split": FRAME, "params": {"threshold": 0.5}},
+        {"dataframe_split": FRAME, "params": None},
+        {"dataframe_split": {"columns": NAMES[::-1], "data": [[4, 3, 2, 1], [8, 7, 6, 5]]}},
+        {"dataframe_records": [dict(zip(NAMES, row, strict=True)) for row in FRAME["data"]]},
+        {"instances": FRAME["data"]},
+        {"inputs": FRAME["data"]},
+        {"inputs": {"X": FRAME["data"]}},
+    ],
+)
+def test_every_way_to_write_rows_is_the_same_rows(body: Any) -> None:
+    assert sent(models.classifier(), body, content_type=JSON) == FRAME["data"]
+    assert sent(models.classifier(), body) == FRAME["data"]
+    assert sent(models.classifier(), body, content_type=b"application/json; charset=UTF-8") == FRAME["data"]
+
+
+def test_the_frames_of_old_callers_are_the_body_itself() -> None:
+    service = models.classifier()
+    assert sent(service, FRAME, content_type=b"application/json; format=pandas-split") == FRAME["data"]
+    records = [dict(zip(NAMES, row, strict=True)) for row in FRAME["data"]]
+    assert sent(service, records, content_type=b'application/json;format="pandas-records"') == FRAME["data"]
+
+
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        (b"c0,c1,c2,c3\n1,2,3,4\n5,6,7,8\n", b"text/csv"),
+        (b"c3,c1,c2,c0\n4,2,3,1\n8,6,7,5\n", b"text/csv; charset=utf-8"),
+        (b"c0, c1, c2, c3\r\n1,2,3,4\r\n5,6,7,8\r\n", b"text/csv"),
+        (b"1,2,3,4\n5,6,7,8\n", b"text/csv"),
+        (b"1,2,3,4\n5,6,7,8", b"text/csv;label_size=0"),
+        (b"1,2,3,4\n5,6,7,8", b"text/csv; header=absent"),
+        (b"c0,c1,c2,c3\n1,2,3,4\n5,6,7,8", b"text/csv; header=present"),
+    ],
+)
+def test_csv_is_read_with_and_without_a_header_row(body: bytes, kind: bytes) -> None:
+    assert sent(models.classifier(), body, content_type=kind) == FRAME["data"]
+
+
+def texts(*names: str) -> Service:
+    columns = tuple(Column(name, "string") for name in names)
+    inputs = (Tensor("X", "string", (None, len(names)), columns),)
+    signature = Signature(Kind.TENSORS, inputs, (Tensor("y", "int64", (None,)),))
+    return models.service(signature, {"X": [["a"] * len(names)]}, {"y": [1]})
+
+
+def test_the_first_row_is_a_header_where_it_has_the_name_of_a_column() -> None:
+    service = texts("name", "city")
+    assert sent(service, b"ada,london\n", content_type=b"text/csv") == [["ada", "london"]]
+    assert sent(service, b"city,name\nlondon,ada\n", content_type=b"text/csv") == [["ada", "london"]]
+    assert sent(service, b"name,london\n", content_type=b"text/csv; header=absent") == [["name", "london"]]
+    with pytest.raises(Invalid, match="'city'"):
+        sent(service, b"name,town\nada,london\n", content_type=b"text/csv")
+
+
+def test_names_that_are_numbers_are_a_header_only_all_together() -> None:
+    service = texts("0", "1")
+    assert sent(service, b"0,7\n1,1\n", content_type=b"text/csv") == [["0", "7"], ["1", "1"]]
+    assert sent(service, b"1,0\n1,7\n", content_type=b"text/csv") == [["7", "1"]]
+
+
+def test_arrays_are_read_as_numpy_saves_them() -> None:
+    saved = io.BytesIO()
+    np.save(saved, np.array(FRAME["data"], np.float32))
+    assert sent(models.classifier(), saved.getvalue(), content_type=b"application/x-npy") == FRAME["data"]
+
+
+def test_an_answer_is_what_predict_of_the_model_gives() -> None:
+    kinds = models.every_kind()
+    assert predictions(kinds["classifier"], 2) == ["setosa", "setosa"]
+    assert predictions(kinds["unnamed labels"], 2) == [4, 4]
+    assert predictions(kinds["regressor"], 2) == [7.25, 7.25]
+    assert predictions(kinds["several numbers"], 1) == [[1.0, 2.0, 3.0]]
+    assert predictions(kinds["multilabel"], 2) == [[1, 0], [1, 0]]
+    assert predictions(kinds["clustering"], 1) == [2]
+    assert predictions(kinds["outliers"], 1) == [-1]
+    assert predictions(kinds["transform"], 1) == [[1.0, 2.0, 3.0]]
+
+
+def test_several_outputs_are_an_object_per_row() -> None:
+    body = {"inputs": {"image": [[[1, 2, 3], [4, 5, 6]]], "mask": [[True]]}}
+    answer = post(models.tensors(rows=True), body, content_type=JSON)
+    assert msgspec.json.decode(answer.body) == {"predictions": [{"features": [[0.5, 1.5]], "count": 3}]}
+
+
+@pytest.mark.parametrize("accept", [b"text/csv", b"text/csv;q=0.9, */*", b"TEXT/CSV"])
+def test_csv_is_answered_to_who_asks_for_it(accept: bytes) -> None:
+    answer = post(models.classifier(), b"1,2,3,4\n5,6,7,8", content_type=b"text/csv", accept=accept)
+    assert (answer.media_type, answer.body) == (b"text/csv", b"setosa\nsetosa\n")
+
+
+@pytest.mark.parametrize("accept", [b"", b"*/*", b"application/json", b"application/json, text/csv"])
+def test_json_is_answered_to_everybody_else(accept: bytes) -> None:
+    assert post(models.classifier(), b"1,2,3,4", content_type=b"text/csv", accept=accept).media_type == JSON
+
+
+def test_csv_answers_have_a_cell_per_value() -> None:
+    kinds = models.every_kind()
+    assert post(kinds["several numbers"], {"instances": [[1, 2]]}, accept=b"text/csv").body == b"1.0,2.0,3.0\n"
+    signature = kinds["several numbers"].signature
+    missing = models.service(signature, {"X": [[1, 2]]}, {"out": [[1.5, np.nan, np.inf]]})
+    assert post(missing, {"instances": [[1, 2]]}, accept=b"text/csv").body == b"1.5,,\n"
+    flat = (Tensor("a", "int64", (None,)), Tensor("b", "string", (None,)))
+    several = models.service(Signature(Kind.TENSORS, signature.inputs, flat), {"X": [[1, 2]]}, {"a": [1], "b": ["x,y"]})
+    assert post(several, {"instances": [[1, 2]]}, accept=b"text/csv").body == b'1,"x,y"\n'
+
+
+def test_what_is_no_table_is_answered_as_json() -> None:
+    unit = {"inputs": {"image": [[[1, 2, 3], [4, 5, 6]]], "mask": [[True]]}}
+    for rows in (True, False):
+        assert post(models.tensors(rows=rows), unit, accept=b"text/csv").media_type == JSON
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        (b"text/plain", "application/json"),
+        (b"application/json; format=pandas-table", "pandas-table"),
+        (b"application/json; charset=latin-1", "UTF-8"),
+        (b"application/jsonlines", "text/csv"),
+    ],
+)
+def test_another_content_type_is_refused(kind: bytes, words: str) -> None:
+    with pytest.raises(UnsupportedMediaType, match=words):
+        post(models.classifier(), FRAME, content_type=kind)
+
+
+def test_csv_is_refused_where_columns_have_no_names() -> None:
+    with pytest.raises(UnsupportedMediaType):
+        post(models.tensors(rows=True), b"1,2", content_type=b"text/csv")
+
+
+def served(service: Service) -> App:
+    made = App()
+    routes = Invocations(Dataplane(service, models.LIMITS)).routes()
+    made.install(models.IDENTITY, routes, Silent(), service.submit, max_body_bytes=1_000)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("method", "body", "status", "code"),
+    [
+        ("POST", b"{", 400, "BAD_REQUEST"),
+        ("POST", b"{}", 400, "INVALID_PARAMETER_VALUE"),
+        ("POST", b'{"instances":[[1]]}', 400, "INVALID_PARAMETER_VALUE"),
+        ("GET", b"", 405, "BAD_REQUEST"),
+    ],
+)
+def test_errors_have_a_code_and_a_message(method: str, body: bytes, status: int, code: str) -> None:
+    reply = asyncio.run(served(models.classifier())(HttpRequest(method, "/invocations", b"", {}, body)))
+    found = msgspec.json.decode(reply.body)
+    assert (reply.status, found["error_code"], sorted(found)) == (status, code, ["error_code", "message"])
+
+
+def test_every_error_has_a_code_of_mlflow_with_the_status_that_it_has_there() -> None:
+    known: dict[str, set[int]] = {}
+    for code in STATUS:
+        status, body = refusal("/invocations", type("Made", (SeptetError,), {"code": code})("why"), "id")
+        known.setdefault(msgspec.json.decode(body)["error_code"], set()).add(status)
+    assert known.pop("BAD_REQUEST") == {400, 405, 408, 413, 415, 431}
+    assert known == {
+        "INVALID_PARAMETER_VALUE": {400},
+        "ENDPOINT_NOT_FOUND": {404},
+        "REQUEST_LIMIT_EXCEEDED": {429},
+        "CANCELLED": {499},
+        "INTERNAL_ERROR": {500},
+        "TEMPORARILY_UNAVAILABLE": {503},
+        "DEADLINE_EXCEEDED": {504},
+    }
+
+
+def test_a_ping_is_answered_once_the_model_is_ready_and_until_it_drains() -> None:
+    ping = HttpRequest("GET", "/ping", b"", {}, b"")
+    assert asyncio.run(App()(ping)).status == 503
+    made = served(models.classifier())
+    assert asyncio.run(made(ping)).status == 200
+    made.draining = True
+    assert asyncio.run(made(ping)).status == 503
+
+
+def test_damaged_csv_is_refused() -> None:
+    with pytest.raises(Malformed):
+        post(models.classifier(), b"", content_type=b"text/csv")

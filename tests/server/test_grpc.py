@@ -1,0 +1,182 @@
+"""The gRPC server on an event loop, over services that answer late, badly or not at all."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import grpc
+import grpc.aio
+import msgspec
+import pytest
+
+from septet.assembly.calls import grpc_server
+from septet.errors import ModelFailed, Overloaded, StartupError
+from septet.events import Finished
+from septet.protocols.api import App
+from septet.protocols.rpc.paths import INFER
+from septet.server.grpc import GrpcServer
+from septet.server.listener import reserve
+from septet.service import Service
+from septet.settings import Settings
+from septet.types import Request, Response
+from tests.protocols.models import Given, classifier
+from tests.protocols.openinference.grpc_messages import rows_of_x
+
+Answer = Callable[[Response | Exception], None]
+
+
+class Held:
+    """A predictor that answers when it is told to."""
+
+    def __init__(self) -> None:
+        self.waiting: list[tuple[Request, Answer]] = []
+        self.cancelled = 0
+        self.events: list[Finished] = []
+
+    def submit(self, request: Request, done: Answer) -> "Held":
+        self.waiting.append((request, done))
+        return self
+
+    def cancel(self) -> None:
+        self.cancelled += 1
+
+    def started(self) -> None:
+        """Nothing is counted."""
+
+    def finished(self, event: Finished) -> None:
+        self.events.append(event)
+
+    async def asked(self) -> Request:
+        """The first request, once it has come."""
+        await eventually(lambda: bool(self.waiting))
+        return self.waiting[0][0]
+
+
+async def eventually(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(20):
+        while not condition():  # noqa: ASYNC110 - a condition of any kind
+            await asyncio.sleep(0.005)
+
+
+@asynccontextmanager
+async def started(service: Service, held: Held) -> AsyncIterator[tuple[GrpcServer, Any]]:
+    """A server, and the method ModelInfer of a channel to it."""
+    (reserved,) = reserve("127.0.0.1", 0)
+    with reserved:
+        address = f"127.0.0.1:{reserved.getsockname()[1]}"
+        server = grpc_server(service, Settings(), held, App(), [address])
+        await server.start()
+        async with grpc.aio.insecure_channel(address) as channel:
+            yield server, channel.unary_unary(INFER)
+        await server.stop(0)
+
+
+def run(scenario: Callable[[GrpcServer, Any, Held], Awaitable[None]], outcome: Exception | None = None) -> None:
+    """Run a scenario over a service that is held, or gives that outcome at once."""
+    held = Held()
+
+    def at_once(_: Request, done: Answer) -> Given:
+        assert outcome is not None
+        done(outcome)
+        return Given()
+
+    service = msgspec.structs.replace(classifier(), submit=held.submit if outcome is None else at_once)
+
+    async def main() -> None:
+        async with started(service, held) as (server, infer):
+            await scenario(server, infer, held)
+
+    asyncio.run(main())
+
+
+async def failure(call: Any) -> grpc.aio.AioRpcError:
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await call
+    return caught.value
+
+
+def test_a_call_that_is_cancelled_cancels_its_request() -> None:
+    async def scenario(_: GrpcServer, infer: Any, held: Held) -> None:
+        call = infer(rows_of_x().SerializeToString())
+        await held.asked()
+        call.cancel()
+        await eventually(lambda: bool(held.cancelled))
+        assert [(event.route, event.code) for event in held.events] == [(INFER, "cancelled")]
+
+    run(scenario)
+
+
+@pytest.mark.parametrize(("seconds", "most"), [(5, 5), (200, 200), (4_000, 300)])
+def test_the_time_of_a_call_is_the_deadline_of_its_request(seconds: float, most: float) -> None:
+    async def scenario(_: GrpcServer, infer: Any, held: Held) -> None:
+        call = infer(rows_of_x().SerializeToString(), timeout=seconds)
+        request = await held.asked()
+        assert request.deadline is not None
+        left = request.deadline - asyncio.get_running_loop().time()
+        assert left == pytest.approx(most, abs=3)
+        call.cancel()
+
+    run(scenario)
+
+
+def test_a_request_whose_time_is_over_is_given_up() -> None:
+    async def scenario(_: GrpcServer, infer: Any, held: Held) -> None:
+        error = await failure(infer(rows_of_x().SerializeToString(), timeout=0.1))
+        assert error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+        await eventually(lambda: bool(held.cancelled))
+
+    run(scenario)
+
+
+def test_a_busy_server_is_unavailable_and_says_when_to_try_again() -> None:
+    async def scenario(_: GrpcServer, infer: Any, held: Held) -> None:
+        error = await failure(infer(rows_of_x(id="mine").SerializeToString()))
+        assert (error.code(), error.details()) == (grpc.StatusCode.UNAVAILABLE, "Many wait.")
+        trailing = dict(error.trailing_metadata())
+        assert (trailing["retry-after"], trailing["septet-model"]) == ("3", "iris")
+        assert [event.code for event in held.events] == ["overloaded"]
+
+    run(scenario, Overloaded("Many wait.", retry_after=3))
+
+
+@pytest.mark.parametrize("error", [ModelFailed("It failed."), ValueError("secret")])
+def test_a_fault_of_ours_is_internal_and_keeps_its_secrets(error: Exception) -> None:
+    async def scenario(_: GrpcServer, infer: Any, __: Held) -> None:
+        found = await failure(infer(rows_of_x().SerializeToString()))
+        assert found.code() is grpc.StatusCode.INTERNAL
+        assert "secret" not in found.details()
+
+    run(scenario, error)
+
+
+def test_a_call_under_way_is_answered_before_the_end() -> None:
+    async def scenario(server: GrpcServer, infer: Any, held: Held) -> None:
+        call = infer(rows_of_x().SerializeToString())
+        request = await held.asked()
+        stopping = asyncio.ensure_future(server.stop(20))
+        held.waiting[0][1](await classifier().predict(request))
+        assert await call
+        assert await stopping
+
+    run(scenario)
+
+
+def test_the_end_comes_in_time_and_says_that_a_call_was_cut_off() -> None:
+    async def scenario(server: GrpcServer, infer: Any, held: Held) -> None:
+        call = infer(rows_of_x().SerializeToString())
+        await held.asked()
+        assert not await server.stop(0.2)
+        error = await failure(call)
+        assert error.code() in {grpc.StatusCode.CANCELLED, grpc.StatusCode.UNAVAILABLE}
+
+    run(scenario)
+
+
+def test_an_address_that_cannot_be_used_stops_the_start() -> None:
+    async def main() -> None:
+        server = grpc_server(classifier(), Settings(), Held(), App(), ["not an address"])
+        with pytest.raises(StartupError, match="cannot listen on not an address for gRPC"):
+            await server.start()
+
+    asyncio.run(main())
