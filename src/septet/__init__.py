@@ -1,7 +1,7 @@
 """Septet: one trained model, served in one command.
 
-`septet.asgi` is a model as an ASGI application; `septet.save` and `septet.pack` make packages. They are imported when
-they are first used: `septet --help` should not need numpy.
+`septet.asgi` is a model as an ASGI application; `septet.save` and `septet.pack` make packages; `septet.Client` and
+`septet.AsyncClient` call a server. They are imported when they are first used: `septet --help` should not need numpy.
 """
 
 import importlib
@@ -9,12 +9,20 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from septet.assembly.mounting import asgi as asgi
+    from septet.client.coroutine import AsyncClient as AsyncClient
+    from septet.client.threaded import Client as Client
     from septet.packing.pack import pack as pack
     from septet.packing.save import save as save
 
-__all__ = ["asgi", "pack", "save"]
+__all__ = ["AsyncClient", "Client", "asgi", "pack", "save"]
 
-_HOMES = {"asgi": "septet.assembly.mounting", "pack": "septet.packing.pack", "save": "septet.packing.save"}
+_HOMES = {
+    "AsyncClient": "septet.client.coroutine",
+    "Client": "septet.client.threaded",
+    "asgi": "septet.assembly.mounting",
+    "pack": "septet.packing.pack",
+    "save": "septet.packing.save",
+}
 
 
 def __getattr__(name: str) -> Any:

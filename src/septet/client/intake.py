@@ -1,0 +1,166 @@
+"""What a caller has -> the model's tensors, by the model's own signature.
+
+Rows and records are read by the codec with which the server reads JSON, so that they mean the same and are refused in
+the same words. Arrays and frames are converted column by column; a value is never changed to fit, only its type.
+"""
+
+import sys
+from collections.abc import Mapping, Sequence
+from enum import Enum
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from septet.client.casting import cast, texts_only
+from septet.errors import Invalid, Problem
+from septet.model.signature import Column, Signature, Tensor
+from septet.protocols.json_body import JsonBody
+from septet.protocols.openinference.contract import Contract
+from septet.protocols.openinference.datatypes import DATATYPES
+from septet.types import Array, Tensors
+
+SHOWN_NAMES = 10
+
+
+class Form(Enum):
+    """What the caller gave, and so is answered in."""
+
+    ARRAY = "array"
+    TENSORS = "tensors"
+    FRAME = "frame"
+    ROWS = "rows"
+
+
+class Taken(msgspec.Struct, frozen=True):
+    """The tensors of a request. `index` labels the rows of a frame."""
+
+    tensors: Tensors
+    form: Form
+    index: Any = None
+
+
+class Intake:
+    """Takes data for one signature. `max_rows` bounds the rows of a request."""
+
+    def __init__(self, signature: Signature, *, max_rows: int) -> None:
+        self._inputs = signature.inputs
+        self._columns = signature.columns
+        self._contract = Contract(signature, max_rows=max_rows)
+        self._body = JsonBody(signature, max_rows=max_rows)
+
+    def __call__(self, data: Any) -> Taken:
+        """Take an array, arrays by name, a DataFrame, records, or rows.
+
+        Raises:
+            Invalid: the data does not fit the model; `problems` says where.
+            TypeError: it is none of these.
+        """
+        if isinstance(data, np.ndarray):
+            return Taken(self._checked(self._from_array(data)), Form.ARRAY)
+        if isinstance(data, Mapping):
+            return Taken(self._checked(self._from_arrays(data)), Form.TENSORS)
+        if _is_frame(data):
+            return Taken(self._checked(self._from_frame(data)), Form.FRAME, data.index)
+        if isinstance(data, Sequence) and not isinstance(data, str | bytes):
+            return Taken(self._from_rows(data), Form.ROWS)
+        kinds = "a numpy array, a dict of arrays, a pandas DataFrame, a list of records, or a list of rows"
+        raise TypeError(f"Expected {kinds}, received {type(data).__name__}.")
+
+    def _from_array(self, data: Array) -> dict[str, Array]:
+        if len(self._inputs) == 1:
+            return {self._inputs[0].name: _cast(data, self._inputs[0])}
+        if data.ndim != 2 or data.shape[1] != len(self._columns):  # noqa: PLR2004 - rows and columns
+            names = _listed([each.name for each in self._inputs])
+            what = f"an array of {len(self._columns)} columns" if self._columns else "a dict of arrays"
+            text = f"The model takes the inputs {names}: send {what}, not an array of shape {list(data.shape)}."
+            raise Invalid(text, (Problem(None, None, what, f"an array of shape {list(data.shape)}"),))
+        return self._joined([cast(data[:, at], each) for at, each in enumerate(self._columns)])
+
+    def _from_arrays(self, data: Mapping[str, Any]) -> dict[str, Array]:
+        tensors = {each.name: each for each in self._inputs}
+        self._check_names("inputs", list(tensors), list(data))
+        return {name: _cast(np.asarray(data[name]), tensor) for name, tensor in tensors.items()}
+
+    def _from_frame(self, data: Any) -> dict[str, Array]:
+        if not self._columns:
+            text = "The model's inputs have no named columns: send an array, or a dict of arrays, not a DataFrame."
+            raise Invalid(text, (Problem(None, None, "arrays", "a DataFrame"),))
+        self._check_names("columns", [each.name for each in self._columns], list(data.columns))
+        return self._joined([cast(_values(data[each.name], each), each) for each in self._columns])
+
+    def _from_rows(self, data: Sequence[Any]) -> Tensors:
+        key = "records" if data and all(isinstance(each, Mapping) for each in data) else "data"
+        tensors = self._body(msgspec.json.encode({key: data}, enc_hook=_plain)).tensors
+        for each in self._inputs:
+            if each.dtype == "string":
+                texts_only(tensors[each.name], each)
+        return tensors
+
+    def _joined(self, values: list[Array]) -> dict[str, Array]:
+        """The model's tensors, of one array a column."""
+        arrays: dict[str, Array] = {}
+        start = 0
+        for each in self._inputs:
+            parts = values[start : start + len(each.columns)]
+            arrays[each.name] = parts[0] if len(each.shape) == 1 else np.stack(parts, axis=1)
+            start += len(parts)
+        return arrays
+
+    def _checked(self, arrays: dict[str, Array]) -> Tensors:
+        for each in self._inputs:
+            self._contract.input(each.name, DATATYPES[each.dtype], arrays[each.name].shape)
+        tensors, _ = self._contract.tensors(arrays.items())
+        return tensors
+
+    def _check_names(self, noun: str, known: list[str], given: list[Any]) -> None:
+        missing = [name for name in known if name not in given]
+        others = [name for at, name in enumerate(given) if name not in known or name in given[:at]]
+        if not missing and not others:
+            return
+        faults = [f"lacks the {noun} {_listed(missing)}"] if missing else []
+        faults += [f"has the {noun} {_listed(others)} that the model does not take, or takes once"] if others else []
+        problems = [Problem(None, name, "a value", "none") for name in missing]
+        problems += [Problem(None, str(name), f"one of the {noun} {_listed(known)}, once", "it") for name in others]
+        raise Invalid(f"The data {' and '.join(faults)}. The model takes {_listed(known)}.", tuple(problems))
+
+
+def _is_frame(data: Any) -> bool:
+    """Whether it is a DataFrame. Who has one has imported pandas; it is not imported for a question."""
+    pandas = sys.modules.get("pandas")
+    return pandas is not None and isinstance(data, pandas.DataFrame)
+
+
+def _values(series: Any, column: Column) -> Array:
+    """A column of a frame as an array; what is missing is NaN for a number, and None for all else."""
+    if not series.hasnans:
+        return np.asarray(series)
+    if column.dtype.startswith("float"):
+        try:
+            return series.to_numpy(dtype=np.float64, na_value=np.nan)  # type: ignore[no-any-return]
+        except (TypeError, ValueError):
+            pass  # `cast` says which value is no number
+    return series.astype(object).where(series.notna(), None).to_numpy()  # type: ignore[no-any-return]
+
+
+def _cast(array: Array, tensor: Tensor) -> Array:
+    columns = tensor.columns
+    if len(columns) > 1 and array.ndim == len(tensor.shape) and array.shape[1] == len(columns):
+        return cast(array, tensor, tuple(each.name for each in columns))
+    return cast(array, columns[0] if len(columns) == 1 else tensor)
+
+
+def _plain(value: Any) -> Any:
+    """What numpy and pandas have in the cells of rows, as JSON has it."""
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if type(value).__name__ in ("NAType", "NaTType"):  # pandas' own missing values
+        return None
+    raise TypeError(f"A row holds a {type(value).__name__}; rows hold texts, numbers, booleans and None.")
+
+
+def _listed(names: list[Any]) -> str:
+    more = f" and {len(names) - SHOWN_NAMES} more" if len(names) > SHOWN_NAMES else ""
+    return ", ".join(repr(name) for name in names[:SHOWN_NAMES]) + more
