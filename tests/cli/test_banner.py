@@ -2,6 +2,7 @@
 
 import json
 import shlex
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,13 @@ from septet.model.freshness import Freshness
 from septet.model.manifest import Manifest
 from septet.model.signature import Column, Kind, Signature, Tensor
 from septet.service import Service
-from septet.types import Array, Identity, Request, Response
+from septet.types import Array, Identity, Pending, Request, Response
 
 FRESH = Freshness("fresh", 3, "the training data ends on 2026-11-21, 3 days ago")
+
+
+def submit(_: Request, __: Callable[[Response | Exception], None]) -> Pending:
+    raise AssertionError
 
 
 def service(inputs: tuple[Tensor, ...], sample: dict[str, Array] | None, **more: Any) -> Service:
@@ -27,6 +32,7 @@ def service(inputs: tuple[Tensor, ...], sample: dict[str, Array] | None, **more:
         identity=Identity("iris", "1.2", "sha256:" + "0123456789abcdef" * 4),
         signature=signature,
         predict=predict,
+        submit=submit,
         manifest=Manifest("iris", "1.2", "onnx", "model.onnx", signature),
         sample=sample,
         answer=None,
@@ -44,6 +50,12 @@ def named(*names: str) -> Service:
 def payload(text: str) -> Any:
     words = shlex.split(text)
     return json.loads(words[words.index("-d") + 1])
+
+
+def test_the_banner_says_where_grpc_is_served() -> None:
+    text = banner(named("a"), "http://127.0.0.1:8000", workers=1, grpc=("127.0.0.1:8001", "[::1]:8001"))
+    assert "gRPC at   127.0.0.1:8001, [::1]:8001" in text
+    assert "gRPC" not in banner(named("a"), "http://127.0.0.1:8000", workers=1)
 
 
 def test_the_banner_says_what_is_served_where_and_how_to_stop() -> None:

@@ -20,6 +20,7 @@ COMMANDS = {
     "check": "prove that a model or package is whole, runs and is fresh",
     "predict": "answer rows of a file, without a server",
     "pack": "make a package from a model file",
+    "bench": "measure how fast a model is served, and up to which rate",
 }
 
 

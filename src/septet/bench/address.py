@@ -1,0 +1,75 @@
+"""The server's address: from a URL, and a first exchange with it before any load."""
+
+import http.client
+import socket
+import ssl
+from urllib.parse import urlsplit
+
+from septet.bench.load import Target
+from septet.errors import Invalid, Unavailable
+
+_PORTS = {"http": 80, "https": 443}
+
+
+def target_of(url: str, *, insecure: bool = False, ca: str | None = None) -> tuple[Target, str]:
+    """Read a URL: the server, and the path that stands before every route's own (empty for none).
+
+    Raises:
+        Invalid: it is no URL of HTTP.
+    """
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as exc:
+        raise Invalid(f"{url}: is no URL: {exc}") from exc
+    if parts.scheme not in _PORTS or not parts.hostname:
+        raise Invalid(f"{url}: is no URL of HTTP; give one such as http://127.0.0.1:8000")
+    if parts.username is not None or parts.query or parts.fragment:
+        raise Invalid(f"{url}: give scheme, host, port and path only; --path may have a query")
+    target = Target(
+        host=parts.hostname,
+        port=port or _PORTS[parts.scheme],
+        authority=parts.netloc,
+        tls=parts.scheme == "https",
+        insecure=insecure,
+        ca=ca,
+    )
+    return target, parts.path.rstrip("/")
+
+
+def tls_context(target: Target) -> ssl.SSLContext | None:
+    """Return how a server's certificate is checked, or None for a server without TLS.
+
+    Raises:
+        Invalid: the file of certificates cannot be read.
+    """
+    if not target.tls:
+        return None
+    try:
+        context = ssl.create_default_context(cafile=target.ca)
+    except OSError as exc:
+        raise Invalid(f"{target.ca}: holds no certificates that can be read: {exc}") from exc
+    if target.insecure:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def ask(target: Target, request: bytes, timeout: float) -> tuple[int, bytes]:
+    """Send one whole request and return the status and the body of the answer; `timeout` is in seconds.
+
+    Raises:
+        Unavailable: the server cannot be connected to, or does not answer in HTTP.
+        Invalid: the file of certificates cannot be read.
+    """
+    context = tls_context(target)
+    try:
+        with socket.create_connection((target.host, target.port), timeout) as plain:
+            stream = plain if context is None else context.wrap_socket(plain, server_hostname=target.host)
+            with stream:
+                stream.sendall(request)
+                answer = http.client.HTTPResponse(stream)
+                answer.begin()
+                return answer.status, answer.read()
+    except (OSError, http.client.HTTPException) as exc:
+        raise Unavailable(f"{target.authority}: does not answer: {str(exc) or type(exc).__name__}") from exc

@@ -1,0 +1,72 @@
+"""What `septet bench` says while it measures, and at the end."""
+
+import datetime as dt
+import sys
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import msgspec
+
+from septet.bench import chart
+from septet.bench.campaign import name
+from septet.bench.load import Load
+from septet.bench.report import Report, document, remarks, table
+from septet.cli.progress import Progress
+from septet.cli.table import aligned
+from septet.errors import Invalid
+
+
+class Watch:
+    """Says on standard error what is being measured: a line that changes on a terminal, else one line a load."""
+
+    def __init__(self, load: Load) -> None:
+        self._text = f"measuring {name(load)} for {load.seconds:g} s"
+        self._progress = Progress(f"{self._text}:")
+
+    def __enter__(self) -> Self:
+        if not sys.stderr.isatty():
+            print(self._text, file=sys.stderr, flush=True)
+        self._progress.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.done()
+
+    def step(self, answered: int, failed: int) -> None:
+        """Say how far it is."""
+        self._progress.step(f"{answered} answered, {failed} failed")
+
+
+def show(report: Report, *, json_file: str | None, chart_file: str | None) -> None:
+    """Print the report, and write the files that are wanted; `-` means JSON alone on standard output.
+
+    Raises:
+        Invalid: a file cannot be written.
+    """
+    if json_file is not None:
+        content = document(report, dt.datetime.now(dt.UTC).replace(microsecond=0))
+        text = msgspec.json.format(msgspec.json.encode(content), indent=2).decode()
+        if json_file == "-":
+            print(text)
+        else:
+            _write(json_file, text + "\n")
+    if chart_file is not None:
+        title = f"Response times of {report.server['name']}"
+        drawing = chart.svg(report.outcome.measurements, title)
+        _write(chart_file, drawing if chart_file.endswith(".svg") else chart.html(drawing, title))
+    if json_file != "-":
+        server = report.server
+        count = len(report.plan.payloads)
+        requests = f"{count} different requests" if count > 1 else "one request"
+        print(f"{server['name']} at {server['url']}, {requests}; times in ms")
+        print("\n".join(["", *aligned(table(report.outcome.measurements)), "", *remarks(report)]).rstrip())
+
+
+def _write(path: str, text: str) -> None:
+    try:
+        Path(path).write_text(text)
+    except OSError as exc:
+        raise Invalid(f"{path}: cannot be written: {exc}") from exc
