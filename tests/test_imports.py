@@ -72,6 +72,7 @@ def test_serving_an_onnx_model_imports_no_other_engine_and_no_training_library(
     assert "onnxruntime" in found
     assert sorted(roots(found) & UNWANTED) == []
     assert sorted(found & UNWANTED_PARTS) == []
+    assert not [module for module in found if module.startswith("septet.bench")]
 
 
 @pytest.mark.network

@@ -14,6 +14,7 @@ from septet.cli.main import COMMANDS
 from septet.cli.parser import Parser
 from septet.protocols.api import PATHS
 from septet.protocols.errors import STATUS
+from septet.protocols.rpc.paths import TEMPLATES as METHODS
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("benchmarks/*.md")])
@@ -86,4 +87,8 @@ def test_every_error_that_stops_a_start_is_documented() -> None:
 
 def test_every_route_is_documented() -> None:
     text = (ROOT / "docs/serving.md").read_text()
-    assert [path for path in PATHS if f" {path}`" not in text] == []
+    assert [path for path in PATHS if path not in METHODS and f" {path}`" not in text] == []
+    for method in METHODS:
+        _, service, name = method.split("/")
+        assert f"`{service}`" in text
+        assert f"`{name}`" in text
