@@ -63,6 +63,13 @@ def test_before_a_model_is_installed_it_lives_but_is_not_ready() -> None:
         assert (b"retry-after", b"1") in reply.headers
 
 
+def test_a_server_that_has_more_to_open_is_not_ready_and_answers() -> None:
+    made, _ = app()
+    made.starting = True
+    assert fault(ask(made, "GET", "/health/ready"))["message"] == "The server is starting."
+    assert ask(made, "POST", "/predict", b'{"data":[[1,2,3,4]]}').status == 200
+
+
 def test_a_draining_server_is_not_ready_and_still_answers() -> None:
     made, _ = app()
     assert ask(made, "GET", "/health/ready").status == 200

@@ -129,6 +129,8 @@ class Seat:
         """Load the model, serve, and return the exit code; `first`: nobody has answered yet."""
         begun = self._begun if first else time.perf_counter()
         app = App()
+        # Ready when gRPC is, too.
+        app.starting = bool(self._place.grpc)
         counts = tally.claim(slot)
         services: list[Service] = []
         companions: list[Companion] = []
@@ -149,6 +151,7 @@ class Seat:
         def begin() -> None:
             started = time.perf_counter() - begun
             counts.loaded(load_seconds=services[0].facts["load_seconds"], startup_seconds=started)
+            app.starting = False
             ready()
             if first and slot == 0:
                 self._announce(services[0], self._place)

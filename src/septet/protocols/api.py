@@ -41,11 +41,13 @@ class App:
 
     Attributes:
         identity: the served model's, or None while it loads.
+        starting: set while the process has more to open than this application: not ready, but answering.
         draining: set when the server is about to stop: not ready, but still answering.
     """
 
     def __init__(self) -> None:
         self.identity: Identity | None = None
+        self.starting = False
         self.draining = False
         self._observer: Observer = Silent()
         self._submit: Submit
@@ -162,6 +164,8 @@ class App:
             raise Unavailable("The server is draining.")
         if self.identity is None:
             raise Unavailable("The model is loading.")
+        if self.starting:
+            raise Unavailable("The server is starting.")
 
     async def _open_inference_live(self, http: HttpRequest) -> HttpReply:
         return HttpReply(200, b'{"live":true}', _checked_id(http))
