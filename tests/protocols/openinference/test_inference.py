@@ -473,7 +473,7 @@ def test_nan_within_the_json_stands_beside_a_raw_tensor_behind_it(first: str) ->
     inputs = (Tensor("a", "float32", (None, 2)), Tensor("b", "float32", (None, 2)))
     service = of(Signature(Kind.TENSORS, inputs, bodies.OUTPUTS), dict.fromkeys("ab", np.zeros((1, 2), np.float32)))
     raw = np.array([[1, 2]], np.float32)
-    entries = {
+    entries: dict[str, dict[str, Any]] = {
         "a": {"name": "a", "datatype": "FP32", "shape": [1, 2], "data": [float("nan"), 4]},
         "b": {"name": "b", "datatype": "FP32", "shape": [1, 2], "parameters": {"binary_data_size": 8}},
     }
