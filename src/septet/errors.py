@@ -35,8 +35,21 @@ class SeptetError(Exception):
 
     def __init__(self, message: str, problems: tuple[Problem, ...] = ()) -> None:
         super().__init__(message)
-        self.message = message
-        self.problems = problems
+        # A caller's own text may be quoted in them, and hold half of a surrogate pair, which no encoding can carry.
+        self.message = _encodable(message)
+        self.problems = tuple(
+            Problem(
+                problem.row,
+                None if problem.column is None else _encodable(problem.column),
+                _encodable(problem.expected),
+                _encodable(problem.received),
+            )
+            for problem in problems
+        )
+
+
+def _encodable(text: str) -> str:
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
 
 
 # The caller's side.

@@ -194,6 +194,7 @@ def test_the_content_type_is_not_looked_at() -> None:
         (b'{"instances":[{"X":[1,2,3]}]}', "a list of 4"),
         (b'{"instances":[[1,2,3,4]],"signature_name":"other"}', "serving_default"),
         (b'{"instances":[[1,2,3,4]],"signature_name":5}', "serving_default"),
+        (b'{"instances":[[1,2,3,4]],"signature_name":"\\ud800"}', "serving_default"),
         (b'{"inputs":{"X":[[1,2,3,4]],"Y":1}}', "input 'Y'"),
         (b'{"inputs":{"c0":[1],"c1":[2],"c2":[3]}}', "column 'c3'"),
         (b'{"inputs":{"c0":[1],"c1":[2],"c2":[3],"c3":[4,5]}}', "the same number of rows"),

@@ -340,6 +340,8 @@ def of_row(**changes: Any) -> dict[str, Any]:
         (b'{"inputs":[],"inputs":[]}', "The key 'inputs' stands twice"),
         (b"[" * 100_000, "nested too deeply"),
         (b'{"id":"\\ud800","inputs":[]}', "unpaired surrogates"),
+        (b'"\\ud800"', "unpaired surrogates"),
+        (b'{"inputs":[],"parameters":"\\ud800"}', "unpaired surrogates"),
         (b'{"inputs":[{"name":"\\ud800","shape":[],"datatype":"FP32","data":[]}]}', "no input"),
         (json.dumps(of_row()).replace('"name"', '"name":"Y","name"').encode(), "The key 'name' stands twice"),
         (json.dumps(of_row()).replace("1.5", '{"a":1,"a":2}').encode(), "The key 'a' stands twice"),

@@ -72,6 +72,8 @@ def careful(body: bytes) -> ParsedDocument:
         document = msgspec.convert(parsed, ParsedDocument)
     except msgspec.ValidationError as error:
         raise Invalid(f"The body does not follow the protocol: {error}.", (_problem(error, parsed),)) from None
+    except UnicodeEncodeError:
+        raise Malformed("A text in the body, outside of data, has unpaired surrogates.") from None
     try:
         (document.id or "").encode()
     except UnicodeEncodeError:

@@ -183,7 +183,7 @@ def _constant(name: str) -> float | None:
 def _check(name: str, option: Option, value: object) -> None:
     try:
         msgspec.convert(value, option.type | None)
-    except msgspec.ValidationError:
+    except (msgspec.ValidationError, UnicodeEncodeError):
         raise invalid([Problem(None, name, option.expected, received(value))], "key") from None
 
 
