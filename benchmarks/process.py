@@ -1,110 +1,153 @@
-"""A server as a process pinned to one core: started, waited for, weighed and ended."""
+"""A server as a process pinned to one core: started, waited for, paused, weighed and ended."""
 
+import contextlib
+import http.client
 import os
 import signal
 import socket
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
+from benchmarks.forms import Body
+
 SERVER_CORE = 0
 CLIENT_CORE = 1
+TICKS = os.sysconf("SC_CLK_TCK")
 
 
-def free_port() -> int:
-    """A TCP port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+def free_ports(count: int) -> list[int]:
+    """TCP ports that nobody listens on now."""
+    with contextlib.ExitStack() as stack:
+        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [probe.getsockname()[1] for probe in probes]
 
 
-def pinned(core: int, command: list[str]) -> list[str]:
-    """The command, bound to one core where there are two."""
-    return ["taskset", "-c", str(core), *command] if (os.cpu_count() or 1) > 1 else command
+def pinned(cores: str, command: list[str]) -> list[str]:
+    """The command, bound to cores where there are two or more."""
+    return ["taskset", "-c", cores, *command] if (os.cpu_count() or 1) > 1 else command
 
 
 class Process:
-    """One running server; a context manager."""
+    """One running server; a context manager. `cores` are those it may use, such as `0` or `0,1`."""
 
-    def __init__(self, command: list[str], port: int, log: Path, environment: dict[str, str]) -> None:
+    def __init__(
+        self, command: list[str], port: int, log: Path, environment: dict[str, str], *, cores: str = str(SERVER_CORE)
+    ) -> None:
         self.port = port
+        self.grpc_port = 0
         self._log = log
         self.started = time.perf_counter()
         with log.open("wb") as out:
             self._process = subprocess.Popen(
-                pinned(SERVER_CORE, command), stdout=out, stderr=out, env={**os.environ, **environment}
+                pinned(cores, command), stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=environment
             )
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.resume()
+        tree = self._tree()
         self._process.send_signal(signal.SIGTERM)
-        try:
+        with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(10)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        for pid in tree:  # what its parent left behind
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self._process.wait()
 
-    def first_answer(self, path: str, body: bytes, *, within: float = 30.0) -> float:
-        """Seconds from the start of the process to the first 200, asking every 2 ms."""
-        while time.perf_counter() - self.started < within:
-            if self._process.poll() is not None:
-                break
-            try:
-                status, _ = post(self.port, path, body)
-            except OSError:
-                status = 0
-            if status == 200:
-                return time.perf_counter() - self.started
+    def first_answer(self, body: Body, *, within: float = 30.0) -> float:
+        """Seconds from the start of the process to the first 200, asking every 2 ms.
+
+        Raises:
+            RuntimeError: it ended, or took longer than `within` seconds.
+        """
+        answered = b""
+
+        def asked() -> bool:
+            nonlocal answered
+            status, answered, _ = post(self.port, body)
+            return status == 200
+
+        return self._first(asked, within, lambda: f"{answered[-300:]!r}")
+
+    def listening(self, *, within: float = 30.0) -> float:
+        """Seconds from the start of the process until it listens for gRPC.
+
+        Raises:
+            RuntimeError: it ended, or took longer than `within` seconds.
+        """
+
+        def connected() -> bool:
+            socket.create_connection(("127.0.0.1", self.grpc_port), timeout=1).close()
+            return True
+
+        return self._first(connected, within, str)
+
+    def _first(self, succeeds: Callable[[], bool], within: float, seen: Callable[[], str]) -> float:
+        while time.perf_counter() - self.started < within and self._process.poll() is None:
+            with contextlib.suppress(OSError, http.client.HTTPException):
+                if succeeds():
+                    return time.perf_counter() - self.started
             time.sleep(0.002)
-        raise RuntimeError(f"no answer on port {self.port}; its log says:\n{self._log.read_text()[-2000:]}")
+        log = self._log.read_text(errors="replace").strip()
+        raise RuntimeError(f"no answer within {within:.0f} s {seen()}; its log ends:\n{log[-1500:]}")
+
+    def pause(self) -> None:
+        """Let it use no CPU at all until `resume`."""
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let it go on."""
+        self._signal(signal.SIGCONT)
 
     def memory(self) -> list[float]:
         """PSS in MB of the process and of each below it, largest first."""
+        found = []
+        for pid in self._tree():
+            with contextlib.suppress(OSError):  # it ended meanwhile
+                lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+                found.append(next(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1000)
+        return sorted(found, reverse=True)
+
+    def cpu_seconds(self) -> float:
+        """CPU time so far, of the process and of each below it; known to a hundredth of a second."""
+        ticks = 0
+        for pid in self._tree():
+            with contextlib.suppress(OSError):
+                fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+                ticks += int(fields[11]) + int(fields[12])
+        return ticks / TICKS
+
+    def _tree(self) -> list[int]:
         pids, found = [self._process.pid], []
         while pids:
             pid = pids.pop()
-            try:
-                lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-                tasks = list(Path(f"/proc/{pid}/task").iterdir())
-                pids += [int(child) for task in tasks for child in (task / "children").read_text().split()]
-            except OSError:
-                continue  # it ended meanwhile
-            kilobytes = next(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
-            found.append(kilobytes / 1000)
-        return sorted(found, reverse=True)
+            found.append(pid)
+            with contextlib.suppress(OSError):
+                for task in Path(f"/proc/{pid}/task").iterdir():
+                    pids += [int(child) for child in (task / "children").read_text().split()]
+        return found
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self._process.poll() is not None:
+            return
+        for pid in self._tree():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
 
 
-def post(port: int, path: str, body: bytes) -> tuple[int, bytes]:
-    """One POST on a connection of its own: the status and the body of the answer."""
-    head = (
-        f"POST {path} HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\n"
-        f"connection: close\r\ncontent-length: {len(body)}\r\n\r\n"
-    )
-    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
-        connection.sendall(head.encode() + body)
-        received = b""
-        expected: int | None = None
-        while expected is None or len(received) < expected:
-            part = connection.recv(65536)
-            if not part:
-                break
-            received += part
-            if expected is None and b"\r\n\r\n" in received:
-                expected = _expected_length(received)
-    if not received:
-        return 0, b""
-    header, _, answer = received.partition(b"\r\n\r\n")
-    return int(header.split(b" ", 2)[1]), answer
-
-
-def _expected_length(received: bytes) -> int:
-    header = received.partition(b"\r\n\r\n")[0]
-    for line in header.split(b"\r\n")[1:]:
-        name, _, value = line.partition(b":")
-        if name.lower() == b"content-length":
-            return len(header) + 4 + int(value)
-    raise RuntimeError("an answer without content-length")
+def post(port: int, body: Body) -> tuple[int, bytes, dict[str, str]]:
+    """One POST on a connection of its own: status, content and headers of the answer."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    try:
+        connection.request("POST", body.path, body.content, body.headers)
+        answer = connection.getresponse()
+        return answer.status, answer.read(), {name.lower(): value for name, value in answer.getheaders()}
+    finally:
+        connection.close()

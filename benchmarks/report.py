@@ -1,90 +1,154 @@
 """What was measured, as Markdown for people and JSON for programs."""
 
 import json
+import os
 import platform
 import statistics
 import subprocess
-from collections.abc import Callable
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.contenders import BASELINE, CONTENDERS
-from benchmarks.measuring import Sample
+from benchmarks.bench import Bench
+from benchmarks.environments import versions
+from benchmarks.servers import SERVERS
 
-Samples = dict[str, dict[int, list[Sample]]]  # contender -> connections -> one sample for each round
+SHOWN = (
+    *("septet", "onnxruntime", "numpy", "msgspec", "uvicorn", "httptools", "uvloop", "grpcio", "protobuf", "fastapi"),
+    *(
+        "pydantic",
+        "starlette",
+        "orjson",
+        "mosec",
+        "litserve",
+        "mlserver",
+        "bentoml",
+        "mlflow",
+        "nvidia-pytriton",
+        "ray",
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of cells below heads."""
+
+    title: str
+    heads: tuple[str, ...]
+    rows: list[tuple[str, ...]]
+
+    def markdown(self) -> list[str]:
+        """Its lines."""
+        lines = [["", f"## {self.title}", ""]] if self.title else [[""]]
+        cells = [self.heads, ("---",) * len(self.heads), *self.rows]
+        return [*(line for part in lines for line in part), *(f"| {' | '.join(row)} |" for row in cells)]
+
+
+@dataclass(frozen=True)
+class Report:
+    """One question and its answers.
+
+    Attributes:
+        title: the question.
+        setting: how it was measured, by what is told of it.
+        tables: the figures.
+        samples: every single measurement, for programs.
+        absent: servers that could not be measured, and why.
+        notes: what a reader must know.
+    """
+
+    title: str
+    setting: dict[str, str]
+    tables: list[Table]
+    samples: Any
+    absent: dict[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+def spread(values: Sequence[float], form: str) -> str:
+    """Median, and the least and the greatest in brackets; a dash where nothing was measured."""
+    if not values:
+        return "-"
+    if len(values) == 1:
+        return f"{values[0]:{form}}"
+    return f"{statistics.median(values):{form}} ({min(values):{form}}-{max(values):{form}})"
+
+
+def ratio(mine: Sequence[float], theirs: Sequence[float], form: str = ".2f") -> str:
+    """Median and range of the ratios within each round; a dash where one of both was not measured."""
+    return spread([a / b for a, b in zip(mine, theirs, strict=False) if b], form)
 
 
 def machine() -> dict[str, str]:
     """The host, without its name."""
     cpu = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
     memory = Path("/proc/meminfo").read_text().split()[1]
-    wrk = subprocess.run(["wrk", "-v"], check=False, capture_output=True, text=True).stdout.split(" [")[0]
     return {
         "cpu": cpu[0].partition(": ")[2] if cpu else platform.machine(),
-        "cores": str(len(cpu)),
+        "cores": str(len(cpu) or os.cpu_count()),
         "memory": f"{int(memory) / 1e6:.1f} GB",
         "kernel": platform.release(),
         "python": platform.python_version(),
-        "client": f"{wrk}, one thread, on a core of its own",
+        "load generators": f"{_first_line('wrk', '-v')}; {_first_line('h2load', '--version')}; septet bench",
     }
 
 
-def spread(values: list[float], form: str) -> str:
-    """Median, and the least and the greatest in brackets."""
-    return f"{statistics.median(values):{form}} ({min(values):{form}}-{max(values):{form}})"
+def write(folder: Path, name: str, bench: Bench, report: Report) -> str:
+    """Write both files; return the Markdown."""
+    folder.mkdir(parents=True, exist_ok=True)
+    host = machine()
+    host["load at the end"] = f"{os.getloadavg()[0]:.1f} runnable processes over the last minute"
+    installed = {
+        name: {package: version for package, version in versions(python).items() if package in SHOWN}
+        for name, python in bench.pythons.items()
+    }
+    facts = {
+        "question": report.title,
+        "quick": bench.quick,
+        "rounds": bench.rounds,
+        "seconds": bench.seconds,
+        "setting": report.setting,
+        "machine": host,
+        "versions": installed,
+        "absent": report.absent,
+        "samples": report.samples,
+    }
+    (folder / f"{name}.json").write_text(json.dumps(facts, indent=1, default=vars) + "\n")
+    text = _markdown(bench, report, host, installed)
+    (folder / f"{name}.md").write_text(text)
+    return text
 
 
-def ratios(samples: Samples, name: str, connections: int, of: Callable[[Sample], float]) -> list[float]:
-    """One contender's figure over the baseline's in the same round."""
-    pairs = zip(samples[name][connections], samples[BASELINE][connections], strict=True)
-    return [of(mine) / of(theirs) for mine, theirs in pairs]
-
-
-def markdown(facts: dict[str, Any], samples: Samples) -> str:
-    """The whole report."""
-    lines = [
-        "# One small model, one row a request",
-        "",
-        *(f"- {key}: {value}" for key, value in facts["setting"].items()),
-        *(f"- {key}: {value}" for key, value in facts["machine"].items()),
-        f"- versions: {', '.join(f'{name} {version}' for name, version in facts['versions'].items())}",
-        "",
-        "Each cell is the median of the rounds, with the least and the greatest in brackets. The rounds alternate",
-        f"between the contenders; a ratio is taken within a round, against {BASELINE}, and its median shown.",
-    ]
-    for connections in sorted(next(iter(samples.values()))):
-        lines += ["", f"## {connections} connection{'s' if connections > 1 else ''}", ""]
-        lines += ["| | requests/s | ratio | p50 ms | p50 ratio | p99 ms | errors |", "|---|---|---|---|---|---|---|"]
-        lines += [_row(samples, each.name, connections) for each in CONTENDERS if each.name in samples]
+def _markdown(bench: Bench, report: Report, host: dict[str, str], installed: dict[str, dict[str, str]]) -> str:
+    lines = [f"# {report.title}", ""]
+    if bench.quick:
+        lines += ["**A quick run, only to see that it works: its figures mean nothing.**", ""]
+    lines += [f"- {key}: {value}" for key, value in {**report.setting, **host}.items()]
+    for name, packages in installed.items():
+        lines.append(f"- versions, {name}: {', '.join(f'{each} {version}' for each, version in packages.items())}")
     lines += [
         "",
-        "## Start and memory",
-        "",
-        "| | start to first answer, s | PSS of the largest process, MB | of all, MB |",
+        f"Cells are medians of {bench.rounds} rounds, with the least and the greatest in brackets. The contenders take",
+        "turns within each round, in alternating order; a ratio is taken within a round. Disregard differences under",
+        "15 %.",
     ]
-    lines += ["|---|---|---|---|"]
-    for name, cold in facts["cold_start_seconds"].items():
-        weights = facts["memory_megabytes"][name]
-        lines.append(f"| {name} | {spread(cold, '.2f')} | {weights[0]:.0f} | {sum(weights):.0f} |")
+    for note in report.notes:
+        lines += ["", note]
+    for table in report.tables:
+        lines += table.markdown()
+    if report.absent:
+        lines += ["", "## Not measured", ""]
+        lines += [f"- {SERVERS[name].title}: {_brief(reason)}" for name, reason in report.absent.items()]
     return "\n".join(lines) + "\n"
 
 
-def _row(samples: Samples, name: str, connections: int) -> str:
-    taken = samples[name][connections]
-    rates = spread([each.requests_per_second for each in taken], ",.0f")
-    p50, p99 = spread([each.p50 for each in taken], ".3f"), spread([each.p99 for each in taken], ".3f")
-    faster = statistics.median(ratios(samples, name, connections, lambda each: each.requests_per_second))
-    slower = statistics.median(ratios(samples, name, connections, lambda each: each.p50))
-    errors = sum(each.errors for each in taken)
-    return f"| {name} | {rates} | {faster:.2f} | {p50} | {slower:.2f} | {p99} | {errors} |"
+def _brief(reason: str) -> str:
+    lines = [line.strip() for line in reason.splitlines() if line.strip()]
+    return " ... ".join([lines[0], *lines[-1:]])[:400] if len(lines) > 1 else reason[:400]
 
 
-def write(folder: Path, name: str, facts: dict[str, Any], samples: Samples) -> None:
-    """Write both files."""
-    folder.mkdir(parents=True, exist_ok=True)
-    taken = {
-        who: {str(c): [asdict(each) for each in rounds] for c, rounds in by.items()} for who, by in samples.items()
-    }
-    (folder / f"{name}.json").write_text(json.dumps({**facts, "samples": taken}, indent=1) + "\n")
-    (folder / f"{name}.md").write_text(markdown(facts, samples))
+def _first_line(*command: str) -> str:
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    return (done.stdout.splitlines() or [command[0]])[0].split(" [")[0].strip()

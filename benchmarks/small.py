@@ -1,179 +1,144 @@
-"""Measure Septet beside others with one small model: `benchmarks/run`, or `python -m benchmarks.small --help`.
+"""One small model, one row a request: what does a server add to the model?"""
 
-Every server runs at the same time on one core, idle but for its own turn; the load comes from the other core. The turns
-alternate, so that a machine whose speed drifts hurts all alike.
-"""
-
-import argparse
-import contextlib
-import json
-import os
-import statistics
 import time
-import urllib.request
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from dataclasses import asdict, dataclass
 
-from benchmarks import report
-from benchmarks.contenders import CONTENDERS, NGINX, SERVERS, body, command, environment, versions
-from benchmarks.measuring import load, verify
-from benchmarks.model import ROWS, answers, write_model
-from benchmarks.process import CLIENT_CORE, Process, free_port, post
-
-PATH = "/predict"
-SHOWN = (
-    "septet",
-    "onnxruntime",
-    "numpy",
-    "msgspec",
-    "uvicorn",
-    "httptools",
-    "uvloop",
-    "fastapi",
-    "pydantic",
-    "starlette",
-)
+from benchmarks import models
+from benchmarks.bench import CONSTANT, Bench, Fleet
+from benchmarks.closed_loop import Sample, load, verify
+from benchmarks.forms import FORMS
+from benchmarks.models import Model
+from benchmarks.process import post
+from benchmarks.report import Report, Table, ratio, spread
+from benchmarks.servers import SERVERS
 
 
 @dataclass(frozen=True)
-class Bench:
-    """Where things lie, and how long to measure."""
+class Contender:
+    """A server and the form of the requests to it; `computes` where its answers can be proven."""
 
-    cache: Path
-    model: Path
-    pythons: dict[str, Path]
-    rounds: int
-    seconds: float
-    connections: list[int]
-    starts: int
+    server: str
+    form: str = "data"
+    computes: bool = True
 
-    def process(self, server: str, port: int) -> Process:
-        """Start one server."""
-        places = {"port": str(port), "model": str(self.model), "folder": str(self.cache)}
-        line = command(SERVERS[server], self.pythons[server], places)
-        return Process(line, port, self.cache / f"{server}.log", {"MODEL": str(self.model)})
+    @property
+    def name(self) -> str:
+        """As tables show it."""
+        title = SERVERS[self.server].title
+        return f"{title}, {FORMS[self.form].title}" if self.server == "septet" or self.form == "v2" else title
 
 
-def main() -> None:
-    """Parse, install, measure, write."""
-    options = parse()
-    cache = Path(os.environ.get("BENCHMARKS_CACHE", ".benchmarks")).resolve()
-    cache.mkdir(parents=True, exist_ok=True)
-    model = cache / "iris.onnx"
-    write_model(model)
-    only = options.only.split(",") if options.only else list(SERVERS)
-    bench = Bench(
-        cache=cache,
-        model=model,
-        pythons={name: environment(SERVERS[name], cache) for name in only},
-        rounds=1 if options.quick else options.rounds,
-        seconds=1 if options.quick else options.seconds,
-        connections=[1, 16] if options.quick else [1, 16, 64],
-        starts=1 if options.quick else options.starts,
-    )
-    os.sched_setaffinity(0, {CLIENT_CORE} & os.sched_getaffinity(0) or os.sched_getaffinity(0))
-    facts, samples = measure(bench)
-    facts["machine"] = report.machine()
-    facts["versions"] = {
-        k: v for name in only if SERVERS[name].computes for k, v in versions(bench.pythons[name]).items() if k in SHOWN
-    }
-    report.write(options.out, options.name, facts, samples)
-    print(report.markdown(facts, samples))
+CONTENDERS = [
+    *(Contender("septet", form) for form in ("data", "records", "v2", "v2-binary")),
+    Contender("fastapi-def"),
+    Contender("fastapi-async"),
+    Contender("bentoml"),
+    Contender("mlserver", "v2"),
+    Contender("litserve"),
+    Contender("litserve-batch"),
+    Contender("mosec"),
+    Contender("mosec-batch"),
+    Contender("mlflow", "mlflow"),
+    Contender("pytriton", "v2"),
+    Contender("ray"),
+    Contender("bare"),
+    Contender("nginx", computes=False),
+]
+BASELINE = Contender("fastapi-def")
+Samples = dict[str, dict[int, list[Sample]]]  # contender -> connections -> one for each round
 
 
-def parse() -> argparse.Namespace:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(description="Measure Septet beside others with one small model.")
-    parser.add_argument(
-        "--quick", action="store_true", help="one short round, to see that it works; its figures mean nothing"
-    )
-    parser.add_argument("--rounds", type=int, default=5, help="rounds of every contender (default 5)")
-    parser.add_argument("--seconds", type=float, default=2, help="length of each window of load (default 2)")
-    parser.add_argument("--starts", type=int, default=5, help="cold starts of each server (default 5)")
-    parser.add_argument(
-        "--only", help=f"servers, separated by commas: {','.join(SERVERS)} (FastAPI `def` must be among them)"
-    )
-    parser.add_argument("--out", type=Path, default=Path("benchmarks/results"), help="folder for the results")
-    parser.add_argument("--name", default="small", help="name of the two result files")
-    return parser.parse_args()
-
-
-def measure(bench: Bench) -> tuple[dict[str, Any], report.Samples]:
-    """Cold starts first, then all servers together."""
-    row = body("data", [], 0)
-    cold: dict[str, list[float]] = {name: [] for name in bench.pythons if SERVERS[name].computes}
-    memory: dict[str, list[float]] = {}
-    for _ in range(bench.starts):
-        for name, seconds in cold.items():
-            with bench.process(name, free_port()) as process:
-                seconds.append(process.first_answer(PATH, row))
-                memory[name] = settled_memory(process, row)
-    print({name: round(statistics.median(each), 3) for name, each in cold.items()}, flush=True)
-
-    with contextlib.ExitStack() as stack:
-        running: dict[str, Process] = {}
-        for name in bench.pythons:
-            port = free_port()
-            if name == "nginx":
-                constant = post(next(iter(running.values())).port, PATH, row)[1].decode()
-                (bench.cache / "nginx.conf").write_text(NGINX.format(folder=bench.cache, port=port, answer=constant))
-            running[name] = stack.enter_context(bench.process(name, port))
-            running[name].first_answer(PATH, row)
-        bodies = prepare(bench, running)
-        samples = rounds(bench, running, bodies)
+def run(bench: Bench) -> Report:
+    """Start every server, prove every answer, and let them take turns."""
+    model = models.iris(bench.cache)
+    connections = [1, 16] if bench.quick else [1, 16, 64]
+    with Fleet(bench, model) as fleet:
+        present = _prove(bench, fleet, model)
+        samples = _rounds(bench, fleet, model, present, connections)
+    tables = [_table(samples, count) for count in connections]
     setting = {
-        "model": "iris, scaler and SVC with probabilities, ONNX without ZipMap; one row a request",
-        "bodies": ", ".join(f"`{path.read_text()}`" for path in sorted({*bodies.values()})),
-        "server": "one worker, one core, keep-alive connections, 127.0.0.1",
-        "rounds": f"{bench.rounds} of {bench.seconds:g} s for each contender and number of connections",
+        "model": "iris, a scaler and an SVC with probabilities, ONNX without ZipMap; one row a request",
+        "bodies": ", ".join(f"`{_shown(model, form)}`" for form in ("data", "records", "v2")),
+        "servers": "one worker, one thread, one core, keep-alive connections, 127.0.0.1",
+        "load": f"wrk, {bench.rounds} rounds of {bench.seconds:g} s for each contender and number of connections",
     }
-    return {"setting": setting, "cold_start_seconds": cold, "memory_megabytes": memory}, samples
+    kept = {name: {str(c): [asdict(s) for s in each] for c, each in by.items()} for name, by in samples.items()}
+    return Report("One small model, one row a request", setting, tables, kept, fleet.absent)
 
 
-def settled_memory(process: Process, row: bytes) -> list[float]:
-    """PSS after some requests, while no other server shares pages with this one."""
-    for _ in range(200):
-        post(process.port, PATH, row)
-    return process.memory()
+def _shown(model: Model, form: str) -> str:
+    return FORMS[form].body(model, model.rows[:1]).content.decode()
 
 
-def prepare(bench: Bench, running: dict[str, Process]) -> dict[str, Path]:
-    """Prove every contender's answers, and write its body to a file."""
-    expected = answers(bench.model)
-    columns: list[str] = []
-    if "septet" in running:
-        with urllib.request.urlopen(f"http://127.0.0.1:{running['septet'].port}/metadata") as answer:
-            columns = [column["name"] for column in json.load(answer)["columns"]]
-    files: dict[str, Path] = {}
+def _prove(bench: Bench, fleet: Fleet, model: Model) -> list[Contender]:
+    """Those contenders whose answers are right. The constant answer of nginx is what Septet says to the first row."""
+    expected = model.answers()
+    present = []
+    wanted = bench.wanted([each.server for each in CONTENDERS])
     for each in CONTENDERS:
-        if each.server not in running:
+        form = FORMS[each.form]
+        first = form.body(model, model.rows[:1])
+        if each.server not in wanted or not fleet.add(each.server, first):
             continue
-        bodies = [body(each.form, columns, row) for row in range(len(ROWS))]
-        if SERVERS[each.server].computes:
-            proven = verify(running[each.server].port, PATH, bodies, expected)
-            print(f"{each.name}: {proven} answers right", flush=True)
-        files[each.name] = bench.cache / f"{each.form}.json"
-        files[each.name].write_bytes(bodies[0])
-    return files
+        with fleet.turn(each.server) as process:
+            if each.computes:
+                try:
+                    proven = verify(process, form, model, expected)
+                except (RuntimeError, OSError, ValueError, KeyError) as error:
+                    fleet.absent[each.server] = f"{each.name}: {error!r}"
+                    print(fleet.absent[each.server], flush=True)
+                    continue
+                print(f"{each.name}: {proven} answers right", flush=True)
+            if each == CONTENDERS[0]:
+                (bench.cache / CONSTANT).write_bytes(post(process.port, first)[1])
+        present.append(each)
+    return present
 
 
-def rounds(bench: Bench, running: dict[str, Process], bodies: dict[str, Path]) -> report.Samples:
-    """Alternate between the contenders; the first turn of each is a warm-up and not kept."""
-    present = [each for each in CONTENDERS if each.name in bodies]
-    samples: report.Samples = {each.name: {count: [] for count in bench.connections} for each in present}
+def _rounds(bench: Bench, fleet: Fleet, model: Model, present: list[Contender], connections: list[int]) -> Samples:
+    """Alternate between the contenders; each turn begins with a moment of load that is not kept."""
+    samples: Samples = {each.name: {count: [] for count in connections} for each in present}
+    bodies = {each.name: FORMS[each.form].body(model, model.rows[:1]) for each in present}
     began = time.monotonic()
-    for turn in range(bench.rounds + 1):
-        order = present if turn % 2 else present[::-1]
-        for count in bench.connections[-1:] if turn == 0 else bench.connections:
-            for each in order:
-                seconds = bench.seconds if turn else 1
-                sample = load(running[each.server].port, PATH, bodies[each.name], connections=count, seconds=seconds)
-                if turn:
-                    samples[each.name][count].append(sample)
-        print(f"round {turn} of {bench.rounds} done after {time.monotonic() - began:.0f} s", flush=True)
+    for turn in range(bench.rounds):
+        for count in connections:
+            for each in present if turn % 2 else present[::-1]:
+                with fleet.turn(each.server) as process:
+                    if turn == 0 or SERVERS[each.server].restless:
+                        load(process, bodies[each.name], bench.cache, connections=count, seconds=1)
+                    sample = load(process, bodies[each.name], bench.cache, connections=count, seconds=bench.seconds)
+                samples[each.name][count].append(sample)
+        print(f"round {turn + 1} of {bench.rounds} done after {time.monotonic() - began:.0f} s", flush=True)
     return samples
 
 
-if __name__ == "__main__":
-    main()
+def _table(samples: Samples, count: int) -> Table:
+    base = samples.get(BASELINE.name, {}).get(count, [])
+    rows: list[tuple[str, ...]] = []
+    for name, by in samples.items():
+        taken = by[count]
+        rows.append(
+            (
+                name,
+                spread([each.requests_per_second for each in taken], ",.0f"),
+                ratio([each.requests_per_second for each in taken], [each.requests_per_second for each in base]),
+                spread([each.p50 for each in taken], ".3f"),
+                ratio([each.p50 for each in taken], [each.p50 for each in base]),
+                spread([each.p90 for each in taken], ".3f"),
+                spread([each.p99 for each in taken], ".3f"),
+                spread([each.cpu for each in taken], ",.0f"),
+                str(sum(each.errors for each in taken)),
+            )
+        )
+    heads = (
+        "",
+        "requests/s",
+        "ratio to FastAPI `def`",
+        "p50 ms",
+        "p50 ratio",
+        "p90 ms",
+        "p99 ms",
+        "CPU us a request",
+        "errors",
+    )
+    return Table(f"{count} connection{'s' if count > 1 else ''}", heads, rows)

@@ -1,45 +1,63 @@
-"""The least that can answer: httptools and uvloop, decode, run, encode; no limits, checks, ids or metrics.
+"""The least that can answer: httptools and uvloop, no limits, checks, ids or metrics. What a server adds is its price.
 
-What a full server adds to this is its price.
+MODE says what it answers: `predict` decodes, runs and encodes; `constant` sends the bytes of the file CONSTANT and
+looks at nothing; `echo` sends back as many bytes as it got.
 """
 
 import asyncio
+import os
 import sys
+from pathlib import Path
 
 import httptools
 import msgspec
 import numpy as np
 import uvloop
-from session import make_session
+
+mode = os.environ.get("MODE", "predict")
+HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
 
 
 class Body(msgspec.Struct):
     data: list[list[float]]
 
 
-decode = msgspec.json.Decoder(Body).decode
-encode = msgspec.json.Encoder().encode
-session = make_session()
+if mode == "predict":
+    from session import make_session
+
+    decode = msgspec.json.Decoder(Body).decode
+    encode = msgspec.json.Encoder().encode
+    session = make_session()
+elif mode == "constant":
+    constant = Path(os.environ["CONSTANT"]).read_bytes()
+
+
+def answer(parts: list[bytes]) -> bytes:
+    body = parts[0] if len(parts) == 1 else b"".join(parts)
+    if mode == "constant":
+        return constant
+    if mode == "echo":
+        return body
+    rows = np.array(decode(body).data, dtype=np.float32)
+    return encode({"prediction": session.run(["probabilities"], {"input": rows})[0].tolist()})
 
 
 class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport
         self.parser = httptools.HttpRequestParser(self)
-        self.body = b""
+        self.parts = []
 
     def data_received(self, data: bytes) -> None:
         self.parser.feed_data(data)
 
     def on_body(self, part: bytes) -> None:
-        self.body += part
+        self.parts.append(part)
 
     def on_message_complete(self) -> None:
-        rows = np.array(decode(self.body).data, dtype=np.float32)
-        self.body = b""
-        answer = encode({"prediction": session.run(["probabilities"], {"input": rows})[0].tolist()})
-        head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(answer)
-        self.transport.write(head + answer)
+        body = answer(self.parts)
+        self.parts = []
+        self.transport.write(HEAD % len(body) + body)
 
 
 async def main(port: int) -> None:

@@ -1,9 +1,13 @@
--- Sends one fixed body, from the file that BODY names, and prints what wrk measured as one line of JSON.
+-- Sends one fixed body, from the file that BODY names, with the headers of the file that HEADERS names, one a line,
+-- and prints what wrk measured as one line of JSON.
 local file = io.open(os.getenv("BODY"), "rb")
 wrk.body = file:read("*a")
 file:close()
 wrk.method = "POST"
-wrk.headers["Content-Type"] = "application/json"
+for line in io.lines(os.getenv("HEADERS")) do
+  local name, value = line:match("^([^:]+): (.*)$")
+  wrk.headers[name] = value
+end
 
 done = function(summary, latency, requests)
   local e = summary.errors

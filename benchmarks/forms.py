@@ -1,0 +1,134 @@
+"""The forms of a request: rows to a body, and an answer back to the numbers it holds."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.models import Model
+
+Array = NDArray[Any]
+LENGTH = "inference-header-content-length"
+DATATYPES = {"FP32": np.float32, "INT64": np.int64}
+
+
+@dataclass(frozen=True)
+class Body:
+    """What is sent, ready."""
+
+    path: str
+    content: bytes
+    headers: dict[str, str] = field(default_factory=dict)
+
+    def save(self, folder: Path, name: str) -> Path:
+        """Write the content, for a load generator, and return where."""
+        place = folder / f"{name}.body"
+        place.write_bytes(self.content)
+        return place
+
+
+@dataclass(frozen=True)
+class Form:
+    """One way to ask.
+
+    Attributes:
+        title: as tables show it.
+        body: makes a body for a model and some of its rows.
+        read: the numbers that are compared, of a model's answer: (model, content, headers of the answer).
+    """
+
+    title: str
+    body: Callable[[Model, Array], Body]
+    read: Callable[[Model, bytes, dict[str, str]], Array]
+
+
+def _json(path: str, document: object, **headers: str) -> Body:
+    return Body(path, json.dumps(document).encode(), {"content-type": "application/json", **headers})
+
+
+def _data(_: Model, rows: Array) -> Body:
+    return _json("/predict", {"data": _short(rows)})
+
+
+def _records(_: Model, rows: Array) -> Body:
+    names = _columns(rows)
+    return _json("/predict", {"records": [dict(zip(names, row, strict=True)) for row in _short(rows)]})
+
+
+def _tensors(_: Model, rows: Array) -> Body:
+    return _json("/predict", {"inputs": {"input": _short(rows)}})
+
+
+def _csv(_: Model, rows: Array) -> Body:
+    lines = [",".join(_columns(rows)), *(",".join(map(repr, row)) for row in _short(rows))]
+    return Body("/predict", "\n".join(lines).encode() + b"\n", {"content-type": "text/csv"})
+
+
+def _v2(model: Model, rows: Array) -> Body:
+    values = [value for row in _short(rows.reshape(len(rows), -1)) for value in row]
+    tensor = {"name": "input", "shape": list(rows.shape), "datatype": "FP32", "data": values}
+    return _json(f"/v2/models/{model.name}/infer", {"inputs": [tensor]})
+
+
+def _v2_binary(model: Model, rows: Array) -> Body:
+    size = {"binary_data_size": rows.nbytes}
+    tensor = {"name": "input", "shape": list(rows.shape), "datatype": "FP32", "parameters": size}
+    document = json.dumps({"parameters": {"binary_data_output": True}, "inputs": [tensor]}).encode()
+    headers = {"content-type": "application/octet-stream", LENGTH: str(len(document))}
+    return Body(f"/v2/models/{model.name}/infer", document + rows.tobytes(), headers)
+
+
+def _mlflow(_: Model, rows: Array) -> Body:
+    return _json("/invocations", {"inputs": {"input": _short(rows)}})
+
+
+def _short(rows: Array) -> list[Any]:
+    """As few digits as mean the same float32: what a caller would write."""
+    text: Any = np.array([str(value) for value in rows.ravel()], object)
+    numbers: list[Any] = np.array([float(value) for value in text], object).reshape(rows.shape).tolist()
+    return numbers
+
+
+def _columns(rows: Array) -> list[str]:
+    return [f"input_{index}" for index in range(rows.shape[1])]
+
+
+def _prediction(_: Model, content: bytes, __: dict[str, str]) -> Array:
+    return np.array(msgspec.json.decode(content)["prediction"], np.float32)
+
+
+def _outputs(model: Model, content: bytes, _: dict[str, str]) -> Array:
+    output = next(each for each in msgspec.json.decode(content)["outputs"] if each["name"] == model.output)
+    return np.array(output["data"], np.float32).reshape(output["shape"])
+
+
+def _binary_outputs(model: Model, content: bytes, headers: dict[str, str]) -> Array:
+    length = int(headers[LENGTH])
+    at = length
+    for output in json.loads(content[:length])["outputs"]:
+        size = output["parameters"]["binary_data_size"]
+        if output["name"] == model.output:
+            found = np.frombuffer(content, DATATYPES[output["datatype"]], size // 4, at)
+            return found.reshape(output["shape"])
+        at += size
+    raise ValueError(f"the answer has no output {model.output!r}")
+
+
+def _predictions(model: Model, content: bytes, _: dict[str, str]) -> Array:
+    return np.array(json.loads(content)["predictions"][model.output], np.float32)
+
+
+FORMS = {
+    "data": Form("`data`", _data, _prediction),
+    "records": Form("`records`", _records, _prediction),
+    "tensors": Form("`inputs`", _tensors, _prediction),
+    "v2": Form("V2 JSON", _v2, _outputs),
+    "v2-binary": Form("V2 binary", _v2_binary, _binary_outputs),
+    "csv": Form("CSV", _csv, _prediction),
+    "mlflow": Form("MLflow `inputs`", _mlflow, _predictions),
+}

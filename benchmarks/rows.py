@@ -1,0 +1,152 @@
+"""A thousand rows a request, in every form: the codec alone, and the whole server beside FastAPI with Pydantic."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from benchmarks import costs, models
+from benchmarks.bench import Bench, Fleet
+from benchmarks.closed_loop import Sample, load, verify
+from benchmarks.conversions import CONVERSIONS
+from benchmarks.forms import FORMS, Body
+from benchmarks.models import Model
+from benchmarks.report import Report, Table, ratio, spread
+from benchmarks.servers import SERVERS
+from septet.assembly.composition import open_service
+from septet.protocols.dataplane import Dataplane
+from septet.protocols.http import HttpRequest
+from septet.protocols.native import Native
+from septet.protocols.openinference.inference import Inference
+from septet.protocols.routes import Decode
+from septet.settings import Settings
+from septet.types import Response, Timings
+
+ROWS = 1000
+CONNECTIONS = 4
+CODED = ("data", "records", "v2", "v2-binary", "csv")
+RIVAL = "fastapi-records"
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A server and the form of the requests to it."""
+
+    server: str
+    form: str
+
+    @property
+    def name(self) -> str:
+        """As tables show it."""
+        title = SERVERS[self.server].title
+        return f"{title}, {FORMS[self.form].title}" if self.server == "septet" else title
+
+
+CONTENDERS = [*(Contender("septet", form) for form in CODED), Contender(RIVAL, "records")]
+
+
+def run(bench: Bench) -> Report:
+    """First the servers, then the codecs in this process, round by round."""
+    model = models.Model(models.mlp(bench.cache).path, models.generated(2 * ROWS), "probabilities")
+    bodies = {form: FORMS[form].body(model, model.rows[:ROWS]) for form in CODED}
+    samples, absent = _serve(bench, model, bodies)
+    codecs = _codecs(bench, model, bodies)
+    setting = {
+        "model": f"an MLP, {models.FEATURES} columns, float32; {ROWS:,} rows a request",
+        "bodies": ", ".join(f"{FORMS[form].title} {len(body.content):,} bytes" for form, body in bodies.items()),
+        "codec": "CPU time to decode the request and encode the answer, in this process, without the model: Septet's "
+        "with all its checks, against msgspec and numpy that do the conversion and check nothing",
+        "load": f"wrk, {CONNECTIONS} connections, {bench.rounds} rounds of {bench.seconds:g} s",
+    }
+    tables = [_codec_table(codecs), _server_table(samples)]
+    return Report("A thousand rows a request", setting, tables, {"codecs": codecs, "servers": samples}, absent)
+
+
+def _serve(bench: Bench, model: Model, bodies: dict[str, Body]) -> tuple[dict[str, list[Sample]], dict[str, str]]:
+    samples: dict[str, list[Sample]] = {}
+    expected = model.answers()
+    with Fleet(bench, model) as fleet:
+        present = []
+        for each in CONTENDERS:
+            if not fleet.add(each.server, bodies[each.form]):
+                continue
+            with fleet.turn(each.server) as process:
+                proven = verify(process, FORMS[each.form], model, expected, rows=ROWS, clients=2)
+                print(f"{each.name}: {proven} answers right", flush=True)
+                load(process, bodies[each.form], bench.cache, connections=CONNECTIONS, seconds=1)
+            present.append(each)
+            samples[each.name] = []
+        for turn in range(bench.rounds):
+            for each in present if turn % 2 else present[::-1]:
+                with fleet.turn(each.server) as process:
+                    sample = load(
+                        process, bodies[each.form], bench.cache, connections=CONNECTIONS, seconds=bench.seconds
+                    )
+                samples[each.name].append(sample)
+        return samples, fleet.absent
+
+
+def _codecs(bench: Bench, model: Model, bodies: dict[str, Body]) -> dict[str, dict[str, list[float]]]:
+    """CPU milliseconds by form, of Septet's codec (`septet`) and of the conversion alone (`conversion`)."""
+    found: dict[str, dict[str, list[float]]] = {form: {"septet": [], "conversion": []} for form in CODED}
+    service = open_service(model.path, Settings())
+    dataplane = Dataplane(service, Settings().limits)
+    native, inference = Native(dataplane).predict, Inference(dataplane)
+    label, scores = model.session().run(None, {"input": model.rows[:ROWS]})
+    response = Response({"label": label, "probabilities": scores}, ROWS, service.identity, Timings(0.0, 0.0, ROWS))
+    steps = {
+        form: {
+            "septet": _whole(inference if form.startswith("v2") else native, body, response),
+            "conversion": CONVERSIONS[form](body, label, scores),
+        }
+        for form, body in bodies.items()
+    }
+    for _ in range(bench.rounds):
+        for form, pair in steps.items():
+            for name, step in pair.items():
+                found[form][name].append(costs.cpu_seconds(step, seconds=bench.seconds / 3) * 1000)
+    return found
+
+
+def _whole(route: Decode, body: Body, response: Response) -> Callable[[], object]:
+    """Septet's own two halves: the request is decoded, and the answer to it encoded."""
+    headers = {name.encode(): value.encode() for name, value in body.headers.items()}
+    http = HttpRequest("POST", body.path, b"", headers, body.content)
+
+    def step() -> object:
+        request, encode = route(http)
+        return encode(request, response)
+
+    return step
+
+
+def _codec_table(codecs: dict[str, dict[str, list[float]]]) -> Table:
+    rows: list[tuple[str, ...]] = [
+        (
+            FORMS[form].title,
+            spread(pair["septet"], ".3f"),
+            spread(pair["conversion"], ".3f"),
+            ratio(pair["septet"], pair["conversion"]),
+        )
+        for form, pair in codecs.items()
+    ]
+    return Table("The codec alone", ("", "Septet, ms", "the conversion alone, ms", "ratio"), rows)
+
+
+def _server_table(samples: dict[str, list[Sample]]) -> Table:
+    base = [each.requests_per_second for each in samples.get(SERVERS[RIVAL].title, [])]
+    rows: list[tuple[str, ...]] = []
+    for name, taken in samples.items():
+        rates = [each.requests_per_second for each in taken]
+        rows.append(
+            (
+                name,
+                spread(rates, ",.1f"),
+                spread([rate * ROWS for rate in rates], ",.0f"),
+                ratio(rates, base),
+                spread([each.p50 for each in taken], ".2f"),
+                spread([each.p99 for each in taken], ".2f"),
+                spread([each.cpu / 1000 for each in taken], ".2f"),
+                str(sum(each.errors for each in taken)),
+            )
+        )
+    heads = ("", "requests/s", "rows/s", "ratio to FastAPI", "p50 ms", "p99 ms", "CPU ms a request", "errors")
+    return Table("The servers", heads, rows)
