@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 
 from septet.model.signature import Column, Kind, Signature, Tensor
-from septet.predictor.batching import Batcher, Cost
+from septet.predictor.batching import Batcher
+from septet.predictor.cost import Cost
 from septet.predictor.engine import Engine
 from septet.runtimes.echo import EchoRuntime
 from septet.types import Identity, Request

@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 from septet.errors import DeadlineExceeded, Invalid, ModelFailed, Overloaded, SeptetError
 from septet.predictor.batching import (
     FIRST_LEAVE_SECONDS,
-    INLINE_SECONDS,
     MOST_LONG,
+    RECOUNT_SECONDS,
     Batcher,
-    Cost,
     Ticket,
     take,
 )
+from septet.predictor.cost import INLINE_SECONDS, Cost
 from septet.types import Request, Response
 from tests.predictor.echoes import LONG, SHORT, Clock, batcher, request, runtime
 
@@ -53,7 +53,7 @@ def test_every_ticket_is_taken_once_in_order_with_its_own_kind(drawn: Draw, max_
     taken: list[Ticket] = []
     late: list[Ticket] = []
     while waiting:
-        batch, expired = take(waiting, 10.0, max_rows)
+        batch, expired = take(waiting, 10.0, max_rows, lambda _: 0.0)
         assert len({ticket.key for ticket in batch}) <= 1
         assert len(batch) <= 1 or sum(ticket.request.rows for ticket in batch) <= max_rows
         taken += batch
@@ -151,7 +151,7 @@ def test_a_long_run_leaves_the_loop_free_and_what_arrives_meanwhile_is_the_next_
 
 
 def test_one_request_more_than_may_wait_is_refused_at_once() -> None:
-    async def story(model: Held, batch: Batcher, _: Clock) -> None:
+    async def story(model: Held, batch: Batcher, clock: Clock) -> None:
         first = asyncio.ensure_future(batch(request(1)))
         await until(model.began.is_set)
         waiting = [asyncio.ensure_future(batch(request(2))) for _ in range(2)]
@@ -160,6 +160,7 @@ def test_one_request_more_than_may_wait_is_refused_at_once() -> None:
             await batch(request(3))
         waiting[0].cancel()
         await asyncio.sleep(0)
+        clock.now += RECOUNT_SECONDS
         third = asyncio.ensure_future(batch(request(4)))  # the place of the one who left
         await asyncio.sleep(0)
         model.go.set()
@@ -204,7 +205,7 @@ def test_a_request_that_could_not_be_answered_in_time_is_refused_at_once() -> No
         first = asyncio.ensure_future(batch(request(1)))
         await until(model.began.is_set)
         clock.now += 0.5  # half of the run that is under way is over
-        for rows, seconds, fits in ((1, 1.0, False), (1, 1.6, True), (2, 1.6, False), (2, 9.0, True), (1, 3.0, False)):
+        for rows, seconds, fits in ((1, 1.0, False), (1, 2.0, True), (2, 3.0, False), (2, 9.0, True), (1, 3.0, False)):
             asked = request(*range(rows), deadline=clock.now + seconds)
             refused: list[Any] = []
             ticket = batch.submit(asked, refused.append)
@@ -214,6 +215,34 @@ def test_a_request_that_could_not_be_answered_in_time_is_refused_at_once() -> No
         await first
 
     held(story, Cost(0.0, 1.0), max_batch_rows=2)
+
+
+def test_rows_are_merged_as_far_as_it_pays() -> None:
+    assert Cost(1e-5, 0.0).worthwhile(256) == 256
+    assert Cost(2**-17, 2**-20).worthwhile(256) == 128
+    assert Cost(2**-17, 2**-20).worthwhile(64) == 64
+    assert Cost(0.0, 0.01).worthwhile(256) == 1
+    assert Cost(0.01, 0.001).worthwhile(256) == 165
+
+
+def test_a_batch_is_no_larger_than_its_earliest_deadline_allows() -> None:
+    deadlines = (20.0, 13.5, 30.0, 13.0, None)
+    waiting = deque(Ticket(request(1, deadline=each), lambda _: None, None, 0.0) for each in deadlines)
+    sizes = []
+    while waiting:
+        batch, _ = take(waiting, 10.0, 64, float)
+        sizes.append(len(batch))
+    assert sizes == [3, 2]  # three rows are done at 13.0, before 13.5; four would not be
+
+
+def test_a_burst_is_run_in_full_batches_and_none_of_it_is_refused() -> None:
+    model = runtime()
+    burst = [request(value) for value in range(50)]
+    answers = asyncio.run(gathered(batcher(model, max_batch_rows=8, max_pending=8), burst))
+    assert [answer.tensors["y"].tolist() for answer in answers if isinstance(answer, Response)] == [
+        [2 * value + 1] for value in range(50)
+    ]
+    assert model.runs == [1, *[8] * 6, 1]
 
 
 def test_a_model_that_is_slower_than_at_warm_up_leaves_the_loop_and_comes_back() -> None:

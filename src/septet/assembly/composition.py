@@ -21,7 +21,8 @@ from septet.model.sample import sample as sample_of
 from septet.monitoring.layout import Layout
 from septet.monitoring.metrics import ModelFacts, exposition
 from septet.monitoring.tally import Totals
-from septet.predictor.batching import Batcher, Cost
+from septet.predictor.batching import Batcher
+from septet.predictor.cost import Cost
 from septet.predictor.engine import Engine
 from septet.predictor.warmup import Warmth, warm_up
 from septet.protocols.api import PATHS, App

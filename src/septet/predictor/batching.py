@@ -23,13 +23,11 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TypeAlias
 
-import msgspec
-
 from septet.errors import DeadlineExceeded, Overloaded, SeptetError
+from septet.predictor.cost import INLINE_SECONDS, Cost
 from septet.predictor.engine import Engine, Outcome
 from septet.types import Identity, Request, Response, Timings
 
-INLINE_SECONDS = 0.001
 # A run on the loop that takes longer than this was not short: so many in a row, and runs leave the loop for a while,
 # twice as long each time. A single one says nothing: the machine may have been busy with something else.
 LONG_SECONDS, MOST_LONG = 0.005, 3
@@ -37,18 +35,12 @@ FIRST_LEAVE_SECONDS, LONGEST_LEAVE_SECONDS = 10.0, 600.0
 # How fast the expected wait follows what runs in the thread really take.
 MEMORY = 0.1
 
+# Expectations are not that exact: a request is refused where it would not be answered in time with so much to spare.
+MARGIN = 1.25
+# How often those who wait are counted anew while they are too many.
+RECOUNT_SECONDS = 0.001
+
 Done: TypeAlias = Callable[[Response | Exception], None]
-
-
-class Cost(msgspec.Struct, frozen=True):
-    """The expected seconds of a run: a fixed part and a part for each row, as measured by warm-up."""
-
-    fixed: float
-    per_row: float
-
-    def seconds(self, rows: int) -> float:
-        """The expected duration of a run of so many rows."""
-        return self.fixed + self.per_row * rows
 
 
 class Ticket:
@@ -78,27 +70,34 @@ class Ticket:
             done(outcome)
 
 
-def take(waiting: "deque[Ticket]", now: float, max_rows: int) -> tuple[list[Ticket], list[Ticket]]:
+def take(
+    waiting: "deque[Ticket]", now: float, max_rows: int, seconds: Callable[[int], float]
+) -> tuple[list[Ticket], list[Ticket]]:
     """Remove from `waiting` the next batch, and the tickets that expired before it.
 
-    The batch is the first live ticket and those right behind it of the same key, up to `max_rows` rows; a first
-    ticket of more rows is a batch by itself. Cancelled tickets are dropped (SY-9).
+    The batch is the first live ticket and those right behind it of the same key, up to `max_rows` rows, and as long as
+    the run of so many rows, which takes `seconds`, ends before the earliest deadline among them; a first ticket of more
+    rows is a batch by itself. Cancelled tickets are dropped (SY-9).
     """
     batch: list[Ticket] = []
     expired: list[Ticket] = []
     rows = 0
+    earliest = math.inf
     while waiting:
         ticket = waiting[0]
         deadline = ticket.request.deadline
         if not ticket.live:
             waiting.popleft()
-        elif deadline is not None and deadline <= now:
+            continue
+        if deadline is not None and deadline <= now:
             expired.append(waiting.popleft())
-        elif batch and (ticket.key != batch[0].key or rows + ticket.request.rows > max_rows):
+            continue
+        more = rows + ticket.request.rows
+        until = earliest if deadline is None else min(earliest, deadline)
+        if batch and (ticket.key != batch[0].key or more > max_rows or now + seconds(more) > until):
             break
-        else:
-            rows += ticket.request.rows
-            batch.append(waiting.popleft())
+        rows, earliest = more, until
+        batch.append(waiting.popleft())
     return batch, expired
 
 
@@ -122,13 +121,16 @@ class Batcher:
         self._engine = engine
         self._identity = identity
         self._cost = cost
-        self._max_batch_rows = max_batch_rows
+        self._max_batch_rows = cost.worthwhile(max_batch_rows)
         self._max_pending = max_pending
         self._clock = clock
         self._waiting: deque[Ticket] = deque()
         self._running: list[Ticket] = []
         self._scheduled = False
+        self._recounted = -math.inf
+        # Whether the last turn of the loop had a single request, and how many this one has that did not run at once.
         self._lone = True
+        self._joined = 0
         # Runs on the loop that took long, one behind the other; until when there are none, and for how long next time.
         self._long_runs = 0
         self._away_until = 0.0
@@ -161,13 +163,13 @@ class Batcher:
         """The same by callback; see `septet.types.Submit`."""
         now = self._clock()
         ticket = Ticket(request, done, self._engine.key(request), now)
-        if len(self._waiting) >= self._max_pending and self._is_full():
+        if len(self._waiting) >= self._max_pending and self._is_full(now):
             error = Overloaded(f"{self._max_pending} requests wait already. Try again in a moment.")
             ticket.settle(of(request, error))
             return ticket
         if self._running:
             wait = self._wait(now)
-            if request.deadline is not None and now + wait + self._expected(request.rows) > request.deadline:
+            if request.deadline is not None and now + MARGIN * (wait + self._expected(request.rows)) > request.deadline:
                 text = f"Those that wait already take about {wait:.1f} s, longer than this request's deadline allows."
                 ticket.settle(of(request, Overloaded(text, max(1, math.ceil(wait)))))
                 return ticket
@@ -183,6 +185,11 @@ class Batcher:
                 self._at_once(ticket)
                 return ticket
         self._waiting.append(ticket)
+        self._waiting_rows += request.rows
+        self._joined += 1
+        if self._waiting_rows >= self._max_batch_rows and self._short(self._max_batch_rows, now):
+            # A run is full: to wait for the end of the turn would gain nothing, and hold up the first of many.
+            self._run_waiting(asyncio.get_running_loop())
         return ticket
 
     def _wait(self, now: float) -> float:
@@ -220,12 +227,18 @@ class Batcher:
         self._on_loop([ticket], (request,), begun, request.rows)
 
     def _flush(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Run what waits: short runs at once, until one needs the thread."""
+        """At the end of the loop's turn."""
         self._scheduled = False
-        self._lone = len(self._waiting) <= 1
+        self._lone = self._joined <= 1
+        self._joined = 0
+        self._run_waiting(loop)
+
+    def _run_waiting(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Run what waits: short runs at once, until one needs the thread."""
         while self._waiting and not self._running:
             begun = self._clock()
-            batch, expired = take(self._waiting, begun, self._max_batch_rows)
+            batch, expired = take(self._waiting, begun, self._max_batch_rows, self._expected)
+            self._waiting_rows = sum(ticket.request.rows for ticket in self._waiting)
             _fail_all(expired)
             if not batch:
                 continue
@@ -236,7 +249,6 @@ class Batcher:
                 continue
             self._running = batch
             self._done_at = begun + self._expected(rows)
-            self._waiting_rows = sum(ticket.request.rows for ticket in self._waiting)
             self._watch(loop, (*batch, *self._waiting))
             work = loop.run_in_executor(self._thread(), self._engine.run, requests)
             work.add_done_callback(lambda done: self._finished(done, begun, rows, loop))  # noqa: B023 - the loop ends here
@@ -268,8 +280,11 @@ class Batcher:
                 timings = Timings(begun - ticket.arrived, run, rows)
                 ticket.settle(Response(outcome, request.rows, self._identity, timings))
 
-    def _is_full(self) -> bool:
+    def _is_full(self, now: float) -> bool:
         """Whether too many wait when those who no longer do are not counted."""
+        if now - self._recounted < RECOUNT_SECONDS:
+            return True
+        self._recounted = now
         self._waiting = deque(ticket for ticket in self._waiting if ticket.live)
         return len(self._waiting) >= self._max_pending
 

@@ -7,7 +7,7 @@ import msgspec
 import numpy as np
 
 from septet.model.signature import Column, Signature
-from septet.predictor.batching import Cost
+from septet.predictor.cost import Cost
 from septet.runtimes.base import Runtime
 from septet.types import Array, Tensors
 
