@@ -8,7 +8,7 @@ from typing import Protocol
 import msgspec
 
 
-class Finished(msgspec.Struct, frozen=True):
+class Finished(msgspec.Struct, frozen=True, gc=False):
     """A request was answered or refused.
 
     Attributes:

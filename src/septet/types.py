@@ -2,7 +2,8 @@
 
 Everything that answers a prediction is a `Predict`: a loaded model, a limiter, a recorder, a remote server.
 Middleware is `Predict -> Predict`. The records are msgspec structs because one is made per request: creating a
-frozen dataclass costs more than decoding a small JSON body.
+frozen dataclass costs more than decoding a small JSON body. Those that live for a request are not tracked by the
+collector: they hold no way back to themselves, and many of them would let it run in each turn of the loop.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -26,7 +27,7 @@ class Identity(msgspec.Struct, frozen=True):
     digest: str
 
 
-class Request(msgspec.Struct, frozen=True):
+class Request(msgspec.Struct, frozen=True, gc=False):
     """Rows to predict, already decoded and valid under the model's signature.
 
     Attributes:
@@ -46,7 +47,7 @@ class Request(msgspec.Struct, frozen=True):
     trace: str | None = None
 
 
-class Timings(msgspec.Struct, frozen=True):
+class Timings(msgspec.Struct, frozen=True, gc=False):
     """Seconds spent waiting for the runtime and running it; `batch_rows` is the size of the run shared with others."""
 
     queue: float
@@ -54,7 +55,7 @@ class Timings(msgspec.Struct, frozen=True):
     batch_rows: int
 
 
-class Response(msgspec.Struct, frozen=True):
+class Response(msgspec.Struct, frozen=True, gc=False):
     """What the model answered: one array per output, rows in the request's order.
 
     `flags` names what a caller should know of this answer, such as `degraded`.

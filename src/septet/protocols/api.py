@@ -19,7 +19,7 @@ from septet.protocols.invocations import PATH as INVOCATIONS
 from septet.protocols.openinference.rest import TEMPLATES as OPEN_INFERENCE
 from septet.protocols.prediction import Prediction
 from septet.protocols.refusals import failed, id_of, refused
-from septet.protocols.routes import Route, Routes
+from septet.protocols.routes import Decode, Route, Routes
 from septet.protocols.rpc.paths import TEMPLATES as GRPC
 from septet.protocols.v1 import TEMPLATES as V1_TEMPLATES
 from septet.types import Identity, Pending, Submit
@@ -62,14 +62,17 @@ class App:
             "/v2/health/ready": self._open_inference_ready,
         }
         self._routes: Routes = {path: Route(path, {"GET": handle}) for path, handle in health.items()}
-        self._predictions: Mapping[str, Route] = {}
+        # Of the routes that predict: the template and what decodes.
+        self._predictions: Mapping[str, tuple[str, Decode]] = {}
 
     def install(
         self, identity: Identity, routes: Routes, observer: Observer, submit: Submit, *, max_body_bytes: int
     ) -> None:
         """Begin to serve a model that is loaded, warm and proven; `max_body_bytes` bounds bodies that are expanded."""
         self._routes = {**self._routes, **routes}
-        self._predictions = {path: route for path, route in routes.items() if route.predict is not None}
+        self._predictions = {
+            path: (route.template, route.predict) for path, route in routes.items() if route.predict is not None
+        }
         self._observer = observer
         self._submit = submit
         self._most_bytes = max_body_bytes
@@ -82,11 +85,11 @@ class App:
 
     async def __call__(self, http: HttpRequest) -> HttpReply:
         """Answer a request; every failure becomes an error body, none is raised."""
-        route = self._predicting(http)
-        if route is None:
+        if http.path not in self._predictions or http.method != "POST":
             return await self._handle(http)
         future: asyncio.Future[HttpReply] = asyncio.get_running_loop().create_future()
-        pending = self._predict(route, http, partial(_resolve, future))
+        pending = self.predict(http, partial(_resolve, future))
+        assert pending is not None  # noqa: S101 - its route predicts
         try:
             return await future
         except asyncio.CancelledError:
@@ -95,16 +98,12 @@ class App:
 
     def predict(self, http: HttpRequest, done: Callable[[HttpReply], None]) -> Pending | None:
         """Answer a prediction by calling `done`, perhaps before this returns; None where the request asks for none."""
-        route = self._predicting(http)
-        return None if route is None else self._predict(route, http, done)
-
-    def _predicting(self, http: HttpRequest) -> Route | None:
-        return self._predictions.get(http.path) if http.method == "POST" else None
-
-    def _predict(self, route: Route, http: HttpRequest, done: Callable[[HttpReply], None]) -> Prediction:
-        assert route.predict is not None  # noqa: S101 - or it would not be among those that predict
-        prediction = Prediction(self._observer, route.template, http, done)
-        prediction.begin(route.predict, self._submit, self._most_bytes)
+        route = self._predictions.get(http.path)
+        if route is None or http.method != "POST":
+            return None
+        template, decode = route
+        prediction = Prediction(self._observer, template, http, done)
+        prediction.begin(decode, self._submit, self._most_bytes)
         return prediction
 
     def refuse(self, error: SeptetError, path: str, headers: Mapping[bytes, bytes]) -> HttpReply:

@@ -8,7 +8,7 @@ from septet.types import Array, Tensors
 FORMS = ("data", "records", "inputs")
 
 
-class Body(msgspec.Struct, frozen=True):
+class Body(msgspec.Struct, frozen=True, gc=False):
     """The tensors of a request body, its rows, and the id it carries, if any."""
 
     tensors: Tensors

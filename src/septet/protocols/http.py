@@ -13,7 +13,7 @@ JSON = b"application/json"
 MAX_ID_LENGTH = 128
 
 
-class HttpRequest(msgspec.Struct, frozen=True):
+class HttpRequest(msgspec.Struct, frozen=True, gc=False):
     """A complete request. Header names are lower case; of a repeated header the last one counts.
 
     `path` begins below `root_path`, the prefix of the application that this one is mounted in.
@@ -27,7 +27,7 @@ class HttpRequest(msgspec.Struct, frozen=True):
     root_path: str = ""
 
 
-class HttpReply(msgspec.Struct, frozen=True):
+class HttpReply(msgspec.Struct, frozen=True, gc=False):
     """A complete reply. Transports add the id, the model's identity, and the length as headers.
 
     `code`, `rows`, `timings` and `message` are for observers: they are not sent.

@@ -3,8 +3,8 @@
 Theory of operation. The types of the model's signature are compiled into one msgspec decoder, so that width, names,
 types and numeric limits are checked in C while parsing. Only a body that fails is read a second time, slowly, by
 `JsonDiagnosis`, which names every row and column at fault. msgspec keeps the last of two equal keys silently; a
-request with two meanings must be refused, so the quotes are counted: with no backslash in the body, each key and each
-text has exactly two, and a body with more of them than its values explain has a key too many.
+request with two meanings must be refused, so the quotes are counted: each key and each text has two, and more where it
+holds some behind backslashes, so that a body with just as many as its values explain has no key twice.
 """
 
 import re
@@ -64,26 +64,24 @@ class JsonBody:
         """
         parsed = self._decode(body)
         data, records, inputs, request_id = parsed.data, parsed.records, parsed.inputs, parsed.id
+        quotes = 2 if request_id is None else 6
+        if data is not UNSET and records is UNSET and inputs is UNSET and self._rows is not None:
+            return self._from_rows(body, data, request_id, quotes)
         if (data is UNSET) + (records is UNSET) + (inputs is UNSET) != len(FORMS) - 1:
             return None
-        quotes = 2 if request_id is None else 6
         if inputs is not UNSET:
             return self._from_tensors(body, self._to_tuple(inputs), request_id, quotes + 2 * len(self._inputs))
         if self._rows is None:
             return self._from_tensors(body, (data,), request_id, quotes)
-        if data is not UNSET:
-            rows = data
-        else:
-            rows = [self._to_tuple(record) for record in records]
-            quotes += 2 * len(rows) * len(self._rows.columns)
-        return self._from_rows(body, rows, request_id, quotes)
+        rows = [self._to_tuple(record) for record in records]
+        return self._from_rows(body, rows, request_id, quotes + 2 * len(rows) * len(self._rows.columns))
 
     def _from_rows(self, body: bytes, rows: list[tuple[Any, ...]], request_id: str | None, quotes: int) -> Body | None:
         assert self._rows is not None  # noqa: S101 - columns are known, or there would be no rows
         if not 0 < len(rows) <= self._max_rows:
             return None
-        quotes += 2 * self._rows.texts(rows)
-        if body.count(b'"') != quotes or b"\\" in body:
+        texts = self._rows.texts(rows)
+        if body.count(b'"') != quotes + 2 * texts or (texts and b"\\" in body):
             self._diagnosis.strict(body)
         try:
             tensors = self._rows.tensors(rows)

@@ -32,6 +32,8 @@ class Rows:
         """
         count = len(rows)
         if self._plain is not None:
+            if count == 1 and not self._flat:
+                return {self._tensors[0].name: np.array(rows, self._plain)}
             array = np.fromiter(chain.from_iterable(rows), self._plain, count * self._width)
             return {self._tensors[0].name: array if self._flat else array.reshape(count, self._width)}
         if self._single:

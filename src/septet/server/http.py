@@ -36,7 +36,7 @@ CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 MOST_QUEUED = 16
 
 
-class Exchange(msgspec.Struct, frozen=True):
+class Exchange(msgspec.Struct, frozen=True, gc=False):
     """A complete request, and whether its connection may be used again after the answer."""
 
     http: HttpRequest
@@ -111,7 +111,8 @@ class HttpConnection(asyncio.Protocol):
         if between:
             http = self._wire.heads.complete(data)
             if http is not None:
-                self._enter(ANSWERING)
+                self._phase = ANSWERING
+                self._since = self._wire.seconds
                 self._take(Exchange(http, keep_alive=True))
                 return
         self._chunk_bytes = len(data)
