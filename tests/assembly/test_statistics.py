@@ -16,8 +16,8 @@ def test_only_routes_that_predict_count() -> None:
             Finished("/health", "c", "ok", 200, 0, 9.0),
             Finished("/health", "d", "invalid", 422, 0, 9.0),
         ):
-            counts.started()
-            counts.finished(event)
+            counts.turned(1, ())
+            counts.turned(0, [event])
     found = statistics(tally.totals(), {"/predict"})
     assert (found.succeeded, found.failed, found.rows, found.runs) == (2, 2, 6, 1)
     assert (found.succeeded_seconds, found.failed_seconds) == (1.0, 0.5)

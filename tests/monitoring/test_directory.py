@@ -20,9 +20,9 @@ from septet.monitoring.directory import DirectoryTally
 from septet.monitoring.layout import Layout
 
 counts = DirectoryTally(Layout(["/predict"], ["ok"]), Path(sys.argv[1])).claim()
-counts.started()
-counts.started()
-counts.finished(Finished("/predict", "id", "ok", 200, 1, 0.001))
+counts.turned(1, ())
+counts.turned(1, ())
+counts.turned(0, [Finished("/predict", "id", "ok", 200, 1, 0.001)])
 print("counted", flush=True)
 sys.stdin.read()
 """
@@ -41,7 +41,7 @@ def other_process(directory: Path) -> "subprocess.Popen[str]":
 def test_processes_that_share_a_directory_are_added_up(tmp_path: Path) -> None:
     tally = DirectoryTally(LAYOUT, tmp_path / "metrics")
     counts = tally.claim()
-    counts.finished(ANSWERED)
+    counts.turned(0, [ANSWERED])
 
     with other_process(tmp_path / "metrics") as process:
         totals = tally.totals()
@@ -67,7 +67,7 @@ def test_a_new_process_takes_over_a_dead_ones_file(tmp_path: Path) -> None:
     tally = DirectoryTally(LAYOUT, tmp_path)
 
     counts = tally.claim()
-    counts.finished(ANSWERED)
+    counts.turned(0, [ANSWERED])
 
     assert len(list(tmp_path.iterdir())) == 1
     assert (tally.totals().requests.sum(), tally.totals().workers) == (2, 1)
@@ -76,7 +76,7 @@ def test_a_new_process_takes_over_a_dead_ones_file(tmp_path: Path) -> None:
 def test_files_of_another_layout_are_left_alone(tmp_path: Path) -> None:
     older = DirectoryTally(Layout(["/older"], ["ok"]), tmp_path)
     counts = older.claim()
-    counts.finished(ANSWERED)
+    counts.turned(0, [ANSWERED])
 
     assert DirectoryTally(LAYOUT, tmp_path).totals().requests.sum() == 0
 

@@ -53,7 +53,7 @@ def event(status: int, **changes: str) -> Finished:
 def test_an_access_line_names_request_and_model(configured: Configured) -> None:
     read = configured("json", "info")
 
-    AccessLog(IRIS, access=True).finished(event(200, trace="00-ab-cd-01"))
+    AccessLog(IRIS, access=True).turned(0, [event(200, trace="00-ab-cd-01")])
 
     entry = msgspec.json.decode(read())
     assert entry.pop("ts").endswith("+00:00")
@@ -94,8 +94,8 @@ def test_failures_are_always_logged_and_the_rest_on_request(
     log = AccessLog(IRIS, access=access)
 
     for status in (200, 400, 500):
-        log.started()
-        log.finished(event(status))
+        log.turned(1, ())
+        log.turned(0, [event(status)])
 
     assert [msgspec.json.decode(line)["status"] for line in read().splitlines()] == logged
 
@@ -103,7 +103,7 @@ def test_failures_are_always_logged_and_the_rest_on_request(
 def test_a_failure_carries_its_message(configured: Configured) -> None:
     read = configured("text", "info")
 
-    AccessLog(IRIS, access=False).finished(event(500, message="the model\nfailed"))
+    AccessLog(IRIS, access=False).turned(0, [event(500, message="the model\nfailed")])
 
     line = read()
     assert line.count("\n") == 1
@@ -157,7 +157,7 @@ def test_fields_given_as_extra_are_on_the_line(configured: Configured, style: Fo
 
 
 def test_a_request_is_described_in_full_under_the_logging_of_another_program(caplog: pytest.LogCaptureFixture) -> None:
-    AccessLog(IRIS, access=False).finished(event(500, message="no"))
+    AccessLog(IRIS, access=False).turned(0, [event(500, message="no")])
 
     assert "request id=an-id route=/predict code=invalid status=500" in caplog.text
 

@@ -21,9 +21,9 @@ def counted() -> Totals:
     for slot in range(2):
         counts = tally.claim(slot)
         counts.loaded(load_seconds=0.1 + slot, startup_seconds=0.2 + slot)
-        counts.started()
-        counts.started()
-        counts.finished(Finished("/predict", "id", "ok", 200, 4, 0.002, 0.125, 0.5, 0.25, 0.0625, batch_rows=8))
+        counts.turned(1, ())
+        counts.turned(1, ())
+        counts.turned(0, [Finished("/predict", "id", "ok", 200, 4, 0.002, 0.125, 0.5, 0.25, 0.0625, batch_rows=8)])
     tally.restarted()
     return tally.totals()
 

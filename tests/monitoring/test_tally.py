@@ -1,6 +1,8 @@
+import asyncio
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -24,8 +26,8 @@ def test_a_finished_request_is_counted_by_route_and_code() -> None:
     tally = Tally(LAYOUT)
     counts = tally.claim()
 
-    counts.started()
-    counts.finished(answered())
+    counts.turned(1, ())
+    counts.turned(0, [answered()])
 
     totals = tally.totals()
     assert totals.requests[totals.routes.index("/predict"), totals.codes.index("ok")] == 1
@@ -39,8 +41,8 @@ def test_what_predictions_took_is_summed_and_a_shared_run_is_one_execution() -> 
     counts = tally.claim()
     before = time.time()
     for rows in (3, 5):
-        counts.finished(Finished("/predict", "id", "ok", 200, rows, 1.0, 0.125, 0.25, 0.5, 0.0625, batch_rows=8))
-    counts.finished(refused("invalid"))
+        counts.turned(0, [Finished("/predict", "id", "ok", 200, rows, 1.0, 0.125, 0.25, 0.5, 0.0625, batch_rows=8)])
+    counts.turned(0, [refused("invalid")])
 
     totals = tally.totals()
     assert (totals.decode_seconds, totals.queue_seconds, totals.run_seconds, totals.encode_seconds) == (
@@ -55,8 +57,8 @@ def test_unlisted_routes_and_codes_have_cells_of_their_own() -> None:
     tally = Tally(LAYOUT)
     counts = tally.claim()
 
-    counts.finished(answered(route="/../etc/passwd"))
-    counts.finished(refused("teapot"))
+    counts.turned(0, [answered(route="/../etc/passwd")])
+    counts.turned(0, [refused("teapot")])
 
     totals = tally.totals()
     assert totals.requests[totals.routes.index("unmatched")].sum() == 1
@@ -65,7 +67,7 @@ def test_unlisted_routes_and_codes_have_cells_of_their_own() -> None:
 
 def test_a_refused_request_counts_no_rows_and_no_run() -> None:
     tally = Tally(LAYOUT)
-    tally.claim().finished(refused("invalid"))
+    tally.claim().turned(0, [refused("invalid")])
 
     totals = tally.totals()
     assert totals.requests.sum() == 1
@@ -77,7 +79,7 @@ def test_latencies_fall_into_the_bucket_whose_bound_includes_them() -> None:
     counts = tally.claim()
 
     for seconds in (*SECONDS_BOUNDS, 31.0):
-        counts.finished(answered(seconds=seconds))
+        counts.turned(0, [answered(seconds=seconds)])
 
     totals = tally.totals()
     assert totals.seconds_buckets[0].tolist() == [1] * (len(SECONDS_BOUNDS) + 1)
@@ -87,12 +89,12 @@ def test_latencies_fall_into_the_bucket_whose_bound_includes_them() -> None:
 def test_a_replacement_goes_on_counting_where_the_dead_worker_stopped() -> None:
     tally = Tally(LAYOUT, slots=2)
     first = tally.claim(1)
-    first.started()
-    first.finished(answered())
-    first.started()
+    first.turned(1, ())
+    first.turned(0, [answered()])
+    first.turned(1, ())
     first.loaded(load_seconds=3.0, startup_seconds=4.0)
 
-    tally.claim(1).finished(answered())
+    tally.claim(1).turned(0, [answered()])
 
     totals = tally.totals()
     assert totals.requests.sum() == 2
@@ -104,9 +106,9 @@ def test_a_released_slot_keeps_its_counters_and_loses_its_gauges() -> None:
     tally = Tally(LAYOUT, slots=2)
     counts = tally.claim(0)
     counts.loaded(load_seconds=3.0, startup_seconds=4.0)
-    counts.started()
-    counts.started()
-    counts.finished(answered())
+    counts.turned(1, ())
+    counts.turned(1, ())
+    counts.turned(0, [answered()])
     assert (tally.totals().in_flight, tally.totals().workers, tally.totals().startup_seconds) == (1, 1, 4)
 
     tally.release(0)
@@ -136,7 +138,7 @@ for slot in range(3):
     if (child := os.fork()) == 0:
         counts = tally.claim(slot)
         for _ in range(1000):
-            counts.finished(Finished("/predict", "id", "ok", 200, 1, 0.001))
+            counts.turned(0, [Finished("/predict", "id", "ok", 200, 1, 0.001)])
         os._exit(0)
     children.append(child)
 for child in children:
@@ -152,16 +154,32 @@ def test_forked_processes_count_into_one_tally() -> None:
     assert answer.stdout.split() == ["3000", "1"]
 
 
-def test_observers_pass_every_event_to_each() -> None:
-    first, second = Tally(LAYOUT), Tally(LAYOUT)
-    observers = Observers(first.claim(), second.claim())
+class Heard:
+    """Keeps what each turn brought."""
 
-    observers.started()
-    observers.finished(answered())
-    observers.started()
+    def __init__(self) -> None:
+        self.turns: list[tuple[int, list[Finished]]] = []
 
-    for tally in (first, second):
-        assert (tally.totals().requests.sum(), tally.totals().in_flight) == (1, 1)
+    def turned(self, started: int, finished: Sequence[Finished]) -> None:
+        self.turns.append((started, list(finished)))
+
+
+def test_each_listener_is_told_once_a_turn_what_it_brought() -> None:
+    first, second = Heard(), Heard()
+    one, two = answered(), refused("invalid")
+
+    async def story() -> None:
+        observers = Observers(first, second)
+        observers.started()
+        observers.finished(one)
+        observers.started()
+        await asyncio.sleep(0)
+        observers.finished(two)
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+
+    asyncio.run(story())
+    assert first.turns == second.turns == [(2, [one]), (0, [two])]
 
 
 def test_a_worker_is_crowded_where_another_that_accepts_has_clearly_fewer_connections() -> None:

@@ -4,7 +4,7 @@ import contextlib
 import datetime as dt
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal, TypeAlias
 
 import msgspec
@@ -83,7 +83,7 @@ class LineHandler(logging.Handler):
 
 
 class AccessLog:
-    """The observer that logs requests: failures always, all with `access`, refusals at level debug.
+    """Logs requests: failures always, all with `access`, refusals at level debug.
 
     It sees no payload: an event has none.
     """
@@ -94,13 +94,13 @@ class AccessLog:
         quiet = REFUSED if self._logger.isEnabledFor(logging.DEBUG) else FAILED
         self._least_status = EVERYTHING if access else quiet
 
-    def started(self) -> None:
-        """Log nothing yet."""
+    def turned(self, started: int, finished: Sequence[Finished]) -> None:  # noqa: ARG002 - an arrival is not logged
+        """Log the requests that are of interest."""
+        for event in finished:
+            if event.status >= self._least_status:
+                self._log(event)
 
-    def finished(self, event: Finished) -> None:
-        """Log the request if it is of interest."""
-        if event.status < self._least_status:
-            return
+    def _log(self, event: Finished) -> None:
         level = logging.INFO if self._least_status == EVERYTHING else logging.DEBUG
         if event.status >= FAILED:
             level = logging.ERROR

@@ -38,7 +38,7 @@ class Lines:
     async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.open.add(asyncio.current_task())
         command = (await reader.readline()).decode().strip()
-        self.counts.started()
+        self.counts.turned(1, ())
         if command == "stick":
             writer.write(b"stuck\n")
             await writer.drain()
@@ -47,7 +47,7 @@ class Lines:
             await asyncio.sleep(1)
         if command == "leave":
             self.leaving.set()
-        self.counts.finished(Finished("/line", "id", "ok", 200, 1, 0.001))
+        self.counts.turned(0, [Finished("/line", "id", "ok", 200, 1, 0.001)])
         totals = self.context.tally.totals()
         count = f"{totals.requests.sum():.0f} {totals.restarts:.0f} {totals.in_flight:.0f}"
         writer.write(f"{count if command == 'count' else os.getpid()}\n".encode())
