@@ -77,6 +77,12 @@ class MethodNotAllowed(SeptetError):
         self.allowed = allowed
 
 
+class Unimplemented(SeptetError):
+    """Raised when a call asks for a method, or a form of it, that there is not."""
+
+    code = "unimplemented"
+
+
 class TooLarge(SeptetError):
     """Raised when a body is over its limit of bytes."""
 

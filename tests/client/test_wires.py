@@ -182,7 +182,7 @@ def test_the_extra_is_named_where_it_is_missing(kind: str, monkeypatch: pytest.M
 
 def test_the_extra_of_grpc_is_named_where_it_is_missing(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("septet.client.connection.find_spec", lambda _: None)
-    with pytest.raises(MissingExtra, match=r"pip install 'septet\[grpc\]'"):
+    with pytest.raises(MissingExtra, match=r"pip install 'septet\[grpc-client\]'"):
         ask(kind, "grpc://localhost:1", timeout=1.0)
 
 

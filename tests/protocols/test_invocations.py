@@ -216,6 +216,7 @@ def test_every_error_has_a_code_of_mlflow_with_the_status_that_it_has_there() ->
         "INVALID_PARAMETER_VALUE": {400},
         "ENDPOINT_NOT_FOUND": {404},
         "REQUEST_LIMIT_EXCEEDED": {429},
+        "NOT_IMPLEMENTED": {501},
         "CANCELLED": {499},
         "INTERNAL_ERROR": {500},
         "TEMPORARILY_UNAVAILABLE": {503},

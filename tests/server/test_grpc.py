@@ -1,8 +1,11 @@
 """The gRPC server on an event loop, over services that answer late, badly or not at all."""
 
 import asyncio
+import logging
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -16,9 +19,10 @@ from septet.events import Finished
 from septet.protocols.api import App
 from septet.protocols.rpc.paths import INFER
 from septet.server.grpc import GrpcServer
+from septet.server.h2 import frames
 from septet.server.listener import reserve
 from septet.service import Service
-from septet.settings import Settings
+from septet.settings import Limits, Server, Settings
 from septet.types import Request, Response
 from tests.protocols.models import Given, classifier
 from tests.protocols.openinference.grpc_messages import rows_of_x
@@ -59,13 +63,19 @@ async def eventually(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.005)
 
 
+def served(service: Service, held: Held, reserved: socket.socket, settings: Settings | None = None) -> GrpcServer:
+    """A server that has not started, with nobody beside it."""
+    settings = settings or Settings()
+    return grpc_server(service, settings, held, App(), [reserved], connected=lambda _: None, crowded=lambda: False)
+
+
 @asynccontextmanager
 async def started(service: Service, held: Held) -> AsyncIterator[tuple[GrpcServer, Any]]:
     """A server, and the method ModelInfer of a channel to it."""
     (reserved,) = reserve("127.0.0.1", 0)
     with reserved:
         address = f"127.0.0.1:{reserved.getsockname()[1]}"
-        server = grpc_server(service, Settings(), held, App(), [address])
+        server = served(service, held, reserved)
         await server.start()
         async with grpc.aio.insecure_channel(address) as channel:
             yield server, channel.unary_unary(INFER)
@@ -173,10 +183,72 @@ def test_the_end_comes_in_time_and_says_that_a_call_was_cut_off() -> None:
     run(scenario)
 
 
-def test_an_address_that_cannot_be_used_stops_the_start() -> None:
+def test_a_socket_that_cannot_be_used_stops_the_start() -> None:
     async def main() -> None:
-        server = grpc_server(classifier(), Settings(), Held(), App(), ["not an address"])
-        with pytest.raises(StartupError, match="cannot listen on not an address for gRPC"):
-            await server.start()
+        with (
+            socket.socket(type=socket.SOCK_DGRAM) as wrong,
+            pytest.raises(StartupError, match="cannot listen for gRPC"),
+        ):
+            await served(classifier(), Held(), wrong).start()
+
+    asyncio.run(main())
+
+
+@asynccontextmanager
+async def raw(limits: Limits) -> AsyncIterator[tuple[GrpcServer, str, int]]:
+    """A server without a client, and where it is."""
+    (reserved,) = reserve("127.0.0.1", 0)
+    with reserved:
+        server = served(classifier(), Held(), reserved, Settings(limits=limits))
+        await server.start()
+        yield server, *reserved.getsockname()
+
+
+@pytest.mark.parametrize(
+    "sent", [b"GET / HTTP/1.1\r\n\r\n", b"\x16\x03\x01", frames.PREFACE + bytes(range(256)), frames.PREFACE, b""]
+)
+def test_who_speaks_nothing_or_something_else_is_told_so_and_left(
+    sent: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main() -> None:
+        async with raw(Limits(header_timeout_seconds=0.5)) as (server, host, port):
+            reader, writer = await asyncio.open_connection(host, port)
+            writer.write(sent)
+            found = await asyncio.wait_for(reader.read(), 20)
+            kinds = [kind for kind, *_ in frames.Splitter().feed(frames.PREFACE + found)]
+            assert (kinds[0], kinds[-1]) == (frames.SETTINGS, frames.GOAWAY)
+            writer.close()
+            await writer.wait_closed()
+            assert await server.stop(20)
+
+    with caplog.at_level(logging.WARNING):
+        asyncio.run(main())
+    assert not caplog.records
+
+
+def test_a_client_that_does_not_leave_is_left_and_was_not_cut_off() -> None:
+    async def main() -> None:
+        async with raw(Limits()) as (server, host, port):
+            loop = asyncio.get_running_loop()
+            with socket.socket() as one, socket.socket() as other:
+                for each in (one, other):
+                    each.setblocking(False)  # noqa: FBT003 - the standard library's signature
+                    await loop.sock_connect(each, (host, port))
+                    await loop.sock_sendall(each, frames.PREFACE + frames.settings({}))
+                assert await loop.sock_recv(one, 100)
+                assert await server.stop(0.2)
+
+    asyncio.run(main())
+
+
+def test_a_certificate_that_cannot_be_read_stops_the_start(tmp_path: Path) -> None:
+    file = tmp_path / "both.pem"
+    file.write_text("")
+    settings = Settings(server=Server(tls_certificate=str(file), tls_key=str(file)))
+
+    async def main() -> None:
+        (reserved,) = reserve("127.0.0.1", 0)
+        with reserved, pytest.raises(StartupError, match=r"gRPC cannot be served with .*both\.pem"):
+            await served(classifier(), Held(), reserved, settings).start()
 
     asyncio.run(main())

@@ -1,6 +1,7 @@
 """From a `Service` to a server that answers gRPC calls beside HTTP. Imported only where gRPC is asked for."""
 
-from collections.abc import Sequence
+import socket
+from collections.abc import Callable, Sequence
 
 from septet.events import Observer
 from septet.protocols.api import App
@@ -15,9 +16,16 @@ from septet.settings import Settings
 
 
 def grpc_server(
-    service: Service, settings: Settings, observer: Observer, http: App, addresses: Sequence[str]
+    service: Service,
+    settings: Settings,
+    observer: Observer,
+    http: App,
+    sockets: Sequence[socket.socket],
+    *,
+    connected: Callable[[int], None],
+    crowded: Callable[[], bool],
 ) -> GrpcServer:
-    """Put the server together; `http` is the application of the same service over HTTP.
+    """Put the server together; `http` is the application of the same service over HTTP, the rest is for `GrpcServer`.
 
     Calls have an application of their own: a path of gRPC is none of HTTP, and the other way round.
     """
@@ -33,4 +41,4 @@ def grpc_server(
     )
     routes = {method.route.template: method.route for method in methods}
     app.install(service.identity, routes, observer, service.submit, max_body_bytes=settings.limits.max_body_bytes)
-    return GrpcServer(app, methods, addresses, settings)
+    return GrpcServer(app, methods, sockets, settings, connected=connected, crowded=crowded)

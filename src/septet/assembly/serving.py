@@ -6,6 +6,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from socket import socket
@@ -14,7 +15,7 @@ import msgspec
 
 from septet.assembly.composition import application, layout, open_service
 from septet.assembly.sharing import Stamp, shareable, stamp
-from septet.errors import MissingExtra, StaleModel, StartupError
+from septet.errors import MissingExtra, StaleModel
 from septet.monitoring.log import AccessLog, configure
 from septet.monitoring.observers import Observers
 from septet.monitoring.tally import Tally
@@ -48,29 +49,33 @@ def serve(path: Path, settings: Settings, *, announce: Announce) -> int:
     configure(style=settings.logs.format, level=settings.logs.level)
     server = settings.server
     with contextlib.ExitStack() as held:
-        # Held until the end, so that the port stays ours whichever worker comes or goes.
-        reserved = [held.enter_context(each) for each in _reserved(settings)]
+        calls = [held.enter_context(each) for each in _reserved(settings)]
         sockets = bind(server.host, server.port, server.backlog)
-        place = Place(address(sockets, settings), [_shown(each) for each in reserved])
+        place = Place(address(sockets, settings), [_shown(each) for each in calls])
         seat = Seat(path, settings, begun, place, announce)
         if server.workers == 1 and server.max_requests == 0:
             tally = Tally(layout())
-            return seat.run(sockets, tally, 0, lambda: None, first=True)
+            return seat.run(Sockets(sockets, calls), tally, 0, lambda: None, first=True)
         seat.share()
         policy = Policy(server.workers, server.drain_delay_seconds + server.grace_seconds)
-        return supervise(seat.start, lambda: None, sockets=sockets, layout=layout(), policy=policy)
+        # The parent holds both ports whichever worker comes or goes, and gives them up when the end begins.
+        return supervise(
+            partial(seat.start, len(sockets)),
+            lambda: None,
+            sockets=[*sockets, *calls],
+            layout=layout(),
+            policy=policy,
+        )
 
 
 def _reserved(settings: Settings) -> list[socket]:
-    """The sockets that hold the port for gRPC, which each worker opens for itself; none where it is not asked for."""
+    """The sockets for gRPC, on which nobody listens yet; none where it is not asked for."""
     server = settings.server
     if server.grpc_port is None:
         return []
-    # Only looked for: a process that has used gRPC must not be forked.
-    if any(find_spec(name) is None for name in ("grpc", "google.protobuf")):
-        raise MissingExtra("--grpc-port needs grpcio and protobuf: pip install 'septet[grpc]'")
-    if server.tls_key_password is not None:
-        raise StartupError("gRPC cannot be served with an encrypted key: decrypt it, or leave --grpc-port out")
+    # Only looked for: the parent of workers needs neither.
+    if any(find_spec(name) is None for name in ("hpack", "google.protobuf")):
+        raise MissingExtra("--grpc-port needs hpack and protobuf: pip install 'septet[grpc]'")
     return reserve(server.host, server.grpc_port)
 
 
@@ -84,6 +89,40 @@ def address(sockets: list[socket], settings: Settings) -> str:
     host, port = settings.server.host, sockets[0].getsockname()[1]
     scheme = "http" if settings.server.tls_certificate is None else "https"
     return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+
+
+class Sockets(msgspec.Struct, frozen=True):
+    """What a process accepts connections from."""
+
+    http: Sequence[socket]
+    grpc: Sequence[socket] = ()
+
+
+class Presence:
+    """How many connections a process has, over HTTP and gRPC together, as the others see it."""
+
+    def __init__(self, tally: Tally, slot: int) -> None:
+        self._tally = tally
+        self._slot = slot
+        self._http = self._grpc = 0
+        self._listening = False
+
+    def http(self, connections: int, listening: bool) -> None:  # noqa: FBT001 - called by place
+        """Note those over HTTP, and whether more are accepted."""
+        self._http, self._listening = connections, listening
+        self._tell()
+
+    def grpc(self, connections: int) -> None:
+        """Note those over gRPC."""
+        self._grpc = connections
+        self._tell()
+
+    def crowded(self) -> bool:
+        """Whether another process should accept the next one first."""
+        return self._tally.crowded(self._slot)
+
+    def _tell(self) -> None:
+        self._tally.connected(self._slot, self._http + self._grpc, listening=self._listening)
 
 
 class Seat:
@@ -121,17 +160,19 @@ class Seat:
             return self._shared[1]
         return open_service(self._path, self._settings)
 
-    def start(self, context: WorkerContext) -> int:
-        """Run as a worker under a supervisor."""
-        return self.run(list(context.sockets), context.tally, context.slot, context.ready, first=context.first)
+    def start(self, http: int, context: WorkerContext) -> int:
+        """Run as a worker under a supervisor; the first `http` of its sockets are for HTTP."""
+        sockets = Sockets(context.sockets[:http], context.sockets[http:])
+        return self.run(sockets, context.tally, context.slot, context.ready, first=context.first)
 
-    def run(self, sockets: list[socket], tally: Tally, slot: int, ready: Callable[[], None], *, first: bool) -> int:
+    def run(self, sockets: Sockets, tally: Tally, slot: int, ready: Callable[[], None], *, first: bool) -> int:
         """Load the model, serve, and return the exit code; `first`: nobody has answered yet."""
         begun = self._begun if first else time.perf_counter()
         app = App()
         # Ready when gRPC is, too.
-        app.starting = bool(self._place.grpc)
+        app.starting = bool(sockets.grpc)
         counts = tally.claim(slot)
+        presence = Presence(tally, slot)
         services: list[Service] = []
         companions: list[Companion] = []
 
@@ -143,10 +184,20 @@ class Seat:
             services.append(service)
             observer = Observers(counts, AccessLog(service.identity, access=self._settings.logs.access))
             application(service, self._settings, observer, tally.totals, app)
-            if self._place.grpc:
+            if sockets.grpc:
                 from septet.assembly.calls import grpc_server
 
-                companions.append(grpc_server(service, self._settings, observer, app, self._place.grpc))
+                companions.append(
+                    grpc_server(
+                        service,
+                        self._settings,
+                        observer,
+                        app,
+                        sockets.grpc,
+                        connected=presence.grpc,
+                        crowded=presence.crowded,
+                    )
+                )
 
         def begin() -> None:
             started = time.perf_counter() - begun
@@ -165,10 +216,10 @@ class Seat:
             lambda: tally.beat(slot, time.monotonic()),
             early,
             companions,
-            lambda count, listening: tally.connected(slot, count, listening=listening),
-            lambda: tally.crowded(slot),
+            presence.http,
+            presence.crowded,
         )
-        return work(app, sockets, self._settings, what)
+        return work(app, sockets.http, self._settings, what)
 
 
 def refuse_stale(service: Service, settings: Settings) -> None:

@@ -44,7 +44,7 @@ def _rest(place: Endpoint) -> Dialect:
 
 def _rpc(place: Endpoint) -> Dialect:
     if any(find_spec(name) is None for name in ("grpc", "google.protobuf")):
-        raise MissingExtra("The client over gRPC needs grpcio and protobuf: pip install 'septet[grpc]'")
+        raise MissingExtra("The client over gRPC needs grpcio and protobuf: pip install 'septet[grpc-client]'")
     from septet.client.rpc import Rpc
 
     return Rpc(place.address)

@@ -20,6 +20,7 @@ STATUS: dict[str, int] = {
     "headers_too_large": 431,
     "cancelled": 499,
     "internal": 500,
+    "unimplemented": 501,
     "model_failed": 500,
     "unavailable": 503,
     "deadline_exceeded": 504,
@@ -33,6 +34,7 @@ GRPC: dict[str, str] = {
     "request_timeout": "DEADLINE_EXCEEDED",
     "too_large": "RESOURCE_EXHAUSTED",  # what gRPC itself says of a message over its limit
     "unsupported_media_type": "INVALID_ARGUMENT",
+    "unimplemented": "UNIMPLEMENTED",
     "invalid": "INVALID_ARGUMENT",
     "overloaded": "UNAVAILABLE",  # the status that clients repeat a call for, as they may here; Triton says it too
     "headers_too_large": "RESOURCE_EXHAUSTED",
@@ -51,6 +53,7 @@ _MLFLOW: dict[str, str] = {
     "not_found": "ENDPOINT_NOT_FOUND",
     "overloaded": "REQUEST_LIMIT_EXCEEDED",
     "cancelled": "CANCELLED",
+    "unimplemented": "NOT_IMPLEMENTED",
     "internal": "INTERNAL_ERROR",
     "model_failed": "INTERNAL_ERROR",
     "unavailable": "TEMPORARILY_UNAVAILABLE",

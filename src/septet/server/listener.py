@@ -1,4 +1,4 @@
-"""The listening sockets: bound once, by the process that forks the workers, and never closed while it serves."""
+"""The sockets that a server listens on: bound once, by the process that forks the workers, and open while it serves."""
 
 import contextlib
 import errno
@@ -40,16 +40,13 @@ def bind(host: str, port: int, backlog: int) -> list[socket.socket]:
 
 
 def reserve(host: str, port: int) -> list[socket.socket]:
-    """Hold every address of `host`, all on one port (0: a free one), for processes that will listen there themselves.
+    """Hold every address of `host`, all on one port (0: a free one), with sockets that do not listen yet.
 
-    Nobody is answered by these sockets. While they are open the port is taken for everybody but this user's processes
-    that share it on purpose (SO_REUSEPORT).
+    Callers find the port closed until one of the processes that share a socket listens on it.
 
     Raises:
-        StartupError: the host is not known, or the port is taken or not allowed, or this system cannot share one.
+        StartupError: the host is not known, or the port is taken or not allowed.
     """
-    if not hasattr(socket, "SO_REUSEPORT"):
-        raise StartupError("--grpc-port needs a system where processes can share a port, which this one is not")
     return _on_every_address(host, port, _reserve, "--grpc-port")
 
 
@@ -94,9 +91,7 @@ def _listen(family: socket.AddressFamily, address: tuple[Any, ...], backlog: int
 
 def _reserve(family: socket.AddressFamily, address: tuple[Any, ...], *, alone: bool) -> socket.socket:
     with _closed_on_error(_bound(family, address, alone=alone)) as reserved:
-        # Only now: with it from the start, the port of another server that shares its own would not look taken. Without
-        # REUSEADDR nobody else can bind it in the same way while this one does not listen.
-        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        # Without it nobody else can bind the port in the same way while this socket does not listen.
         reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
         return reserved
 

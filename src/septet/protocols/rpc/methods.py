@@ -17,6 +17,7 @@ from septet.protocols.routes import Route
 from septet.protocols.rpc.descriptors import Message, message
 
 PROTOBUF = b"application/grpc+proto"
+_MOST_DIGITS = 8  # as gRPC writes a timeout
 _UNIT_SECONDS = {b"H": 3600.0, b"M": 60.0, b"S": 1.0, b"m": 1e-3, b"u": 1e-6, b"n": 1e-9}
 
 #: The message that tells of a failed one where a stream goes on after it.
@@ -79,6 +80,6 @@ def timeout_of(headers: Mapping[bytes, bytes]) -> float | None:
     if value is None:
         return None
     unit = _UNIT_SECONDS.get(value[-1:])
-    if unit is None or not value[:-1].isdigit():
-        raise Malformed("The header grpc-timeout must be digits and one of the units H, M, S, m, u, n.")
+    if unit is None or not value[:-1].isdigit() or len(value) > _MOST_DIGITS + 1:
+        raise Malformed("The header grpc-timeout must be up to eight digits and one of the units H, M, S, m, u, n.")
     return int(value[:-1]) * unit

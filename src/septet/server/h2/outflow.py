@@ -1,0 +1,142 @@
+"""What one connection sends: answers within the windows that the client grants, for the connection and each stream."""
+
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from septet.server.h2.answers import HEAD, NO_TABLE
+from septet.server.h2.calls import Call
+from septet.server.h2.frames import DATA, MOST_BYTES, MOST_WINDOW, Code, ConnectionFault, StreamFault, frame, headers
+from septet.server.h2.messages import written
+
+#: Of the connection, and of a stream until the client's settings say otherwise (RFC 9113, 6.9.2).
+FIRST_WINDOW: Final = 65_535
+
+
+class Outflow:
+    """Writes the answers of one connection's calls; `finished` is told which are over.
+
+    Attributes:
+        jammed: the client does not read what was written already.
+    """
+
+    def __init__(self, write: Callable[[bytes], None], finished: Callable[[Call], None]) -> None:
+        self._write = write
+        self._finished = finished
+        self._window = self._initial = FIRST_WINDOW
+        self._started = False
+        self._blocked: dict[int, Call] = {}
+        self.jammed = False
+
+    def open(self, call: Call) -> None:
+        """Give a new call the window that the client's settings say."""
+        call.window = self._initial
+
+    def forget(self, call: Call) -> None:
+        """Send no more of a call that was given up."""
+        self._blocked.pop(call.number, None)
+
+    def send(self, call: Call, body: bytes, trailers: bytes | None) -> None:
+        """Send a message as soon as the windows allow; with trailers the call is over then."""
+        opening = b"" if call.opened else headers(call.number, self._block(HEAD), last=False)
+        call.opened = True
+        data = written(body)
+        size = len(data)
+        if size <= self._window and size <= call.window and size <= MOST_BYTES and not call.outgoing:
+            self._window -= size
+            call.window -= size
+            sent = opening + frame(DATA, 0, call.number, data)
+            if trailers is None:
+                self._write(sent)
+            else:
+                self._write(sent + headers(call.number, trailers, last=True))
+                self._finished(call)
+            return
+        if opening:
+            self._write(opening)
+        call.outgoing.append(memoryview(data))
+        call.trailers = trailers
+        self._blocked[call.number] = call
+        self.pump()
+
+    def end(self, call: Call, trailers: bytes) -> None:
+        """End a call behind what waits of it."""
+        if call.outgoing:
+            call.trailers = trailers
+        elif call.opened:
+            self._write(headers(call.number, trailers, last=True))
+            self._finished(call)
+        else:
+            self.whole(call.number, HEAD + trailers)
+            self._finished(call)
+
+    def whole(self, number: int, block: bytes) -> None:
+        """Send an answer that is one header block."""
+        self._write(headers(number, self._block(block), last=True))
+
+    def grow(self, call: Call | None, size: int) -> None:
+        """Take the leave to send so many more bytes of a call, or of the connection.
+
+        Raises:
+            StreamFault, ConnectionFault: it is none, or more than a window can hold.
+        """
+        code = Code.PROTOCOL_ERROR if size == 0 else Code.FLOW_CONTROL_ERROR
+        if call is None:
+            if size == 0 or self._window + size > MOST_WINDOW:
+                raise ConnectionFault(code, "The connection's window cannot be enlarged so.")
+            self._window += size
+        else:
+            if size == 0 or call.window + size > MOST_WINDOW:
+                raise StreamFault(code)
+            call.window += size
+        if self._blocked:
+            self.pump()
+
+    def resize(self, initial: int, calls: Iterable[Call]) -> None:
+        """Take the client's window for streams, also for those that there are.
+
+        Raises:
+            ConnectionFault: one of them gets too large.
+        """
+        change, self._initial = initial - self._initial, initial
+        for call in calls:
+            call.window += change
+            if call.window > MOST_WINDOW:
+                raise ConnectionFault(Code.FLOW_CONTROL_ERROR, "A stream's window gets too large.")
+        if self._blocked:
+            self.pump()
+
+    def pump(self) -> None:
+        """Send what waits, as far as the windows allow."""
+        through = []
+        for call in list(self._blocked.values()):
+            self._advance(call)
+            if not call.outgoing:
+                del self._blocked[call.number]
+                through.append(call)
+        for call in through:
+            if call.trailers is None:
+                call.sent()
+            else:
+                self._write(headers(call.number, call.trailers, last=True))
+                self._finished(call)
+
+    def _advance(self, call: Call) -> None:
+        while call.outgoing and not self.jammed:
+            part = call.outgoing[0]
+            size = min(len(part), self._window, call.window, MOST_BYTES)
+            if size <= 0:
+                return
+            self._window -= size
+            call.window -= size
+            call.advanced()
+            self._write(frame(DATA, 0, call.number, bytes(part[:size])))
+            if size == len(part):
+                call.outgoing.popleft()
+            else:
+                call.outgoing[0] = part[size:]
+
+    def _block(self, block: bytes) -> bytes:
+        if self._started:
+            return block
+        self._started = True
+        return NO_TABLE + block

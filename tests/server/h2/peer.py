@@ -1,0 +1,334 @@
+"""A connection in memory, and both kinds of client: one that keeps the protocol (h2), one that writes what it likes."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from typing import Any
+
+import h2.config
+import h2.connection
+import h2.events
+import hpack
+
+from septet.errors import Malformed
+from septet.events import Finished
+from septet.protocols.api import App
+from septet.protocols.http import HttpReply, HttpRequest
+from septet.protocols.routes import Route
+from septet.protocols.rpc.methods import PROTOBUF, Method
+from septet.server.h2 import frames
+from septet.server.h2.connection import H2Connection
+from septet.server.h2.shared import Shared
+from septet.settings import Limits
+from septet.types import Identity
+
+ECHO, LATE, TALK, TALK_ON, TALK_LATE = "/t.T/Echo", "/t.T/Late", "/t.T/Talk", "/t.T/TalkOn", "/t.T/TalkLate"
+WATCH = "/t.T/Watch"
+SETTINGS = frames.settings({})
+HELLO = frames.PREFACE + SETTINGS
+
+
+def message(body: bytes, *, flag: int = 0) -> bytes:
+    return bytes((flag,)) + len(body).to_bytes(4) + body
+
+
+def fields(path: str = ECHO, **more: str) -> list[tuple[str, str]]:
+    """The head of a call; in names `_` stands for `-`."""
+    return [
+        *((":method", "POST"), (":scheme", "http"), (":path", path), (":authority", "here"), ("te", "trailers")),
+        *(("content-type", "application/grpc"), *((name.replace("_", "-"), value) for name, value in more.items())),
+    ]
+
+
+def block(pairs: Iterable[tuple[str, str]]) -> bytes:
+    """Fields as bytes that need no table."""
+    return bytes(hpack.Encoder().encode([(name, value, True) for name, value in pairs], huffman=False))
+
+
+class Memory(asyncio.Transport):
+    """A transport that keeps what is written."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sent = bytearray()
+        self.closed = self.ended = self.paused = False
+
+    def write(self, data: Any) -> None:
+        assert not self.closed
+        assert not self.ended
+        self.sent += data
+
+    def is_closing(self) -> bool:
+        return self.closed
+
+    def close(self) -> None:
+        self.closed = True
+
+    def abort(self) -> None:
+        self.closed = True
+
+    def can_write_eof(self) -> bool:
+        return True
+
+    def write_eof(self) -> None:
+        self.ended = True
+
+    def pause_reading(self) -> None:
+        self.paused = True
+
+    def resume_reading(self) -> None:
+        self.paused = False
+
+
+class Peer:
+    """The server's side of a connection, with methods that echo, and what it has sent.
+
+    Attributes:
+        asked: the requests that handlers were given.
+        held: what the calls of `LATE` wait for.
+        given_up: how many of them were cancelled.
+        codes: of the events.
+    """
+
+    def __init__(self, limits: Limits | None = None, *, connections: int = 0) -> None:
+        self.asked: list[HttpRequest] = []
+        self.held: list[asyncio.Future[bytes]] = []
+        self.given_up = 0
+        self.codes: list[str] = []
+        self.counted: list[int] = []
+        methods = (
+            self._method(ECHO, self._echo),
+            self._method(LATE, self._late),
+            Method(Route(TALK, {"POST": self._echo}), "both"),
+            Method(
+                Route(TALK_ON, {"POST": self._echo}), "both", lambda reply: b"fault: " + (reply.message or "").encode()
+            ),
+            Method(Route(TALK_LATE, {"POST": self._late}), "both"),
+            Method(Route(WATCH, {"POST": self._watch}), "answers"),
+        )
+        app = App()
+        limits = limits or Limits()
+        routes = {method.route.template: method.route for method in methods}
+        app.install(
+            Identity("iris", "1", "sha256:0"), routes, self, lambda *_: self, max_body_bytes=limits.max_body_bytes
+        )
+        self.shared = Shared(app, methods, limits, self.counted.append)
+        for _ in range(connections):
+            self.connect()
+        self.transport, self.connection = self.connect()
+
+    def connect(self) -> tuple[Memory, H2Connection]:
+        transport, connection = Memory(), H2Connection(self.shared)
+        connection.connection_made(transport)
+        return transport, connection
+
+    def send(self, *parts: bytes) -> None:
+        self.connection.data_received(b"".join(parts))
+
+    def call(self, number: int, body: bytes = b"") -> None:
+        """Call `ECHO` with one message."""
+        self.send(head(number), data(number, message(body), last=True))
+
+    def frames(self) -> list[tuple[int, int, int, bytes]]:
+        """What was sent since this was asked before."""
+        splitter = frames.Splitter()
+        found = list(splitter.feed(frames.PREFACE + bytes(self.transport.sent)))
+        assert not splitter.partial
+        self.transport.sent.clear()
+        return found
+
+    def answer(self) -> None:
+        """Answer the calls that are held."""
+        for future in self.held:
+            if not future.done():
+                future.set_result(b"answer")
+
+    def ended(self) -> bool:
+        """Whether the server will send no more."""
+        return self.transport.ended
+
+    def closed(self) -> bool:
+        """Whether it has closed the connection."""
+        return self.transport.closed
+
+    def paused(self) -> bool:
+        """Whether it reads nothing for now."""
+        return self.transport.paused
+
+    def kinds(self) -> list[int]:
+        return [kind for kind, *_ in self.frames()]
+
+    def goaway(self) -> tuple[int, int]:
+        """The last stream and the code of the only last word; nothing may follow it."""
+        *_, (kind, _, number, payload) = self.frames()
+        assert (kind, number) == (frames.GOAWAY, 0)
+        return int.from_bytes(payload[:4]), int.from_bytes(payload[4:8])
+
+    def resets(self) -> list[tuple[int, int]]:
+        """The streams that were reset, with the codes."""
+        return [
+            (number, int.from_bytes(payload)) for kind, _, number, payload in self.frames() if kind == frames.RST_STREAM
+        ]
+
+    def pass_time(self, seconds: int) -> None:
+        """Let the sweep come so many times."""
+        for _ in range(seconds):
+            self.shared.seconds += 1
+            if not self.transport.closed:
+                self.connection.swept()
+
+    async def turn(self) -> None:
+        """Let the loop run what is due."""
+        for _ in range(5):
+            await asyncio.sleep(0)
+
+    def _method(self, path: str, handle: Callable[[HttpRequest], Awaitable[HttpReply]]) -> Method:
+        return Method(Route(path, {"POST": handle}))
+
+    async def _echo(self, http: HttpRequest) -> HttpReply:
+        self.asked.append(http)
+        if http.body == b"bad":
+            raise Malformed("It is bad: 100 % ü.")
+        return HttpReply(200, http.body, "the-id", PROTOBUF)
+
+    async def _late(self, http: HttpRequest) -> HttpReply:
+        self.asked.append(http)
+        future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self.held.append(future)
+        try:
+            return HttpReply(200, await future, "the-id", PROTOBUF)
+        except asyncio.CancelledError:
+            self.given_up += 1
+            raise
+
+    async def _watch(self, http: HttpRequest) -> HttpReply:
+        if http.body == b"bad":
+            raise Malformed("It is bad.")
+        return HttpReply(200, b"draining" if self.shared.draining else b"serving", "the-id", PROTOBUF)
+
+    def cancel(self) -> None:
+        """Nothing is pending."""
+
+    def started(self) -> None:
+        """Nothing is counted."""
+
+    def finished(self, event: Finished) -> None:
+        self.codes.append(event.code)
+
+
+def head(number: int, path: str = ECHO, *, last: bool = False, **more: str) -> bytes:
+    return frames.headers(number, block(fields(path, **more)), last=last)
+
+
+def data(number: int, body: bytes, *, last: bool = False) -> bytes:
+    """DATA frames with a body."""
+    pieces = [body[at : at + frames.MOST_BYTES] for at in range(0, len(body), frames.MOST_BYTES)] or [b""]
+    flags = [0] * (len(pieces) - 1) + [frames.END_STREAM if last else 0]
+    return b"".join(frames.frame(frames.DATA, flag, number, piece) for flag, piece in zip(flags, pieces, strict=True))
+
+
+class Answer:
+    """What a client has got of one call."""
+
+    def __init__(self) -> None:
+        self.head: dict[bytes, bytes] = {}
+        self.body = b""
+        self.trailers: dict[bytes, bytes] = {}
+        self.done = False
+        self.reset: int | None = None
+
+    def ended(self) -> bool:
+        """Whether nothing follows."""
+        return self.done
+
+    @property
+    def messages(self) -> list[bytes]:
+        found, rest = [], self.body
+        while rest:
+            end = 5 + int.from_bytes(rest[1:5])
+            found.append(rest[5:end])
+            rest = rest[end:]
+        return found
+
+    @property
+    def status(self) -> int:
+        return int({**self.head, **self.trailers}[b"grpc-status"])
+
+
+class Client:
+    """A client that keeps the protocol, and notices where the server does not."""
+
+    def __init__(self, peer: Peer) -> None:
+        self.peer = peer
+        self.h2 = h2.connection.H2Connection(h2.config.H2Configuration(client_side=True, header_encoding=None))
+        self.h2.initiate_connection()
+        self.answers: dict[int, Answer] = {}
+        #: The last stream and the code of each GOAWAY.
+        self.farewells: list[tuple[int, int]] = []
+        self.acknowledging = True
+        self.exchange()
+
+    def ask(self, path: str = ECHO, *messages: bytes, last: bool = True, **more: str) -> Answer:
+        """Begin a call, and send whole messages as they are."""
+        number = self.h2.get_next_available_stream_id()
+        self.h2.send_headers(number, fields(path, **more), end_stream=last and not messages)
+        self.answers[number] = answer = Answer()
+        if messages:
+            self.say(number, b"".join(messages), last=last)
+        self.exchange()
+        return answer
+
+    def say(self, number: int, body: bytes, *, last: bool = False) -> None:
+        """Send as much as the windows allow, and the rest when they do."""
+        while body:
+            size = min(len(body), self.h2.local_flow_control_window(number), frames.MOST_BYTES)
+            assert size > 0
+            self.h2.send_data(number, body[:size], end_stream=last and size == len(body))
+            body = body[size:]
+            self.exchange()
+
+    def exchange(self) -> None:
+        """Carry bytes in both directions until there are none."""
+        while True:
+            out = self.h2.data_to_send()
+            if out and not self.peer.closed():
+                self.peer.send(out)
+            back = bytes(self.peer.transport.sent)
+            self.peer.transport.sent.clear()
+            if not out and not back:
+                return
+            for event in self.h2.receive_data(self._parted(back)):
+                self._note(event)
+
+    def _parted(self, back: bytes) -> bytes:
+        """What came without farewells: h2 would understand no more of the connection after the first."""
+        rest = []
+        for each in frames.Splitter().feed(frames.PREFACE + back):
+            if each[0] == frames.GOAWAY:
+                self.farewells.append((int.from_bytes(each[3][:4]), int.from_bytes(each[3][4:8])))
+            elif each[3] == b"farewell":
+                self.peer.send(frames.frame(frames.PING, frames.ACK, 0, each[3]))
+            else:
+                rest.append(frames.frame(*each))
+        return b"".join(rest)
+
+    def _note(self, event: Any) -> None:
+        answer = self.answers.get(getattr(event, "stream_id", None) or 0)
+        if answer is None:
+            return
+        if isinstance(event, h2.events.ResponseReceived):
+            answer.head = dict(event.headers)
+        elif isinstance(event, h2.events.TrailersReceived):
+            answer.trailers = dict(event.headers)
+        elif isinstance(event, h2.events.DataReceived):
+            answer.body += event.data
+            if self.acknowledging:
+                self.h2.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
+        elif isinstance(event, h2.events.StreamReset):
+            answer.reset = int(event.error_code)
+        elif isinstance(event, h2.events.StreamEnded):
+            answer.done = True
+
+
+def run(scenario: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Run a scenario on an event loop."""
+    asyncio.run(scenario())
