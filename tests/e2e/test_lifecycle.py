@@ -312,10 +312,15 @@ def test_an_access_line_has_the_id_of_header_and_body(tmp_path: Path) -> None:
         wrong = server.post("/predict", {}, **{"x-request-id": "mine"})
         assert answer.json()["id"] == answer.headers["x-request-id"]
         assert wrong.json()["error"]["id"] == wrong.headers["x-request-id"] == "mine"
-        lines = [json.loads(line) for line in server.log.splitlines() if line.startswith("{")]
-        logged = {line.get("id"): line for line in lines if line.get("route") == "/predict"}
-        assert logged[answer.json()["id"]]["status"] == 200
-        assert logged["mine"]["status"] == 422
+
+        def logged() -> dict[str, dict[str, object]]:
+            lines = [json.loads(line) for line in server.log.splitlines() if line.startswith("{")]
+            return {line.get("id"): line for line in lines if line.get("route") == "/predict"}
+
+        found = until(lambda: lines if len(lines := logged()) == 2 else None)
+        assert found is not None
+        assert found[answer.json()["id"]]["status"] == 200
+        assert found["mine"]["status"] == 422
 
 
 def test_a_413_reaches_a_client_that_is_still_sending(tmp_path: Path) -> None:
