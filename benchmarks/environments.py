@@ -21,7 +21,9 @@ def environment(name: str, cache: Path) -> Path:
     python, stamp = place / "bin" / "python", place / "stamp"
     pip = [str(python), "-m", "pip", "-qq", "--disable-pip-version-check", "install"]
     source = ROOT / "constraints.txt" if name in SEPTET else REQUIREMENTS / f"{name}.txt"
-    wanted = hashlib.sha256(source.read_bytes()).hexdigest()
+    # What Septet needs stands in its project file.
+    project = (ROOT / "pyproject.toml").read_bytes() if name in SEPTET else b""
+    wanted = hashlib.sha256(source.read_bytes() + project).hexdigest()
     if not stamp.exists() or stamp.read_text() != wanted:
         print(f"installing {name} ...", flush=True)
         _run([sys.executable, "-m", "venv", "--clear", str(place)])

@@ -1,5 +1,6 @@
 """One small model, one row a request: what does a server add to the model?"""
 
+import subprocess
 import time
 from dataclasses import asdict, dataclass
 
@@ -103,10 +104,18 @@ def _rounds(bench: Bench, fleet: Fleet, model: Model, present: list[Contender], 
     for turn in range(bench.rounds):
         for count in connections:
             for each in present if turn % 2 else present[::-1]:
-                with fleet.turn(each.server) as process:
-                    if turn == 0 or SERVERS[each.server].restless:
-                        load(process, bodies[each.name], bench.cache, connections=count, seconds=1)
-                    sample = load(process, bodies[each.name], bench.cache, connections=count, seconds=bench.seconds)
+                if each.name not in samples:
+                    continue
+                try:
+                    with fleet.turn(each.server) as process:
+                        if turn == 0 or SERVERS[each.server].restless:
+                            load(process, bodies[each.name], bench.cache, connections=count, seconds=1)
+                        sample = load(process, bodies[each.name], bench.cache, connections=count, seconds=bench.seconds)
+                except (subprocess.CalledProcessError, RuntimeError, OSError) as error:
+                    fleet.absent[each.server] = f"{each.name} broke off in round {turn + 1}: {error!r}"
+                    print(fleet.absent[each.server], flush=True)
+                    del samples[each.name]
+                    continue
                 samples[each.name][count].append(sample)
         print(f"round {turn + 1} of {bench.rounds} done after {time.monotonic() - began:.0f} s", flush=True)
     return samples
