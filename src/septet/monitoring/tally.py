@@ -121,11 +121,16 @@ class Counts:
         cells = self._cells
         cells[IN_FLIGHT] += started - len(finished)
         decode = queue = run = encode = answered = executions = 0.0
-        rows = batch_sum = 0
+        rows = batch_sum = shared = buckets = total = count = bucket = 0
+        route = code = None
         for event in finished:
+            # The requests of a turn are mostly of one kind, and of one run.
+            if event.route is not route or event.code is not code:
+                route, code = event.route, event.code
+                by_code, buckets, total = self._routes.get(route, self._unmatched)
+                count = by_code.get(code) or by_code[OTHER]
+            cells[count] += 1.0
             seconds = event.seconds
-            by_code, buckets, total = self._routes.get(event.route, self._unmatched)
-            cells[by_code.get(event.code) or by_code[OTHER]] += 1.0
             cells[buckets + bisect_left(SECONDS_BOUNDS, seconds)] += 1.0
             cells[total] += seconds
             if batch_rows := event.batch_rows:
@@ -134,11 +139,14 @@ class Counts:
                 run += event.run_seconds
                 encode += event.encode_seconds
                 answered += seconds
-                rows += event.rows
+                own = event.rows
+                rows += own
                 # Each of the requests that shared a run counts its share of it.
-                executions += event.rows / batch_rows
+                executions += own / batch_rows
                 batch_sum += batch_rows
-                cells[BATCH_BUCKETS + bisect_left(ROWS_BOUNDS, batch_rows)] += 1.0
+                if batch_rows != shared:
+                    shared, bucket = batch_rows, BATCH_BUCKETS + bisect_left(ROWS_BOUNDS, batch_rows)
+                cells[bucket] += 1.0
         if rows:
             cells[DECODE_SECONDS] += decode
             cells[QUEUE_SECONDS] += queue

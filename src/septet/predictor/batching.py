@@ -23,6 +23,8 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TypeAlias
 
+import msgspec
+
 from septet.errors import DeadlineExceeded, Overloaded, SeptetError
 from septet.predictor.cost import INLINE_SECONDS, Cost
 from septet.predictor.engine import Engine, Outcome
@@ -43,29 +45,28 @@ RECOUNT_SECONDS = 0.001
 Done: TypeAlias = Callable[[Response | Exception], None]
 
 
-class Ticket:
-    """A request that waits: who wants its answer, its merge key, and when it came (monotonic seconds)."""
+class Ticket(msgspec.Struct, gc=False, eq=False):
+    """A request that waits.
 
-    __slots__ = ("_done", "arrived", "key", "request")
+    Attributes:
+        request: what is wanted.
+        done: who wants the answer; None where nobody does any more.
+        key: requests of equal keys may share a run.
+        arrived: in monotonic seconds.
+    """
 
-    def __init__(self, request: Request, done: Done, key: Hashable, arrived: float) -> None:
-        self.request = request
-        self.key = key
-        self.arrived = arrived
-        self._done: Done | None = done
-
-    @property
-    def live(self) -> bool:
-        """Whether somebody still waits for the answer."""
-        return self._done is not None
+    request: Request
+    done: Done | None
+    key: Hashable
+    arrived: float
 
     def cancel(self) -> None:
         """Nobody waits any more (SY-9)."""
-        self._done = None
+        self.done = None
 
     def settle(self, outcome: Response | Exception) -> None:
         """Give the answer to who waits for it."""
-        done, self._done = self._done, None
+        done, self.done = self.done, None
         if done is not None:
             done(outcome)
 
@@ -83,18 +84,24 @@ def take(
     expired: list[Ticket] = []
     rows = 0
     earliest = math.inf
+    longest = now + seconds(max_rows)
     while waiting:
         ticket = waiting[0]
-        deadline = ticket.request.deadline
-        if not ticket.live:
+        if ticket.done is None:
             waiting.popleft()
             continue
-        if deadline is not None and deadline <= now:
-            expired.append(waiting.popleft())
-            continue
+        deadline = ticket.request.deadline
+        if deadline is not None and deadline < earliest:
+            if deadline <= now:
+                expired.append(waiting.popleft())
+                continue
+            until = deadline
+        else:
+            until = earliest
         more = rows + ticket.request.rows
-        until = earliest if deadline is None else min(earliest, deadline)
-        if batch and (ticket.key != batch[0].key or more > max_rows or now + seconds(more) > until):
+        if batch and (
+            ticket.key != batch[0].key or more > max_rows or (until < longest and until < now + seconds(more))
+        ):
             break
         rows, earliest = more, until
         batch.append(waiting.popleft())
@@ -119,6 +126,7 @@ class Batcher:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._engine = engine
+        self._key = engine.key
         self._identity = identity
         self._cost = cost
         self._max_batch_rows = cost.worthwhile(max_batch_rows)
@@ -162,7 +170,7 @@ class Batcher:
     def submit(self, request: Request, done: Done) -> Ticket:
         """The same by callback; see `septet.types.Submit`."""
         now = self._clock()
-        ticket = Ticket(request, done, self._engine.key(request), now)
+        ticket = Ticket(request, done, self._key(request), now)
         if len(self._waiting) >= self._max_pending and self._is_full(now):
             error = Overloaded(f"{self._max_pending} requests wait already. Try again in a moment.")
             ticket.settle(of(request, error))
@@ -238,12 +246,12 @@ class Batcher:
         while self._waiting and not self._running:
             begun = self._clock()
             batch, expired = take(self._waiting, begun, self._max_batch_rows, self._expected)
-            self._waiting_rows = sum(ticket.request.rows for ticket in self._waiting)
+            self._waiting_rows = sum([ticket.request.rows for ticket in self._waiting]) if self._waiting else 0
             _fail_all(expired)
             if not batch:
                 continue
             requests = [ticket.request for ticket in batch]
-            rows = sum(request.rows for request in requests)
+            rows = sum([request.rows for request in requests])
             if self._short(rows, begun):
                 self._on_loop(batch, requests, begun, rows)
                 continue
@@ -271,27 +279,26 @@ class Batcher:
         self._flush(loop)
 
     def _settle(self, batch: list[Ticket], outcomes: list[Outcome], begun: float, ended: float, rows: int) -> None:
-        run = ended - begun
+        run, identity = ended - begun, self._identity
         for ticket, outcome in zip(batch, outcomes, strict=True):
-            request = ticket.request
             if isinstance(outcome, SeptetError):
-                ticket.settle(of(request, outcome))
-            else:
-                timings = Timings(begun - ticket.arrived, run, rows)
-                ticket.settle(Response(outcome, request.rows, self._identity, timings))
+                ticket.settle(of(ticket.request, outcome))
+            elif (done := ticket.done) is not None:
+                ticket.done = None
+                done(Response(outcome, ticket.request.rows, identity, Timings(begun - ticket.arrived, run, rows)))
 
     def _is_full(self, now: float) -> bool:
         """Whether too many wait when those who no longer do are not counted."""
         if now - self._recounted < RECOUNT_SECONDS:
             return True
         self._recounted = now
-        self._waiting = deque(ticket for ticket in self._waiting if ticket.live)
+        self._waiting = deque(ticket for ticket in self._waiting if ticket.done is not None)
         return len(self._waiting) >= self._max_pending
 
     def _watch(self, loop: asyncio.AbstractEventLoop, tickets: Sequence[Ticket]) -> None:
         """While the thread runs, be woken at the earliest deadline, so that none is answered late (SY-2)."""
         deadlines = [
-            ticket.request.deadline for ticket in tickets if ticket.request.deadline is not None and ticket.live
+            ticket.request.deadline for ticket in tickets if ticket.request.deadline is not None and ticket.done is not None
         ]
         if not deadlines:
             return

@@ -1,16 +1,17 @@
 """Several requests as one run of the model: check values, merge rows, run, check the answer, split it."""
 
 import logging
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
+from itertools import accumulate
+from operator import attrgetter
 from typing import TypeAlias
-
-import numpy as np
 
 from septet.errors import Invalid, ModelFailed, Problem, SeptetError, invalid
 from septet.model.signature import Signature
 from septet.model.validation import Checker
 from septet.runtimes.base import InputRejected, Runtime
-from septet.types import Array, Request, Tensors
+from septet.tensors import Outputs, Part, joined, plain
+from septet.types import Request, Tensors
 
 logger = logging.getLogger("septet.predictor")
 
@@ -30,13 +31,9 @@ class Engine:
         self._check = Checker(signature)
         self._sample = sample
         # Only where an inner dimension is free can two valid requests differ in shape.
-        self._ragged = any(size is None for tensor in signature.inputs for size in tensor.shape[1:])
-
-    def key(self, request: Request) -> Hashable:
-        """Requests of equal keys may share a run: same wanted outputs, same inner shapes."""
-        if not self._ragged:
-            return request.outputs
-        return request.outputs, tuple(array.shape[1:] for array in request.tensors.values())
+        ragged = any(size is None for tensor in signature.inputs for size in tensor.shape[1:])
+        #: Requests of equal keys may share a run: same wanted outputs, same inner shapes.
+        self.key: Callable[[Request], Hashable] = _key if ragged else attrgetter("outputs")
 
     def run(self, requests: Sequence[Request]) -> list[Outcome]:
         """Answer requests of one key, each with its own rows' outputs or its own error.
@@ -52,22 +49,27 @@ class Engine:
 
     def _together(self, requests: Sequence[Request]) -> list[Outcome]:
         """One run for all; where values are wrong, for all but the requests that have them."""
-        merged = _merged(requests)
+        merged = joined([request.tensors for request in requests])
         if self._check(merged, most=1):
             sound = [request for request in requests if not self._check(request.tensors, most=1)]
             answers = iter(self.run(sound) if sound else ())
             kept = set(map(id, sound))
             return [next(answers) if id(request) in kept else self._alone(request) for request in requests]
         outputs = self._run(merged, requests[0].outputs)
-        self._verify(outputs, sum(request.rows for request in requests))
-        return _split(outputs, requests)
+        rows = [request.rows for request in requests]
+        count = sum(rows)
+        self._verify(outputs, count)
+        shared = Outputs(outputs, count)
+        # Of each request, the row behind its last.
+        return [Part(shared, stop - own, stop) for own, stop in zip(rows, accumulate(rows), strict=True)]
 
     def _alone(self, request: Request) -> Outcome:
         try:
-            problems = self._check(request.tensors)
+            tensors = plain(request.tensors)
+            problems = self._check(tensors)
             if problems:
                 return invalid(problems, "column" if self._signature.columns else "input")
-            outputs = self._run(request.tensors, request.outputs)
+            outputs = self._run(tensors, request.outputs)
             self._verify(outputs, request.rows)
         except SeptetError as error:
             return error
@@ -110,16 +112,6 @@ class Engine:
                 raise ModelFailed(f"The model's output {name!r} has shape {shape} for {rows} rows: rows would be lost.")
 
 
-def _merged(requests: Sequence[Request]) -> Tensors:
-    return {name: np.concatenate([request.tensors[name] for request in requests]) for name in requests[0].tensors}
 
-
-def _split(outputs: Tensors, requests: Sequence[Request]) -> list[Outcome]:
-    parts: list[dict[str, Array]] = [{} for _ in requests]
-    for name, array in outputs.items():
-        start = 0
-        for part, request in zip(parts, requests, strict=True):
-            stop = start + request.rows
-            part[name] = array[start:stop]
-            start = stop
-    return list(parts)
+def _key(request: Request) -> Hashable:
+    return request.outputs, tuple(array.shape[1:] for array in request.tensors.values())

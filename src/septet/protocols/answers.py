@@ -13,6 +13,7 @@ NaN and infinities in a model's output are written as null: JSON has no others.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ import numpy as np
 from septet.errors import Invalid, NotFound
 from septet.model.labels import shown_labels
 from septet.model.signature import Kind, Scalar, Signature
+from septet.tensors import flat, nested
 from septet.types import Array, Tensors
 
 MAX_TOP = 1_000
@@ -46,10 +48,10 @@ class Answers:
             return None, self._every_output
         shape = next(output.shape for output in signature.outputs if output.name == name)
         single = name != signature.scores and len(shape) == 2 and shape[1] == 1  # noqa: PLR2004
-        return (name,), lambda tensors: (tensors[name].reshape(-1) if single else tensors[name]).tolist()
+        return (name,), partial(flat if single else nested, name=name)
 
     def _every_output(self, tensors: Tensors) -> Any:
-        lists = {name: array.tolist() for name, array in tensors.items()}
+        lists = {name: nested(tensors, name) for name in tensors}
         if not self._signature.rows:
             return lists
         return [dict(zip(lists, values, strict=True)) for values in zip(*lists.values(), strict=True)]
@@ -67,7 +69,7 @@ class Answers:
             array = tensors[signature.label]
             if array.size != len(array):  # several labels a row
                 return array.tolist()  # type: ignore[no-any-return]
-            raw = array.reshape(-1).tolist()
+            raw = flat(tensors, signature.label)
             return [self._names.get(value, value) for value in raw] if self._names else raw
         if signature.scores is not None and signature.kind is Kind.CLASSIFICATION and signature.rows:
             best = np.argmax(tensors[signature.scores], axis=1).tolist()

@@ -102,7 +102,8 @@ class App:
         if route is None or http.method != "POST":
             return None
         template, decode = route
-        prediction = Prediction(self._observer, template, http, done)
+        self._observer.started()
+        prediction = Prediction(self._observer, template, http, done, time.perf_counter())
         prediction.begin(decode, self._submit, self._most_bytes)
         return prediction
 

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import msgspec
 
@@ -13,10 +13,25 @@ JSON = b"application/json"
 MAX_ID_LENGTH = 128
 
 
+class Caller(msgspec.Struct, frozen=True, gc=False):
+    """What the headers of a request say of it.
+
+    Attributes:
+        id: the caller's `x-request-id`, or None.
+        trace: the W3C `traceparent` as received, or None.
+        media_type: the content type without its parameters, in lower case; empty where there is none.
+    """
+
+    id: str | None
+    trace: str | None
+    media_type: bytes
+
+
 class HttpRequest(msgspec.Struct, frozen=True, gc=False):
     """A complete request. Header names are lower case; of a repeated header the last one counts.
 
-    `path` begins below `root_path`, the prefix of the application that this one is mounted in.
+    `path` begins below `root_path`, the prefix of the application that this one is mounted in. `said` is what the
+    headers say, where a transport has seen the same ones before.
     """
 
     method: str
@@ -25,6 +40,16 @@ class HttpRequest(msgspec.Struct, frozen=True, gc=False):
     headers: Mapping[bytes, bytes]
     body: bytes
     root_path: str = ""
+    said: Caller | None = None
+
+    @property
+    def caller(self) -> Caller:
+        """What the headers say.
+
+        Raises:
+            Malformed: the id is not one.
+        """
+        return self.said or caller_of(self.headers)
 
 
 class HttpReply(msgspec.Struct, frozen=True, gc=False):
@@ -47,9 +72,23 @@ class HttpReply(msgspec.Struct, frozen=True, gc=False):
 Handle: TypeAlias = Callable[[HttpRequest], Awaitable[HttpReply]]
 
 
+_ID_BYTES: Final = 16
+_IDS_AT_ONCE: Final = 256
+# Ids that were drawn and not given out yet: to ask the system for each takes longer than to write it.
+_spare: list[str] = []
+# A child that is forked must not give out its parent's.
+os.register_at_fork(after_in_child=_spare.clear)
+
+
 def new_id() -> str:
     """A full 128-bit random id, 32 hexadecimal digits (C-6)."""
-    return os.urandom(16).hex()
+    try:
+        return _spare.pop()
+    except IndexError:
+        digits = os.urandom(_ID_BYTES * _IDS_AT_ONCE).hex()
+        width = 2 * _ID_BYTES
+        _spare.extend([digits[start : start + width] for start in range(width, len(digits), width)])
+        return digits[:width]
 
 
 def caller_id(headers: Mapping[bytes, bytes]) -> str | None:
@@ -65,6 +104,15 @@ def caller_id(headers: Mapping[bytes, bytes]) -> str | None:
         text = "The header x-request-id must be 1 to 128 visible ASCII characters without spaces."
         raise Malformed(text)
     return value.decode("ascii")
+
+
+def caller_of(headers: Mapping[bytes, bytes]) -> Caller:
+    """What the headers say.
+
+    Raises:
+        Malformed: the id is not one.
+    """
+    return Caller(caller_id(headers), trace_of(headers), media_type(headers))
 
 
 def media_type(headers: Mapping[bytes, bytes]) -> bytes:

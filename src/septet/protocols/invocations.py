@@ -23,12 +23,9 @@ from septet.protocols.http import (
     JSON,
     HttpReply,
     HttpRequest,
-    caller_id,
     media_parameters,
-    media_type,
     new_id,
     shown,
-    trace_of,
 )
 from septet.protocols.npy_body import NpyBody
 from septet.protocols.routes import Encode, Route, Routes
@@ -69,15 +66,15 @@ class Invocations:
             UnsupportedMediaType: the content type or one of its parameters is not read here.
             Malformed, Invalid: as the codecs.
         """
-        named = caller_id(http.headers)
-        body = self._decode(http)
+        caller = http.caller
+        body = self._decode(http, caller.media_type)
         request = self._dataplane.request(
-            body.tensors, body.rows, named or new_id(), self._wanted, trace=trace_of(http.headers)
+            body.tensors, body.rows, caller.id or new_id(), self._wanted, trace=caller.trace
         )
         return request, self._as_csv if _prefers_csv(http.headers.get(b"accept", b"")) else self._as_json
 
-    def _decode(self, http: HttpRequest) -> Body:
-        kind, parameters = media_type(http.headers), media_parameters(http.headers)
+    def _decode(self, http: HttpRequest, kind: bytes) -> Body:
+        parameters = media_parameters(http.headers)
         charset = parameters.get(b"charset", b"utf-8")
         if charset not in (b"utf-8", b"utf8"):
             raise UnsupportedMediaType(f"The charset {shown(charset)} is not read; send UTF-8.")

@@ -35,6 +35,7 @@ class JsonBody:
         self._inputs = signature.inputs
         self._has_rows = signature.rows
         self._rows = Rows(signature) if signature.columns and signature.rows else None
+        self._texts = any(column.dtype == "string" for column in signature.columns)
         self._diagnosis = JsonDiagnosis(signature, max_rows=max_rows)
         names = [*(tensor.name for tensor in signature.inputs), *(column.name for column in signature.columns)]
         self._decode: Callable[[bytes], Any] = _undecoded
@@ -65,29 +66,25 @@ class JsonBody:
         parsed = self._decode(body)
         data, records, inputs, request_id = parsed.data, parsed.records, parsed.inputs, parsed.id
         quotes = 2 if request_id is None else 6
-        if data is not UNSET and records is UNSET and inputs is UNSET and self._rows is not None:
-            return self._from_rows(body, data, request_id, quotes)
         if (data is UNSET) + (records is UNSET) + (inputs is UNSET) != len(FORMS) - 1:
             return None
         if inputs is not UNSET:
             return self._from_tensors(body, self._to_tuple(inputs), request_id, quotes + 2 * len(self._inputs))
         if self._rows is None:
             return self._from_tensors(body, (data,), request_id, quotes)
-        rows = [self._to_tuple(record) for record in records]
-        return self._from_rows(body, rows, request_id, quotes + 2 * len(rows) * len(self._rows.columns))
-
-    def _from_rows(self, body: bytes, rows: list[tuple[Any, ...]], request_id: str | None, quotes: int) -> Body | None:
-        assert self._rows is not None  # noqa: S101 - columns are known, or there would be no rows
+        rows = data
+        if rows is UNSET:
+            rows = [self._to_tuple(record) for record in records]
+            quotes += 2 * len(rows) * len(self._rows.columns)
         if not 0 < len(rows) <= self._max_rows:
             return None
-        texts = self._rows.texts(rows)
+        texts = self._rows.texts(rows) if self._texts else 0
         if body.count(b'"') != quotes + 2 * texts or (texts and b"\\" in body):
             self._diagnosis.strict(body)
         try:
-            tensors = self._rows.tensors(rows)
-        except (OverflowError, TypeError):
+            return Body(self._rows.tensors(rows), len(rows), request_id)
+        except OverflowError:
             return None
-        return Body(tensors, len(rows), request_id)
 
     def _from_tensors(self, body: bytes, values: tuple[Any, ...], request_id: str | None, quotes: int) -> Body | None:
         arrays: dict[str, Array] = {}

@@ -1,5 +1,6 @@
 """The native predict routes: bytes -> Request, and Response -> bytes."""
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 from urllib.parse import parse_qs
@@ -14,13 +15,11 @@ from septet.protocols.body import Body
 from septet.protocols.csv_body import CsvBody
 from septet.protocols.dataplane import Dataplane
 from septet.protocols.http import (
+    JSON,
     HttpReply,
     HttpRequest,
-    caller_id,
-    media_type,
     new_id,
     shown,
-    trace_of,
 )
 from septet.protocols.json_body import JsonBody
 from septet.protocols.npy_body import NpyBody
@@ -39,14 +38,18 @@ class Native:
         self._dataplane = dataplane
         self._service = service
         self._answers = Answers(signature)
-        self._json = JsonBody(signature, max_rows=limits.max_rows)
-        self._csv = CsvBody(signature, max_rows=limits.max_rows) if signature.columns and signature.rows else None
-        self._npy = NpyBody(signature, max_rows=limits.max_rows)
+        self._encode: Encode = self._prediction
+        json = JsonBody(signature, max_rows=limits.max_rows)
+        npy = NpyBody(signature, max_rows=limits.max_rows)
+        self._readers: dict[bytes, Callable[[bytes], Body]] = {JSON: json, b"": json}
+        self._readers |= {b"application/octet-stream": npy, b"application/x-npy": npy}
+        if signature.columns and signature.rows:
+            self._readers[b"text/csv"] = CsvBody(signature, max_rows=limits.max_rows)
         self._model = b',"model":' + msgspec.json.encode(service.identity) + b',"id":"'
 
     def predict(self, http: HttpRequest) -> tuple[Request, Encode]:
         """`POST /predict`: the full prediction of each row."""
-        return self._request(http, self._answers.outputs), self._prediction
+        return self._request(http, self._answers.outputs), self._encode
 
     def predict_label(self, http: HttpRequest) -> tuple[Request, Encode]:
         """`POST /predict/label`: the label of each row, or with `?top=k` its k best labels and scores."""
@@ -76,15 +79,14 @@ class Native:
             UnsupportedMediaType: the content type or encoding is not read here.
             Malformed, Invalid: as the codecs.
         """
-        kind = media_type(http.headers)
-        if kind in (b"application/json", b""):
-            return self._json(http.body)
+        return self._reader(http.caller.media_type)(http.body)
+
+    def _reader(self, kind: bytes) -> Callable[[bytes], Body]:
+        reader = self._readers.get(kind)
+        if reader is not None:
+            return reader
         if kind == b"text/csv":
-            if self._csv is None:
-                raise UnsupportedMediaType("This model's inputs are tensors without named columns; send JSON 'inputs'.")
-            return self._csv(http.body)
-        if kind in (b"application/octet-stream", b"application/x-npy"):
-            return self._npy(http.body)
+            raise UnsupportedMediaType("This model's inputs are tensors without named columns; send JSON 'inputs'.")
         text = (
             f"The content type {shown(kind)} is not read here. Send application/json (curl: -H 'content-type: "
             "application/json'), text/csv with a header row, or application/x-npy."
@@ -92,10 +94,10 @@ class Native:
         raise UnsupportedMediaType(text)
 
     def _request(self, http: HttpRequest, outputs: tuple[str, ...] | None) -> Request:
-        named = caller_id(http.headers)
-        body = self.decode(http)
+        caller = http.caller
+        body = self._reader(caller.media_type)(http.body)
         return self._dataplane.request(
-            body.tensors, body.rows, body.id or named or new_id(), outputs, trace=trace_of(http.headers)
+            body.tensors, body.rows, body.id or caller.id or new_id(), outputs, trace=caller.trace
         )
 
     async def _answer_sample(self, http: HttpRequest) -> tuple[Request, Response]:
@@ -103,8 +105,9 @@ class Native:
         if service.sample is None:
             raise NotFound("There is no sample that this model answers; pack it with data to have a self-test.")
         rows = len(next(iter(service.sample.values()))) if service.signature.rows else 1
-        request_id = caller_id(http.headers) or new_id()
-        request = self._dataplane.request(service.sample, rows, request_id, trace=trace_of(http.headers))
+        caller = http.caller
+        request_id = caller.id or new_id()
+        request = self._dataplane.request(service.sample, rows, request_id, trace=caller.trace)
         response = await service.predict(request)
         if service.expected is not None and mismatches(service.expected, response.tensors):
             error = ModelFailed("The model no longer gives the answers it gave when it was packed.")

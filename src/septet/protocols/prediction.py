@@ -7,94 +7,100 @@ a coroutine nor a future, and many of one turn of the event loop are decoded, ru
 from collections.abc import Callable
 from time import perf_counter
 
+import msgspec
+
 from septet.events import Finished, Observer
 from septet.protocols.encodings import ACCEPTED, CODING, compressed, expanded
 from septet.protocols.errors import STATUS
 from septet.protocols.http import HttpReply, HttpRequest
 from septet.protocols.refusals import failed, id_of
-from septet.protocols.routes import Decode
-from septet.types import Pending, Response, Submit
+from septet.protocols.routes import Decode, Encode
+from septet.types import Pending, Request, Response, Submit
 
 
-class Prediction:
-    """A `Pending` that calls `done` with the reply, once, unless it is cancelled before."""
+class Prediction(msgspec.Struct, gc=False, eq=False):
+    """A `Pending` that calls `done` with the reply, once, unless it is cancelled before.
 
-    __slots__ = ("_begun", "_decoded", "_done", "_encode", "_http", "_observer", "_pending", "_request", "_template")
+    The observer has been told that the request arrived; `begun` is when, in seconds of `perf_counter`.
+    """
 
-    def __init__(self, observer: Observer, template: str, http: HttpRequest, done: Callable[[HttpReply], None]) -> None:
-        self._observer = observer
-        self._template = template
-        self._http = http
-        self._done: Callable[[HttpReply], None] | None = done
-        self._pending: Pending | None = None
+    observer: Observer
+    template: str
+    http: HttpRequest
+    done: Callable[[HttpReply], None] | None
+    begun: float
+    decoded: float = 0.0
+    request: Request | None = None
+    encode: Encode | None = None
+    pending: Pending | None = None
 
     def begin(self, decode: Decode, submit: Submit, most_bytes: int) -> None:
         """Decode the body, of at most `most_bytes` when expanded, and hand the request to the predictor."""
-        self._observer.started()
-        self._begun = begun = perf_counter()
         try:
-            http = self._http
-            self._request, self._encode = decode(expanded(http, most_bytes) if CODING in http.headers else http)
+            http = self.http
+            request, self.encode = decode(expanded(http, most_bytes) if CODING in http.headers else http)
         except Exception as error:  # noqa: BLE001 - every failure becomes an error body
             self._refuse(error)
             return
-        self._decoded = perf_counter() - begun
-        self._pending = submit(self._request, self._answer)
+        self.request = request
+        self.decoded = perf_counter() - self.begun
+        self.pending = submit(request, self._answer)
 
     def cancel(self) -> None:
         """The caller went away, or the server stops."""
-        if self._done is None:
+        if self.done is None:
             return
-        self._done = None
-        if self._pending is not None:
-            self._pending.cancel()
-        seconds = perf_counter() - self._begun
-        self._observer.finished(
-            Finished(self._template, id_of(self._http.headers), "cancelled", STATUS["cancelled"], 0, seconds)
+        self.done = None
+        if self.pending is not None:
+            self.pending.cancel()
+        seconds = perf_counter() - self.begun
+        self.observer.finished(
+            Finished(self.template, id_of(self.http.headers), "cancelled", STATUS["cancelled"], 0, seconds)
         )
 
     def _answer(self, outcome: Response | Exception) -> None:
-        done = self._done
+        done = self.done
         if done is None:
             return
         if isinstance(outcome, Exception):
             self._refuse(outcome)
             return
-        ran = perf_counter()
+        request, encode, ran = self.request, self.encode, perf_counter()
+        assert request is not None and encode is not None  # noqa: S101, PT018 - there would be no answer
         try:
-            reply = self._encode(self._request, outcome)
-            if ACCEPTED in self._http.headers:
-                reply = compressed(reply, self._http.headers[ACCEPTED])
+            reply = encode(request, outcome)
+            if ACCEPTED in self.http.headers:
+                reply = compressed(reply, self.http.headers[ACCEPTED])
         except Exception as error:  # noqa: BLE001 - every failure becomes an error body
             self._refuse(error)
             return
-        self._done = None
+        self.done = None
         timings = outcome.timings
         now = perf_counter()
-        self._observer.finished(
+        self.observer.finished(
             Finished(
-                self._template,
+                self.template,
                 reply.id,
                 "ok",
                 reply.status,
-                self._request.rows,
-                now - self._begun,
-                self._decoded,
+                request.rows,
+                now - self.begun,
+                self.decoded,
                 timings.queue,
                 timings.run,
                 now - ran,
                 timings.batch_rows,
-                self._request.trace,
+                request.trace,
             )
         )
         done(reply)
 
     def _refuse(self, error: Exception) -> None:
-        done, self._done = self._done, None
-        reply = failed(error, self._template, self._http)
-        seconds = perf_counter() - self._begun
-        self._observer.finished(
-            Finished(self._template, reply.id, reply.code, reply.status, 0, seconds, message=reply.message)
+        done, self.done = self.done, None
+        reply = failed(error, self.template, self.http)
+        seconds = perf_counter() - self.begun
+        self.observer.finished(
+            Finished(self.template, reply.id, reply.code, reply.status, 0, seconds, message=reply.message)
         )
         assert done is not None  # noqa: S101 - it is taken away with the answer, and that comes once
         done(reply)

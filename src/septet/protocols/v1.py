@@ -11,10 +11,11 @@ import msgspec
 
 from septet.errors import Unavailable
 from septet.protocols.dataplane import Dataplane
-from septet.protocols.http import HttpReply, HttpRequest, caller_id, new_id, trace_of
+from septet.protocols.http import HttpReply, HttpRequest, caller_id, new_id
 from septet.protocols.routes import Encode, Route, Routes
 from septet.protocols.scoring.dialect import INPUTS, INSTANCES, Dialect, DialectBody, Option
 from septet.protocols.scoring.signature_def import DEFAULT, model_metadata
+from septet.tensors import nested
 from septet.types import Request, Response, Tensors
 
 DIALECT = Dialect(
@@ -60,9 +61,9 @@ class V1:
         Raises:
             Malformed, Invalid: as `DialectBody`.
         """
-        named = caller_id(http.headers)
+        caller = http.caller
         form, body = self._body(http.body)
-        request = self._dataplane.request(body.tensors, body.rows, named or new_id(), trace=trace_of(http.headers))
+        request = self._dataplane.request(body.tensors, body.rows, caller.id or new_id(), trace=caller.trace)
         return request, self._outputs if form == INPUTS else self._predictions
 
     async def models(self, http: HttpRequest) -> HttpReply:
@@ -100,7 +101,7 @@ class V1:
         return _answer(b'{"outputs":', self._by_output(response.tensors), request, response)
 
     def _by_output(self, tensors: Tensors) -> Any:
-        lists = {name: array.tolist() for name, array in tensors.items()}
+        lists = {name: nested(tensors, name) for name in tensors}
         return next(iter(lists.values())) if self._single else lists
 
 

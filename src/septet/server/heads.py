@@ -7,6 +7,7 @@ with a head seen before needs no parser. Any other chunk is parsed.
 
 import msgspec
 
+from septet.errors import Malformed
 from septet.protocols.http import HttpRequest
 
 END = b"\r\n\r\n"
@@ -18,7 +19,7 @@ _SPECIAL = (b"transfer-encoding", b"expect", b"upgrade")
 
 
 class Head(msgspec.Struct, frozen=True):
-    """A request without its body, and the length that the body must have."""
+    """A request without its body, with what its headers say, and the length that the body must have."""
 
     http: HttpRequest
     length: int
@@ -37,7 +38,7 @@ class Heads:
         if head is None or len(data) - end != head.length:
             return None
         http = head.http
-        return HttpRequest(http.method, http.path, http.query, http.headers, data[end:])
+        return HttpRequest(http.method, http.path, http.query, http.headers, data[end:], "", http.said)
 
     def keep(self, data: bytes, http: HttpRequest) -> None:
         """Know the head of a request that was parsed, where the chunk was exactly that request."""
@@ -48,6 +49,10 @@ class Heads:
             return
         if any(name in http.headers for name in _SPECIAL):
             return
+        try:
+            said = http.caller
+        except Malformed:
+            return
         if len(self._known) >= MOST_HEADS:
             self._known.clear()
-        self._known[data[:end]] = Head(msgspec.structs.replace(http, body=b""), length)
+        self._known[data[:end]] = Head(msgspec.structs.replace(http, body=b"", said=said), length)

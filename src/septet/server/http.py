@@ -61,7 +61,8 @@ class HttpConnection(asyncio.Protocol):
         self._transport: asyncio.Transport
         # The request that is being answered.
         self._pending: Pending | None = None
-        self._current: Exchange | None = None
+        self._current: HttpRequest | None = None
+        self._keep_alive = False
         self._queue: deque[Exchange] = deque()
         # The last request that was complete in the chunk that is parsed.
         self._latest: Exchange | None = None
@@ -113,7 +114,10 @@ class HttpConnection(asyncio.Protocol):
             if http is not None:
                 self._phase = ANSWERING
                 self._since = self._wire.seconds
-                self._take(Exchange(http, keep_alive=True))
+                if self._jammed_since is None:
+                    self._answer(http, keep_alive=True)
+                else:
+                    self._take(Exchange(http, keep_alive=True))
                 return
         self._chunk_bytes = len(data)
         try:
@@ -234,7 +238,7 @@ class HttpConnection(asyncio.Protocol):
 
     def _take(self, exchange: Exchange) -> None:
         if self._current is None and not self._queue and self._jammed_since is None:
-            self._answer(exchange)
+            self._answer(exchange.http, keep_alive=exchange.keep_alive)
             return
         self._queue.append(exchange)
         if len(self._queue) == MOST_QUEUED:
@@ -253,33 +257,35 @@ class HttpConnection(asyncio.Protocol):
             else:
                 return
 
-    def _answer(self, exchange: Exchange) -> None:
-        self._current = exchange
-        pending = self._app.predict(exchange.http, self._reply)
+    def _answer(self, http: HttpRequest, *, keep_alive: bool) -> None:
+        self._current = http
+        self._keep_alive = keep_alive
+        pending = self._app.predict(http, self._reply)
         if pending is None:
-            drive = Drive(self._app(exchange.http), self._reply)
+            drive = Drive(self._app(http), self._reply)
             drive.step()
             pending = drive
         # Where the answer came at once, the next request may have taken this place already.
-        if self._current is exchange:
+        if self._current is http:
             self._pending = pending
 
     def _reply(self, reply: HttpReply) -> None:
         """Write a reply, then answer the next request or wait for one."""
-        exchange, self._current, self._pending = self._current, None, None
-        if exchange is None or self._transport.is_closing():
+        http, transport, state = self._current, self._transport, self._state
+        self._current = self._pending = None
+        if http is None or transport.is_closing():
             return
-        self._state.total_requests += 1
+        state.total_requests += 1
         last = not self._queue and self._refusal is None
-        keep = exchange.keep_alive and not (last and (self._closing or self._app.draining))
-        with_body = exchange.http.method != "HEAD"
-        self._transport.write(self._wire.rendered(reply, self._state, keep=keep, with_body=with_body))
+        keep = self._keep_alive and not (last and (self._closing or self._app.draining))
+        transport.write(self._wire.rendered(reply, state, keep=keep, with_body=http.method != "HEAD"))
         if not keep:
             self._close()
         elif not last:
             self._unqueue()
         elif self._phase == ANSWERING:
-            self._enter(IDLE)
+            self._phase = IDLE
+            self._since = self._wire.seconds
 
     def _unqueue(self) -> None:
         """Answer requests that wait, as far as that can be done now: a loop, since the answers to many come at once."""
@@ -287,7 +293,8 @@ class HttpConnection(asyncio.Protocol):
             return
         self._unqueuing = True
         while self._queue and self._current is None and self._jammed_since is None and self._phase < CLOSING:
-            self._answer(self._queue.popleft())
+            exchange = self._queue.popleft()
+            self._answer(exchange.http, keep_alive=exchange.keep_alive)
         self._unqueuing = False
         if self._phase >= CLOSING or self._jammed_since is not None:
             return

@@ -7,14 +7,13 @@ parsed a second time, strictly. So is a body that the compiled decoders refuse, 
 """
 
 import re
-from collections.abc import Mapping
 from functools import partial
 
 import msgspec
 
 from septet.errors import Invalid, Problem, SeptetError, UnsupportedMediaType
 from septet.protocols.dataplane import Dataplane
-from septet.protocols.http import JSON, HttpRequest, caller_id, media_type, new_id, trace_of
+from septet.protocols.http import JSON, Caller, HttpRequest, new_id, shown
 from septet.protocols.openinference.answer import OCTETS, Answer, Form
 from septet.protocols.openinference.binary import LENGTH_HEADER, SIZE, Tail, json_length, whole
 from septet.protocols.openinference.contract import Contract
@@ -38,6 +37,7 @@ from septet.protocols.routes import Encode
 from septet.protocols.strict_json import strict
 from septet.types import Array, Request
 
+_MEDIA_TYPES = (JSON, b"", OCTETS)
 _FIT_FOR_A_HEADER = re.compile(r"[!-~]{1,128}")
 
 
@@ -60,24 +60,22 @@ class Inference:
             Malformed: the body cannot be read.
             Invalid: it is not what the protocol or the model asks for.
         """
-        headers, body = http.headers, http.body
-        named = caller_id(headers)
-        header = headers.get(LENGTH_HEADER)
+        caller, body = http.caller, http.body
+        header = http.headers.get(LENGTH_HEADER)
         if header is None:
-            _check_type(headers)
-            return self._decode(headers, named, body, None)
+            if caller.media_type not in _MEDIA_TYPES:
+                raise _unread(caller.media_type)
+            return self._decode(caller, body, None)
         length = json_length(header, len(body))
         if length == 0:
-            return self._whole(headers, named, body)
-        return self._decode(headers, named, body[:length], Tail(memoryview(body)[length:]))
+            return self._whole(caller, body)
+        return self._decode(caller, body[:length], Tail(memoryview(body)[length:]))
 
-    def _decode(
-        self, headers: Mapping[bytes, bytes], named: str | None, body: bytes, tail: Tail | None
-    ) -> tuple[Request, Encode]:
+    def _decode(self, caller: Caller, body: bytes, tail: Tail | None) -> tuple[Request, Encode]:
         document, arrays = self._read(body, tail)
         own, parameters, outputs = document.id, document.parameters, document.outputs
         names = forms = seconds = None
-        request_id = own if own is not None and _FIT_FOR_A_HEADER.fullmatch(own) else named or new_id()
+        request_id = own if own is not None and _FIT_FOR_A_HEADER.fullmatch(own) else caller.id or new_id()
         try:
             tensors, rows = self._contract.tensors(arrays)
             if outputs:
@@ -89,7 +87,7 @@ class Inference:
         except SeptetError as error:
             error.request_id = request_id
             raise
-        request = self._dataplane.request(tensors, rows, request_id, names, timeout=seconds, trace=trace_of(headers))
+        request = self._dataplane.request(tensors, rows, request_id, names, timeout=seconds, trace=caller.trace)
         if forms is not None:
             return request, partial(self._answer.formed, own, forms)
         return request, self._answer.plain if own is None else partial(self._answer.named, own)
@@ -157,14 +155,14 @@ class Inference:
         binary = flag(document.parameters or {}, "binary_data_output") or False
         return self._answer.forms(names, [_wanted(output) for output in document.outputs or ()], binary=binary)
 
-    def _whole(self, headers: Mapping[bytes, bytes], named: str | None, body: bytes) -> tuple[Request, Encode]:
+    def _whole(self, caller: Caller, body: bytes) -> tuple[Request, Encode]:
         """A body without JSON: the only input; every output comes back binary."""
         slots = list(self._contract.slots.values())
         if len(slots) != 1:
             text = f"A body without JSON is the model's only input, and this model has {len(slots)}."
             raise Invalid(text, (Problem(None, None, "JSON before the tensors", "none"),))
         tensors, rows = self._contract.tensors([(slots[0].tensor.name, whole(body, slots[0]))])
-        request = self._dataplane.request(tensors, rows, named or new_id(), trace=trace_of(headers))
+        request = self._dataplane.request(tensors, rows, caller.id or new_id(), trace=caller.trace)
         return request, partial(self._answer.formed, None, self._answer.raw)
 
 
@@ -175,11 +173,8 @@ def _wanted(output: WantedOutput) -> tuple[bool | None, int | None]:
     return flag(output.parameters, "binary_data"), number(output.parameters, "classification", 1)
 
 
-def _check_type(headers: Mapping[bytes, bytes]) -> None:
-    kind = media_type(headers)
-    if kind not in (JSON, b"", OCTETS):
-        text = (
-            f"The content type {kind.decode('latin-1')[:80]!r} is not read here. Send application/json (curl: "
-            "-H 'content-type: application/json'), or tensors behind JSON with Inference-Header-Content-Length."
-        )
-        raise UnsupportedMediaType(text)
+def _unread(kind: bytes) -> UnsupportedMediaType:
+    return UnsupportedMediaType(
+        f"The content type {shown(kind)} is not read here. Send application/json (curl: "
+        "-H 'content-type: application/json'), or tensors behind JSON with Inference-Header-Content-Length."
+    )

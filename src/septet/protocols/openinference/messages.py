@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from septet.errors import Invalid, Malformed, Problem, SeptetError
 from septet.protocols.dataplane import Dataplane
-from septet.protocols.http import HttpReply, HttpRequest, caller_id, new_id, trace_of
+from septet.protocols.http import HttpReply, HttpRequest, caller_id, new_id
 from septet.protocols.openinference import contents
 from septet.protocols.openinference.classification import best
 from septet.protocols.openinference.contract import Contract
@@ -76,7 +76,8 @@ class Messages:
             Invalid: it is not what the protocol or the model asks for.
         """
         asked = parsed(self._request, http.body)
-        request_id = _fit_for_a_header(asked.id) or caller_id(http.headers) or new_id()
+        caller = http.caller
+        request_id = _fit_for_a_header(asked.id) or caller.id or new_id()
         try:
             self._naming.check(asked.model_name, asked.model_version)
             raw = asked.raw_input_contents
@@ -86,9 +87,7 @@ class Messages:
         except SeptetError as error:
             error.request_id = request_id
             raise
-        request = self._dataplane.request(
-            tensors, rows, request_id, outputs, timeout=seconds, trace=trace_of(http.headers)
-        )
+        request = self._dataplane.request(tensors, rows, request_id, outputs, timeout=seconds, trace=caller.trace)
         return request, partial(self._encode, Form(asked.id, bool(raw) or self._all_raw, streamed, classes))
 
     def _raw(self, inputs: Sequence[Message], raw: Sequence[bytes]) -> Iterator[tuple[str, Array]]:

@@ -1,0 +1,124 @@
+"""The tensors of requests that share a run: made together, and cut apart only where somebody looks.
+
+Theory of operation. To make an array of one row, to join it to others and to cut the answer out of theirs costs more
+than the row's share of a small model's run. So a decoder may leave the values as they are (`Deferred`), and those of
+all requests of a run are made into one array; and an answer may be rows of a run's outputs (`Part`), which become lists
+once for all. Both are mappings of arrays like any other `Tensors`: who looks at one, makes it.
+"""
+
+from abc import ABCMeta
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import chain
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from septet.types import Array, Tensors
+
+
+class _MappingStruct(msgspec.StructMeta, ABCMeta):
+    """A struct that is a mapping: one is made for each request, which takes a plain class twice as long."""
+
+
+class Deferred(Mapping[str, Array], msgspec.Struct, metaclass=_MappingStruct, gc=False, eq=False):
+    """Values that become tensors when they are looked at.
+
+    `cells` are bytes or a sequence, and those of several requests, one behind the other, are the cells of a request with
+    the rows of all. `make` makes the tensors, must not fail, and is the same object for requests that may be joined.
+    """
+
+    make: Callable[[Any], Tensors]
+    cells: bytes | Sequence[Any]
+    made: Tensors | None = None
+
+    def tensors(self) -> Tensors:
+        """The tensors as plain arrays."""
+        if self.made is None:
+            self.made = self.make(self.cells)
+        return self.made
+
+    def __getitem__(self, name: str) -> Array:
+        return self.tensors()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.tensors())
+
+    def __len__(self) -> int:
+        return len(self.tensors())
+
+
+class Outputs:
+    """What one run answered, `rows` rows in each array, and the lists that were made of it."""
+
+    __slots__ = ("_flat", "_nested", "arrays", "rows")
+
+    def __init__(self, arrays: Tensors, rows: int) -> None:
+        self.arrays = arrays
+        self.rows = rows
+        self._nested: dict[str, list[Any]] = {}
+        self._flat: dict[str, list[Any]] = {}
+
+    def nested(self, name: str) -> list[Any]:
+        """An output as a list of rows."""
+        found = self._nested.get(name)
+        if found is None:
+            found = self._nested[name] = self.arrays[name].tolist()
+        return found
+
+    def flat(self, name: str) -> list[Any]:
+        """All values of an output, in row-major order."""
+        found = self._flat.get(name)
+        if found is None:
+            found = self._flat[name] = self.arrays[name].ravel().tolist()
+        return found
+
+
+class Part(Mapping[str, Array], msgspec.Struct, metaclass=_MappingStruct, gc=False, eq=False):
+    """The rows from `start` to `stop`, those of one request, among the outputs of a run that it shared."""
+
+    shared: Outputs
+    start: int
+    stop: int
+
+    def __getitem__(self, name: str) -> Array:
+        return self.shared.arrays[name][self.start : self.stop]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.shared.arrays)
+
+    def __len__(self) -> int:
+        return len(self.shared.arrays)
+
+
+def joined(parts: Sequence[Tensors]) -> Tensors:
+    """The tensors of several requests, one behind the other on axis 0, as plain arrays."""
+    first = parts[0]
+    if type(first) is Deferred:
+        make = first.make
+        cells: list[Any] = [part.cells for part in parts if type(part) is Deferred and part.make is make]
+        if len(cells) == len(parts):
+            return make(b"".join(cells) if type(first.cells) is bytes else list(chain.from_iterable(cells)))
+    return {name: np.concatenate([part[name] for part in parts]) for name in first}
+
+
+def plain(tensors: Tensors) -> Tensors:
+    """The tensors as plain arrays in a dictionary."""
+    return tensors.tensors() if type(tensors) is Deferred else tensors
+
+
+def nested(tensors: Tensors, name: str) -> Any:
+    """One output as lists, nested like the array."""
+    if type(tensors) is Part:
+        return tensors.shared.nested(name)[tensors.start : tensors.stop]
+    return tensors[name].tolist()
+
+
+def flat(tensors: Tensors, name: str) -> list[Any]:
+    """All values of one output, in row-major order."""
+    if type(tensors) is Part:
+        shared = tensors.shared
+        values = shared.flat(name)
+        width = len(values) // shared.rows
+        return values[tensors.start * width : tensors.stop * width]
+    return tensors[name].ravel().tolist()
