@@ -107,14 +107,14 @@ def plain(tensors: Tensors) -> Tensors:
     return tensors.tensors() if type(tensors) is Deferred else tensors
 
 
-def nested(tensors: Tensors, name: str) -> Any:
+def nested(name: str, tensors: Tensors) -> Any:
     """One output as lists, nested like the array."""
     if type(tensors) is Part:
         return tensors.shared.nested(name)[tensors.start : tensors.stop]
     return tensors[name].tolist()
 
 
-def flat(tensors: Tensors, name: str) -> list[Any]:
+def flat(name: str, tensors: Tensors) -> list[Any]:
     """All values of one output, in row-major order."""
     if type(tensors) is Part:
         shared = tensors.shared

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from septet.protocols.http import HttpRequest
+from septet.protocols.http import Caller, HttpRequest
 from septet.server import heads
 from septet.server.heads import Heads
 from tests.server.memory import HOST, Peer
@@ -47,7 +47,7 @@ def test_known_heads_change_no_byte_of_any_answer(
     async def written(chunks: list[bytes], *, known: bool) -> bytes:
         peer = Peer()
         if not known:
-            peer.wire.heads.complete = lambda _: None  # type: ignore[method-assign, assignment]
+            peer.wire.heads.of = lambda _: None  # type: ignore[method-assign, assignment]
         peer.send(*chunks)
         return peer.transport.written
 
@@ -66,35 +66,48 @@ HEAD = b"POST /echo HTTP/1.1\r\nHost: here\r\nContent-Length: 2\r\n\r\n"
 
 def test_a_whole_request_with_a_known_head_is_complete_and_keeps_its_own_body() -> None:
     known = Heads()
-    assert known.complete(HEAD + b"ab") is None
+    assert known.of(HEAD + b"ab") is None
     known.keep(HEAD + b"ab", request(content_length=b"2"))
-    found = known.complete(HEAD + b"cd")
-    assert found is not None
+    head = known.of(HEAD + b"cd")
+    assert head is not None
+    found = head.request(HEAD + b"cd")
     assert (found.method, found.path, found.body, found.headers) == ("POST", "/echo", b"cd", {b"content-length": b"2"})
+
+
+def test_what_a_known_head_says_is_read_once() -> None:
+    known = Heads()
+    said = {"x_request_id": b"mine", "traceparent": b"00-1", "content_type": b"Text/CSV; header=present"}
+    known.keep(HEAD + b"ab", request(content_length=b"2", **said))
+    head = known.of(HEAD + b"cd")
+    assert head is not None
+    assert head.request(HEAD + b"cd").caller is head.http.said
+    assert head.http.said == Caller(id="mine", trace="00-1", media_type=b"text/csv")
 
 
 @pytest.mark.parametrize("chunk", [HEAD + b"a", HEAD + b"abc", HEAD, HEAD[:-1], b"", b"\r\n" + HEAD + b"ab"])
 def test_any_other_chunk_is_parsed(chunk: bytes) -> None:
     known = Heads()
     known.keep(HEAD + b"ab", request(content_length=b"2"))
-    assert known.complete(chunk) is None
+    assert known.of(chunk) is None
 
 
 @pytest.mark.parametrize("chunk", [b"\r\n\r\n" + HEAD + b"ab", HEAD + b"ab" + HEAD, b"ab", b"\r\n\r\n"])
 def test_a_chunk_that_is_not_one_request_is_not_kept(chunk: bytes) -> None:
     known = Heads()
     known.keep(chunk, request(content_length=b"2"))
-    assert known.complete(chunk) is None
+    assert known.of(chunk) is None
 
 
 def test_heads_that_are_long_or_decide_more_than_a_length_are_not_kept() -> None:
     known = Heads()
     for name in ("transfer_encoding", "expect", "upgrade"):
         known.keep(HEAD + b"ab", request(content_length=b"2", **{name: b"x"}))
-        assert known.complete(HEAD + b"ab") is None
+        assert known.of(HEAD + b"ab") is None
+    known.keep(HEAD + b"ab", request(content_length=b"2", x_request_id=b"no id"))
+    assert known.of(HEAD + b"ab") is None
     long = HEAD.replace(b"here", b"x" * heads.MOST_BYTES)
     known.keep(long + b"ab", request(content_length=b"2"))
-    assert known.complete(long + b"ab") is None
+    assert known.of(long + b"ab") is None
 
 
 def test_there_is_an_end_to_what_is_kept() -> None:
@@ -102,5 +115,5 @@ def test_there_is_an_end_to_what_is_kept() -> None:
     chunks = [HEAD.replace(b"here", b"%d" % at) + b"ab" for at in range(heads.MOST_HEADS + 1)]
     for chunk in chunks:
         known.keep(chunk, request(content_length=b"2"))
-    assert known.complete(chunks[0]) is None
-    assert known.complete(chunks[-1]) is not None
+    assert known.of(chunks[0]) is None
+    assert known.of(chunks[-1]) is not None

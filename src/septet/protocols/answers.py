@@ -48,10 +48,10 @@ class Answers:
             return None, self._every_output
         shape = next(output.shape for output in signature.outputs if output.name == name)
         single = name != signature.scores and len(shape) == 2 and shape[1] == 1  # noqa: PLR2004
-        return (name,), partial(flat if single else nested, name=name)
+        return (name,), partial(flat if single else nested, name)
 
     def _every_output(self, tensors: Tensors) -> Any:
-        lists = {name: nested(tensors, name) for name in tensors}
+        lists = {name: nested(name, tensors) for name in tensors}
         if not self._signature.rows:
             return lists
         return [dict(zip(lists, values, strict=True)) for values in zip(*lists.values(), strict=True)]
@@ -69,7 +69,7 @@ class Answers:
             array = tensors[signature.label]
             if array.size != len(array):  # several labels a row
                 return array.tolist()  # type: ignore[no-any-return]
-            raw = flat(tensors, signature.label)
+            raw = flat(signature.label, tensors)
             return [self._names.get(value, value) for value in raw] if self._names else raw
         if signature.scores is not None and signature.kind is Kind.CLASSIFICATION and signature.rows:
             best = np.argmax(tensors[signature.scores], axis=1).tolist()

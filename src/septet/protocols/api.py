@@ -17,9 +17,9 @@ from septet.protocols.errors import STATUS
 from septet.protocols.http import Handle, HttpReply, HttpRequest, caller_id, new_id, trace_of
 from septet.protocols.invocations import PATH as INVOCATIONS
 from septet.protocols.openinference.rest import TEMPLATES as OPEN_INFERENCE
-from septet.protocols.prediction import Prediction
+from septet.protocols.prediction import Endpoint
 from septet.protocols.refusals import failed, id_of, refused
-from septet.protocols.routes import Decode, Route, Routes
+from septet.protocols.routes import Route, Routes
 from septet.protocols.rpc.paths import TEMPLATES as GRPC
 from septet.protocols.v1 import TEMPLATES as V1_TEMPLATES
 from septet.types import Identity, Pending, Submit
@@ -50,7 +50,6 @@ class App:
         self.starting = False
         self.draining = False
         self._observer: Observer = Silent()
-        self._submit: Submit
         self._most_bytes = 0
         health = {
             "/health": self._health,
@@ -62,19 +61,20 @@ class App:
             "/v2/health/ready": self._open_inference_ready,
         }
         self._routes: Routes = {path: Route(path, {"GET": handle}) for path, handle in health.items()}
-        # Of the routes that predict: the template and what decodes.
-        self._predictions: Mapping[str, tuple[str, Decode]] = {}
+        # The routes that predict, by path.
+        self._endpoints: Mapping[str, Endpoint] = {}
 
     def install(
         self, identity: Identity, routes: Routes, observer: Observer, submit: Submit, *, max_body_bytes: int
     ) -> None:
         """Begin to serve a model that is loaded, warm and proven; `max_body_bytes` bounds bodies that are expanded."""
         self._routes = {**self._routes, **routes}
-        self._predictions = {
-            path: (route.template, route.predict) for path, route in routes.items() if route.predict is not None
+        self._endpoints = {
+            path: Endpoint(route.template, route.predict, submit, observer, max_body_bytes)
+            for path, route in routes.items()
+            if route.predict is not None
         }
         self._observer = observer
-        self._submit = submit
         self._most_bytes = max_body_bytes
         self.identity = identity
 
@@ -85,7 +85,7 @@ class App:
 
     async def __call__(self, http: HttpRequest) -> HttpReply:
         """Answer a request; every failure becomes an error body, none is raised."""
-        if http.path not in self._predictions or http.method != "POST":
+        if http.path not in self._endpoints or http.method != "POST":
             return await self._handle(http)
         future: asyncio.Future[HttpReply] = asyncio.get_running_loop().create_future()
         pending = self.predict(http, partial(_resolve, future))
@@ -98,14 +98,8 @@ class App:
 
     def predict(self, http: HttpRequest, done: Callable[[HttpReply], None]) -> Pending | None:
         """Answer a prediction by calling `done`, perhaps before this returns; None where the request asks for none."""
-        route = self._predictions.get(http.path)
-        if route is None or http.method != "POST":
-            return None
-        template, decode = route
-        self._observer.started()
-        prediction = Prediction(self._observer, template, http, done, time.perf_counter())
-        prediction.begin(decode, self._submit, self._most_bytes)
-        return prediction
+        endpoint = self._endpoints.get(http.path)
+        return None if endpoint is None or http.method != "POST" else endpoint.predict(http, done)
 
     def refuse(self, error: SeptetError, path: str, headers: Mapping[bytes, bytes]) -> HttpReply:
         """The reply to a request that a transport refuses before it is complete; `headers` as far as they came."""

@@ -94,7 +94,7 @@ class Native:
         raise UnsupportedMediaType(text)
 
     def _request(self, http: HttpRequest, outputs: tuple[str, ...] | None) -> Request:
-        caller = http.caller
+        caller = http.said or http.caller
         body = self._reader(caller.media_type)(http.body)
         return self._dataplane.request(
             body.tensors, body.rows, body.id or caller.id or new_id(), outputs, trace=caller.trace

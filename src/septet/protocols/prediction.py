@@ -18,68 +18,96 @@ from septet.protocols.routes import Decode, Encode
 from septet.types import Pending, Request, Response, Submit
 
 
+class Answered:
+    """The `Pending` of what has its answer already."""
+
+    def cancel(self) -> None:
+        """Nothing is left to give up."""
+
+
+ANSWERED = Answered()
+
+
+class Endpoint(msgspec.Struct, frozen=True):
+    """A route that predicts, and what it needs; bodies have at most `most_bytes` when expanded."""
+
+    template: str
+    decode: Decode
+    submit: Submit
+    observer: Observer
+    most_bytes: int
+
+    def predict(self, http: HttpRequest, done: Callable[[HttpReply], None]) -> Pending:
+        """Decode the body, hand the request to the predictor, and call `done` with the reply, perhaps at once."""
+        self.observer.started()
+        begun = perf_counter()
+        try:
+            request, encode = self.decode(expanded(http, self.most_bytes) if CODING in http.headers else http)
+        except Exception as error:  # noqa: BLE001 - every failure becomes an error body
+            done(self.refusal(error, http, begun))
+            return ANSWERED
+        prediction = Prediction(self, http, done, begun, perf_counter() - begun, request, encode)
+        prediction.pending = self.submit(request, prediction.answer)
+        return prediction
+
+    def refusal(self, error: Exception, http: HttpRequest, begun: float) -> HttpReply:
+        """The reply that tells of an error; the observer is told as well."""
+        reply = failed(error, self.template, http)
+        seconds = perf_counter() - begun
+        self.observer.finished(
+            Finished(self.template, reply.id, reply.code, reply.status, 0, seconds, message=reply.message)
+        )
+        return reply
+
+
 class Prediction(msgspec.Struct, gc=False, eq=False):
     """A `Pending` that calls `done` with the reply, once, unless it is cancelled before.
 
-    The observer has been told that the request arrived; `begun` is when, in seconds of `perf_counter`.
+    `begun` is when the request was complete, in seconds of `perf_counter`; `decoded` is how long reading it took.
     """
 
-    observer: Observer
-    template: str
+    endpoint: Endpoint
     http: HttpRequest
     done: Callable[[HttpReply], None] | None
     begun: float
-    decoded: float = 0.0
-    request: Request | None = None
-    encode: Encode | None = None
-    pending: Pending | None = None
-
-    def begin(self, decode: Decode, submit: Submit, most_bytes: int) -> None:
-        """Decode the body, of at most `most_bytes` when expanded, and hand the request to the predictor."""
-        try:
-            http = self.http
-            request, self.encode = decode(expanded(http, most_bytes) if CODING in http.headers else http)
-        except Exception as error:  # noqa: BLE001 - every failure becomes an error body
-            self._refuse(error)
-            return
-        self.request = request
-        self.decoded = perf_counter() - self.begun
-        self.pending = submit(request, self._answer)
+    decoded: float
+    request: Request
+    encode: Encode
+    pending: Pending = ANSWERED
 
     def cancel(self) -> None:
         """The caller went away, or the server stops."""
         if self.done is None:
             return
         self.done = None
-        if self.pending is not None:
-            self.pending.cancel()
-        seconds = perf_counter() - self.begun
-        self.observer.finished(
-            Finished(self.template, id_of(self.http.headers), "cancelled", STATUS["cancelled"], 0, seconds)
+        self.pending.cancel()
+        endpoint, seconds = self.endpoint, perf_counter() - self.begun
+        endpoint.observer.finished(
+            Finished(endpoint.template, id_of(self.http.headers), "cancelled", STATUS["cancelled"], 0, seconds)
         )
 
-    def _answer(self, outcome: Response | Exception) -> None:
+    def answer(self, outcome: Response | Exception) -> None:
+        """Take the predictor's answer."""
         done = self.done
         if done is None:
             return
-        if isinstance(outcome, Exception):
-            self._refuse(outcome)
-            return
-        request, encode, ran = self.request, self.encode, perf_counter()
-        assert request is not None and encode is not None  # noqa: S101, PT018 - there would be no answer
-        try:
-            reply = encode(request, outcome)
-            if ACCEPTED in self.http.headers:
-                reply = compressed(reply, self.http.headers[ACCEPTED])
-        except Exception as error:  # noqa: BLE001 - every failure becomes an error body
-            self._refuse(error)
-            return
         self.done = None
+        endpoint, http, request, ran = self.endpoint, self.http, self.request, perf_counter()
+        if isinstance(outcome, Exception):
+            done(endpoint.refusal(outcome, http, self.begun))
+            return
+        try:
+            reply = self.encode(request, outcome)
+            if ACCEPTED in http.headers:
+                reply = compressed(reply, http.headers[ACCEPTED])
+        except Exception as error:  # noqa: BLE001 - every failure becomes an error body
+            done(endpoint.refusal(error, http, self.begun))
+            return
         timings = outcome.timings
         now = perf_counter()
-        self.observer.finished(
+        endpoint.observer.finished(
             Finished(
-                self.template,
+                endpoint.template,
                 reply.id,
                 "ok",
                 reply.status,
@@ -93,14 +121,4 @@ class Prediction(msgspec.Struct, gc=False, eq=False):
                 request.trace,
             )
         )
-        done(reply)
-
-    def _refuse(self, error: Exception) -> None:
-        done, self.done = self.done, None
-        reply = failed(error, self.template, self.http)
-        seconds = perf_counter() - self.begun
-        self.observer.finished(
-            Finished(self.template, reply.id, reply.code, reply.status, 0, seconds, message=reply.message)
-        )
-        assert done is not None  # noqa: S101 - it is taken away with the answer, and that comes once
         done(reply)

@@ -101,7 +101,7 @@ class V1:
         return _answer(b'{"outputs":', self._by_output(response.tensors), request, response)
 
     def _by_output(self, tensors: Tensors) -> Any:
-        lists = {name: nested(tensors, name) for name in tensors}
+        lists = {name: nested(name, tensors) for name in tensors}
         return next(iter(lists.values())) if self._single else lists
 
 

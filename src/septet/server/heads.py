@@ -19,10 +19,22 @@ _SPECIAL = (b"transfer-encoding", b"expect", b"upgrade")
 
 
 class Head(msgspec.Struct, frozen=True):
-    """A request without its body, with what its headers say, and the length that the body must have."""
+    """A request without its body, with what its headers say.
 
+    Attributes:
+        lines: the head's bytes, the empty line included.
+        size: of the whole request in bytes.
+        http: the request.
+    """
+
+    lines: bytes
+    size: int
     http: HttpRequest
-    length: int
+
+    def request(self, data: bytes) -> HttpRequest:
+        """The request that a chunk is, of this head and of the right size."""
+        http = self.http
+        return HttpRequest(http.method, http.path, http.query, http.headers, data[len(self.lines) :], "", http.said)
 
 
 class Heads:
@@ -31,14 +43,10 @@ class Heads:
     def __init__(self) -> None:
         self._known: dict[bytes, Head] = {}
 
-    def complete(self, data: bytes) -> HttpRequest | None:
-        """The request, where the chunk is exactly one, with a known head; the connection must be between requests."""
-        end = data.find(END) + len(END)
-        head = self._known.get(data[:end])
-        if head is None or len(data) - end != head.length:
-            return None
-        http = head.http
-        return HttpRequest(http.method, http.path, http.query, http.headers, data[end:], "", http.said)
+    def of(self, data: bytes) -> Head | None:
+        """The head of a chunk that is exactly one request, where it is known."""
+        head = self._known.get(data[: data.find(END) + len(END)])
+        return None if head is None or len(data) != head.size else head
 
     def keep(self, data: bytes, http: HttpRequest) -> None:
         """Know the head of a request that was parsed, where the chunk was exactly that request."""
@@ -55,4 +63,5 @@ class Heads:
             return
         if len(self._known) >= MOST_HEADS:
             self._known.clear()
-        self._known[data[:end]] = Head(msgspec.structs.replace(http, body=b"", said=said), length)
+        lines = data[:end]
+        self._known[lines] = Head(lines, len(data), msgspec.structs.replace(http, body=b"", said=said))

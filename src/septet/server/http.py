@@ -27,6 +27,7 @@ from septet.protocols.asgi import check_length
 from septet.protocols.http import HttpReply, HttpRequest
 from septet.server.drive import Drive
 from septet.server.head import check, path_and_query, reason, size, too_large
+from septet.server.heads import Head
 from septet.server.phase import ANSWERING, BODY, CLOSING, HEAD, IDLE, LINGERING, NEW, PARTING_SECONDS
 from septet.server.wire import Wire
 from septet.types import Pending
@@ -66,6 +67,8 @@ class HttpConnection(asyncio.Protocol):
         self._queue: deque[Exchange] = deque()
         # The last request that was complete in the chunk that is parsed.
         self._latest: Exchange | None = None
+        # The known head of the last request.
+        self._head: Head | None = None
         self._unqueuing = False
         self._refusal: SeptetError | None = None
         self._jammed_since: int | None = None
@@ -110,14 +113,17 @@ class HttpConnection(asyncio.Protocol):
             return
         between = self._phase <= IDLE
         if between:
-            http = self._wire.heads.complete(data)
-            if http is not None:
+            head = self._head
+            # Mostly the same as before, which is told sooner than it is looked up.
+            if head is None or len(data) != head.size or not data.startswith(head.lines):
+                head = self._head = self._wire.heads.of(data)
+            if head is not None:
                 self._phase = ANSWERING
                 self._since = self._wire.seconds
                 if self._jammed_since is None:
-                    self._answer(http, keep_alive=True)
+                    self._answer(head.request(data), keep_alive=True)
                 else:
-                    self._take(Exchange(http, keep_alive=True))
+                    self._take(Exchange(head.request(data), keep_alive=True))
                 return
         self._chunk_bytes = len(data)
         try:
