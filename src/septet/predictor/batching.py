@@ -1,10 +1,11 @@
 """The predictor: a `Predict` that merges the requests which wait for the runtime into one run.
 
-Theory of operation. A request joins the waiting list; at the end of the event loop's turn everything that waits is
-taken, up to `max_batch_rows`, and run as one. Under light load a turn holds one request and nothing changes; under
-heavy load the fixed cost of a run and of waking the interpreter is shared. Nothing ever waits for a timer. Where the
-last turn held a single request, the next one is run at once rather than at the end of its turn: a lone caller is
-spared the turn, and the first of many costs no more than a run of its own.
+Theory of operation. A request joins the waiting list; at the end of the event loop's turn the sockets are looked at
+once more, and then everything that waits is taken, up to `max_batch_rows`, and run as one: what came while the others
+were read is not left for a run of its own. Under light load a turn holds one request and nothing changes; under heavy
+load the fixed cost of a run and of waking the interpreter is shared. Nothing ever waits for a timer. Where the last
+turns held a single request, the next one is run at once rather than at their end: a lone caller is spared them, and the
+first of many costs no more than a run of its own.
 
 A run that is expected to be short is made on the loop itself: handing it to a thread costs more than it takes. A longer
 one is made in a thread, one at a time, and what arrives meanwhile is the next batch (C-31). The expectation comes from
@@ -188,7 +189,7 @@ class Batcher:
         if not self._scheduled:
             self._scheduled = True
             loop = asyncio.get_running_loop()
-            loop.call_soon(self._flush, loop)
+            loop.call_soon(self._look_again, loop)
             if self._lone and self._short(request.rows, now):
                 self._at_once(ticket)
                 return ticket
@@ -234,8 +235,15 @@ class Batcher:
             return
         self._on_loop([ticket], (request,), begun, request.rows)
 
+    def _look_again(self, loop: asyncio.AbstractEventLoop) -> None:
+        """At the end of the turn: look once more, since others came while these were read."""
+        if self._waiting:
+            loop.call_soon(self._flush, loop)
+        else:
+            self._flush(loop)
+
     def _flush(self, loop: asyncio.AbstractEventLoop) -> None:
-        """At the end of the loop's turn."""
+        """Run what the turn, or two of them, brought."""
         self._scheduled = False
         self._lone = self._joined <= 1
         self._joined = 0
