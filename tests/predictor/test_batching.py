@@ -85,6 +85,21 @@ def test_requests_of_one_turn_share_a_run_and_say_so() -> None:
     assert [answer.timings.batch_rows for answer in answers if isinstance(answer, Response)] == [1, 3, 3, 3]
 
 
+def test_what_comes_while_others_are_read_shares_their_run() -> None:
+    async def story(batch: Batcher) -> None:
+        answered: list[Any] = []
+        loop = asyncio.get_running_loop()
+        for value in (1, 2):
+            batch.submit(request(value), answered.append)
+        # As a socket does that becomes readable during the turn: it is heard in the next.
+        loop.call_soon(batch.submit, request(3), answered.append)
+        await until(lambda: len(answered) == 3)
+
+    model = runtime()
+    asyncio.run(story(batcher(model)))
+    assert model.runs == [1, 2]
+
+
 def test_requests_for_different_outputs_do_not_share_a_run() -> None:
     model = runtime()
     answers = asyncio.run(
