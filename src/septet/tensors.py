@@ -24,7 +24,7 @@ class _MappingStruct(msgspec.StructMeta, ABCMeta):
 class Deferred(Mapping[str, Array], msgspec.Struct, metaclass=_MappingStruct, gc=False, eq=False):
     """Values that become tensors when they are looked at.
 
-    `cells` are bytes or a sequence, and those of several requests, one behind the other, are the cells of a request with
+    `cells` are bytes or a sequence; those of several requests, one behind the other, are the cells of a request with
     the rows of all. `make` makes the tensors, must not fail, and is the same object for requests that may be joined.
     """
 
@@ -105,6 +105,13 @@ def joined(parts: Sequence[Tensors]) -> Tensors:
 def plain(tensors: Tensors) -> Tensors:
     """The tensors as plain arrays in a dictionary."""
     return tensors.tensors() if type(tensors) is Deferred else tensors
+
+
+def shape_of(name: str, tensors: Tensors) -> tuple[int, ...]:
+    """The shape of one output."""
+    if type(tensors) is Part:
+        return (tensors.stop - tensors.start, *tensors.shared.arrays[name].shape[1:])
+    return tensors[name].shape
 
 
 def nested(name: str, tensors: Tensors) -> Any:

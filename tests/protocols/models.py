@@ -14,7 +14,7 @@ from septet.model.signature import DTYPES, Column, Kind, Signature, Tensor
 from septet.protocols.dataplane import Dataplane
 from septet.protocols.http import HttpReply, HttpRequest
 from septet.protocols.native import Native
-from septet.protocols.routes import Decode
+from septet.protocols.routes import Decode, Encode
 from septet.service import Service
 from septet.settings import Limits
 from septet.types import Identity, Request, Response, Tensors, Timings
@@ -44,7 +44,11 @@ class Given:
 
 def reply(service: Service, decode: Decode, http: HttpRequest) -> HttpReply:
     """What a route that predicts answers; its errors are raised."""
-    request, encode = decode(http)
+    return answered(service, *decode(http))
+
+
+def answered(service: Service, request: Request, encode: Encode) -> HttpReply:
+    """The same for a request that is decoded."""
     return encode(request, asyncio.run(_ask(service, request)))
 
 

@@ -306,7 +306,9 @@ class Batcher:
     def _watch(self, loop: asyncio.AbstractEventLoop, tickets: Sequence[Ticket]) -> None:
         """While the thread runs, be woken at the earliest deadline, so that none is answered late (SY-2)."""
         deadlines = [
-            ticket.request.deadline for ticket in tickets if ticket.request.deadline is not None and ticket.done is not None
+            ticket.request.deadline
+            for ticket in tickets
+            if ticket.request.deadline is not None and ticket.done is not None
         ]
         if not deadlines:
             return

@@ -112,6 +112,5 @@ class Engine:
                 raise ModelFailed(f"The model's output {name!r} has shape {shape} for {rows} rows: rows would be lost.")
 
 
-
 def _key(request: Request) -> Hashable:
     return request.outputs, tuple(array.shape[1:] for array in request.tensors.values())

@@ -16,7 +16,7 @@ import numpy as np
 from msgspec import UNSET, UnsetType
 
 from septet.model.signature import DTYPES, Signature, Tensor
-from septet.protocols.body import Body
+from septet.protocols.body import FORMS, Body
 from septet.protocols.cells import json_type, takes_null
 from septet.protocols.json_diagnosis import JsonDiagnosis
 from septet.protocols.rows import Rows
@@ -67,18 +67,15 @@ class JsonBody:
         data, records, inputs, request_id = parsed.data, parsed.records, parsed.inputs, parsed.id
         quotes = 2 if request_id is None else 6
         if inputs is not UNSET or self._rows is None:
-            if data is UNSET and records is UNSET and inputs is not UNSET:
-                return self._from_tensors(body, self._to_tuple(inputs), request_id, quotes + 2 * len(self._inputs))
-            if data is UNSET or records is not UNSET or inputs is not UNSET:
+            if (data is UNSET) + (records is UNSET) + (inputs is UNSET) != len(FORMS) - 1:
                 return None
+            if data is UNSET:
+                return self._from_tensors(body, self._to_tuple(inputs), request_id, quotes + 2 * len(self._inputs))
             return self._from_tensors(body, (data,), request_id, quotes)
-        if records is UNSET:
-            rows = data
-        elif data is UNSET:
-            rows = [self._to_tuple(record) for record in records]
-            quotes += 2 * len(rows) * len(self._rows.columns)
-        else:
-            return None
+        rows = data
+        if records is not UNSET:
+            rows = [self._to_tuple(record) for record in records] if data is UNSET else UNSET
+            quotes += 2 * len(records) * len(self._rows.columns)
         if rows is UNSET or not 0 < len(rows) <= self._max_rows:
             return None
         texts = self._rows.texts(rows) if self._texts else 0

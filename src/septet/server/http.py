@@ -125,6 +125,10 @@ class HttpConnection(asyncio.Protocol):
                 else:
                     self._take(Exchange(head.request(data), keep_alive=True))
                 return
+        self._parse(data, between=between)
+
+    def _parse(self, data: bytes, *, between: bool) -> None:
+        """Parse a chunk, and keep its head where it was one whole request between two others."""
         self._chunk_bytes = len(data)
         try:
             self._parser.feed_data(data)

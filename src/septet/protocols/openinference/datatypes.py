@@ -35,7 +35,8 @@ _BY_DATATYPE: Final = {datatype: dtype for dtype, datatype in DATATYPES.items()}
 _WIRE: Final = {name: dtype.newbyteorder("<") for name, dtype in DTYPES.items()}
 _LENGTH: Final = struct.Struct("<I")
 _ALIGNMENT: Final = 16  # bytes; that of every array that numpy makes
-_WORTH_A_VIEW: Final = 1 << 14  # bytes; below, a copy is cheaper than a view
+#: Bytes; below, a copy is cheaper than a view.
+WORTH_A_VIEW: Final = 1 << 14
 
 
 def dtype_of(datatype: str, name: str) -> str:
@@ -61,7 +62,7 @@ def raw_bytes(array: Array, dtype: str) -> bytes | memoryview:
     """
     if dtype == "string":
         return _packed(array)
-    if array.nbytes < _WORTH_A_VIEW:
+    if array.nbytes < WORTH_A_VIEW:
         return array.tobytes()
     return np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
 
@@ -88,7 +89,7 @@ def from_raw(data: bytes | memoryview, dtype: str, shape: Sequence[int], name: s
     array: Array = np.frombuffer(data, kind)
     # Behind a JSON header of any length, numbers may lie anywhere. Engines vectorise from the first aligned one on:
     # elsewhere they would add up in another order, and answer with other last bits.
-    if len(data) < _WORTH_A_VIEW or array.__array_interface__["data"][0] % _ALIGNMENT:
+    if len(data) < WORTH_A_VIEW or array.__array_interface__["data"][0] % _ALIGNMENT:
         array = array.copy()
     return shaped(array, shape, name)
 

@@ -7,7 +7,6 @@ parsed a second time, strictly. So is a body that the compiled decoders refuse, 
 """
 
 import re
-from functools import partial
 
 import msgspec
 
@@ -33,9 +32,11 @@ from septet.protocols.openinference.document import (
     timeout,
 )
 from septet.protocols.openinference.json_tensors import JsonTensor
+from septet.protocols.openinference.plans import Plan, Plans
+from septet.protocols.packed import packable
 from septet.protocols.routes import Encode
 from septet.protocols.strict_json import strict
-from septet.types import Array, Request
+from septet.types import Array, Request, Tensors
 
 _MEDIA_TYPES = (JSON, b"", OCTETS)
 _FIT_FOR_A_HEADER = re.compile(r"[!-~]{1,128}")
@@ -51,6 +52,10 @@ class Inference:
         self._readers = {tensor.name: JsonTensor(tensor) for tensor in signature.inputs}
         self._document = msgspec.json.Decoder(Document).decode
         self._answer = Answer(dataplane.service)
+        self._plans: Plans | None = None
+        if packable(signature):
+            (only,) = self._readers.values()
+            self._plans = Plans(signature, only.flat)
 
     def __call__(self, http: HttpRequest) -> tuple[Request, Encode]:
         """Decode a request.
@@ -65,11 +70,21 @@ class Inference:
         if header is None:
             if caller.media_type not in _MEDIA_TYPES:
                 raise _unread(caller.media_type)
-            return self._decode(caller, body, None)
+            known = None if self._plans is None else self._plans.json(body)
+            return self._decode(caller, body, None) if known is None else self._planned(caller, *known)
         length = json_length(header, len(body))
         if length == 0:
             return self._whole(caller, body)
+        known = None if self._plans is None else self._plans.binary(body, length)
+        if known is not None:
+            return self._planned(caller, *known)
         return self._decode(caller, body[:length], Tail(memoryview(body)[length:]))
+
+    def _planned(self, caller: Caller, plan: Plan, tensors: Tensors) -> tuple[Request, Encode]:
+        request = self._dataplane.request(
+            tensors, plan.rows, caller.id or new_id(), plan.outputs, timeout=plan.seconds, trace=caller.trace
+        )
+        return request, plan.encode
 
     def _decode(self, caller: Caller, body: bytes, tail: Tail | None) -> tuple[Request, Encode]:
         document, arrays = self._read(body, tail)
@@ -87,10 +102,16 @@ class Inference:
         except SeptetError as error:
             error.request_id = request_id
             raise
+        encode = self._answer.encode(own, names, forms)
+        if self._plans is not None and own is None and type(document) is Document:
+            ((_, array),) = arrays
+            plan = Plan(array.shape, array.size if tail is None else array.nbytes, rows, names, seconds, encode)
+            if tail is None:
+                self._plans.keep_json(body, memoryview(document.inputs[0].data), plan)
+            elif document.inputs[0].data is NO_DATA:
+                self._plans.keep_binary(body, plan)
         request = self._dataplane.request(tensors, rows, request_id, names, timeout=seconds, trace=caller.trace)
-        if forms is not None:
-            return request, partial(self._answer.formed, own, forms)
-        return request, self._answer.plain if own is None else partial(self._answer.named, own)
+        return request, encode
 
     def _read(self, body: bytes, tail: Tail | None) -> tuple[Document, list[tuple[str, Array]]]:
         """The document, and the arrays of its inputs."""
@@ -163,7 +184,7 @@ class Inference:
             raise Invalid(text, (Problem(None, None, "JSON before the tensors", "none"),))
         tensors, rows = self._contract.tensors([(slots[0].tensor.name, whole(body, slots[0]))])
         request = self._dataplane.request(tensors, rows, caller.id or new_id(), trace=caller.trace)
-        return request, partial(self._answer.formed, None, self._answer.raw)
+        return request, self._answer.encode(None, None, self._answer.raw)
 
 
 def _wanted(output: WantedOutput) -> tuple[bool | None, int | None]:

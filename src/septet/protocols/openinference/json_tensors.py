@@ -31,7 +31,8 @@ class JsonTensor:
         self._dtype = DTYPES[tensor.dtype]
         self._nullable = any(takes_null(column) for column in tensor.columns)
         kind = json_type(tensor.dtype, nullable=self._nullable)
-        self._flat = msgspec.json.Decoder(list[kind]).decode  # type: ignore[valid-type]
+        #: Reads a flat list.
+        self.flat = msgspec.json.Decoder(list[kind]).decode  # type: ignore[valid-type]
         nested = kind
         for _ in tensor.shape:
             nested = list[nested]  # type: ignore[valid-type]
@@ -43,7 +44,7 @@ class JsonTensor:
         try:
             if memoryview(data)[1] == _OPEN:
                 return self._read_nested(data, shape)
-            values = self._flat(data)
+            values = self.flat(data)
         except (msgspec.MsgspecError, UnicodeDecodeError, IndexError):
             return None
         count = prod(shape)
