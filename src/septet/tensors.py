@@ -49,28 +49,31 @@ class Deferred(Mapping[str, Array], msgspec.Struct, metaclass=_MappingStruct, gc
 
 
 class Outputs:
-    """What one run answered, `rows` rows in each array, and the lists that were made of it."""
+    """What one run answered, `rows` rows in each array.
 
-    __slots__ = ("_flat", "_nested", "arrays", "rows")
+    Attributes:
+        memo: what was made of it and is the same for all requests of the run, by whoever's key.
+    """
+
+    __slots__ = ("arrays", "memo", "rows")
 
     def __init__(self, arrays: Tensors, rows: int) -> None:
         self.arrays = arrays
         self.rows = rows
-        self._nested: dict[str, list[Any]] = {}
-        self._flat: dict[str, list[Any]] = {}
+        self.memo: dict[Any, Any] = {}
 
     def nested(self, name: str) -> list[Any]:
         """An output as a list of rows."""
-        found = self._nested.get(name)
+        found: list[Any] | None = self.memo.get(name)
         if found is None:
-            found = self._nested[name] = self.arrays[name].tolist()
+            found = self.memo[name] = self.arrays[name].tolist()
         return found
 
     def flat(self, name: str) -> list[Any]:
         """All values of an output, in row-major order."""
-        found = self._flat.get(name)
+        found: list[Any] | None = self.memo.get((name, "flat"))
         if found is None:
-            found = self._flat[name] = self.arrays[name].ravel().tolist()
+            found = self.memo[name, "flat"] = self.arrays[name].ravel().tolist()
         return found
 
 
@@ -105,13 +108,6 @@ def joined(parts: Sequence[Tensors]) -> Tensors:
 def plain(tensors: Tensors) -> Tensors:
     """The tensors as plain arrays in a dictionary."""
     return tensors.tensors() if type(tensors) is Deferred else tensors
-
-
-def shape_of(name: str, tensors: Tensors) -> tuple[int, ...]:
-    """The shape of one output."""
-    if type(tensors) is Part:
-        return (tensors.stop - tensors.start, *tensors.shared.arrays[name].shape[1:])
-    return tensors[name].shape
 
 
 def nested(name: str, tensors: Tensors) -> Any:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import msgspec
 
@@ -15,7 +15,7 @@ from septet.protocols.openinference.classification import best
 from septet.protocols.openinference.datatypes import DATATYPES, raw_bytes
 from septet.protocols.routes import Encode
 from septet.service import Service
-from septet.tensors import flat, shape_of
+from septet.tensors import Outputs, Part
 from septet.types import Request, Response
 
 OCTETS = b"application/octet-stream"
@@ -29,6 +29,8 @@ class Form(NamedTuple):
     classes: int | None = None
 
 
+#: What stands before an output's values, whether they are floats, the values of all of a run, and how many a row has.
+_Frame: TypeAlias = tuple[bytes, bool, list[Any], int]
 _RAW: Final = Form(binary=True)
 
 
@@ -44,8 +46,7 @@ class Answer:
         self._outputs: Mapping[str, Tensor] = {each.name: each for each in signature.outputs}
         self._names = tuple(self._outputs)
         self.raw = tuple(_RAW for _ in self._names)
-        # By name and shape.
-        self._leads: dict[tuple[str, tuple[int, ...]], bytes] = {}
+        self._leads = {each.name: _lead(each.name, each.dtype) for each in signature.outputs}
         # By names and shapes, what stands before raw numbers, and the header that says where it ends.
         self._before: dict[tuple[Any, ...], tuple[bytes, tuple[tuple[bytes, bytes], ...]]] = {}
         self._floats = frozenset(each.name for each in signature.outputs if each.dtype.startswith("float"))
@@ -127,23 +128,30 @@ class Answer:
         return forms if any(form.binary or form.classes is not None for form in forms) else None
 
     def _json(self, begin: bytes, request: Request, response: Response) -> HttpReply:
+        tensors, rows = response.tensors, request.rows
+        part = tensors if type(tensors) is Part else Part(Outputs(tensors, rows), 0, rows)
+        memo, start, stop = part.shared.memo, part.start, part.stop
+        frames = memo.get((request.outputs, rows))
+        if frames is None:
+            frames = memo[request.outputs, rows] = self._frames(part.shared, request)
         parts = [begin]
-        between = b""
-        leads, floats, tensors = self._leads, self._floats, response.tensors
-        for name in request.outputs or self._names:
-            shape = shape_of(name, tensors)
-            lead = leads.get((name, shape)) or self._lead_of(name, shape)
-            parts += (between, lead, _data(flat(name, tensors), floats=name in floats))
-            between = b"},"
+        for lead, floats, values, width in frames:
+            parts += (lead, _data(values[start * width : stop * width], floats=floats))
         parts.append(b"}]}")
-        return HttpReply(200, b"".join(parts), request.id, JSON, (), "ok", request.rows, response.timings)
+        return HttpReply(200, b"".join(parts), request.id, JSON, (), "ok", rows, response.timings)
 
-    def _lead_of(self, name: str, shape: tuple[int, ...]) -> bytes:
-        lead = _lead(name, self._outputs[name].dtype) + msgspec.json.encode(shape) + b',"data":'
-        if len(self._leads) >= _MOST_REMEMBERED:
-            self._leads.clear()
-        self._leads[name, shape] = lead
-        return lead
+    def _frames(self, shared: Outputs, request: Request) -> list[_Frame]:
+        """What is the same for all requests of a run that have as many rows and want the same outputs."""
+        frames: list[_Frame] = []
+        between = b""
+        for name in request.outputs or self._names:
+            shape = shared.arrays[name].shape
+            shown = (request.rows, *shape[1:]) if self._rows else shape
+            lead = b"".join((between, self._leads[name], msgspec.json.encode(shown), b',"data":'))
+            values = shared.flat(name)
+            frames.append((lead, name in self._floats, values, len(values) // shared.rows))
+            between = b"},"
+        return frames
 
     def _beginning(self, name: str | None) -> bytes:
         return self._begin if name is None else self._head + b',"id":' + msgspec.json.encode(name) + b',"outputs":['
