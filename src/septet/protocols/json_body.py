@@ -16,7 +16,7 @@ import numpy as np
 from msgspec import UNSET, UnsetType
 
 from septet.model.signature import DTYPES, Signature, Tensor
-from septet.protocols.body import FORMS, Body
+from septet.protocols.body import FORMS, Body, count_quotes
 from septet.protocols.cells import json_type, takes_null
 from septet.protocols.json_diagnosis import JsonDiagnosis
 from septet.protocols.rows import Rows
@@ -79,7 +79,7 @@ class JsonBody:
         if rows is UNSET or not 0 < len(rows) <= self._max_rows:
             return None
         texts = self._rows.texts(rows) if self._texts else 0
-        if body.count(b'"') != quotes + 2 * texts or (texts and b"\\" in body):
+        if count_quotes(body) != quotes + 2 * texts or (texts and b"\\" in body):
             self._diagnosis.strict(body)
         try:
             return Body(self._rows.tensors(rows), len(rows), request_id)
@@ -98,7 +98,7 @@ class JsonBody:
             arrays[tensor.name] = array
             if tensor.dtype == "string":
                 quotes += 2 * sum(cell is not None for cell in array.flat)
-        if body.count(b'"') != quotes or b"\\" in body:
+        if count_quotes(body) != quotes or b"\\" in body:
             self._diagnosis.strict(body)
         rows = len(array) if self._has_rows else 1
         if (self._has_rows and any(len(each) != rows for each in arrays.values())) or not 0 < rows <= self._max_rows:
@@ -115,7 +115,8 @@ class JsonBody:
             cells = [json_type(column.dtype, nullable=takes_null(column)) for column in self._rows.columns]
             columns = {f"c{i}": column.name for i, column in enumerate(self._rows.columns)}
             fields = [(f"c{i}", cell) for i, cell in enumerate(cells)]
-            record = msgspec.defstruct("Record", fields, rename=columns, forbid_unknown_fields=True)
+            # It holds nothing that could hold it: the collector need not follow thousands of them.
+            record = msgspec.defstruct("Record", fields, rename=columns, forbid_unknown_fields=True, gc=False)
             data, records = list[tuple[*cells]], list[record]  # type: ignore[valid-type]
         elif len(tensors) == 1:
             data = tensors[0][1]

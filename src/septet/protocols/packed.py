@@ -1,7 +1,7 @@
 """The numbers of a single input, kept as their bytes until the run: those of many requests become one array."""
 
 import struct
-from collections.abc import Iterable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import numpy as np
@@ -39,19 +39,26 @@ class Packed:
         self._row_shape = [size for size in tensor.shape[1:] if size is not None]
         # One object, by which requests that may be joined know each other.
         self._make = self._made
-        self._packers: dict[int, struct.Struct] = {}
+        self._packers: dict[int, Callable[..., bytes]] = {}
 
-    def numbers(self, values: Iterable[int | float], count: int) -> Deferred:
-        """The tensors of so many numbers in row-major order.
+    def numbers(self, values: Sequence[int | float]) -> Deferred:
+        """The tensors of numbers in row-major order.
 
         Raises:
             OverflowError: a whole number does not fit the dtype. Other numbers must have been checked.
         """
-        packer = self._packers.get(count)
-        if packer is None:
-            packer = self._packer(count)
         try:
-            return Deferred(self._make, packer.pack(*values))
+            return Deferred(self._make, self._packer(len(values))(*values))
+        except struct.error as error:
+            raise OverflowError(str(error)) from None
+
+    def rows(self, rows: Sequence[Sequence[int | float]]) -> Deferred:
+        """The tensors of rows of numbers, all of one width; raises as `numbers` does."""
+        if len(rows) == 1:
+            return self.numbers(rows[0])
+        pack = self._packer(len(rows[0]))
+        try:
+            return Deferred(self._make, b"".join([pack(*row) for row in rows]))
         except struct.error as error:
             raise OverflowError(str(error)) from None
 
@@ -59,10 +66,12 @@ class Packed:
         """The tensors of numbers that are bytes already, in this machine's own order."""
         return Deferred(self._make, data)
 
-    def _packer(self, count: int) -> struct.Struct:
-        packer = struct.Struct(f"{count}{self._format}")
-        if len(self._packers) < _MOST_PACKERS:
-            self._packers[count] = packer
+    def _packer(self, count: int) -> Callable[..., bytes]:
+        packer = self._packers.get(count)
+        if packer is None:
+            packer = struct.Struct(f"{count}{self._format}").pack
+            if len(self._packers) < _MOST_PACKERS:
+                self._packers[count] = packer
         return packer
 
     def _made(self, data: bytes) -> dict[str, Array]:

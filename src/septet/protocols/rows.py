@@ -1,7 +1,6 @@
 """Rows of values in column order <-> the model's tensors."""
 
 from collections.abc import Sequence
-from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -20,7 +19,6 @@ class Rows:
         self._tensors = signature.inputs
         self._single = len(signature.inputs) == 1
         self._strings = [i for i, column in enumerate(self.columns) if column.dtype == "string"]
-        self._width = len(self.columns)
         self._packed = Packed(signature.inputs[0]) if packable(signature) else None
         # A number above uint64's last must be noticed at once, and only making the array tells.
         self._certain = all(column.dtype != "uint64" for column in self.columns)
@@ -34,8 +32,7 @@ class Rows:
             OverflowError: a number does not fit the dtype.
         """
         if self._packed is not None:
-            count = len(rows)
-            return self._packed.numbers(rows[0] if count == 1 else chain.from_iterable(rows), count * self._width)
+            return self._packed.rows(rows)
         return Deferred(self._make, rows) if self._certain else self._made(rows)
 
     def _made(self, rows: Sequence[Sequence[Any]]) -> dict[str, Array]:

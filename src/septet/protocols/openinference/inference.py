@@ -11,6 +11,7 @@ import re
 import msgspec
 
 from septet.errors import Invalid, Problem, SeptetError, UnsupportedMediaType
+from septet.protocols.body import count_quotes
 from septet.protocols.dataplane import Dataplane
 from septet.protocols.http import JSON, Caller, HttpRequest, new_id, shown
 from septet.protocols.openinference.answer import OCTETS, Answer, Form
@@ -131,7 +132,7 @@ class Inference:
                 if reader.is_text:
                     texts += sum(cell is not None for cell in array.flat)
             arrays.append((given.name, array))
-        if body.count(b'"') != quotes(document) + 2 * texts or b"\\" in body:
+        if count_quotes(body) != quotes(document) + 2 * texts or b"\\" in body:
             strict(body, EXAMPLE, constant=float)
         if tail is not None:
             tail.close()

@@ -70,7 +70,7 @@ class Plans:
             return None
         try:
             numbers = self._numbers(body[start : len(body) - len(plan.rest)])
-            return (plan, self._packed.numbers(numbers, plan.size)) if len(numbers) == plan.size else None
+            return (plan, self._packed.numbers(numbers)) if len(numbers) == plan.size else None
         except (msgspec.MsgspecError, UnicodeDecodeError, OverflowError):
             return None
 
