@@ -26,7 +26,7 @@ def test_numbers_become_what_numpy_makes_of_them(dtype: str, width: int, sizes: 
     for rows in sizes:
         numbers = data.draw(st.lists(values, min_size=rows * width, max_size=rows * width))
         arrays.append(np.array(numbers, DTYPES[dtype]).reshape(rows, width))
-        made.append(data.draw(st.sampled_from([one.numbers(numbers), one.rows(arrays[-1].tolist())])))
+        made.append(data.draw(st.sampled_from([one.numbers(numbers), one.rows(arrays[-1].tolist(), rows)])))
         assert made[-1]["x"].dtype == DTYPES[dtype]
         assert made[-1]["x"].tobytes() == arrays[-1].tobytes()
         assert one.data(arrays[-1].tobytes())["x"].shape == (rows, width)
@@ -39,7 +39,7 @@ def test_a_whole_number_that_does_not_fit_is_an_overflow(dtype: str, value: int)
     with pytest.raises(OverflowError):
         one.numbers([value])
     with pytest.raises(OverflowError):
-        one.rows([[1], [value]])
+        one.rows([[1], [value]], 2)
 
 
 def test_there_is_an_end_to_what_is_kept() -> None:

@@ -38,7 +38,7 @@ class CsvBody:
         plain = self._plain(body) if header is not False else None
         if plain is not None:
             check_rows(len(plain), self._max_rows)
-            return Body(self._rows.tensors(plain), len(plain))
+            return Body(self._rows.tensors(plain, len(plain)), len(plain))
         try:
             text = body.decode("utf-8-sig")
         except UnicodeDecodeError as error:
@@ -61,7 +61,7 @@ class CsvBody:
         rows = [self._row(index, line, order, problems) for index, line in enumerate(lines)]
         if problems:
             raise invalid(problems)
-        return Body(self._rows.tensors(rows), len(rows))
+        return Body(self._rows.tensors(rows, len(rows)), len(rows))
 
     def _bare(self, header: list[str]) -> list[str]:
         """The cells without the spaces around them, except where a column's name has such spaces."""

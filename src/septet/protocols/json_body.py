@@ -72,17 +72,22 @@ class JsonBody:
             if data is UNSET:
                 return self._from_tensors(body, self._to_tuple(inputs), request_id, quotes + 2 * len(self._inputs))
             return self._from_tensors(body, (data,), request_id, quotes)
-        rows = data
-        if records is not UNSET:
-            rows = [self._to_tuple(record) for record in records] if data is UNSET else UNSET
-            quotes += 2 * len(records) * len(self._rows.columns)
-        if rows is UNSET or not 0 < len(rows) <= self._max_rows:
+        given = data if records is UNSET else records if data is UNSET else ()
+        if given is UNSET or not 0 < (count := len(given)) <= self._max_rows:
             return None
-        texts = self._rows.texts(rows) if self._texts else 0
+        rows = given
+        if records is not UNSET:
+            # One by one: thousands of tuples at a time would set off the collector.
+            rows = map(self._to_tuple, records)
+            quotes += 2 * count * len(self._rows.columns)
+        texts = 0
+        if self._texts:
+            rows = list(rows)
+            texts = self._rows.texts(rows)
         if count_quotes(body) != quotes + 2 * texts or (texts and b"\\" in body):
             self._diagnosis.strict(body)
         try:
-            return Body(self._rows.tensors(rows), len(rows), request_id)
+            return Body(self._rows.tensors(rows, count), count, request_id)
         except OverflowError:
             return None
 

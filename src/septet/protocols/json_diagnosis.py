@@ -102,7 +102,7 @@ class JsonDiagnosis:
         if problems:
             raise invalid(problems)
         assert self._rows is not None  # noqa: S101 - columns are known, or `inputs` would have been read
-        return Body(self._rows.tensors(rows), len(rows))
+        return Body(self._rows.tensors(rows, len(rows)), len(rows))
 
     def _cells(self, form: str, row: int, item: object, problems: list[Problem]) -> list[Any] | None:
         """The cells of one row in column order, or None where the row is not of the right make."""

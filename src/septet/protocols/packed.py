@@ -1,7 +1,7 @@
 """The numbers of a single input, kept as their bytes until the run: those of many requests become one array."""
 
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 import numpy as np
@@ -52,11 +52,12 @@ class Packed:
         except struct.error as error:
             raise OverflowError(str(error)) from None
 
-    def rows(self, rows: Sequence[Sequence[int | float]]) -> Deferred:
-        """The tensors of rows of numbers, all of one width; raises as `numbers` does."""
-        if len(rows) == 1:
-            return self.numbers(rows[0])
-        pack = self._packer(len(rows[0]))
+    def rows(self, rows: Iterable[Sequence[int | float]], count: int) -> Deferred:
+        """The tensors of so many rows of numbers, for an input of two axes or one; raises as `numbers` does."""
+        if count == 1:
+            (row,) = rows
+            return self.numbers(row)
+        pack = self._packer(self._row_shape[0] if self._row_shape else 1)
         try:
             return Deferred(self._make, b"".join([pack(*row) for row in rows]))
         except struct.error as error:

@@ -1,6 +1,6 @@
 """Rows of values in column order <-> the model's tensors."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -25,15 +25,16 @@ class Rows:
         # One object, by which requests that may be joined know each other.
         self._make = self._made
 
-    def tensors(self, rows: Sequence[Sequence[Any]]) -> Tensors:
-        """Tensors for rows that were checked to be of the columns' width and types; None stands for a missing value.
+    def tensors(self, rows: Iterable[Sequence[Any]], count: int) -> Tensors:
+        """Tensors for so many rows, checked to be of the columns' width and types; None stands for a missing value.
 
         Raises:
             OverflowError: a number does not fit the dtype.
         """
         if self._packed is not None:
-            return self._packed.rows(rows)
-        return Deferred(self._make, rows) if self._certain else self._made(rows)
+            return self._packed.rows(rows, count)
+        given = rows if isinstance(rows, list) else list(rows)
+        return Deferred(self._make, given) if self._certain else self._made(given)
 
     def _made(self, rows: Sequence[Sequence[Any]]) -> dict[str, Array]:
         count = len(rows)
