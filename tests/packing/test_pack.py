@@ -132,6 +132,16 @@ def test_with_preprocessing_the_signature_names_the_raw_columns(tmp_path: Path) 
     np.testing.assert_allclose(served.run(raw_tensors())["probabilities"], native, atol=1e-5)
 
 
+def test_preprocessing_that_writes_into_its_columns_writes_into_no_tensor(tmp_path: Path) -> None:
+    writing = "    columns['length'] *= 1.0\n    columns['width'] += 0\n    return"
+    served = prepared(tmp_path, PREPARE.replace("    return", writing))
+    tensors = raw_tensors()
+    for array in tensors.values():
+        array.setflags(write=False)
+    native = fitted(MATRIX[:, :2]).predict_proba(MATRIX[:, :2])
+    np.testing.assert_allclose(served.run(tensors)["probabilities"], native, atol=1e-5)
+
+
 def test_postprocessing_decides_the_outputs(tmp_path: Path) -> None:
     served = prepared(tmp_path, PREPARE + FINISH)
     assert [(tensor.name, tensor.shape) for tensor in served.signature.outputs] == [("score", (None,))]

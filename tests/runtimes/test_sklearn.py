@@ -252,6 +252,17 @@ def test_an_estimator_that_cannot_answer_new_rows_is_refused(model: Any) -> None
         runtime(model)
 
 
+def test_a_step_that_writes_into_its_rows_changes_no_answer_and_no_tensor() -> None:
+    model = make_pipeline(StandardScaler(copy=False), LogisticRegression(max_iter=500)).fit(MATRIX.copy(), CLASSES)
+    served = runtime(model)
+    tensors = {served.signature.inputs[0].name: MATRIX[::50].copy()}
+    tensors[served.signature.inputs[0].name].setflags(write=False)
+    for _ in range(2):
+        answered = served.run(tensors)
+        np.testing.assert_array_equal(answered["label"], model.predict(MATRIX[::50].copy()))
+        np.testing.assert_array_equal(answered["probabilities"], model.predict_proba(MATRIX[::50].copy()))
+
+
 def test_the_rows_are_answered_in_order_whatever_their_number() -> None:
     model = make_pipeline(StandardScaler(), DecisionTreeClassifier()).fit(FRAME, CLASSES)
     served = runtime(model)

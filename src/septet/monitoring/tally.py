@@ -105,6 +105,9 @@ class Totaller(Protocol):
         """Add up the rows of all processes, dead ones included."""
 
 
+_SPANS = (DECODE_SECONDS, QUEUE_SECONDS, RUN_SECONDS, ENCODE_SECONDS, ANSWERED_SECONDS)
+
+
 class Counts:
     """Counts into one row what happens in a process. Call it from one thread only."""
 
@@ -121,18 +124,24 @@ class Counts:
         cells = self._cells
         cells[IN_FLIGHT] += started - len(finished)
         decode = queue = run = encode = answered = executions = 0.0
-        rows = batch_sum = shared = buckets = total = count = bucket = 0
+        rows = batch_sum = shared = bucket = 0
+        # The requests of a turn are mostly of one kind, and of one run: `alike` of one kind came so far, in `spent`.
         route = code = None
+        buckets, total = self._unmatched[1:]
+        count = total
+        alike = spent = 0.0
         for event in finished:
-            # The requests of a turn are mostly of one kind, and of one run.
             if event.route is not route or event.code is not code:
+                cells[count] += alike
+                cells[total] += spent
+                alike = spent = 0.0
                 route, code = event.route, event.code
                 by_code, buckets, total = self._routes.get(route, self._unmatched)
                 count = by_code.get(code) or by_code[OTHER]
-            cells[count] += 1.0
             seconds = event.seconds
+            alike += 1.0
+            spent += seconds
             cells[buckets + bisect_left(SECONDS_BOUNDS, seconds)] += 1.0
-            cells[total] += seconds
             if batch_rows := event.batch_rows:
                 decode += event.decode_seconds
                 queue += event.queue_seconds
@@ -147,12 +156,12 @@ class Counts:
                 if batch_rows != shared:
                     shared, bucket = batch_rows, BATCH_BUCKETS + bisect_left(ROWS_BOUNDS, batch_rows)
                 cells[bucket] += 1.0
+        cells[count] += alike
+        cells[total] += spent
         if rows:
-            cells[DECODE_SECONDS] += decode
-            cells[QUEUE_SECONDS] += queue
-            cells[RUN_SECONDS] += run
-            cells[ENCODE_SECONDS] += encode
-            cells[ANSWERED_SECONDS] += answered
+            spans = (decode, queue, run, encode, answered)
+            for at, amount in zip(_SPANS, spans, strict=True):
+                cells[at] += amount
             cells[ROWS] += rows
             cells[EXECUTIONS] += executions
             cells[BATCH_SUM] += batch_sum

@@ -38,6 +38,8 @@ class Runtime(Protocol):
     def run(self, tensors: Tensors, outputs: Sequence[str] | None = None) -> Tensors:
         """Compute the wanted outputs (None: all) for arrays of the signature's dtypes and shapes.
 
+        The arrays may be read-only and are not the runtime's own: it must not write into them.
+
         Raises:
             InputRejected: the engine refused these values.
             Exception: anything else the engine raises, untranslated.

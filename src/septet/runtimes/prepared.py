@@ -81,8 +81,9 @@ def prepared_tensors(steps: Steps, tensors: Tensors, raw: Signature, model: Sign
         InputRejected: `prepare` raised ValueError.
         RuntimeError: it returned other tensors or rows than the model takes.
     """
+    # Copies: functions may write into their columns, and tensors may be read-only or somebody else's.
     columns = {
-        column.name: array if array.ndim == 1 else array[:, place]
+        column.name: (array if array.ndim == 1 else array[:, place]).copy()
         for tensor in raw.inputs
         for array in (tensors[tensor.name],)
         for place, column in enumerate(tensor.columns)

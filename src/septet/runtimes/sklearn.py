@@ -49,7 +49,8 @@ class SklearnRuntime:
         with self._confined():
             try:
                 rows = self._rows.native(tensors)
-                return {name: self._each[name].compute(rows) for name in wanted}
+                # A step with `copy=False` writes into its rows, which the next output needs as they were.
+                return {name: self._each[name].compute(rows.copy()) for name in wanted}
             except ValueError as exc:
                 raise InputRejected(str(exc)) from exc
 

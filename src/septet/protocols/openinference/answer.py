@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any, Final, NamedTuple, TypeAlias
 
 import msgspec
+import numpy as np
 
 from septet.errors import Invalid, Problem
 from septet.model.signature import Tensor
@@ -80,7 +81,7 @@ class Answer:
                 self._before.clear()
             known = self._before[shapes] = reply.body[: int(reply.headers[0][1])], reply.headers
         before, headers = known
-        body = b"".join((before, *[raw_bytes(array, "") for array in arrays]))
+        body = b"".join((before, *[np.ascontiguousarray(array).data for array in arrays]))
         return HttpReply(200, body, request.id, OCTETS, headers, "ok", request.rows, response.timings)
 
     def _formed(self, name: str | None, forms: Sequence[Form], request: Request, response: Response) -> HttpReply:

@@ -87,11 +87,16 @@ def from_raw(data: bytes | memoryview, dtype: str, shape: Sequence[int], name: s
     if dtype == "bool" and bytes(data).strip(b"\0\1"):
         raise _no_boolean(data, name)
     array: Array = np.frombuffer(data, kind)
-    # Behind a JSON header of any length, numbers may lie anywhere. Engines vectorise from the first aligned one on:
-    # elsewhere they would add up in another order, and answer with other last bits.
-    if len(data) < WORTH_A_VIEW or array.__array_interface__["data"][0] % _ALIGNMENT:
-        array = array.copy()
-    return shaped(array, shape, name)
+    return shaped(array.copy() if len(data) < WORTH_A_VIEW else aligned(array), shape, name)
+
+
+def aligned(array: Array) -> Array:
+    """The array, copied where it does not begin at a multiple of 16 bytes.
+
+    Behind a JSON header of any length, numbers may lie anywhere. Engines vectorise from the first aligned one on:
+    elsewhere they would add up in another order, and answer with other last bits.
+    """
+    return array.copy() if array.__array_interface__["data"][0] % _ALIGNMENT else array
 
 
 def _count(shape: Sequence[int], name: str) -> int:

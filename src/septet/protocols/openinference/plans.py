@@ -13,9 +13,10 @@ from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
+import numpy as np
 
-from septet.model.signature import Signature
-from septet.protocols.openinference.datatypes import WORTH_A_VIEW, from_raw
+from septet.model.signature import DTYPES, Signature
+from septet.protocols.openinference.datatypes import WORTH_A_VIEW, aligned
 from septet.protocols.packed import Packed
 from septet.protocols.routes import Encode
 from septet.types import Tensors
@@ -34,7 +35,7 @@ class Plan(msgspec.Struct, frozen=True):
         size: its numbers, or its bytes where they lie behind the document.
         rows, outputs, seconds: as `Dataplane.request` takes them.
         encode: how the answer is written.
-        rest: what stands behind the numbers.
+        lead, rest: what stands before and behind the numbers, where they are in the document.
     """
 
     shape: tuple[int, ...]
@@ -43,6 +44,7 @@ class Plan(msgspec.Struct, frozen=True):
     outputs: tuple[str, ...] | None
     seconds: float | None
     encode: Encode
+    lead: bytes = b""
     rest: bytes = b""
 
 
@@ -59,15 +61,21 @@ class Plans:
         self._numbers = numbers
         self._json: dict[bytes, Plan] = {}
         self._binary: dict[bytes, Plan] = {}
+        self._last: Plan | None = None
+        self._start = 0
         # A byte that is neither 0 nor 1 is no boolean, and must be looked for.
         self._takes_bytes = tensor.dtype != "bool" and sys.byteorder == "little"
 
     def json(self, body: bytes) -> tuple[Plan, Tensors] | None:
         """The plan of a body and its tensors, where it is known and nothing is wrong."""
-        start = body.find(b"[", body.find(_DATA))
-        plan = self._json.get(body[:start])
-        if plan is None or not body.endswith(plan.rest):
-            return None
+        start, plan = self._start, self._last
+        if plan is None or not body.startswith(plan.lead) or not body.endswith(plan.rest):
+            start = body.find(b"[", body.find(_DATA))
+            plan = self._json.get(body[:start])
+            if plan is None or not body.endswith(plan.rest):
+                return None
+            # Mostly the same comes again, which is told sooner than it is looked up.
+            self._start, self._last = start, plan
         try:
             numbers = self._numbers(body[start : len(body) - len(plan.rest)])
             return (plan, self._packed.numbers(numbers)) if len(numbers) == plan.size else None
@@ -81,7 +89,7 @@ class Plans:
             return None
         if plan.size < WORTH_A_VIEW:
             return plan, self._packed.data(body[length:])
-        return plan, {self._name: from_raw(memoryview(body)[length:], self._dtype, plan.shape, self._name)}
+        return plan, {self._name: aligned(np.frombuffer(body, DTYPES[self._dtype], -1, length)).reshape(plan.shape)}
 
     def keep_json(self, body: bytes, data: memoryview, plan: Plan) -> None:
         """Know a body by what stands around `data`, its list of numbers."""
@@ -92,7 +100,8 @@ class Plans:
             return
         # Where the key stands once, and nothing is written with a backslash, these are the numbers and no others.
         if body[start:end] == data and body.count(_DATA) == 1 and b"\\" not in body:
-            _keep(self._json, body[:start], msgspec.structs.replace(plan, rest=body[end:]))
+            lead = body[:start]
+            _keep(self._json, lead, msgspec.structs.replace(plan, lead=lead, rest=body[end:]))
 
     def keep_binary(self, document: bytes, plan: Plan) -> None:
         """Know a document whose numbers lie behind it."""
