@@ -105,7 +105,10 @@ class Totaller(Protocol):
         """Add up the rows of all processes, dead ones included."""
 
 
-_SPANS = (DECODE_SECONDS, QUEUE_SECONDS, RUN_SECONDS, ENCODE_SECONDS, ANSWERED_SECONDS)
+_SUMS = (
+    *(DECODE_SECONDS, QUEUE_SECONDS, RUN_SECONDS, ENCODE_SECONDS, ANSWERED_SECONDS),
+    *(ROWS, EXECUTIONS, BATCH_SUM),
+)
 
 
 class Counts:
@@ -159,12 +162,9 @@ class Counts:
         cells[count] += alike
         cells[total] += spent
         if rows:
-            spans = (decode, queue, run, encode, answered)
-            for at, amount in zip(_SPANS, spans, strict=True):
+            sums = (decode, queue, run, encode, answered, rows, executions, batch_sum)
+            for at, amount in zip(_SUMS, sums, strict=True):
                 cells[at] += amount
-            cells[ROWS] += rows
-            cells[EXECUTIONS] += executions
-            cells[BATCH_SUM] += batch_sum
             cells[LAST_ANSWER] = time.time()
 
     def loaded(self, *, load_seconds: float, startup_seconds: float) -> None:
