@@ -112,7 +112,10 @@ def _rounds(bench: Bench, fleet: Fleet, model: Model, present: list[Contender], 
                             load(process, bodies[each.name], bench.cache, connections=count, seconds=1)
                         sample = load(process, bodies[each.name], bench.cache, connections=count, seconds=bench.seconds)
                 except (subprocess.CalledProcessError, RuntimeError, OSError) as error:
-                    fleet.absent[each.server] = f"{each.name} broke off in round {turn + 1}: {error!r}"
+                    # The command of a process that failed has paths of this machine in it.
+                    called = isinstance(error, subprocess.CalledProcessError)
+                    reason = "the load generator could not reach it" if called else str(error)
+                    fleet.absent[each.server] = f"{each.name} broke off in round {turn + 1}: {reason}"
                     print(fleet.absent[each.server], flush=True)
                     del samples[each.name]
                     continue

@@ -57,6 +57,7 @@ def test_there_is_an_end_to_what_is_kept() -> None:
         ((Tensor("x", "float32", (None, 3, 2)),), True, True),
         ((Tensor("x", "string", (None, 2)),), True, False),
         ((Tensor("x", "float32", (None, None)),), True, False),
+        ((Tensor("x", "float32", (None, 0)),), True, False),
         ((Tensor("x", "float32", (1, 2)),), False, False),
         ((Tensor("x", "float32", (None, 1), (Column("c", "float32", nullable=True),)),), True, False),
         ((Tensor("x", "float32", (None,)), Tensor("z", "float32", (None,))), True, False),

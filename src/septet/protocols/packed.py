@@ -86,6 +86,6 @@ def packable(signature: Signature) -> bool:
         signature.rows
         and not others
         and only.dtype in _FORMATS
-        and None not in only.shape[1:]
+        and all(only.shape[1:])
         and not any(column.nullable for column in only.columns)
     )

@@ -62,22 +62,20 @@ class Plans:
         self._json: dict[bytes, Plan] = {}
         self._binary: dict[bytes, Plan] = {}
         self._last: Plan | None = None
-        self._start = 0
         # A byte that is neither 0 nor 1 is no boolean, and must be looked for.
         self._takes_bytes = tensor.dtype != "bool" and sys.byteorder == "little"
 
     def json(self, body: bytes) -> tuple[Plan, Tensors] | None:
         """The plan of a body and its tensors, where it is known and nothing is wrong."""
-        start, plan = self._start, self._last
+        plan = self._last
         if plan is None or not body.startswith(plan.lead) or not body.endswith(plan.rest):
-            start = body.find(b"[", body.find(_DATA))
-            plan = self._json.get(body[:start])
+            plan = self._json.get(body[: body.find(b"[", body.find(_DATA))])
             if plan is None or not body.endswith(plan.rest):
                 return None
             # Mostly the same comes again, which is told sooner than it is looked up.
-            self._start, self._last = start, plan
+            self._last = plan
         try:
-            numbers = self._numbers(body[start : len(body) - len(plan.rest)])
+            numbers = self._numbers(body[len(plan.lead) : len(body) - len(plan.rest)])
             return (plan, self._packed.numbers(numbers)) if len(numbers) == plan.size else None
         except (msgspec.MsgspecError, UnicodeDecodeError, OverflowError):
             return None
