@@ -19,6 +19,7 @@ import onnxruntime
 import pytest
 
 from tests.e2e.process import IRIS, ROOT, ServerProcess, free_port, septet_serve
+from tests.waiting import until
 
 ROW = {"data": [[5.1, 3.5, 1.4, 0.2]]}
 REPLACED_SECONDS = 5.0
@@ -54,7 +55,8 @@ def test_every_answer_is_the_number_that_the_engine_itself_computes(tmp_path: Pa
 
 def test_the_command_in_the_banner_works_when_pasted(tmp_path: Path) -> None:
     with ServerProcess(septet_serve(IRIS), tmp_path / "log") as server:
-        line = next(line for line in server.log.splitlines() if line.strip().startswith("curl "))
+        # A server may be ready a moment before it has said so.
+        line = until(lambda: next((line for line in server.log.splitlines() if line.strip().startswith("curl ")), ""))
         words = shlex.split(line)
         url = next(word for word in words if word.startswith("http"))
         if "-d" in words:
