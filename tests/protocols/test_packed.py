@@ -1,4 +1,4 @@
-"""Numbers as bytes: the very bits that numpy makes of them."""
+"""Values that are packed: the very bits that numpy makes of them."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from septet.model.signature import DTYPES, Column, Kind, Signature, Tensor
-from septet.protocols import packed
 from septet.protocols.cells import FLOAT_LIMITS
 from septet.protocols.packed import Packed, packable
 from septet.tensors import joined
@@ -22,31 +21,47 @@ def test_numbers_become_what_numpy_makes_of_them(dtype: str, width: int, sizes: 
     # Any double that may be sent, not only those that the dtype can hold.
     values = bodies.elements(dtype) if limit is None else st.floats(-limit, limit)
     made, arrays = [], []
-    one = Packed(Tensor("x", dtype, (None, width)))
+    packed = Packed((Tensor("x", dtype, (None, width)),))
+    (one,) = packed.inputs
     for rows in sizes:
         numbers = data.draw(st.lists(values, min_size=rows * width, max_size=rows * width))
         arrays.append(np.array(numbers, DTYPES[dtype]).reshape(rows, width))
-        made.append(data.draw(st.sampled_from([one.numbers(numbers), one.rows(arrays[-1].tolist(), rows)])))
+        pack = one.packer(rows * width)
+        assert pack is not None
+        by_row = one.rows(arrays[-1].tolist(), rows)
+        made.append(packed.tensors([data.draw(st.sampled_from([pack(*numbers), by_row, arrays[-1].tobytes()]))]))
         assert made[-1]["x"].dtype == DTYPES[dtype]
+        assert made[-1]["x"].shape == (rows, width)
         assert made[-1]["x"].tobytes() == arrays[-1].tobytes()
-        assert one.data(arrays[-1].tobytes())["x"].shape == (rows, width)
     assert joined(made)["x"].tobytes() == np.concatenate(arrays).tobytes()
+
+
+def test_several_inputs_are_made_each_of_its_own_values() -> None:
+    missing = Column("m", "float32", nullable=True)
+    packed = Packed(
+        (Tensor("n", "int8", (None, 2)), Tensor("t", "string", (None,)), Tensor("m", "float32", (None,), (missing,)))
+    )
+    pack = packed.inputs[0].packer(2)
+    assert pack is not None
+    assert [each.packer(1) for each in packed.inputs[1:]] == [None, None]
+    made = [
+        packed.tensors([pack(1, 2), ["a"], [None]]),
+        packed.tensors([pack(3, 4) + pack(5, 6), ["b", "c"], [1.5, 2.5]]),
+    ]
+    assert made[0]["t"].tolist() == ["a"]
+    together = joined(made)
+    assert together["n"].tolist() == [[1, 2], [3, 4], [5, 6]]
+    assert together["t"].tolist() == ["a", "b", "c"]
+    assert repr(together["m"].tolist()) == "[nan, 1.5, 2.5]"
 
 
 @pytest.mark.parametrize(("dtype", "value"), [("uint64", 2**64), ("int8", 128)])
 def test_a_whole_number_that_does_not_fit_is_an_overflow(dtype: str, value: int) -> None:
-    one = Packed(Tensor("x", dtype, (None, 1)))
+    (one,) = Packed((Tensor("x", dtype, (None, 1)),)).inputs
     with pytest.raises(OverflowError):
-        one.numbers([value])
+        one.rows([[value]], 1)
     with pytest.raises(OverflowError):
         one.rows([[1], [value]], 2)
-
-
-def test_there_is_an_end_to_what_is_kept() -> None:
-    one = Packed(Tensor("x", "float32", (None,)))
-    for count in range(1, packed._MOST_PACKERS + 3):
-        assert one.numbers([1.0] * count)["x"].tolist() == [1.0] * count
-    assert len(one._packers) == packed._MOST_PACKERS
 
 
 @pytest.mark.parametrize(
@@ -55,13 +70,13 @@ def test_there_is_an_end_to_what_is_kept() -> None:
         ((Tensor("x", "float32", (None, 2)),), True, True),
         ((Tensor("x", "bool", (None,)),), True, True),
         ((Tensor("x", "float32", (None, 3, 2)),), True, True),
-        ((Tensor("x", "string", (None, 2)),), True, False),
+        ((Tensor("x", "string", (None, 2)),), True, True),
         ((Tensor("x", "float32", (None, None)),), True, False),
         ((Tensor("x", "float32", (None, 0)),), True, False),
         ((Tensor("x", "float32", (1, 2)),), False, False),
-        ((Tensor("x", "float32", (None, 1), (Column("c", "float32", nullable=True),)),), True, False),
-        ((Tensor("x", "float32", (None,)), Tensor("z", "float32", (None,))), True, False),
+        ((Tensor("x", "float32", (None, 1), (Column("c", "float32", nullable=True),)),), True, True),
+        ((Tensor("x", "float32", (None,)), Tensor("z", "float32", (None, None))), True, False),
     ],
 )
-def test_only_the_numbers_of_a_single_input_are_packed(inputs: tuple[Tensor, ...], *, rows: bool, fits: bool) -> None:
+def test_only_rows_of_one_shape_are_packed(inputs: tuple[Tensor, ...], *, rows: bool, fits: bool) -> None:
     assert packable(Signature(Kind.TENSORS, inputs, OUTPUTS, rows)) is fits

@@ -6,6 +6,7 @@ number written with a fraction (`3.0`) is accepted for an integer column, as JSO
 """
 
 import math
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import msgspec
@@ -47,6 +48,15 @@ def json_type(dtype: str, *, nullable: bool = False) -> Any:
         low, high = INT_LIMITS[dtype]
         kind = Annotated[int, msgspec.Meta(ge=low, le=high)]
     return kind | None if nullable else kind
+
+
+def nested_type(kind: Any, shape: Sequence[int | None], *, rows: bool) -> Any:
+    """The msgspec type of lists nested like an array of values of a type; with `rows`, axis 0 is of any size."""
+    for axis in reversed(range(len(shape))):
+        size = shape[axis]
+        free = size is None or (axis == 0 and rows)
+        kind = list[kind] if free else Annotated[list[kind], msgspec.Meta(min_length=size, max_length=size)]
+    return kind
 
 
 def expected(dtype: str) -> str:

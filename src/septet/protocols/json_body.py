@@ -17,7 +17,7 @@ from msgspec import UNSET, UnsetType
 
 from septet.model.signature import DTYPES, Signature, Tensor
 from septet.protocols.body import FORMS, Body, count_quotes
-from septet.protocols.cells import json_type, takes_null
+from septet.protocols.cells import json_type, nested_type, takes_null
 from septet.protocols.json_diagnosis import JsonDiagnosis
 from septet.protocols.rows import Rows
 from septet.types import Array
@@ -140,9 +140,4 @@ def _undecoded(_: bytes) -> NoReturn:
 def _tensor_type(tensor: Tensor, *, rows: bool) -> Any:
     column = tensor.columns[0] if tensor.columns else None
     nullable = all(takes_null(c) for c in tensor.columns) if column else False
-    kind = json_type(tensor.dtype, nullable=nullable)
-    for axis in reversed(range(len(tensor.shape))):
-        size = tensor.shape[axis]
-        free = size is None or (axis == 0 and rows)
-        kind = list[kind] if free else Annotated[list[kind], msgspec.Meta(min_length=size, max_length=size)]  # type: ignore[valid-type]
-    return kind
+    return nested_type(json_type(tensor.dtype, nullable=nullable), tensor.shape, rows=rows)

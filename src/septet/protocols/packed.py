@@ -1,12 +1,18 @@
-"""The numbers of a single input, kept as their bytes until the run: those of many requests become one array."""
+"""The values of a request, kept as they came until the run: those of many requests become one array.
+
+Numbers are kept as their bytes; texts, and numbers that may be missing, as a list.
+"""
 
 import struct
 from collections.abc import Callable, Iterable, Sequence
-from typing import Final
+from itertools import chain
+from math import prod
+from typing import Any, Final
 
 import numpy as np
 
 from septet.model.signature import DTYPES, Signature, Tensor
+from septet.protocols.cells import takes_null
 from septet.tensors import Deferred
 from septet.types import Array
 
@@ -25,67 +31,81 @@ _FORMATS: Final = {
     "float32": "f",
     "float64": "d",
 }
-#: The counts of numbers whose packer is kept.
-_MOST_PACKERS: Final = 64
+
+
+class PackedInput:
+    """Packs the values of one input; the axes behind the first have fixed sizes.
+
+    Attributes:
+        numbers: whether they are packed as bytes.
+    """
+
+    def __init__(self, tensor: Tensor) -> None:
+        self._dtype = DTYPES[tensor.dtype]
+        self._format = None if any(map(takes_null, tensor.columns)) else _FORMATS.get(tensor.dtype)
+        self.numbers = self._format is not None
+        self._row_shape = [size for size in tensor.shape[1:] if size is not None]
+        self._pack_row = self.packer(prod(self._row_shape))
+
+    def packer(self, count: int) -> Callable[..., bytes] | None:
+        """What packs so many numbers, its arguments; None where values are kept as a list.
+
+        It raises struct.error where a whole number does not fit the dtype. Other values must have been checked.
+        """
+        return None if self._format is None else struct.Struct(f"{count}{self._format}").pack
+
+    def rows(self, rows: Iterable[Sequence[int | float]], count: int) -> bytes:
+        """Pack so many rows of numbers, for an input of numbers with two axes or one.
+
+        Raises:
+            OverflowError: a whole number does not fit the dtype. Other values must have been checked.
+        """
+        pack = self._pack_row
+        assert pack is not None  # noqa: S101 - the input is one of numbers
+        try:
+            if count == 1:
+                (row,) = rows
+                return pack(*row)
+            return b"".join([pack(*row) for row in rows])
+        except struct.error as error:
+            raise OverflowError(str(error)) from None
+
+    def array(self, parts: Sequence[Any]) -> Array:
+        """The array of what was packed for several requests, one behind the other."""
+        if self.numbers:
+            return self.of(b"".join(parts))
+        return np.array(list(chain.from_iterable(parts)), self._dtype).reshape(-1, *self._row_shape)
+
+    def of(self, data: bytes) -> Array:
+        """The array of packed numbers."""
+        return np.frombuffer(data, self._dtype).reshape(-1, *self._row_shape)
 
 
 class Packed:
-    """Packs the numbers of one input; the axes behind the first have fixed sizes."""
+    """The inputs of a signature, in its order."""
 
-    def __init__(self, tensor: Tensor) -> None:
-        self._name = tensor.name
-        self._dtype = DTYPES[tensor.dtype]
-        self._format = _FORMATS[tensor.dtype]
-        self._row_shape = [size for size in tensor.shape[1:] if size is not None]
+    def __init__(self, tensors: Sequence[Tensor]) -> None:
+        self.inputs = tuple(PackedInput(tensor) for tensor in tensors)
+        self._names = [tensor.name for tensor in tensors]
+        self._single = len(tensors) == 1 and self.inputs[0].numbers
         # One object, by which requests that may be joined know each other.
-        self._make = self._made
-        self._packers: dict[int, Callable[..., bytes]] = {}
+        self._make = self._made_of_one if self._single else self._made
 
-    def numbers(self, values: Sequence[int | float]) -> Deferred:
-        """The tensors of numbers in row-major order.
+    def tensors(self, values: list[Any]) -> Deferred:
+        """The tensors of packed values, those of each input."""
+        return Deferred(self._make, values[0] if self._single else values)
 
-        Raises:
-            OverflowError: a whole number does not fit the dtype. Other numbers must have been checked.
-        """
-        try:
-            return Deferred(self._make, self._packer(len(values))(*values))
-        except struct.error as error:
-            raise OverflowError(str(error)) from None
+    def _made_of_one(self, data: bytes) -> dict[str, Array]:
+        return {self._names[0]: self.inputs[0].of(data)}
 
-    def rows(self, rows: Iterable[Sequence[int | float]], count: int) -> Deferred:
-        """The tensors of so many rows of numbers, for an input of two axes or one; raises as `numbers` does."""
-        if count == 1:
-            (row,) = rows
-            return self.numbers(row)
-        pack = self._packer(self._row_shape[0] if self._row_shape else 1)
-        try:
-            return Deferred(self._make, b"".join([pack(*row) for row in rows]))
-        except struct.error as error:
-            raise OverflowError(str(error)) from None
-
-    def data(self, data: bytes) -> Deferred:
-        """The tensors of numbers that are bytes already, in this machine's own order."""
-        return Deferred(self._make, data)
-
-    def _packer(self, count: int) -> Callable[..., bytes]:
-        packer = self._packers.get(count)
-        if packer is None:
-            packer = struct.Struct(f"{count}{self._format}").pack
-            if len(self._packers) < _MOST_PACKERS:
-                self._packers[count] = packer
-        return packer
-
-    def _made(self, data: bytes) -> dict[str, Array]:
-        return {self._name: np.frombuffer(data, self._dtype).reshape(-1, *self._row_shape)}
+    def _made(self, values: Sequence[Any]) -> dict[str, Array]:
+        count = len(self._names)
+        return {
+            name: packed.array(values[at::count])
+            for at, (name, packed) in enumerate(zip(self._names, self.inputs, strict=True))
+        }
 
 
 def packable(signature: Signature) -> bool:
-    """Whether a request is the numbers of a single input, whose rows are all of one shape."""
-    (only, *others) = signature.inputs
-    return (
-        signature.rows
-        and not others
-        and only.dtype in _FORMATS
-        and all(only.shape[1:])
-        and not any(column.nullable for column in only.columns)
-    )
+    """Whether the rows of each input are all of one shape, so that values alone say what a request is."""
+    return signature.rows and all(all(tensor.shape[1:]) for tensor in signature.inputs)

@@ -19,7 +19,9 @@ class Rows:
         self._tensors = signature.inputs
         self._single = len(signature.inputs) == 1
         self._strings = [i for i, column in enumerate(self.columns) if column.dtype == "string"]
-        self._packed = Packed(signature.inputs[0]) if packable(signature) else None
+        packed = Packed(signature.inputs) if packable(signature) else None
+        # The numbers of a single input; texts, and several inputs, are kept as rows.
+        self._packed = packed if packed is not None and self._single and packed.inputs[0].numbers else None
         # A number above uint64's last must be noticed at once, and only making the array tells.
         self._certain = all(column.dtype != "uint64" for column in self.columns)
         # One object, by which requests that may be joined know each other.
@@ -32,7 +34,7 @@ class Rows:
             OverflowError: a number does not fit the dtype.
         """
         if self._packed is not None:
-            return self._packed.rows(rows, count)
+            return self._packed.tensors([self._packed.inputs[0].rows(rows, count)])
         given = rows if isinstance(rows, list) else list(rows)
         return Deferred(self._make, given) if self._certain else self._made(given)
 

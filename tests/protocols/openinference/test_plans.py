@@ -1,6 +1,7 @@
 """Documents that were read before: whatever was read, a body means what it means to who reads it for the first time."""
 
 import json
+import math
 from typing import Any
 
 import numpy as np
@@ -9,30 +10,40 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from septet.errors import SeptetError
+from septet.model.signature import DTYPES, Kind, Signature, Tensor
 from septet.protocols.dataplane import Dataplane
 from septet.protocols.http import HttpRequest
 from septet.protocols.openinference import plans
+from septet.protocols.openinference.datatypes import DATATYPES
 from septet.protocols.openinference.inference import Inference
 from tests.protocols import models
 
 LENGTH = b"inference-header-content-length"
-SERVICE = models.classifier()
+TENSORS = models.service(
+    Signature(
+        Kind.TENSORS,
+        (Tensor("a", "float32", (None, 2, 2)), Tensor("b", "uint64", (None,))),
+        (Tensor("y", "float32", (None, 2)), Tensor("t", "string", (None,))),
+    ),
+    {"a": np.ones((1, 2, 2)), "b": [1]},
+    {"y": [[1.0, np.nan]], "t": ["yes"]},
+)
+SERVICES = {"one": models.classifier(), "columns": models.mixed(), "tensors": TENSORS}
 
 
-def inference() -> Inference:
-    return Inference(Dataplane(SERVICE, models.LIMITS))
+def inference(service: str = "one") -> Inference:
+    return Inference(Dataplane(SERVICES[service], models.LIMITS))
 
 
-def meaning(decode: Inference, http: HttpRequest) -> Any:
+def meaning(service: str, decode: Inference, http: HttpRequest) -> Any:
     """All that a request comes to, but for the id and the time of its deadline."""
     try:
         request, encode = decode(http)
     except SeptetError as error:
         return type(error), error.message, error.problems
-    tensors = {name: (array.dtype, array.shape, array.tobytes()) for name, array in request.tensors.items()}
-    reply = models.answered(SERVICE, request, encode)
-    shown = reply.body.replace(request.id.encode(), b"")
-    return tensors, request.rows, request.outputs, reply.status, reply.media_type, reply.headers, shown
+    tensors = {name: (array.dtype, array.shape, repr(array.tolist())) for name, array in request.tensors.items()}
+    reply = models.answered(SERVICES[service], request, encode)
+    return tensors, request.rows, request.outputs, request.id, reply
 
 
 def http(body: bytes, length: int | None) -> HttpRequest:
@@ -40,57 +51,108 @@ def http(body: bytes, length: int | None) -> HttpRequest:
     return HttpRequest("POST", "/v2/models/iris/infer", b"", {**headers, b"x-request-id": b"same"}, body)
 
 
-NUMBERS = st.lists(st.sampled_from(["1", "2.5", "-0.0", "1e3", "3.4e38", "0.1"]), min_size=4, max_size=8)
-ODD = st.sampled_from(["NaN", "null", '"1"', "1e40", "true", "[1,2,3,4]", "", "1, 2", '"data"', "[", "]"])
-NAMES = st.sampled_from(["X", "X", "X", "data", '"data": ['])
+FLOATS = st.sampled_from(["1", "2.5", "-0.0", "1e3", "3.4e38", "0.1"])
+TEXTS = st.sampled_from(
+    ['"A"', '"B"', '"C"', '"]"', '"[1]},"', '"data"', '"id"', '""', '"\\u00e9"', '"é"', '"a\\"]b"', "null"]
+)
+CELLS = {
+    "float32": FLOATS,
+    "float64": FLOATS | st.just("null"),
+    "int64": st.sampled_from(["1", "-2", "120"]),
+    "uint64": st.sampled_from(["0", "7", str(2**64 - 1), str(2**64), "1.0"]),
+    "bool": st.sampled_from(["true", "false"]),
+    "string": TEXTS,
+}
+ODD = st.sampled_from(["NaN", "null", '"1"', "1e40", "true", "[1,2,3,4]", "", "1, 2", '"data"', "[", "]", "]}", '"'])
 OTHERS: st.SearchStrategy[dict[str, Any]] = st.sampled_from(
     [
         {},
         {},
-        {"id": "a"},
+        {},
         {"parameters": {"timeout": 5}},
         {"parameters": {"binary_data_output": True}},
-        {"outputs": [{"name": "label"}]},
-        {"outputs": [{"name": "probabilities", "parameters": {"binary_data": True}}, {"name": "label"}]},
-        {"outputs": [{"name": "probabilities", "parameters": {"classification": 2}}]},
         {"parameters": {"data": 'x"data": [1'}},
+        {"parameters": {"id": "b"}},
         {"unknown": [1, 2, 3, 4]},
         {"unknown": {"data": "@"}},
+        {"unknown": {"id": "a"}},
         {"unknown": "data"},
+        {"unknown": "id"},
     ]
 )
+IDS = st.sampled_from(["a", "b", "0f-9", "with space", "", "\\", '"', "é", "x" * 129, 7, None])
+OUTPUTS: dict[str, list[Any]] = {
+    "one": [
+        [{"name": "label"}],
+        [{"name": "probabilities", "parameters": {"binary_data": True}}, {"name": "label"}],
+        [{"name": "probabilities", "parameters": {"binary_data": True}}],
+        [{"name": "probabilities", "parameters": {"classification": 2}}],
+    ],
+    "columns": [[{"name": "p"}]],
+    "tensors": [[{"name": "t"}, {"name": "y"}], [{"name": "y", "parameters": {"binary_data": True}}]],
+}
 
 
 @st.composite
-def documents(draw: st.DrawFn) -> list[tuple[bytes, int | None]]:
-    """Two bodies that differ in their numbers, each with its length of JSON, if that is said: good ones mostly."""
+def values(draw: st.DrawFn, tensor: Tensor, rows: int, *, nested: bool) -> str:
+    """The JSON of an input's data, now and then with a fault."""
+    shape = [rows, *[size for size in tensor.shape[1:] if size is not None]]
+    cells = [draw(CELLS[tensor.dtype]) for _ in range(math.prod(shape))]
+    fault = draw(st.integers(0, 11))
+    if fault == 0:
+        cells[draw(st.integers(0, len(cells) - 1))] = draw(ODD)
+    elif fault == 1:
+        cells = cells[1:]
+    comma = draw(st.sampled_from([",", ", "]))
+    sizes = shape[1:] if nested else []
+    if fault == 2 and len(sizes) == 1 and sizes[0] == 4:
+        sizes = [draw(st.sampled_from([2, 8]))]
+    for size in reversed(sizes):
+        cells = [f"[{comma.join(cells[at : at + size])}]" for at in range(0, len(cells), size)]
+    return f"[{comma.join(cells)}]"
+
+
+@st.composite
+def documents(draw: st.DrawFn, service: str) -> list[tuple[bytes, int | None]]:
+    """Bodies that differ in their values and their id, each with its length of JSON, if that is said: mostly good."""
+    tensors = SERVICES[service].signature.inputs
     rows = draw(st.sampled_from([1, 1, 2]))
-    given: dict[str, Any] = {"name": draw(NAMES), "shape": [rows, 4], "datatype": "FP32"}
-    in_json = draw(st.booleans())
-    given |= {"data": "@"} if in_json else {"parameters": {"binary_data_size": 16 * rows}}
-    keys = draw(st.permutations(list(given)))
-    others: dict[str, Any] = draw(OTHERS)
-    body = {"inputs": [{key: given[key] for key in keys}], **others}
+    in_json = draw(st.booleans()) or service == "columns"
+    inputs: list[dict[str, Any]] = []
+    for at, tensor in enumerate(tensors):
+        size = rows * math.prod(DTYPES[tensor.dtype].itemsize if size is None else size for size in tensor.shape)
+        given: dict[str, Any] = {"name": tensor.name, "shape": [rows, *tensor.shape[1:]]}
+        given["datatype"] = DATATYPES[tensor.dtype]
+        given |= {"data": f"@{at}"} if in_json else {"parameters": {"binary_data_size": size}}
+        inputs.append({key: given[key] for key in draw(st.permutations(list(given)))})
+    body: dict[str, Any] = {"inputs": draw(st.permutations(inputs)), **draw(OTHERS)}
+    if draw(st.integers(0, 2)) == 0:
+        body["outputs"] = draw(st.sampled_from(OUTPUTS[service]))
+    if draw(st.booleans()):
+        body["id"] = "@id"
     order = draw(st.permutations(list(body)))
     text = json.dumps({key: body[key] for key in order}, indent=draw(st.sampled_from([None, 1])))
-    comma = draw(st.sampled_from([",", ", "]))
+    nested = [draw(st.booleans()) for _ in tensors]
     made: list[tuple[bytes, int | None]] = []
-    for first in (0, 1):
-        cells = draw(NUMBERS)[: 4 * rows]
-        if draw(st.integers(0, 3)) == 0:
-            cells[0] = draw(ODD)
-        document = text.replace('"@"', f"[{comma.join(cells)}]").encode()
-        tail = np.arange(first, first + draw(st.sampled_from([4 * rows, 4 * rows, 5])), dtype=np.float32).tobytes()
+    for first in range(3):
+        filled = text.replace('"@id"', json.dumps(draw(IDS), ensure_ascii=draw(st.booleans())))
+        for at, tensor in enumerate(tensors):
+            filled = filled.replace(f'"@{at}"', draw(values(tensor, rows, nested=nested[at])))
+        document = filled.encode()
+        tail = bytes([63 + first]) * (sum(each.get("parameters", {}).get("binary_data_size", 0) for each in inputs))
+        tail += draw(st.sampled_from([b"", b"", b"", b"\0"]))
         made.append((document, None) if in_json else (document + tail, len(document)))
     return made
 
 
-@given(st.lists(documents(), min_size=1, max_size=6))
-@settings(max_examples=300, deadline=None)
-def test_what_was_read_before_changes_no_meaning(drawn: list[list[tuple[bytes, int | None]]]) -> None:
-    warm = inference()
-    for body, length in [body for pair in drawn for body in pair] * 2:
-        assert meaning(warm, http(body, length)) == meaning(inference(), http(body, length))
+@given(st.data())
+@settings(max_examples=400, deadline=None)
+def test_what_was_read_before_changes_no_meaning(data: st.DataObject) -> None:
+    service = data.draw(st.sampled_from(list(SERVICES)))
+    drawn = data.draw(st.lists(documents(service), min_size=1, max_size=4))
+    warm = inference(service)
+    for body, length in [body for bodies in drawn for body in bodies] * 2:
+        assert meaning(service, warm, http(body, length)) == meaning(service, inference(service), http(body, length))
 
 
 HEAD = b'{"inputs":[{"name":"X","shape":[1,4],"datatype":"FP32","data":'
@@ -103,17 +165,52 @@ def kept(decode: Inference, body: bytes) -> bool:
     return decode._plans.json(body) is not None
 
 
-def test_a_document_is_known_with_other_numbers() -> None:
+def test_a_document_is_known_with_other_values() -> None:
     decode = inference()
     decode(http(BODY, None))
     assert kept(decode, HEAD + b"[ -1.5, 2e3,0, 9 ]}]}")
+    decode(http(HEAD + b"[[1,2,3,4]]}]}", None))
+    assert kept(decode, HEAD + b"[ [5,6,7 ,8] ]}]}")
+    assert kept(decode, HEAD + b"[5,6,7,8]}]}")
     decode(http(BINARY + bytes(16), len(BINARY)))
     assert decode._plans is not None
     assert decode._plans.binary(BINARY + b"\1" * 16, len(BINARY)) is not None
 
 
+def test_a_document_is_known_with_another_id() -> None:
+    decode = inference()
+    for length in (None, len(BINARY) + 9):
+        body = (BODY if length is None else BINARY) + (b"" if length is None else bytes(16))
+        for own in (b"a", b"b"):
+            request, encode = decode(http(b'{"id":"' + own + b'",' + body[1:], length))
+            assert request.id == own.decode()
+            assert b'"id":"' + own + b'"' in models.answered(SERVICES["one"], request, encode).body
+    assert kept(decode, b'{"id":"c",' + BODY[1:])
+    assert decode._plans is not None
+    assert decode._plans.binary(b'{"id":"c",' + BINARY[1:] + bytes(16), len(BINARY) + 9) is not None
+
+
+COLUMNS = (
+    b'{"inputs":[{"name":"sex","shape":[1,1],"datatype":"BYTES","data":["male"]},'
+    b'{"name":"fare","shape":[1,1],"datatype":"FP64","data":[1.5]},'
+    b'{"name":"deck","shape":[1,1],"datatype":"BYTES","data":["A"]},'
+    b'{"name":"alone","shape":[1,1],"datatype":"BOOL","data":[true]},'
+    b'{"name":"age","shape":[1,1],"datatype":"INT64","data":[29]}]}'
+)
+
+
+def test_a_document_of_several_inputs_is_known_in_any_order_of_them() -> None:
+    decode = inference("columns")
+    decode(http(COLUMNS, None))
+    other = COLUMNS.replace(b"[1.5]", b"[null]").replace(b'["A"]', b'["]},{"]').replace(b"[29]", b"[ 30 ]")
+    assert kept(decode, other)
+    request, _ = decode(http(other, None))
+    assert list(request.tensors) == ["age", "fare", "sex", "deck", "alone"]
+    assert (request.tensors["age"].tolist(), request.tensors["deck"].tolist()) == ([[30]], [["]},{"]])
+
+
 @pytest.mark.parametrize(
-    "numbers", [b"[1,2,3]", b"[[1,2,3,4]]", b"[1,2,3,NaN]", b"[1,2,3,1e40]", b"[1,2,3,4", b"1", b""]
+    "numbers", [b"[1,2,3]", b"[[1,2,3,4]]", b"[1,2,3,NaN]", b"[1,2,3,1e40]", b"[1,2,3,4", b"1", b"", b"[1,2,3,4]]"]
 )
 def test_other_values_are_read_with_care(numbers: bytes) -> None:
     decode = inference()
@@ -121,18 +218,40 @@ def test_other_values_are_read_with_care(numbers: bytes) -> None:
     assert not kept(decode, HEAD + numbers + b"}]}")
 
 
+@pytest.mark.parametrize("numbers", [b"[[1,2],[3,4]]", b"[[1,2,3,4],[1,2,3,4]]", b"[[1,2,3]]", b"[1,2,3,4]"])
+def test_other_lists_in_lists_are_read_with_care(numbers: bytes) -> None:
+    decode = inference()
+    decode(http(HEAD + b"[[1,2,3,4]]}]}", None))
+    assert not kept(decode, HEAD + numbers + b"}]}")
+
+
+def test_lists_of_other_lengths_are_read_with_care() -> None:
+    decode, head = inference(), HEAD.replace(b"[1,4]", b"[2,4]")
+    decode(http(head + b"[[1,2,3,4],[5,6,7,8]]}]}", None))
+    assert kept(decode, head + b"[[9,2,3,4],[5,6,7,8]]}]}")
+    assert not kept(decode, head + b"[[1,2,3],[4,5,6,7,8]]}]}")
+
+
+@pytest.mark.parametrize("own", [b'""', b'"a b"', b'"\\u0061"', b"7", b"null", b'"\xff"', b'"' + b"x" * 129 + b'"'])
+def test_other_ids_are_read_with_care(own: bytes) -> None:
+    decode = inference()
+    decode(http(b'{"id":"a",' + BODY[1:], None))
+    assert not kept(decode, b'{"id":' + own + b"," + BODY[1:])
+
+
 @pytest.mark.parametrize(
     "body",
     [
-        b'{"id":"a",' + BODY[1:],
-        HEAD + b"[[1,2,3,4]]}]}",
+        BODY[:-1] + b',"id":"a"}',
+        b'{"x":{"id":"a"},' + BODY[1:-1] + b',"id":"a"}',
         b'{"x":{"data":[1,2,3,4]},' + BODY[1:],
         b'{"x":{"data":[1,2,3,4]},' + BODY[1:].replace(b'"data"', b'"d\\u0061ta"'),
         b'{"x":"data",' + BODY[1:],
+        b'{"x":"id",' + BODY[1:],
         BODY + b" " * plans.MOST_BYTES,
     ],
 )
-def test_documents_that_would_not_come_again_or_cannot_be_told_apart_are_not_kept(body: bytes) -> None:
+def test_documents_that_cannot_be_told_apart_are_not_kept(body: bytes) -> None:
     decode = inference()
     decode(http(body, None))
     assert not kept(decode, body)
@@ -140,8 +259,12 @@ def test_documents_that_would_not_come_again_or_cannot_be_told_apart_are_not_kep
 
 def test_there_is_an_end_to_what_is_kept() -> None:
     decode = inference()
-    made = [b" " * at + BODY for at in range(plans.MOST_PLANS + 1)]
+    made = [b" " * at + BODY for at in range(plans.MOST_KEYS + 1)]
     for body in made:
         decode(http(body, None))
     assert not kept(decode, made[0])
     assert kept(decode, made[-1])
+    made = [BODY + b" " * at for at in range(plans.MOST_ALIKE + 1)]
+    for body in made:
+        decode(http(body, None))
+    assert [kept(decode, body) for body in made] == [False] + [True] * plans.MOST_ALIKE

@@ -55,8 +55,7 @@ class Inference:
         self._answer = Answer(dataplane.service)
         self._plans: Plans | None = None
         if packable(signature):
-            (only,) = self._readers.values()
-            self._plans = Plans(signature, only.flat)
+            self._plans = Plans(signature, self._readers)
 
     def __call__(self, http: HttpRequest) -> tuple[Request, Encode]:
         """Decode a request.
@@ -81,11 +80,11 @@ class Inference:
             return self._planned(caller, *known)
         return self._decode(caller, body[:length], Tail(memoryview(body)[length:]))
 
-    def _planned(self, caller: Caller, plan: Plan, tensors: Tensors) -> tuple[Request, Encode]:
+    def _planned(self, caller: Caller, plan: Plan, tensors: Tensors, own: str | None) -> tuple[Request, Encode]:
         request = self._dataplane.request(
-            tensors, plan.rows, caller.id or new_id(), plan.outputs, timeout=plan.seconds, trace=caller.trace
+            tensors, plan.rows, own or caller.id or new_id(), plan.outputs, timeout=plan.seconds, trace=caller.trace
         )
-        return request, plan.encode
+        return request, plan.encode if own is None else self._answer.encode(own, plan.outputs, plan.forms)
 
     def _decode(self, caller: Caller, body: bytes, tail: Tail | None) -> tuple[Request, Encode]:
         document, arrays = self._read(body, tail)
@@ -104,13 +103,13 @@ class Inference:
             error.request_id = request_id
             raise
         encode = self._answer.encode(own, names, forms)
-        if self._plans is not None and own is None and type(document) is Document:
-            ((_, array),) = arrays
-            plan = Plan(array.shape, array.size if tail is None else array.nbytes, rows, names, seconds, encode)
+        if self._plans is not None and type(document) is Document:
+            shapes = {name: array.shape for name, array in arrays}
+            plan = Plan(shapes, rows, names, seconds, forms, self._answer.encode(None, names, forms))
             if tail is None:
-                self._plans.keep_json(body, memoryview(document.inputs[0].data), plan)
-            elif document.inputs[0].data is NO_DATA:
-                self._plans.keep_binary(body, plan)
+                self._plans.keep_json(body, document, plan)
+            elif all(given.data is NO_DATA for given in document.inputs):
+                self._plans.keep_binary(body, document, plan)
         request = self._dataplane.request(tensors, rows, request_id, names, timeout=seconds, trace=caller.trace)
         return request, encode
 

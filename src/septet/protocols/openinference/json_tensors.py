@@ -16,7 +16,7 @@ import numpy as np
 
 from septet.errors import MOST_PROBLEMS, Invalid, Problem, invalid
 from septet.model.signature import DTYPES, Column, Tensor
-from septet.protocols.cells import FLOAT_LIMITS, Mismatch, json_type, received, scalar, takes_null
+from septet.protocols.cells import FLOAT_LIMITS, Mismatch, json_type, nested_type, received, scalar, takes_null
 from septet.protocols.openinference.datatypes import shaped
 from septet.types import Array
 
@@ -33,16 +33,14 @@ class JsonTensor:
         kind = json_type(tensor.dtype, nullable=self._nullable)
         #: Reads a flat list.
         self.flat = msgspec.json.Decoder(list[kind]).decode  # type: ignore[valid-type]
-        nested = kind
-        for _ in tensor.shape:
-            nested = list[nested]  # type: ignore[valid-type]
-        self._nested = msgspec.json.Decoder(nested).decode
+        #: Reads lists nested like the input, of any number of rows.
+        self.nested = msgspec.json.Decoder(nested_type(kind, tensor.shape, rows=True)).decode
         self.is_text = tensor.dtype == "string"
 
     def read(self, data: msgspec.Raw, shape: Sequence[int]) -> Array | None:
         """The array of a shape, or None where the values must be read with care."""
         try:
-            if memoryview(data)[1] == _OPEN:
+            if is_nested(data):
                 return self._read_nested(data, shape)
             values = self.flat(data)
         except (msgspec.MsgspecError, UnicodeDecodeError, IndexError):
@@ -59,7 +57,7 @@ class JsonTensor:
 
     def _read_nested(self, data: msgspec.Raw, shape: Sequence[int]) -> Array | None:
         try:
-            array = np.array(self._nested(data), self._dtype)
+            array = np.array(self.nested(data), self._dtype)
         except (msgspec.MsgspecError, UnicodeDecodeError, OverflowError, ValueError):
             return None
         return array if array.shape == tuple(shape) else None
@@ -127,6 +125,11 @@ class JsonTensor:
         expected = f"{what}, as its shape {list(shape)} says"
         text = f"Expected {expected}, in {place!r}, received {received(data)}."
         return Invalid(text, (Problem(None, name, expected, received(data)),))
+
+
+def is_nested(data: msgspec.Raw) -> bool:
+    """Whether a list of values holds lists; raises IndexError where it is no list."""
+    return memoryview(data)[1] == _OPEN
 
 
 def _cell(dtype: str, column: Column | None, value: object) -> Any:

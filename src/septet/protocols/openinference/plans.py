@@ -1,113 +1,247 @@
-"""Inference requests that were read before, known by all of their bytes but the values.
+"""Inference requests that were read before, known by all of their bytes but the values and the id.
 
-A client sends the same document again and again, with other numbers in it. To read and check it takes several times as
-long as to read the numbers, and the same bytes always mean the same. So what was found of a document is kept under the
-bytes before its only list of numbers, and holds for a body that begins with these, ends with the same bytes, and has
-any list of as many numbers between them; or, where the numbers lie behind the document, under the document itself.
-
-Only documents of one input of numbers are kept, and none with an id of its own: it would not come again.
+A client sends the same document again and again, with other values in it. To read and check it takes several times as
+long as to read the values, and the same bytes always mean the same. So what was found of a document is kept under the
+bytes before its first list of values, and holds for a body with the same bytes before, between and behind its lists,
+and any lists of as many values in their places: at each of these bytes, who parses it is where he was in the first.
+Where the values lie behind the document, it is kept under the document itself. The id, where it stands before the
+values, may be any other.
 """
 
+import re
+import struct
 import sys
-from collections.abc import Callable
-from typing import Any, Final
+from collections.abc import Callable, Mapping
+from itertools import chain, pairwise
+from math import prod
+from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
 
 import msgspec
 import numpy as np
 
 from septet.model.signature import DTYPES, Signature
+from septet.protocols.openinference.answer import Form
 from septet.protocols.openinference.datatypes import WORTH_A_VIEW, aligned
+from septet.protocols.openinference.document import Document, InputTensor
+from septet.protocols.openinference.json_tensors import JsonTensor, is_nested
 from septet.protocols.packed import Packed
 from septet.protocols.routes import Encode
-from septet.types import Tensors
+from septet.types import Array, Tensors
 
-MOST_PLANS: Final = 512
+MOST_KEYS: Final = 256
+#: With the same bytes before the first value.
+MOST_ALIKE: Final = 4
 #: Longer documents are rare, and would make the memory of all of them large.
-MOST_BYTES: Final = 2048
+MOST_BYTES: Final = 4096
 _DATA: Final = b'"data"'
+_ID: Final = b'"id"'
+#: The bytes of a JSON text that are the id itself, and fit for a header.
+_PLAIN: Final = re.compile(rb"[!#-\[\]-~]{1,128}")
+
+
+class ListPlan(NamedTuple):
+    """A list of values in a document.
+
+    Attributes:
+        at: its input's place in the signature.
+        read: reads it.
+        size: how many values it has, or lists of values.
+        depth: how deep these lists are; 0 for values.
+        pack: packs so many numbers; None for values that are kept as they are.
+        after: what stands between its last value and the first one of the next list, brackets and all; of the last
+            list nothing.
+    """
+
+    at: int
+    read: Callable[[bytes], list[Any]]
+    size: int
+    depth: int
+    pack: Callable[..., bytes] | None
+    after: bytes
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """What a document says but for its values.
+    """What a document says but for its values and its id.
 
     Attributes:
-        shape: of the input.
-        size: its numbers, or its bytes where they lie behind the document.
+        shapes: of the inputs, by name, in the document's order.
         rows, outputs, seconds: as `Dataplane.request` takes them.
-        encode: how the answer is written.
-        lead, rest: what stands before and behind the numbers, where they are in the document.
+        forms: of the outputs, as `Answer.encode` takes them.
+        encode: how the answer is written where there is no id.
+        lead: what stands before the first value, in the document.
+        lists: the lists in the document; none where the values lie behind it.
+        rest: what stands behind the last value, in the document.
+        sizes: the bytes of each input behind the document.
     """
 
-    shape: tuple[int, ...]
-    size: int
+    shapes: Mapping[str, tuple[int, ...]]
     rows: int
     outputs: tuple[str, ...] | None
     seconds: float | None
+    forms: tuple[Form, ...] | None
     encode: Encode
     lead: bytes = b""
+    lists: tuple[ListPlan, ...] = ()
     rest: bytes = b""
+    sizes: tuple[int, ...] = ()
+
+
+_Kept = TypeVar("_Kept")
+#: A plan, the tensors, and the id.
+Planned: TypeAlias = tuple[Plan, Tensors, str | None]
 
 
 class Plans:
-    """The plans for a model with a single input of numbers, emptied when full: what is still in use comes again.
+    """The plans for a model, emptied when full: what is still in use comes again.
 
-    `numbers` reads a flat JSON list of the input's numbers, checked.
+    `readers` are those of its inputs, by name.
     """
 
-    def __init__(self, signature: Signature, numbers: Callable[[bytes], list[Any]]) -> None:
-        (tensor,) = signature.inputs
-        self._name, self._dtype = tensor.name, tensor.dtype
-        self._packed = Packed(tensor)
-        self._numbers = numbers
-        self._json: dict[bytes, Plan] = {}
+    def __init__(self, signature: Signature, readers: Mapping[str, JsonTensor]) -> None:
+        self._packed = Packed(signature.inputs)
+        self._readers = readers
+        self._places = {tensor.name: at for at, tensor in enumerate(signature.inputs)}
+        self._dtypes = {tensor.name: DTYPES[tensor.dtype] for tensor in signature.inputs}
+        # What differs behind the first value only, newest first.
+        self._json: dict[bytes, tuple[Plan, ...]] = {}
         self._binary: dict[bytes, Plan] = {}
+        # The last one without an id.
         self._last: Plan | None = None
-        # A byte that is neither 0 nor 1 is no boolean, and must be looked for.
-        self._takes_bytes = tensor.dtype != "bool" and sys.byteorder == "little"
+        # Texts must be cut, and a byte that is neither 0 nor 1 is no boolean: these are looked at each time.
+        self._takes_bytes = sys.byteorder == "little" and all(dtype.kind not in "Ob" for dtype in self._dtypes.values())
 
-    def json(self, body: bytes) -> tuple[Plan, Tensors] | None:
-        """The plan of a body and its tensors, where it is known and nothing is wrong."""
+    def json(self, body: bytes) -> Planned | None:
+        """The plan of a body, its tensors and its id, where it is known and nothing is wrong."""
+        # Mostly the same comes again, which is told sooner than it is looked up.
         plan = self._last
-        if plan is None or not body.startswith(plan.lead) or not body.endswith(plan.rest):
-            plan = self._json.get(body[: body.find(b"[", body.find(_DATA))])
-            if plan is None or not body.endswith(plan.rest):
-                return None
-            # Mostly the same comes again, which is told sooner than it is looked up.
-            self._last = plan
-        try:
-            numbers = self._numbers(body[len(plan.lead) : len(body) - len(plan.rest)])
-            return (plan, self._packed.numbers(numbers)) if len(numbers) == plan.size else None
-        except (msgspec.MsgspecError, UnicodeDecodeError, OverflowError):
-            return None
+        if plan is not None and body.startswith(plan.lead):
+            values = _values(plan, body, len(plan.lead))
+            if values is not None:
+                return plan, self._packed.tensors(values), None
+        start = _first_value(body)
+        key, own = _without_id(body[:start])
+        for plan in self._json.get(key, ()):
+            values = _values(plan, body, start)
+            if values is not None:
+                if own is None:
+                    self._last = plan
+                return plan, self._packed.tensors(values), own
+        return None
 
-    def binary(self, body: bytes, length: int) -> tuple[Plan, Tensors] | None:
-        """The same for a body whose numbers lie behind its document, the first `length` bytes."""
-        plan = self._binary.get(body[:length])
-        if plan is None or len(body) - length != plan.size:
+    def binary(self, body: bytes, length: int) -> Planned | None:
+        """The same for a body whose values lie behind its document, the first `length` bytes."""
+        key, own = _without_id(body[:length])
+        plan = self._binary.get(key)
+        if plan is None or len(body) - length != sum(plan.sizes):
             return None
-        if plan.size < WORTH_A_VIEW:
-            return plan, self._packed.data(body[length:])
-        return plan, {self._name: aligned(np.frombuffer(body, DTYPES[self._dtype], -1, length)).reshape(plan.shape)}
+        if len(body) - length >= WORTH_A_VIEW:
+            return plan, self._views(plan, body, length), own
+        values: list[Any] = [None] * len(plan.sizes)
+        for name, size in zip(plan.shapes, plan.sizes, strict=True):
+            values[self._places[name]] = body[length : length + size]
+            length += size
+        return plan, self._packed.tensors(values), own
 
-    def keep_json(self, body: bytes, data: memoryview, plan: Plan) -> None:
-        """Know a body by what stands around `data`, its list of numbers."""
-        start = body.find(b"[", body.find(_DATA))
-        end = start + len(data)
-        # In a nested list, numbers are read another way.
-        if start < 0 or len(body) - len(data) > MOST_BYTES or body.find(b"[", start + 1, end) > 0:
+    def _views(self, plan: Plan, body: bytes, start: int) -> Tensors:
+        arrays: dict[str, Array] = {}
+        for name, size in zip(plan.shapes, plan.sizes, strict=True):
+            array: Array = np.frombuffer(body, self._dtypes[name], prod(plan.shapes[name]), start)
+            arrays[name] = aligned(array).reshape(plan.shapes[name])
+            start += size
+        return {name: arrays[name] for name in self._places}
+
+    def keep_json(self, body: bytes, document: Document, plan: Plan) -> None:
+        """Know a body by what stands around its lists of values."""
+        # Where there is one such key for each input, and no backslash, what follows a key are an input's values.
+        if body.count(_DATA) != len(document.inputs) or b"\\" in body:
             return
-        # Where the key stands once, and nothing is written with a backslash, these are the numbers and no others.
-        if body[start:end] == data and body.count(_DATA) == 1 and b"\\" not in body:
-            lead = body[:start]
-            _keep(self._json, lead, msgspec.structs.replace(plan, lead=lead, rest=body[end:]))
+        # Of each list, where its first value is, and the bracket behind its last.
+        spans: list[tuple[int, int]] = []
+        end = 0
+        for given in document.inputs:
+            start = body.find(b"[", body.find(_DATA, end))
+            end = start + len(memoryview(given.data))
+            if start < 0 or body[start:end] != memoryview(given.data):
+                return
+            spans.append((start + 1, end - 1))
+        afters = [*(body[one[1] : other[0]] for one, other in pairwise(spans)), b""]
+        plan = msgspec.structs.replace(
+            plan,
+            lead=body[: spans[0][0]],
+            lists=tuple(self._list(*each, plan) for each in zip(document.inputs, afters, strict=True)),
+            rest=body[spans[-1][1] :],
+        )
+        key = _key(plan.lead, document.id, plan)
+        if key is not None:
+            _keep(self._json, key, (plan, *self._json.get(key, ())[: MOST_ALIKE - 1]))
 
-    def keep_binary(self, document: bytes, plan: Plan) -> None:
-        """Know a document whose numbers lie behind it."""
-        if self._takes_bytes and len(document) <= MOST_BYTES:
-            _keep(self._binary, document, plan)
+    def _list(self, given: InputTensor, after: bytes, plan: Plan) -> ListPlan:
+        at, reader, shape = self._places[given.name], self._readers[given.name], plan.shapes[given.name]
+        pack = self._packed.inputs[at].packer(prod(shape))
+        if is_nested(given.data):
+            return ListPlan(at, reader.nested, shape[0], len(shape) - 1, pack, after)
+        return ListPlan(at, reader.flat, prod(shape), 0, pack, after)
+
+    def keep_binary(self, text: bytes, document: Document, plan: Plan) -> None:
+        """Know the text of a document whose values lie behind it."""
+        if self._takes_bytes and b"\\" not in text:
+            key = _key(text, document.id, plan)
+            if key is not None:
+                sizes = [prod(shape) * self._dtypes[name].itemsize for name, shape in plan.shapes.items()]
+                _keep(self._binary, key, msgspec.structs.replace(plan, sizes=tuple(sizes)))
 
 
-def _keep(plans: dict[bytes, Plan], key: bytes, plan: Plan) -> None:
-    if len(plans) >= MOST_PLANS:
+def _first_value(body: bytes) -> int:
+    return body.find(b"[", body.find(_DATA)) + 1
+
+
+def _without_id(text: bytes) -> tuple[bytes, str | None]:
+    """A text without the id in it, and the id; nothing of a text whose id must be read with care."""
+    at = text.find(_ID)
+    if at < 0:
+        return text, None
+    start = text.find(b'"', at + len(_ID)) + 1
+    end = text.find(b'"', start)
+    own = text[start:end]
+    if start == 0 or end < 0 or not _PLAIN.fullmatch(own):
+        return b"", None
+    return text[:start] + text[end:], own.decode("ascii")
+
+
+def _values(plan: Plan, body: bytes, at: int) -> list[Any] | None:
+    """The packed values of each input in a body, the first of which are at `at`; None where it is not of the plan."""
+    if not body.endswith(plan.rest):
+        return None
+    stop = len(body) - len(plan.rest)
+    values: list[Any] = [None] * len(plan.lists)
+    try:
+        for place, read, size, depth, pack, after in plan.lists:
+            end = body.find(after, at) if after else stop
+            if end < at:
+                return None
+            found = read(body[at - 1 : end + 1])
+            if len(found) != size:
+                return None
+            for _ in range(depth):
+                found = list(chain.from_iterable(found))
+            values[place] = found if pack is None else pack(*found)
+            at = end + len(after)
+    except (msgspec.MsgspecError, UnicodeDecodeError, struct.error):
+        return None
+    return values
+
+
+def _key(text: bytes, own: str | None, plan: Plan) -> bytes | None:
+    """The key of a plan by what its document has before its values; `own` is the document's id."""
+    key, found = _without_id(text)
+    fixed = b"".join((text, *(each.after for each in plan.lists), plan.rest))
+    # Elsewhere, or as a name, what looks like the key of the id could be taken for it.
+    if found != own or fixed.count(_ID) != (own is not None) or len(fixed) > MOST_BYTES:
+        return None
+    return key
+
+
+def _keep(plans: dict[bytes, _Kept], key: bytes, kept: _Kept) -> None:
+    if len(plans) >= MOST_KEYS:
         plans.clear()
-    plans[key] = plan
+    plans[key] = kept
