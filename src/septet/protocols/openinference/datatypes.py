@@ -6,7 +6,7 @@ so these must be UTF-8.
 
 import math
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import numpy as np
@@ -61,10 +61,19 @@ def raw_bytes(array: Array, dtype: str) -> bytes | memoryview:
     A missing text (None) is written as an empty one: BYTES has no null.
     """
     if dtype == "string":
-        return _packed(array)
+        return texts_bytes(array.ravel().tolist())
     if array.nbytes < WORTH_A_VIEW:
         return array.tobytes()
     return np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
+
+
+def texts_bytes(values: Iterable[str | None]) -> bytes:
+    """The raw bytes of BYTES; a missing text is written as an empty one."""
+    parts: list[bytes] = []
+    for value in values:
+        text = b"" if value is None else str(value).encode()
+        parts += (_LENGTH.pack(len(text)), text)
+    return b"".join(parts)
 
 
 def from_raw(data: bytes | memoryview, dtype: str, shape: Sequence[int], name: str) -> Array:
@@ -123,14 +132,6 @@ def _no_boolean(data: bytes | memoryview, name: str) -> Malformed:
     value = next(byte for byte in data if byte > 1)
     text = f"A BOOL of {name!r} has the byte {value}; it must be 0 or 1."
     return Malformed(text, (Problem(None, name, "bytes 0 or 1", f"byte {value}"),))
-
-
-def _packed(array: Array) -> bytes:
-    parts: list[bytes] = []
-    for value in array.ravel().tolist():
-        text = b"" if value is None else str(value).encode()
-        parts += (_LENGTH.pack(len(text)), text)
-    return b"".join(parts)
 
 
 def _unpacked(data: bytes | memoryview, count: int, name: str) -> list[str]:

@@ -84,7 +84,7 @@ class Inference:
         request = self._dataplane.request(
             tensors, plan.rows, own or caller.id or new_id(), plan.outputs, timeout=plan.seconds, trace=caller.trace
         )
-        return request, plan.encode if own is None else self._answer.encode(own, plan.outputs, plan.forms)
+        return request, plan.encode if own is None else self._answer.encode(own, plan.forms)
 
     def _decode(self, caller: Caller, body: bytes, tail: Tail | None) -> tuple[Request, Encode]:
         document, arrays = self._read(body, tail)
@@ -102,10 +102,10 @@ class Inference:
         except SeptetError as error:
             error.request_id = request_id
             raise
-        encode = self._answer.encode(own, names, forms)
+        encode = self._answer.encode(own, forms)
         if self._plans is not None and type(document) is Document:
             shapes = {name: array.shape for name, array in arrays}
-            plan = Plan(shapes, rows, names, seconds, forms, self._answer.encode(None, names, forms))
+            plan = Plan(shapes, rows, names, seconds, forms, self._answer.encode(None, forms))
             if tail is None:
                 self._plans.keep_json(body, document, plan)
             elif all(given.data is NO_DATA for given in document.inputs):
@@ -184,7 +184,7 @@ class Inference:
             raise Invalid(text, (Problem(None, None, "JSON before the tensors", "none"),))
         tensors, rows = self._contract.tensors([(slots[0].tensor.name, whole(body, slots[0]))])
         request = self._dataplane.request(tensors, rows, caller.id or new_id(), trace=caller.trace)
-        return request, self._answer.encode(None, None, self._answer.raw)
+        return request, self._answer.encode(None, self._answer.raw)
 
 
 def _wanted(output: WantedOutput) -> tuple[bool | None, int | None]:
