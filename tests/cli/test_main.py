@@ -20,7 +20,7 @@ def septet(*words: str) -> subprocess.CompletedProcess[str]:
 def test_importing_the_command_line_imports_no_numpy_and_no_engine() -> None:
     code = "import sys; import septet.cli.main; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
-    heavy = {"numpy", "onnxruntime", "sklearn", "pandas", "onnx", "email", "uvicorn"}
+    heavy = {"numpy", "onnxruntime", "sklearn", "pandas", "onnx", "email", "uvloop"}
     assert not heavy & set(done.stdout.split())
 
 

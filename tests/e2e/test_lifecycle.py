@@ -268,14 +268,18 @@ def tls(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return certificate, key
 
 
-def test_it_serves_https(tls: tuple[Path, Path], tmp_path: Path) -> None:
+def over_tls(tls: tuple[Path, Path], log: Path, *options: str) -> ServerProcess:
     certificate, key = tls
-    command = septet_serve(IRIS, "--tls-certificate", str(certificate), "--tls-key", str(key))
-    server = ServerProcess(command, tmp_path / "log")
+    command = septet_serve(IRIS, "--tls-certificate", str(certificate), "--tls-key", str(key), *options)
+    server = ServerProcess(command, log)
     server.client.close()
     context = ssl.create_default_context(cafile=str(certificate))
     server.client = httpx.Client(base_url=f"https://127.0.0.1:{server.port}", verify=context, trust_env=False)
-    with server:
+    return server
+
+
+def test_it_serves_https(tls: tuple[Path, Path], tmp_path: Path) -> None:
+    with over_tls(tls, tmp_path / "log") as server:
         assert server.prediction("/predict", ROW)
         too_large = server.client.post("/predict", content=b"x" * 20_000_000)
         assert too_large.status_code == 413
@@ -304,6 +308,16 @@ def test_a_certificate_that_cannot_be_used_is_told(tls: tuple[Path, Path], tmp_p
     said = refused("--tls-certificate", str(garbage), "--tls-key", str(tls[1]), "--workers", workers)
     assert "garbage.pem" in said
     assert "tls_certificate" in refused("--tls-key", str(tls[1]), "--workers", workers)
+
+
+def test_nobody_is_asked_for_the_password_of_a_key(tls: tuple[Path, Path], tmp_path: Path) -> None:
+    secret = tmp_path / "secret.pem"
+    command = ["openssl", "rsa", "-aes256", "-passout", "pass:s3cret", "-in", str(tls[1]), "-out", str(secret)]
+    subprocess.run(command, check=True, capture_output=True)
+    said = refused("--tls-certificate", str(tls[0]), "--tls-key", str(secret))
+    assert "secret.pem" in said
+    with over_tls((tls[0], secret), tmp_path / "log", "--tls-key-password", "s3cret") as server:
+        assert server.prediction("/predict", ROW)
 
 
 def test_an_access_line_has_the_id_of_header_and_body(tmp_path: Path) -> None:

@@ -10,7 +10,6 @@ from septet.monitoring.log import AccessLog, Format, Level, configure
 from septet.types import Identity
 
 IRIS = Identity("iris", "1", "sha256:00")
-NAMES = ("septet", "uvicorn", "uvicorn.error", "uvicorn.asgi", "uvicorn.access")
 
 Read = Callable[[], str]
 Configured = Callable[[Format, Level], Read]
@@ -37,10 +36,9 @@ def configured() -> Iterator[Configured]:
         return read
 
     yield configure_onto_pipe
-    for name in NAMES:
-        logger = logging.getLogger(name)
-        logger.handlers, logger.propagate, logger.disabled = [], True, False
-        logger.setLevel(logging.NOTSET)
+    logger = logging.getLogger("septet")
+    logger.handlers, logger.propagate = [], True
+    logger.setLevel(logging.NOTSET)
     os.close(reading)
     os.close(writing)
 
@@ -160,15 +158,6 @@ def test_a_request_is_described_in_full_under_the_logging_of_another_program(cap
     AccessLog(IRIS, access=False).turned(0, [event(500, message="no")])
 
     assert "request id=an-id route=/predict code=invalid status=500" in caplog.text
-
-
-def test_uvicorn_writes_to_the_same_place_and_leaves_requests_to_septet(configured: Configured) -> None:
-    read = configured("json", "info")
-
-    logging.getLogger("uvicorn.error").warning("Started")
-    logging.getLogger("uvicorn.access").info("GET /")
-
-    assert [msgspec.json.decode(line)["event"] for line in read().splitlines()] == ["Started"]
 
 
 def test_configuring_again_replaces_the_handler(configured: Configured) -> None:

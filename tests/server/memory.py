@@ -7,8 +7,6 @@ from typing import Any
 
 import httptools
 import msgspec
-import uvicorn
-from uvicorn.server import ServerState
 
 from septet.errors import Invalid
 from septet.events import Observer, Silent
@@ -191,16 +189,14 @@ class Peer:
             "/predict": Route("/predict", predict=self.model.decode),
         }
         self.app.install(IDENTITY, routes, observer or Silent(), self.model.submit, max_body_bytes=1_000)
-        self.wire = Wire(self.app, limits or Limits())
-        self.state = ServerState()
-        self.state.default_headers = [(b"date", b"today")]
+        self.now = 0.0  # in seconds since 1970
+        self.wire = Wire(self.app, limits or Limits(), clock=lambda: self.now)
         self.transport = MemoryTransport(tls=tls)
         self.connection = self.connect(self.transport)
 
     def connect(self, transport: MemoryTransport) -> HttpConnection:
         """One connection more."""
-        config = uvicorn.Config(_nothing, log_config=None)
-        made = HttpConnection(self.wire, config, self.state, {})
+        made = HttpConnection(self.wire)
         made.connection_made(transport)
         return made
 
@@ -224,13 +220,7 @@ class Peer:
     def seconds_pass(self, seconds: int) -> None:
         """Let the sweep come by so many times."""
         for _ in range(seconds):
-            self.wire.seconds += 1
-            for connection in list(self.state.connections):
-                connection.swept()  # type: ignore[union-attr]
-
-
-async def _nothing(*_: object) -> None:
-    """An ASGI application that is never called."""
+            self.wire.second_passed()
 
 
 Make = Callable[..., Peer]

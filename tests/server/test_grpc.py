@@ -248,7 +248,7 @@ def test_a_certificate_that_cannot_be_read_stops_the_start(tmp_path: Path) -> No
 
     async def main() -> None:
         (reserved,) = reserve("127.0.0.1", 0)
-        with reserved, pytest.raises(StartupError, match=r"gRPC cannot be served with .*both\.pem"):
+        with reserved, pytest.raises(StartupError, match=r"TLS cannot be served with .*both\.pem"):
             await served(classifier(), Held(), reserved, settings).start()
 
     asyncio.run(main())

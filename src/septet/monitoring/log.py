@@ -121,21 +121,13 @@ class AccessLog:
 
 
 def configure(*, style: Format = "text", level: Level = "info", descriptor: int = STDERR) -> None:
-    """Send the loggers of Septet and of uvicorn to one handler; calling it again replaces the earlier one."""
+    """Send Septet's loggers to one handler; calling it again replaces the earlier one."""
     handler = LineHandler(descriptor)
     handler.setFormatter(JSONFormatter() if style == "json" else TextFormatter())
-    for name in (LOGGER, "uvicorn"):
-        logger = logging.getLogger(name)
-        logger.handlers = [handler]
-        logger.propagate = False
-        logger.setLevel(level.upper())
-    for name in ("uvicorn.error", "uvicorn.asgi"):
-        logging.getLogger(name).handlers = []
-        logging.getLogger(name).propagate = True
-    # What uvicorn says at level info is of its own life, not of the model's.
-    logging.getLogger("uvicorn").setLevel("DEBUG" if level == "debug" else "WARNING")
-    # Requests are logged by `AccessLog`, which knows the model, the rows and the id.
-    logging.getLogger("uvicorn.access").disabled = True
+    logger = logging.getLogger(LOGGER)
+    logger.handlers = [handler]
+    logger.propagate = False
+    logger.setLevel(level.upper())
 
 
 def _event(record: logging.LogRecord) -> tuple[str, Mapping[str, object]]:

@@ -95,7 +95,8 @@ class Native:
 
     def _request(self, http: HttpRequest, outputs: tuple[str, ...] | None) -> Request:
         caller = http.said or http.caller
-        body = self._reader(caller.media_type)(http.body)
+        reader = self._readers.get(caller.media_type) or self._reader(caller.media_type)
+        body = reader(http.body)
         return self._dataplane.request(
             body.tensors, body.rows, body.id or caller.id or new_id(), outputs, trace=caller.trace
         )
@@ -125,8 +126,10 @@ class Native:
         return self._reply(request, response, self._answers.top(response.tensors, top))
 
     def _reply(self, request: Request, response: Response, prediction: Any) -> HttpReply:
-        # Ids are visible ASCII: only these two characters need escaping in JSON.
-        shown = request.id.replace("\\", "\\\\").replace('"', '\\"')
+        shown = request.id
+        if not shown.isalnum():
+            # Ids are visible ASCII: only these two characters need escaping in JSON.
+            shown = shown.replace("\\", "\\\\").replace('"', '\\"')
         body = b"".join((b'{"prediction":', msgspec.json.encode(prediction), self._model, shown.encode(), b'"}'))
         return HttpReply(200, body, request.id, rows=request.rows, timings=response.timings)
 

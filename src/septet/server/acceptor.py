@@ -24,7 +24,7 @@ Open = Callable[[socket.socket], Coroutine[Any, Any, object]]
 
 
 class Acceptor:
-    """One listening socket in one worker, as uvicorn wants its servers: it can be closed and waited for.
+    """One listening socket in one worker; it can be closed, and waited for.
 
     `open_connection` makes a transport of an accepted socket; `crowded` says whether another worker should come first.
     """

@@ -7,12 +7,12 @@ meets a closed port, which gRPC clients call UNAVAILABLE and try again.
 import asyncio
 import contextlib
 import socket
-import ssl
 from collections.abc import Callable, Sequence
 
 from septet.errors import StartupError
 from septet.protocols.api import App
 from septet.protocols.rpc.methods import Method
+from septet.server import tls
 from septet.server.acceptor import Acceptor
 from septet.server.h2.connection import H2Connection
 from septet.server.h2.shared import Shared
@@ -51,7 +51,7 @@ class GrpcServer:
         Raises:
             StartupError: a socket, or the certificate, cannot be used.
         """
-        self._tls = self._context()
+        self._tls = tls.context(self._settings.server, "h2")
         for each in self._sockets:
             try:
                 # Where several workers share the socket it may listen already.
@@ -99,15 +99,3 @@ class GrpcServer:
 
     def _protocol(self) -> H2Connection:
         return H2Connection(self._shared)
-
-    def _context(self) -> ssl.SSLContext | None:
-        server = self._settings.server
-        if server.tls_certificate is None:
-            return None
-        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        try:
-            context.load_cert_chain(server.tls_certificate, server.tls_key, server.tls_key_password)
-        except OSError as error:  # ssl.SSLError is one
-            raise StartupError(f"gRPC cannot be served with {server.tls_certificate}: {error}") from error
-        context.set_alpn_protocols(["h2"])
-        return context

@@ -1,26 +1,22 @@
 """HTTP/1.1 for our own runner: requests answered straight from the parser.
 
-Theory of operation. uvicorn keeps the sockets, signals and lifecycle; httptools parses. An ASGI request would cost a
-scope, two closures, an event and a task, together more than a small model; here a complete request goes to the
-application as one record, driven without a task, and the reply is written as one piece. A head of the very bytes of an
-earlier one is not parsed again (`Heads`). Codecs, predictor and answers are those of the ASGI application: only the
-transport is shorter.
+Theory of operation. httptools parses what uvloop's transports bring. An ASGI request would cost a scope, two closures,
+an event and a task, together more than a small model; here a complete request goes to the application as one record,
+driven without a task, and the reply is written as one piece. A head of the very bytes of an earlier one is not parsed
+again (`Heads`). Codecs, predictor and answers are those of the ASGI application: only the transport is shorter.
 
-Limits that uvicorn does not have stand here: bytes and number of headers, bytes of a body, number of connections, and
-the time that a connection may stay in a phase, checked by one sweep a second instead of timers for every request.
-Requests that are pipelined behind an unfinished one wait in order, and so does the refusal of what follows them. A
-client that does not read its answers is neither read nor answered any further. A refused connection is drained for a
-moment before it is closed: closing with unread bytes would reset it, and the client might never see why.
+Limits stand here too: bytes and number of headers, bytes of a body, number of connections, and the time that a
+connection may stay in a phase, checked by one sweep a second instead of timers for every request. Requests that are
+pipelined behind an unfinished one wait in order, and so does the refusal of what follows them. A client that does not
+read its answers is neither read nor answered any further. A refused connection is drained for a moment before it is
+closed: closing with unread bytes would reset it, and the client might never see why.
 """
 
 import asyncio
 from collections import deque
-from typing import Any
 
 import httptools
 import msgspec
-from uvicorn.config import Config
-from uvicorn.server import ServerState
 
 from septet.errors import SeptetError, TimedOut, Unavailable
 from septet.protocols.asgi import check_length
@@ -45,19 +41,11 @@ class Exchange(msgspec.Struct, frozen=True, gc=False):
 
 
 class HttpConnection(asyncio.Protocol):
-    """One connection, with the constructor and the `shutdown` that uvicorn's server expects of a protocol."""
+    """One connection."""
 
-    def __init__(
-        self,
-        wire: Wire,
-        config: Config,  # noqa: ARG002 - uvicorn passes it
-        server_state: ServerState,
-        app_state: dict[str, Any],  # noqa: ARG002 - uvicorn passes it
-        _loop: asyncio.AbstractEventLoop | None = None,
-    ) -> None:
+    def __init__(self, wire: Wire) -> None:
         self._wire = wire
         self._app = wire.app
-        self._state = server_state
         self._parser = httptools.HttpRequestParser(self)
         self._transport: asyncio.Transport
         # The request that is being answered.
@@ -88,15 +76,15 @@ class HttpConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin, or refuse at once where there are too many connections."""
         self._transport = transport  # type: ignore[assignment]
-        self._state.connections.add(self)  # type: ignore[arg-type]
-        self._wire.count(self._state)
-        if len(self._state.connections) > self._wire.limits.max_connections:
+        self._wire.connections.add(self)
+        self._wire.count()
+        if len(self._wire.connections) > self._wire.limits.max_connections:
             self._refuse(Unavailable("There are too many connections. Try again in a moment."))
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         """Cancel what nobody waits for any more (SY-9)."""
-        self._state.connections.discard(self)
-        self._wire.count(self._state)
+        self._wire.connections.discard(self)
+        self._wire.count()
         self._queue.clear()
         if self._pending is not None:
             self._pending.cancel()
@@ -155,7 +143,7 @@ class HttpConnection(asyncio.Protocol):
         if not self._transport.is_closing():
             self._unqueue()
 
-    # What uvicorn's server and the sweep call.
+    # What the server and the sweep call.
 
     def shutdown(self) -> None:
         """Drain: close a connection that stays idle, any other after its last answer."""
@@ -281,21 +269,21 @@ class HttpConnection(asyncio.Protocol):
 
     def _reply(self, reply: HttpReply) -> None:
         """Write a reply, then answer the next request or wait for one."""
-        http, transport, state = self._current, self._transport, self._state
+        http, transport, wire = self._current, self._transport, self._wire
         self._current = self._pending = None
         if http is None or transport.is_closing():
             return
-        state.total_requests += 1
+        wire.answered += 1
         last = not self._queue and self._refusal is None
         keep = self._keep_alive and not (last and (self._closing or self._app.draining))
-        transport.write(self._wire.rendered(reply, state, keep=keep, with_body=http.method != "HEAD"))
+        transport.write(wire.rendered(reply, keep=keep, with_body=http.method != "HEAD"))
         if not keep:
             self._close()
         elif not last:
             self._unqueue()
         elif self._phase == ANSWERING:
             self._phase = IDLE
-            self._since = self._wire.seconds
+            self._since = wire.seconds
 
     def _unqueue(self) -> None:
         """Answer requests that wait, as far as that can be done now: a loop, since the answers to many come at once."""
@@ -329,7 +317,7 @@ class HttpConnection(asyncio.Protocol):
     def _last_word(self, error: SeptetError) -> None:
         path = self._url.partition(b"?")[0].decode("latin-1")
         reply = self._app.refuse(error, path, dict(self._headers))
-        self._transport.write(self._wire.rendered(reply, self._state, keep=False, with_body=True))
+        self._transport.write(self._wire.rendered(reply, keep=False, with_body=True))
         self._enter(LINGERING)
         if self._transport.can_write_eof():
             self._transport.write_eof()

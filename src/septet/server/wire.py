@@ -1,11 +1,11 @@
 """What the connections of a worker share: the application, its limits, the headers of every reply, the sweep."""
 
 import asyncio
+import time
 from collections.abc import Callable
-from typing import Protocol, cast
-
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE
-from uvicorn.server import ServerState
+from email.utils import formatdate
+from http import HTTPStatus
+from typing import Final, Protocol
 
 from septet.protocols.api import App
 from septet.protocols.asgi import identity_headers
@@ -18,29 +18,51 @@ from septet.types import Identity
 # Long enough for a refused client to read why.
 LINGER_SECONDS = 2.0
 KEEP, CLOSE = b"\r\n", b"connection: close\r\n\r\n"
+#: By status; those without a name have none.
+STATUS_LINES: Final = {status: b"HTTP/1.1 %d \r\n" % status for status in range(100, 600)} | {
+    each.value: f"HTTP/1.1 {each.value} {each.phrase}\r\n".encode() for each in HTTPStatus
+}
 
 
-class Sweepable(Protocol):
-    """A connection with limits of time."""
+class Connection(Protocol):
+    """A connection as those see it who look after all of them."""
 
     def swept(self) -> None:
         """Close the connection where its phase has lasted too long."""
+
+    def shutdown(self) -> None:
+        """Drain: close a connection that stays idle, any other after its last answer."""
 
 
 class Wire:
     """Made once for a worker. `connected` is told how many connections are open, and whether more are accepted.
 
     Attributes:
+        connections: that are open.
+        deserted: set while none is.
+        answered: requests.
         seconds: counted by the sweep: a clock that costs nothing to read.
         heads: of requests that were parsed before.
         longest: the seconds that a connection may stay in each phase.
     """
 
-    def __init__(self, app: App, limits: Limits, connected: Callable[[int, bool], None] | None = None) -> None:
+    def __init__(
+        self,
+        app: App,
+        limits: Limits,
+        connected: Callable[[int, bool], None] | None = None,
+        *,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         self.app = app
+        self._clock = clock
         self._connected = connected
         self._listening = False
         self.limits = limits
+        self.connections: set[Connection] = set()
+        self.deserted = asyncio.Event()
+        self.deserted.set()
+        self.answered = 0
         self.seconds = 0
         self.heads = Heads()
         self.longest = {
@@ -52,28 +74,35 @@ class Wire:
             LINGERING: LINGER_SECONDS,
         }
         self._identity: Identity | None = None
-        self._default: list[tuple[bytes, bytes]] | None = None
         self._common = b""
+        self._renew()
 
-    def listen(self, state: ServerState, *, on: bool) -> None:
+    def _renew(self) -> None:
+        """Write the headers that all replies have, with the date of now (RFC 9110, 6.6.1)."""
+        self._identity = self.app.identity
+        pairs = [(b"date", formatdate(self._clock(), usegmt=True).encode()), *identity_headers(self._identity)]
+        self._common = b"".join(b"%b: %b\r\n" % pair for pair in pairs)
+
+    def listen(self, *, on: bool) -> None:
         """Note whether connections are accepted."""
         self._listening = on
-        self.count(state)
+        self.count()
 
-    def count(self, state: ServerState) -> None:
-        """Tell how many connections there are."""
+    def count(self) -> None:
+        """Tell how many connections there are now."""
+        if self.connections:
+            self.deserted.clear()
+        else:
+            self.deserted.set()
         if self._connected is not None:
-            self._connected(len(state.connections), self._listening)
+            self._connected(len(self.connections), self._listening)
 
-    def rendered(self, reply: HttpReply, state: ServerState, *, keep: bool, with_body: bool) -> bytes:
+    def rendered(self, reply: HttpReply, *, keep: bool, with_body: bool) -> bytes:
         """A reply as the bytes of an HTTP/1.1 response."""
-        # uvicorn makes a new list when the date changes, once a second: the rest is constant.
-        if state.default_headers is not self._default or self.app.identity is not self._identity:
-            self._default, self._identity = state.default_headers, self.app.identity
-            pairs = [*self._default, *identity_headers(self._identity)]
-            self._common = b"".join(b"%b: %b\r\n" % pair for pair in pairs)
+        if self.app.identity is not self._identity:
+            self._renew()
         return b"%bcontent-type: %b\r\ncontent-length: %d\r\nx-request-id: %b\r\n%b%b%b%b" % (
-            STATUS_LINE[reply.status],
+            STATUS_LINES[reply.status],
             reply.media_type,
             len(reply.body),
             reply.id.encode(),
@@ -83,11 +112,15 @@ class Wire:
             reply.body if with_body else b"",
         )
 
-    async def sweep(self, state: ServerState) -> None:
+    async def sweep(self) -> None:
         """Once a second, close the connections that are too slow. Runs until cancelled."""
         while True:
             await asyncio.sleep(1)
-            self.seconds += 1
-            for connection in list(state.connections):
-                # uvicorn types its own protocols; ours are the only ones in this state.
-                cast("Sweepable", connection).swept()
+            self.second_passed()
+
+    def second_passed(self) -> None:
+        """Sweep once."""
+        self.seconds += 1
+        self._renew()
+        for connection in list(self.connections):
+            connection.swept()

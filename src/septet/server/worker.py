@@ -1,4 +1,4 @@
-"""What runs inside a serving process: uvicorn on given sockets, with our HTTP protocol and a written order of stopping.
+"""What runs inside a serving process: HTTP on given sockets, its companions, and a written order of stopping.
 
 Stopping: not ready at once -> go on answering for `drain_delay_seconds`, so that balancers notice -> stop listening ->
 answer what was asked, up to `grace_seconds` -> exit 0.
@@ -9,21 +9,20 @@ import contextlib
 import gc
 import logging
 import os
+import random
 import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
 from typing import Protocol
 
 import msgspec
-import uvicorn
 import uvloop
 
-from septet.errors import StartupError
 from septet.protocols.api import App
-from septet.protocols.asgi import Asgi
+from septet.server import tls
 from septet.server.acceptor import Acceptor
 from septet.server.http import HttpConnection
 from septet.server.wire import Wire
@@ -32,6 +31,7 @@ from septet.settings import Settings
 logger = logging.getLogger("septet.server")
 
 BEAT_SECONDS = 1.0
+TICK_SECONDS = 0.1
 # When it stops: for the TLS handshakes of those who have connected.
 OPENING_SECONDS = 1.0
 CUT_OFF, INTERRUPTED = 1, 130
@@ -81,89 +81,125 @@ class Work(msgspec.Struct, frozen=True):
     crowded: Callable[[], bool] = _never
 
 
-class Server(uvicorn.Server):
-    """uvicorn's server with our order of stopping and a heartbeat."""
+class Server:
+    """Answers on given sockets until a signal comes, or as many requests as it may answer, and stops in order.
 
-    def __init__(
-        self, config: uvicorn.Config, app: App, wire: Wire, settings: Settings, crowded: Callable[[], bool]
-    ) -> None:
-        super().__init__(config)
+    Attributes:
+        listening: set once it listens.
+    """
+
+    def __init__(self, app: App, wire: Wire, settings: Settings, crowded: Callable[[], bool]) -> None:
+        """Raise StartupError where certificate and key cannot be used."""
+        server = settings.server
         self._app = app
         self._wire = wire
         self._crowded = crowded
-        self._drain_delay = settings.server.drain_delay_seconds
-        self._grace = settings.server.grace_seconds
+        self._tls = tls.context(server, "http/1.1")
+        self._drain_delay = server.drain_delay_seconds
+        self._grace = server.grace_seconds
+        # Workers that began together must not end together.
+        jitter = random.randint(0, server.max_requests_jitter)  # noqa: S311 - no secret
+        self._most_requests = server.max_requests + jitter if server.max_requests else None
         self._stop_at: float | None = None
+        self._stopping = self._forced = False
+        self._acceptors: list[Acceptor] = []
         self._companions: list[Companion] = []
         self._companions_done = True
         self.listening = asyncio.Event()
 
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen. There is no lifespan to start: the application has its own."""
-        self.servers = [Acceptor(each, self._open, self._crowded) for each in sockets or ()]  # type: ignore[misc]
-        self.started = True
-        self._wire.listen(self.server_state, on=True)
-        self.listening.set()
+    async def serve(self, sockets: Sequence[socket.socket]) -> None:
+        """Serve to the end."""
+        with _signals(self._signalled):
+            self._acceptors = [Acceptor(each, self._open, self._crowded) for each in sockets]
+            self._wire.listen(on=True)
+            self.listening.set()
+            while not self._is_over():  # noqa: ASYNC110 - a clock, a counter and signals end it
+                await asyncio.sleep(TICK_SECONDS)
+            await self._shutdown(sockets)
 
-    async def _open(self, connection: socket.socket) -> None:
-        loop = asyncio.get_running_loop()
-        await loop.connect_accepted_socket(self._protocol, connection, ssl=self.config.ssl)
-
-    def _protocol(self) -> HttpConnection:
-        return HttpConnection(self._wire, self.config, self.server_state, {})
+    def abandon(self) -> None:
+        """Stop at once."""
+        self._stopping = self._forced = True
 
     async def accompany(self, companion: Companion) -> None:
         """Let another server answer beside this one until the end."""
         await companion.start()
         self._companions.append(companion)
 
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - the signature of a handler
+    async def _open(self, connection: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        await loop.connect_accepted_socket(self._protocol, connection, ssl=self._tls)
+
+    def _protocol(self) -> HttpConnection:
+        return HttpConnection(self._wire)
+
+    def _signalled(self, number: int, _: FrameType | None) -> None:
         """Begin to drain; a second interrupt stops at once."""
-        if self._app.draining and sig == signal.SIGINT:
-            self.should_exit = self.force_exit = True
+        if self._app.draining and number == signal.SIGINT:
+            self.abandon()
         self._app.draining = True
         if self._stop_at is None:
             self._stop_at = time.monotonic() + self._drain_delay
 
-    async def on_tick(self, counter: int) -> bool:
-        """Stop once the drain delay is over."""
+    def _is_over(self) -> bool:
         if self._stop_at is not None:
             for companion in self._companions:
                 companion.drain()
             if time.monotonic() >= self._stop_at:
-                self.should_exit = True
-        return await super().on_tick(counter)
+                self._stopping = True
+        enough = self._most_requests is not None and self._wire.answered >= self._most_requests
+        return self._stopping or enough
 
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+    async def _shutdown(self, sockets: Sequence[socket.socket]) -> None:
         """Take in who has already connected, then listen no more and answer what was asked."""
         self._app.draining = True
         if self._app.identity is not None:
             logger.info("stopping: answering what was asked until now")
-        for server in self.servers:
-            server.close()
-        for each in sockets or ():
+        for acceptor in self._acceptors:
+            acceptor.close()
+        for each in sockets:
             each.close()
-        self._wire.listen(self.server_state, on=False)
-        opened = [asyncio.ensure_future(server.wait_closed()) for server in self.servers]
+        self._wire.listen(on=False)
+        opened = [asyncio.ensure_future(acceptor.wait_closed()) for acceptor in self._acceptors]
         await asyncio.wait(opened, timeout=OPENING_SECONDS)
-        stopping = asyncio.create_task(self._stop(sockets))
-        while not stopping.done() and not self.force_exit:
-            await asyncio.wait((stopping,), timeout=0.1)
+        stopping = asyncio.create_task(self._stop())
+        while not stopping.done() and not self._forced:
+            await asyncio.wait((stopping,), timeout=TICK_SECONDS)
         if not stopping.done():
             stopping.cancel()
 
-    async def _stop(self, sockets: list[socket.socket] | None) -> None:
+    async def _stop(self) -> None:
         self._companions_done = not self._companions
         ends = [companion.stop(self._grace) for companion in self._companions]
-        _, *done = await asyncio.gather(super().shutdown(sockets), *ends)
+        _, *done = await asyncio.gather(self._part(), *ends)
         self._companions_done = all(done)
+
+    async def _part(self) -> None:
+        """Let the connections end, for as long as the grace lasts."""
+        for connection in list(self._wire.connections):
+            connection.shutdown()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._wire.deserted.wait(), self._grace)
+        if self._wire.connections:
+            logger.error("cut off after %g s: %d connections", self._grace, len(self._wire.connections))
 
     @property
     def exit_code(self) -> int:
         """Why it ended: 0 with everything answered, 130 at once on a second interrupt, 1 with requests cut off."""
-        if not self.server_state.connections and self._companions_done:
+        if not self._wire.connections and self._companions_done:
             return 0
-        return INTERRUPTED if self.force_exit else CUT_OFF
+        return INTERRUPTED if self._forced else CUT_OFF
+
+
+@contextlib.contextmanager
+def _signals(handle: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    """Handle what asks a process to stop."""
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def work(app: App, sockets: Sequence[socket.socket], settings: Settings, what: Work) -> int:
@@ -186,9 +222,9 @@ def work(app: App, sockets: Sequence[socket.socket], settings: Settings, what: W
 async def _serve(app: App, sockets: list[socket.socket], settings: Settings, what: Work) -> int | None:
     """Return the exit code; None where it was told to stop before the model was loaded."""
     wire = Wire(app, settings.limits, what.connected)
-    server = Server(_config(app, settings), app, wire, settings, what.crowded)
+    server = Server(app, wire, settings, what.crowded)
     serving = asyncio.create_task(server.serve(sockets))
-    helpers = [asyncio.create_task(wire.sweep(server.server_state)), asyncio.create_task(_beat(what.beat))]
+    helpers = [asyncio.create_task(wire.sweep()), asyncio.create_task(_beat(what.beat))]
     try:
         await _listening(serving, server.listening)
         if what.early:
@@ -206,7 +242,7 @@ async def _serve(app: App, sockets: list[socket.socket], settings: Settings, wha
         what.ready()
         await serving
     except BaseException:
-        server.should_exit = server.force_exit = True
+        server.abandon()
         with contextlib.suppress(asyncio.CancelledError):
             await serving
         raise
@@ -255,36 +291,3 @@ async def _beat(beat: Callable[[], None]) -> None:
     while True:
         beat()
         await asyncio.sleep(BEAT_SECONDS)
-
-
-def _config(app: App, settings: Settings) -> uvicorn.Config:
-    """Uvicorn's settings from ours.
-
-    Raises:
-        StartupError: certificate and key cannot be used.
-    """
-    server = settings.server
-    config = uvicorn.Config(
-        Asgi(app, max_body_bytes=settings.limits.max_body_bytes),
-        http="httptools",
-        ws="none",
-        lifespan="off",
-        interface="asgi3",
-        loop="none",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        backlog=server.backlog,
-        timeout_graceful_shutdown=max(1, round(server.grace_seconds)),
-        limit_max_requests=server.max_requests or None,
-        limit_max_requests_jitter=server.max_requests_jitter,
-        ssl_certfile=server.tls_certificate,
-        ssl_keyfile=server.tls_key,
-        ssl_keyfile_password=server.tls_key_password,
-    )
-    try:
-        config.load()
-    except OSError as error:  # ssl.SSLError is one
-        what = f"{server.tls_certificate} and {server.tls_key or 'the key in it'}"
-        raise StartupError(f"HTTPS cannot be served with {what}: {error}") from error
-    return config
