@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,15 +32,24 @@ class Sample:
     cpu: float
 
 
-def load(process: Process, body: Body, folder: Path, *, connections: int, seconds: float) -> Sample:
-    """Keep `connections` busy for that long, rounded to whole seconds, and report."""
+def load(
+    process: Process,
+    body: Body,
+    folder: Path,
+    *,
+    connections: int,
+    seconds: float,
+    cores: Sequence[int] = (CLIENT_CORE,),
+) -> Sample:
+    """Keep `connections` busy for that long, rounded to whole seconds, from a thread for each core, and report."""
     content, headers = folder / "load.body", folder / "load.headers"
     content.write_bytes(body.content)
     headers.write_text("".join(f"{name}: {value}\n" for name, value in body.headers.items()))
-    command = ["wrk", "-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s", "--timeout", "10s", "-s", str(SCRIPT)]
+    options = [f"-t{len(cores)}", f"-c{connections}", f"-d{max(1, round(seconds))}s", "--timeout", "10s"]
+    command = ["wrk", *options, "-s", str(SCRIPT), f"http://127.0.0.1:{process.port}{body.path}"]
     before = process.cpu_seconds()
     done = subprocess.run(
-        pinned(str(CLIENT_CORE), [*command, f"http://127.0.0.1:{process.port}{body.path}"]),
+        pinned(",".join(map(str, cores)), command),
         check=True,
         capture_output=True,
         text=True,

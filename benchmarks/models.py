@@ -65,9 +65,10 @@ def image(cache: Path) -> Model:
     return Model(_once(cache / "image.onnx", _image), rows, "output")
 
 
-def slow(cache: Path) -> Model:
-    """A chain of matrix products that takes about 10 ms for each row, on one thread of this machine."""
-    return Model(_once(cache / "slow.onnx", _slow), np.ones((4, 4), np.float32), "output")
+def slow(cache: Path, milliseconds: int) -> Model:
+    """A matrix product that takes about so long for each row, on one thread of this machine."""
+    path = cache / f"slow-{milliseconds}.onnx"
+    return Model(_once(path, lambda: _slow(milliseconds)), np.ones((4, 4), np.float32), "output")
 
 
 def large(cache: Path) -> Model:
@@ -146,7 +147,7 @@ def _image() -> bytes:
     return _graph(graph, {"one": np.ones(1, np.float32)}, IMAGE, IMAGE)
 
 
-def _slow() -> bytes:
+def _slow(milliseconds: int) -> bytes:
     """Each row scales the matrix that is multiplied, so that rows run together are not cheaper."""
     from time import perf_counter
 
@@ -178,7 +179,7 @@ def _slow() -> bytes:
     # A product costs the cube of the side.
     side = 400
     for _ in range(3):
-        side = max(64, round(side * (0.010 / seconds(made(side))) ** (1 / 3)))
+        side = max(64, round(side * (milliseconds / 1000 / seconds(made(side))) ** (1 / 3)))
     return made(side)
 
 

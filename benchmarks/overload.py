@@ -13,7 +13,8 @@ OVER = 3
 # What is overloaded: its title, the server, and how many connections find the capacity and how many flood it.
 CASES = {
     "iris": ("the small model", "septet", 64, 1500),
-    "slow": ("10 ms a row, 300 ms to answer", "septet-impatient", 8, 64),
+    "slow-1": ("1 ms a row, 300 ms to answer", "septet-impatient", 16, 1000),
+    "slow-10": ("10 ms a row, 300 ms to answer", "septet-impatient", 8, 64),
 }
 
 
@@ -31,7 +32,7 @@ def run(bench: Bench) -> Report:
     """Capacity first, then the flood, of the same server in the same round."""
     rounds: dict[str, list[Round]] = {}
     absent: dict[str, str] = {}
-    for model in (models.iris(bench.cache), models.slow(bench.cache)):
+    for model in (models.iris(bench.cache), models.slow(bench.cache, 1), models.slow(bench.cache, 10)):
         _, server, few, many = CASES[model.name]
         body = FORMS["data"].body(model, model.rows[:1])
         with Fleet(bench, model) as fleet:

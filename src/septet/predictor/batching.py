@@ -150,7 +150,9 @@ class Batcher:
         self._done_at = 0.0
         self._waiting_rows = 0
         self._executor: ThreadPoolExecutor | None = None
-        self._alarm: asyncio.TimerHandle | None = None
+        # Set for when, by our own clock: the handle of an event loop need not know.
+        self._alarm: asyncio.Handle | None = None
+        self._alarm_at = math.inf
 
     async def __call__(self, request: Request) -> Response:
         """Answer a request.
@@ -265,9 +267,9 @@ class Batcher:
                 continue
             self._running = batch
             self._done_at = begun + self._expected(rows)
-            self._watch(loop, (*batch, *self._waiting))
             work = loop.run_in_executor(self._thread(), self._engine.run, requests)
             work.add_done_callback(lambda done: self._finished(done, begun, rows, loop))  # noqa: B023 - the loop ends here
+            self._watch(loop, (*batch, *self._waiting))
 
     def _thread(self) -> ThreadPoolExecutor:
         if self._executor is None:
@@ -312,12 +314,13 @@ class Batcher:
         ]
         if not deadlines:
             return
-        seconds = max(0.0, min(deadlines) - self._clock())
+        earliest = min(deadlines)
         if self._alarm is not None:
-            if self._alarm.when() <= loop.time() + seconds:
+            if self._alarm_at <= earliest:
                 return
             self._alarm.cancel()
-        self._alarm = loop.call_later(seconds, self._expire, loop)
+        self._alarm_at = earliest
+        self._alarm = loop.call_later(max(0.0, earliest - self._clock()), self._expire, loop)
 
     def _expire(self, loop: asyncio.AbstractEventLoop) -> None:
         self._alarm = None
