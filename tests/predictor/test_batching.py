@@ -238,8 +238,8 @@ def test_rows_are_merged_as_far_as_it_pays() -> None:
     assert Cost(1e-5, 0.0).worthwhile(256) == 256
     assert Cost(2**-17, 2**-20).worthwhile(256) == 128
     assert Cost(2**-17, 2**-20).worthwhile(64) == 64
-    assert Cost(0.0, 0.01).worthwhile(256) == 1
-    assert Cost(0.01, 0.001).worthwhile(256) == 165
+    assert Cost(0.0, 0.01).worthwhile(256, 0.0003) == 1
+    assert Cost(0.01, 0.001).worthwhile(256, 0.0003) == 165
 
 
 def test_a_batch_is_no_larger_than_its_earliest_deadline_allows() -> None:
@@ -275,6 +275,8 @@ def test_a_model_that_is_slower_than_at_warm_up_leaves_the_loop_and_comes_back()
         threads.clear()
         for _ in range(times):
             await batch(request(1))
+            for _ in range(3):  # until the turn is over
+                await asyncio.sleep(0)
         return list(threads)
 
     async def story() -> None:
@@ -293,6 +295,51 @@ def test_a_model_that_is_slower_than_at_warm_up_leaves_the_loop_and_comes_back()
     batch = batcher(runtime(before=run), SHORT, clock=clock)
     asyncio.run(story())
     batch.close()
+
+
+@pytest.mark.parametrize(("waiting", "on_the_loop"), [(2, 2), (5, 5), (6, 5), (11, 5)])
+def test_the_loop_is_left_free_where_many_wait_for_short_runs(waiting: int, on_the_loop: int) -> None:
+    clock, here = Clock(), []
+    seconds = 0.9 * INLINE_SECONDS  # five of them fit a turn
+
+    def run(rows: int) -> None:
+        clock.now += rows * seconds
+        if threading.current_thread() is threading.main_thread():
+            here.append(rows)
+
+    async def story() -> None:
+        answers = await gathered(batch, [request(value) for value in range(waiting)])
+        assert all(isinstance(answer, Response) for answer in answers)
+
+    model = runtime(before=run)
+    batch = batcher(model, Cost(0.0, seconds), clock=clock)
+    asyncio.run(story())
+    batch.close()
+    assert here == [1] * on_the_loop
+    assert model.runs == here + ([waiting - on_the_loop] if waiting > on_the_loop else [])
+
+
+class Changing(Clock):
+    """A clock that shows 2 ms more when another thread looks at it than the one before."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._last = threading.current_thread()
+
+    def __call__(self) -> float:
+        if threading.current_thread() is not self._last:
+            self._last = threading.current_thread()
+            self.now += 0.002
+        return super().__call__()
+
+
+def test_runs_grow_with_what_handing_them_over_takes() -> None:
+    model = runtime()
+    batch = batcher(model, Cost(0.0, 0.002), clock=Changing())
+    asyncio.run(gathered(batch, [request(value) for value in range(64)]))
+    batch.close()
+    assert model.runs[0] == 3  # as if it took 0.3 ms
+    assert max(model.runs) > 6
 
 
 def test_the_request_that_is_running_keeps_its_deadline_too() -> None:

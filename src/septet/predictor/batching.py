@@ -8,9 +8,10 @@ turns held a single request, the next one is run at once rather than at their en
 first of many costs no more than a run of its own.
 
 A run that is expected to be short is made on the loop itself: handing it to a thread costs more than it takes. A longer
-one is made in a thread, one at a time, and what arrives meanwhile is the next batch (C-31). The expectation comes from
-warm-up, so that one rule serves small models, heavy models, and a small model given very many rows; a model that was
-quick at warm-up and then is not, is noticed.
+one is made in a thread, one at a time, and what arrives meanwhile is the next batch (C-31). So are short ones where so
+many wait that the loop would be held up: it must stay free to refuse those who come too late (SY-6). The expectation
+comes from warm-up, so that one rule serves small models, heavy models, and a small model given very many rows; a model
+that was quick at warm-up and then is not, is noticed.
 
 What may be taken next is decided by `take`, a pure function; only `Batcher` touches the loop.
 """
@@ -31,12 +32,16 @@ from septet.predictor.cost import INLINE_SECONDS, Cost
 from septet.predictor.engine import Engine, Outcome
 from septet.types import Identity, Request, Response, Timings
 
+# What waits is run on the loop where its runs, and those of the same turn before, take no longer together.
+TURN_SECONDS = 0.005
 # A run on the loop that takes longer than this was not short: so many in a row, and runs leave the loop for a while,
 # twice as long each time. A single one says nothing: the machine may have been busy with something else.
 LONG_SECONDS, MOST_LONG = 0.005, 3
 FIRST_LEAVE_SECONDS, LONGEST_LEAVE_SECONDS = 10.0, 600.0
 # How fast the expected wait follows what runs in the thread really take.
 MEMORY = 0.1
+# What handing a run to the thread and back takes besides: at first, and at most. It grows with what the loop has to do.
+HANDOVER_SECONDS, LONGEST_HANDOVER_SECONDS = 0.0003, 0.01
 
 # Expectations are not that exact: a request is refused where it would not be answered in time with so much to spare.
 MARGIN = 1.25
@@ -130,7 +135,11 @@ class Batcher:
         self._key = engine.key
         self._identity = identity
         self._cost = cost
-        self._max_batch_rows = cost.worthwhile(max_batch_rows)
+        self._max_batch_rows = max_batch_rows
+        self._handover = HANDOVER_SECONDS
+        # The most rows of a run, on the loop and in the thread.
+        self._loop_rows = cost.worthwhile(max_batch_rows)
+        self._thread_rows = cost.worthwhile(max_batch_rows, self._handover)
         self._max_pending = max_pending
         self._clock = clock
         self._waiting: deque[Ticket] = deque()
@@ -140,6 +149,8 @@ class Batcher:
         # Whether the last turn of the loop had a single request, and how many this one has that did not run at once.
         self._lone = True
         self._joined = 0
+        # How long the runs on the loop were expected to take in this turn: the machine may have been busy besides.
+        self._spent = 0.0
         # Runs on the loop that took long, one behind the other; until when there are none, and for how long next time.
         self._long_runs = 0
         self._away_until = 0.0
@@ -198,20 +209,29 @@ class Batcher:
         self._waiting.append(ticket)
         self._waiting_rows += request.rows
         self._joined += 1
-        if self._waiting_rows >= self._max_batch_rows and self._short(self._max_batch_rows, now):
+        if self._waiting_rows >= self._loop_rows and (
+            self._waiting_rows >= self._thread_rows or self._fits_the_turn(now)
+        ):
             # A run is full: to wait for the end of the turn would gain nothing, and hold up the first of many.
             self._run_waiting(asyncio.get_running_loop())
         return ticket
 
     def _wait(self, now: float) -> float:
         """The seconds until all that is running and waiting now is expected to be done (SY-6)."""
-        runs = -(-self._waiting_rows // self._max_batch_rows)
-        waiting = (runs * self._cost.fixed + self._waiting_rows * self._cost.per_row) * self._slowness
+        cost, rows = self._cost, self._waiting_rows
+        runs = -(-rows // self._thread_rows)
+        waiting = (runs * cost.fixed + rows * cost.per_row) * self._slowness + runs * self._handover
         return max(0.0, self._done_at - now) + waiting
+
+    def _fits_the_turn(self, now: float) -> bool:
+        """Whether all that waits may be run on the loop, as far as its runs are short."""
+        cost, rows = self._cost, self._waiting_rows
+        waiting = -(-rows // self._loop_rows) * cost.fixed + rows * cost.per_row
+        return self._short(1, now) and self._spent + waiting <= TURN_SECONDS
 
     def _expected(self, rows: int) -> float:
         """The seconds that a run of so many rows is expected to take in the thread: as at warm-up, and as of late."""
-        return self._cost.seconds(rows) * self._slowness
+        return self._cost.seconds(rows) * self._slowness + self._handover
 
     def _short(self, rows: int, now: float) -> bool:
         """Whether a run of so many rows may be made on the loop."""
@@ -220,6 +240,7 @@ class Batcher:
     def _on_loop(self, batch: list[Ticket], requests: Sequence[Request], begun: float, rows: int) -> None:
         outcomes = self._engine.run(requests)
         ended = self._clock()
+        self._spent += self._cost.seconds(rows)
         if ended - begun <= LONG_SECONDS:
             self._long_runs = 0
         else:
@@ -250,26 +271,35 @@ class Batcher:
         self._lone = self._joined <= 1
         self._joined = 0
         self._run_waiting(loop)
+        self._spent = 0.0
 
     def _run_waiting(self, loop: asyncio.AbstractEventLoop) -> None:
         """Run what waits: short runs at once, until one needs the thread."""
         while self._waiting and not self._running:
             begun = self._clock()
-            batch, expired = take(self._waiting, begun, self._max_batch_rows, self._expected)
+            fits = self._fits_the_turn(begun)
+            most_rows = self._loop_rows if fits else self._thread_rows
+            batch, expired = take(self._waiting, begun, most_rows, self._expected)
             self._waiting_rows = sum([ticket.request.rows for ticket in self._waiting]) if self._waiting else 0
             _fail_all(expired)
             if not batch:
                 continue
             requests = [ticket.request for ticket in batch]
             rows = sum([request.rows for request in requests])
-            if self._short(rows, begun):
+            if fits and self._short(rows, begun):
                 self._on_loop(batch, requests, begun, rows)
                 continue
             self._running = batch
             self._done_at = begun + self._expected(rows)
-            work = loop.run_in_executor(self._thread(), self._engine.run, requests)
+            work = loop.run_in_executor(self._thread(), self._timed, requests)
             work.add_done_callback(lambda done: self._finished(done, begun, rows, loop))  # noqa: B023 - the loop ends here
             self._watch(loop, (*batch, *self._waiting))
+
+    def _timed(self, requests: Sequence[Request]) -> tuple[list[Outcome], float]:
+        """Run in the thread; how long it took there as well."""
+        begun = self._clock()
+        outcomes = self._engine.run(requests)
+        return outcomes, self._clock() - begun
 
     def _thread(self) -> ThreadPoolExecutor:
         if self._executor is None:
@@ -277,15 +307,23 @@ class Batcher:
         return self._executor
 
     def _finished(
-        self, done: "asyncio.Future[list[Outcome]]", begun: float, rows: int, loop: asyncio.AbstractEventLoop
+        self,
+        done: "asyncio.Future[tuple[list[Outcome], float]]",
+        begun: float,
+        rows: int,
+        loop: asyncio.AbstractEventLoop,
     ) -> None:
         batch, self._running = self._running, []
         if not done.cancelled():
             ended = self._clock()
+            outcomes, seconds = done.result()
             expected = self._cost.seconds(rows)
             if expected > 0.0:
-                self._slowness += MEMORY * ((ended - begun) / expected - self._slowness)
-            self._settle(batch, done.result(), begun, ended, rows)
+                self._slowness += MEMORY * (seconds / expected - self._slowness)
+            handover = min(ended - begun - seconds, LONGEST_HANDOVER_SECONDS)
+            self._handover += MEMORY * (handover - self._handover)
+            self._thread_rows = self._cost.worthwhile(self._max_batch_rows, self._handover)
+            self._settle(batch, outcomes, begun, ended, rows)
         self._flush(loop)
 
     def _settle(self, batch: list[Ticket], outcomes: list[Outcome], begun: float, ended: float, rows: int) -> None:

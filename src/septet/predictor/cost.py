@@ -9,7 +9,6 @@ INLINE_SECONDS = 0.001
 # Rows are merged until the fixed part of a run, and handing it to the thread, are a small part of it: more would only
 # let requests wait for each other.
 GAIN = 16
-HANDOVER_SECONDS = 0.0003
 
 
 class Cost(msgspec.Struct, frozen=True):
@@ -22,9 +21,8 @@ class Cost(msgspec.Struct, frozen=True):
         """The expected duration of a run of so many rows."""
         return self.fixed + self.per_row * rows
 
-    def worthwhile(self, most: int) -> int:
-        """The rows, at most so many, up to which merging them pays."""
+    def worthwhile(self, most: int, handover: float = 0.0) -> int:
+        """The rows, at most so many, up to which merging them pays, where each run takes `handover` seconds besides."""
         if self.per_row <= 0.0:
             return most
-        fixed = self.fixed if self.seconds(1) <= INLINE_SECONDS else self.fixed + HANDOVER_SECONDS
-        return max(1, min(most, math.ceil(GAIN * fixed / self.per_row)))
+        return max(1, min(most, math.ceil(GAIN * (self.fixed + handover) / self.per_row)))
