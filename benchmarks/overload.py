@@ -12,7 +12,6 @@ from benchmarks.report import Report, Table, ratio, spread
 OVER = 3
 # What is overloaded: its title, the server, and how many connections find the capacity and how many flood it.
 CASES = {
-    "iris": ("the small model", "septet", 64, 1500),
     "slow-1": ("1 ms a row, 300 ms to answer", "septet-impatient", 16, 1000),
     "slow-10": ("10 ms a row, 300 ms to answer", "septet-impatient", 8, 64),
 }
@@ -32,7 +31,7 @@ def run(bench: Bench) -> Report:
     """Capacity first, then the flood, of the same server in the same round."""
     rounds: dict[str, list[Round]] = {}
     absent: dict[str, str] = {}
-    for model in (models.iris(bench.cache), models.slow(bench.cache, 1), models.slow(bench.cache, 10)):
+    for model in (models.slow(bench.cache, 1), models.slow(bench.cache, 10)):
         _, server, few, many = CASES[model.name]
         body = FORMS["data"].body(model, model.rows[:1])
         with Fleet(bench, model) as fleet:
@@ -42,9 +41,9 @@ def run(bench: Bench) -> Report:
         print(f"{model.name}: {count} rounds done", flush=True)
     setting = {
         "capacity": f"wrk, as many connections as are kept busy, {bench.seconds:g} s; of the same round",
-        "flood": f"h2load over HTTP/1.1, {OVER} times the capacity for {2 * bench.seconds:g} s, evenly spaced; a "
-        "connection that waits for its answer sends late, so that `offered` tells what was sent",
-        "refused": "429 or 503; times are from when a request was sent",
+        "flood": f"septet bench, {OVER} times the capacity for {2 * bench.seconds:g} s, evenly spaced; what finds "
+        "every connection waiting for an answer is not sent, so that `offered` tells what was",
+        "times": "of the accepted from when a request was due, of the refused (429 or 503) from when it was sent",
     }
     samples = {name: [asdict(each) for each in taken] for name, taken in rounds.items()}
     return Report("Overload", setting, [_table(rounds)], samples, absent)

@@ -234,6 +234,20 @@ def test_a_request_that_could_not_be_answered_in_time_is_refused_at_once() -> No
     held(story, Cost(0.0, 1.0), max_batch_rows=2)
 
 
+def test_a_pause_after_a_refusal_ends_with_the_run() -> None:
+    async def story(model: Held, batch: Batcher, clock: Clock) -> None:
+        first = asyncio.ensure_future(batch(request(1)))
+        await until(model.began.is_set)
+        refused: list[Any] = []
+        for _ in range(3):
+            batch.submit(request(2, deadline=clock.now + 0.1), refused.append)
+        assert [type(each) for each in refused] == [Overloaded] * 3
+        model.go.set()  # nobody else would, were the loop to wait for long
+        assert (await first).rows == 1
+
+    assert held(story, Cost(0.0, 1.0)) == [1]
+
+
 def test_rows_are_merged_as_far_as_it_pays() -> None:
     assert Cost(1e-5, 0.0).worthwhile(256) == 256
     assert Cost(2**-17, 2**-20).worthwhile(256) == 128

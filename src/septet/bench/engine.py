@@ -29,6 +29,7 @@ CONNECT_AT_ONCE = 64  # a listening socket's backlog is finite
 
 Progress = Callable[[int, int], None]
 _OK = range(200, 300)
+_REFUSED = (429, 503)
 
 
 async def put(
@@ -135,6 +136,8 @@ class _Engine:
             recorder = self._recorder
             if status not in _OK:
                 recorder.fail(f"status {status}", body.decode(errors="replace"))
+                if status in _REFUSED:
+                    recorder.refused.append(now - connection.sent)
             elif wrong := self._check(payload, body):
                 recorder.fail(WRONG_ANSWER, wrong)
             else:

@@ -39,6 +39,7 @@ class Measurement(msgspec.Struct, frozen=True):
         throughput: right answers per second.
         response: from when a request was due.
         service: from when it was sent; the same as `response` in a closed loop.
+        refused: from when a request was sent to its refusal, status 429 or 503.
         lag: how late the generator was, in an open loop.
         cpu_share: how busy the generator was, of a core.
         errors, examples: as in `Recording`.
@@ -53,6 +54,7 @@ class Measurement(msgspec.Struct, frozen=True):
     throughput: float
     response: Latency
     service: Latency
+    refused: Latency
     lag: Latency
     cpu_share: float
     errors: Mapping[str, int]
@@ -78,6 +80,7 @@ def measured(load: Load, recording: Recording) -> Measurement:
         throughput=recording.answered / recording.elapsed,
         response=latency(recording.response),
         service=latency(recording.service),
+        refused=latency(recording.refused),
         lag=lag,
         cpu_share=recording.cpu_share,
         errors=recording.errors,

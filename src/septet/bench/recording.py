@@ -24,6 +24,7 @@ class Recording(msgspec.Struct, frozen=True, eq=False):
         response: from when a request was due to its answer (closed loop: from when it was sent). Of a request that
             was given up, the time until then: its true time is longer, and leaving it out would flatter the server.
         service: from when a request was sent to its answer, given up likewise.
+        refused: from when a request was sent to its refusal (status 429 or 503).
         lag: of an open loop, how late the generator itself was for each request.
         errors: how many requests failed, by kind, such as `status 503`.
         examples: what the first of each kind said.
@@ -34,6 +35,7 @@ class Recording(msgspec.Struct, frozen=True, eq=False):
     answered: int
     response: Array
     service: Array
+    refused: Array
     lag: Array
     errors: Mapping[str, int]
     examples: Mapping[str, str]
@@ -48,6 +50,7 @@ class Recorder:
         self.answered = 0
         self.response = array("d")
         self.service = array("d")
+        self.refused = array("d")
         self.lag = array("d")
         self.errors: Counter[str] = Counter()
         self._examples: dict[str, str] = {}
@@ -71,6 +74,7 @@ class Recorder:
             answered=self.answered,
             response=np.array(self.response),
             service=np.array(self.service),
+            refused=np.array(self.refused),
             lag=np.array(self.lag),
             errors=dict(self.errors),
             examples=self._examples,
@@ -90,6 +94,7 @@ def joined(recordings: Sequence[Recording]) -> Recording:
         answered=sum(each.answered for each in recordings),
         response=np.concatenate([each.response for each in recordings]),
         service=np.concatenate([each.service for each in recordings]),
+        refused=np.concatenate([each.refused for each in recordings]),
         lag=np.concatenate([each.lag for each in recordings]),
         errors=dict(errors),
         examples=examples,

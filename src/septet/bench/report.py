@@ -82,6 +82,8 @@ def table(measurements: Sequence[Measurement]) -> list[tuple[str, ...]]:
         rows.append((name(each.load), rate, errors, "response", *_times(each.response.percentiles), mark))
         if each.load.rate is not None:
             rows.append(("", "", "", "service", *_times(each.service.percentiles), ""))
+        if each.refused.count:
+            rows.append(("", "", "", "refused", *_times(each.refused.percentiles), ""))
     return rows
 
 
