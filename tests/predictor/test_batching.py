@@ -18,10 +18,9 @@ from septet.predictor.batching import (
     MOST_LONG,
     RECOUNT_SECONDS,
     Batcher,
-    Ticket,
-    take,
 )
 from septet.predictor.cost import INLINE_SECONDS, Cost
+from septet.predictor.tickets import Ticket, take
 from septet.types import Request, Response
 from tests.predictor.echoes import LONG, SHORT, Clock, batcher, request, runtime
 

@@ -13,7 +13,7 @@ many wait that the loop would be held up: it must stay free to refuse those who 
 comes from warm-up, so that one rule serves small models, heavy models, and a small model given very many rows; a model
 that was quick at warm-up and then is not, is noticed.
 
-What may be taken next is decided by `take`, a pure function; only `Batcher` touches the loop.
+What may be taken next is decided by `tickets.take`, a pure function; only `Batcher` touches the loop.
 """
 
 import asyncio
@@ -21,16 +21,14 @@ import math
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import TypeAlias
 
-import msgspec
-
-from septet.errors import DeadlineExceeded, Overloaded, SeptetError
+from septet.errors import Overloaded, SeptetError
 from septet.predictor.cost import INLINE_SECONDS, Cost
 from septet.predictor.engine import Engine, Outcome
+from septet.predictor.tickets import Done, Ticket, late, of, take
 from septet.types import Identity, Request, Response, Timings
 
 # What waits is run on the loop where its runs, and those of the same turn before, take no longer together.
@@ -51,71 +49,6 @@ MARGIN = 1.25
 PAUSE_SECONDS = 0.002
 # How often those who wait are counted anew while they are too many.
 RECOUNT_SECONDS = 0.001
-
-Done: TypeAlias = Callable[[Response | Exception], None]
-
-
-class Ticket(msgspec.Struct, gc=False, eq=False):
-    """A request that waits.
-
-    Attributes:
-        request: what is wanted.
-        done: who wants the answer; None where nobody does any more.
-        key: requests of equal keys may share a run.
-        arrived: in monotonic seconds.
-    """
-
-    request: Request
-    done: Done | None
-    key: Hashable
-    arrived: float
-
-    def cancel(self) -> None:
-        """Nobody waits any more (SY-9)."""
-        self.done = None
-
-    def settle(self, outcome: Response | Exception) -> None:
-        """Give the answer to who waits for it."""
-        done, self.done = self.done, None
-        if done is not None:
-            done(outcome)
-
-
-def take(
-    waiting: "deque[Ticket]", now: float, max_rows: int, seconds: Callable[[int], float]
-) -> tuple[list[Ticket], list[Ticket]]:
-    """Remove from `waiting` the next batch, and the tickets that expired before it.
-
-    The batch is the first live ticket and those right behind it of the same key, up to `max_rows` rows, and as long as
-    the run of so many rows, which takes `seconds`, ends before the earliest deadline among them; a first ticket of more
-    rows is a batch by itself. Cancelled tickets are dropped (SY-9).
-    """
-    batch: list[Ticket] = []
-    expired: list[Ticket] = []
-    rows = 0
-    earliest = math.inf
-    longest = now + seconds(max_rows)
-    while waiting:
-        ticket = waiting[0]
-        if ticket.done is None:
-            waiting.popleft()
-            continue
-        deadline = ticket.request.deadline
-        if deadline is not None and deadline < earliest:
-            if deadline <= now:
-                expired.append(waiting.popleft())
-                continue
-            until = deadline
-        else:
-            until = earliest
-        more = rows + ticket.request.rows
-        if batch and (
-            ticket.key != batch[0].key or more > max_rows or (until < longest and until < now + seconds(more))
-        ):
-            break
-        rows, earliest = more, until
-        batch.append(waiting.popleft())
-    return batch, expired
 
 
 class Batcher:
@@ -408,14 +341,3 @@ def _resolve(future: "asyncio.Future[Response]", outcome: Response | Exception) 
         future.set_result(outcome)
     else:
         future.set_exception(outcome)
-
-
-def of(request: Request, error: SeptetError) -> SeptetError:
-    """The error, with the id of the request at fault."""
-    error.request_id = request.id
-    return error
-
-
-def late() -> DeadlineExceeded:
-    """The error of a request whose time is over."""
-    return DeadlineExceeded("The answer was not ready before the request's deadline.")

@@ -1,0 +1,87 @@
+"""Requests that wait for a run, and which of them may be taken next."""
+
+import math
+from collections import deque
+from collections.abc import Callable, Hashable
+from typing import TypeAlias
+
+import msgspec
+
+from septet.errors import DeadlineExceeded, SeptetError
+from septet.types import Request, Response
+
+Done: TypeAlias = Callable[[Response | Exception], None]
+
+
+class Ticket(msgspec.Struct, gc=False, eq=False):
+    """A request that waits.
+
+    Attributes:
+        request: what is wanted.
+        done: who wants the answer; None where nobody does any more.
+        key: requests of equal keys may share a run.
+        arrived: in monotonic seconds.
+    """
+
+    request: Request
+    done: Done | None
+    key: Hashable
+    arrived: float
+
+    def cancel(self) -> None:
+        """Nobody waits any more (SY-9)."""
+        self.done = None
+
+    def settle(self, outcome: Response | Exception) -> None:
+        """Give the answer to who waits for it."""
+        done, self.done = self.done, None
+        if done is not None:
+            done(outcome)
+
+
+def take(
+    waiting: "deque[Ticket]", now: float, max_rows: int, seconds: Callable[[int], float]
+) -> tuple[list[Ticket], list[Ticket]]:
+    """Remove from `waiting` the next batch, and the tickets that expired before it.
+
+    The batch is the first live ticket and those right behind it of the same key, up to `max_rows` rows, and as long as
+    the run of so many rows, which takes `seconds`, ends before the earliest deadline among them; a first ticket of more
+    rows is a batch by itself. Cancelled tickets are dropped (SY-9).
+    """
+    batch: list[Ticket] = []
+    expired: list[Ticket] = []
+    rows = 0
+    earliest = math.inf
+    longest = now + seconds(max_rows)
+    while waiting:
+        ticket = waiting[0]
+        if ticket.done is None:
+            waiting.popleft()
+            continue
+        deadline = ticket.request.deadline
+        if deadline is not None and deadline < earliest:
+            if deadline <= now:
+                expired.append(waiting.popleft())
+                continue
+            until = deadline
+        else:
+            until = earliest
+        more = rows + ticket.request.rows
+        if batch and (
+            ticket.key != batch[0].key or more > max_rows or (until < longest and until < now + seconds(more))
+        ):
+            break
+        rows, earliest = more, until
+        batch.append(waiting.popleft())
+    return batch, expired
+
+
+def of(request: Request, error: SeptetError) -> SeptetError:
+    """The error, with the id of the request at fault."""
+    error.request_id = request.id
+    return error
+
+
+def late() -> DeadlineExceeded:
+    """The error of a request whose time is over."""
+    return DeadlineExceeded("The answer was not ready before the request's deadline.")
