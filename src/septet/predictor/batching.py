@@ -161,15 +161,14 @@ class Batcher:
 
     def _wait(self, now: float) -> float:
         """The seconds until all that is running and waiting now is expected to be done (SY-6)."""
-        cost, rows = self._cost, self._waiting_rows
-        runs = -(-rows // self._thread_rows)
-        waiting = (runs * cost.fixed + rows * cost.per_row) * self._slowness + runs * self._handover
+        runs = -(-self._waiting_rows // self._thread_rows)
+        waiting = self._cost.seconds(self._waiting_rows, runs) * self._slowness + runs * self._handover
         return max(0.0, self._done_at - now) + waiting
 
     def _fits_the_turn(self, now: float) -> bool:
         """Whether all that waits may be run on the loop, as far as its runs are short."""
-        cost, rows = self._cost, self._waiting_rows
-        waiting = -(-rows // self._loop_rows) * cost.fixed + rows * cost.per_row
+        runs = -(-self._waiting_rows // self._loop_rows)
+        waiting = self._cost.seconds(self._waiting_rows, runs)
         return self._short(1, now) and self._spent + waiting <= TURN_SECONDS
 
     def _expected(self, rows: int) -> float:

@@ -17,9 +17,9 @@ class Cost(msgspec.Struct, frozen=True):
     fixed: float
     per_row: float
 
-    def seconds(self, rows: int) -> float:
-        """The expected duration of a run of so many rows."""
-        return self.fixed + self.per_row * rows
+    def seconds(self, rows: int, runs: int = 1) -> float:
+        """The expected duration of a run of so many rows, or of several runs that have them together."""
+        return self.fixed * runs + self.per_row * rows
 
     def worthwhile(self, most: int, handover: float = 0.0) -> int:
         """The rows, at most so many, up to which merging them pays, where each run takes `handover` seconds besides."""
