@@ -182,6 +182,18 @@ def test_a_broken_objective_is_the_exit_code_and_is_named(capsys: pytest.Capture
     assert "not met: 50/s: errors<0.1%: 50.000%" in out
 
 
+def test_how_long_refusals_take_is_told_apart(capsys: pytest.CaptureFixture[str]) -> None:
+    refusal = answer(b"busy", "503 Service Unavailable")
+    with ServerThread(lambda number: (0.0, refusal if number % 2 else answer())) as server:
+        words = (f"http://127.0.0.1:{server.port}", *SHORT, "--body", "", "--path", "/", "--rate", 50)
+        _, found = report(capsys, *words)
+        assert bench(*words) in (0, 1)
+    (measured,) = found["measurements"]
+    assert measured["refused"]["count"] == measured["errors"]["status 503"] > 0
+    assert measured["response"]["count"] == measured["answered"] > 0
+    assert "refused" in capsys.readouterr().out
+
+
 def test_a_closed_loop_sizes_for_a_rate(capsys: pytest.CaptureFixture[str]) -> None:
     with ServerThread(lambda _: (0.02, answer())) as server:
         url = f"http://127.0.0.1:{server.port}"
