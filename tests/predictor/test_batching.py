@@ -202,7 +202,7 @@ def test_a_deadline_is_kept_while_the_run_is_under_way_and_while_others_run() ->
     async def story(model: Held, batch: Batcher, clock: Clock) -> None:
         patient = asyncio.ensure_future(batch(request(0, deadline=clock.now + 3600)))
         await until(model.began.is_set)
-        soon = clock.now + 0.01  # earlier than the alarm that is set already
+        soon = clock.now + 0.02  # earlier than the alarm that is set already
         late = [asyncio.ensure_future(batch(request(value, deadline=soon))) for value in (1, 2)]
         await asyncio.sleep(0)
         clock.now += 1
@@ -221,7 +221,7 @@ def test_a_request_that_could_not_be_answered_in_time_is_refused_at_once() -> No
         first = asyncio.ensure_future(batch(request(1)))
         await until(model.began.is_set)
         clock.now += 0.5  # half of the run that is under way is over
-        for rows, seconds, fits in ((1, 1.0, False), (1, 2.0, True), (2, 3.0, False), (2, 9.0, True), (1, 3.0, False)):
+        for rows, seconds, fits in ((1, 2.0, False), (1, 2.5, True), (2, 5.0, False), (2, 9.0, True), (1, 6.0, False)):
             asked = request(*range(rows), deadline=clock.now + seconds)
             refused: list[Any] = []
             ticket = batch.submit(asked, refused.append)

@@ -17,13 +17,16 @@ What may be taken next is decided by `tickets.take`, a pure function; only `Batc
 """
 
 import asyncio
+import contextlib
 import math
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
+
+import msgspec
 
 from septet.errors import Overloaded, SeptetError
 from septet.predictor.cost import INLINE_SECONDS, Cost
@@ -42,13 +45,25 @@ MEMORY = 0.1
 # What handing a run to the thread and back takes besides: at first, and at most. It grows with what the loop has to do.
 HANDOVER_SECONDS, LONGEST_HANDOVER_SECONDS = 0.0003, 0.01
 
-# Expectations are not that exact: a request is refused where it would not be answered in time with so much to spare.
-MARGIN = 1.25
-# Where requests are refused for lack of time, the loop pauses so long, or until the run is over: to answer each as it
-# comes costs three times as much as to answer them in groups, and takes that time from the model.
-PAUSE_SECONDS = 0.002
+# Expectations are not that exact, and a machine that others share slows down by a third within a second: a request is
+# refused where it would not be answered in time with so much to spare.
+MARGIN = 1.5
+# Where requests are refused the loop looks away from the sockets for a while: to answer each as it comes costs three
+# times as much as to answer them in groups, and callers who try again at once would leave no time to the model, which
+# would make it slower, and so more of them refused. So it gets this many times what refusing took.
+PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.002, 0.05
+RESPITE = 4
 # How often those who wait are counted anew while they are too many.
 RECOUNT_SECONDS = 0.001
+
+
+class _Run(msgspec.Struct, frozen=True, eq=False):
+    """A run in the thread: whose it is, since when, of how many rows."""
+
+    tickets: list[Ticket]
+    begun: float
+    rows: int
+    work: "Future[tuple[list[Outcome], float]]"
 
 
 class Batcher:
@@ -80,7 +95,7 @@ class Batcher:
         self._max_pending = max_pending
         self._clock = clock
         self._waiting: deque[Ticket] = deque()
-        self._running: list[Ticket] = []
+        self._running: _Run | None = None
         self._scheduled = False
         self._recounted = -math.inf
         # Whether the last turn of the loop had a single request, and how many this one has that did not run at once.
@@ -126,17 +141,13 @@ class Batcher:
         now = self._clock()
         ticket = Ticket(request, done, self._key(request), now)
         if len(self._waiting) >= self._max_pending and self._is_full(now):
-            error = Overloaded(f"{self._max_pending} requests wait already. Try again in a moment.")
-            ticket.settle(of(request, error))
+            self._refuse(ticket, Overloaded(f"{self._max_pending} requests wait already. Try again in a moment."))
             return ticket
-        if self._running:
+        if self._running is not None:
             wait = self._wait(now)
             if request.deadline is not None and now + MARGIN * (wait + self._expected(request.rows)) > request.deadline:
                 text = f"Those that wait already take about {wait:.1f} s, longer than this request's deadline allows."
-                ticket.settle(of(request, Overloaded(text, max(1, math.ceil(wait)))))
-                if not self._pausing:
-                    self._pausing = True
-                    asyncio.get_running_loop().call_soon(self._pause)
+                self._refuse(ticket, Overloaded(text, max(1, math.ceil(wait))))
                 return ticket
             self._waiting.append(ticket)
             self._waiting_rows += request.rows
@@ -217,7 +228,7 @@ class Batcher:
 
     def _run_waiting(self, loop: asyncio.AbstractEventLoop) -> None:
         """Run what waits: short runs at once, until one needs the thread."""
-        while self._waiting and not self._running:
+        while self._waiting and self._running is None:
             begun = self._clock()
             fits = self._fits_the_turn(begun)
             most_rows = self._loop_rows if fits else self._thread_rows
@@ -231,51 +242,62 @@ class Batcher:
             if fits and self._short(rows, begun):
                 self._on_loop(batch, requests, begun, rows)
                 continue
-            self._running = batch
             self._done_at = begun + self._expected(rows)
             self._idle.clear()
-            work = loop.run_in_executor(self._thread(), self._timed, requests)
-            work.add_done_callback(lambda done: self._finished(done, begun, rows, loop))  # noqa: B023 - the loop ends here
+            run = _Run(batch, begun, rows, self._thread().submit(self._timed, requests))
+            self._running = run
             self._watch(loop, (*batch, *self._waiting))
-
-    def _pause(self) -> None:
-        """At the end of a turn in which requests were refused."""
-        self._pausing = False
-        if self._running:
-            self._idle.wait(PAUSE_SECONDS)
+            run.work.add_done_callback(lambda _: self._ended(run, loop))  # noqa: B023 - the loop ends here
 
     def _timed(self, requests: Sequence[Request]) -> tuple[list[Outcome], float]:
         """Run in the thread; how long it took there as well."""
         begun = self._clock()
-        try:
-            outcomes = self._engine.run(requests)
-        finally:
-            self._idle.set()
+        outcomes = self._engine.run(requests)
         return outcomes, self._clock() - begun
+
+    def _ended(self, run: _Run, loop: asyncio.AbstractEventLoop) -> None:
+        """In the thread, when a run is over."""
+        self._idle.set()
+        with contextlib.suppress(RuntimeError):  # nobody is left to answer: the loop is closed
+            loop.call_soon_threadsafe(self._finish, run, loop)
+
+    def _refuse(self, ticket: Ticket, error: Overloaded) -> None:
+        ticket.settle(of(ticket.request, error))
+        if not self._pausing:
+            self._pausing = True
+            loop = asyncio.get_running_loop()
+            loop.call_soon(self._pause, self._clock(), loop)
+
+    def _pause(self, since: float, loop: asyncio.AbstractEventLoop) -> None:
+        """At the end of a turn in which requests were refused, the first of them at `since`: let the model run."""
+        self._pausing = False
+        now = self._clock()
+        until = now + min(max(PAUSE_SECONDS, RESPITE * (now - since)), LONGEST_PAUSE_SECONDS)
+        if self._alarm is not None:
+            until = min(until, self._alarm_at)
+        while (run := self._running) is not None and (left := until - self._clock()) > 0.0 and self._idle.wait(left):
+            self._finish(run, loop)
 
     def _thread(self) -> ThreadPoolExecutor:
         if self._executor is None:
             self._executor = ThreadPoolExecutor(1, "septet-runtime")
         return self._executor
 
-    def _finished(
-        self,
-        done: "asyncio.Future[tuple[list[Outcome], float]]",
-        begun: float,
-        rows: int,
-        loop: asyncio.AbstractEventLoop,
-    ) -> None:
-        batch, self._running = self._running, []
-        if not done.cancelled():
+    def _finish(self, run: _Run, loop: asyncio.AbstractEventLoop) -> None:
+        """Answer a run of the thread, unless that is done, and begin the next."""
+        if self._running is not run:
+            return
+        self._running = None
+        if not run.work.cancelled():
             ended = self._clock()
-            outcomes, seconds = done.result()
-            expected = self._cost.seconds(rows)
+            outcomes, seconds = run.work.result()
+            expected = self._cost.seconds(run.rows)
             if expected > 0.0:
                 self._slowness += MEMORY * (seconds / expected - self._slowness)
-            handover = min(ended - begun - seconds, LONGEST_HANDOVER_SECONDS)
+            handover = min(ended - run.begun - seconds, LONGEST_HANDOVER_SECONDS)
             self._handover += MEMORY * (handover - self._handover)
             self._thread_rows = self._cost.worthwhile(self._max_batch_rows, self._handover)
-            self._settle(batch, outcomes, begun, ended, rows)
+            self._settle(run.tickets, outcomes, run.begun, ended, run.rows)
         self._flush(loop)
 
     def _settle(self, batch: list[Ticket], outcomes: list[Outcome], begun: float, ended: float, rows: int) -> None:
@@ -315,12 +337,11 @@ class Batcher:
     def _expire(self, loop: asyncio.AbstractEventLoop) -> None:
         self._alarm = None
         now = self._clock()
-        late = [
-            t for t in (*self._running, *self._waiting) if t.request.deadline is not None and t.request.deadline <= now
-        ]
+        running = () if self._running is None else self._running.tickets
+        late = [t for t in (*running, *self._waiting) if t.request.deadline is not None and t.request.deadline <= now]
         _fail_all(late)
-        if self._running:
-            self._watch(loop, (*self._running, *self._waiting))
+        if running:
+            self._watch(loop, (*running, *self._waiting))
 
     def close(self) -> None:
         """Stop the thread; what waits is cancelled by its callers."""
