@@ -37,15 +37,12 @@ class SeptetError(Exception):
         super().__init__(message)
         # A caller's own text may be quoted in them, and hold half of a surrogate pair, which no encoding can carry.
         self.message = _encodable(message)
-        self.problems = tuple(
-            Problem(
-                problem.row,
-                None if problem.column is None else _encodable(problem.column),
-                _encodable(problem.expected),
-                _encodable(problem.received),
-            )
-            for problem in problems
-        )
+        self.problems = tuple(map(_told, problems)) if problems else ()
+
+
+def _told(problem: Problem) -> Problem:
+    column = None if problem.column is None else _encodable(problem.column)
+    return Problem(problem.row, column, _encodable(problem.expected), _encodable(problem.received))
 
 
 def _encodable(text: str) -> str:

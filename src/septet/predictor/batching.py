@@ -51,7 +51,7 @@ MARGIN = 1.5
 # Where requests are refused the loop looks away from the sockets for a while: to answer each as it comes costs three
 # times as much as to answer them in groups, and callers who try again at once would leave no time to the model, which
 # would make it slower, and so more of them refused. So it gets this many times what refusing took.
-PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.002, 0.05
+PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.004, 0.05
 RESPITE = 4
 # How often those who wait are counted anew while they are too many.
 RECOUNT_SECONDS = 0.001
@@ -294,10 +294,11 @@ class Batcher:
             expected = self._cost.seconds(run.rows)
             if expected > 0.0:
                 self._slowness += MEMORY * (seconds / expected - self._slowness)
-            handover = min(ended - run.begun - seconds, LONGEST_HANDOVER_SECONDS)
+            self._settle(run.tickets, outcomes, run.begun, ended, run.rows)
+            # Until the answers are on their way the thread has nothing to do.
+            handover = min(self._clock() - run.begun - seconds, LONGEST_HANDOVER_SECONDS)
             self._handover += MEMORY * (handover - self._handover)
             self._thread_rows = self._cost.worthwhile(self._max_batch_rows, self._handover)
-            self._settle(run.tickets, outcomes, run.begun, ended, run.rows)
         self._flush(loop)
 
     def _settle(self, batch: list[Ticket], outcomes: list[Outcome], begun: float, ended: float, rows: int) -> None:
