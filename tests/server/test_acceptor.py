@@ -20,7 +20,7 @@ class Worker:
 
     def __init__(self, shared: socket.socket, crowded: Callable[[], bool] = lambda: False) -> None:
         self.taken: list[socket.socket] = []
-        self.acceptor = Acceptor(shared, self._open, crowded)
+        self.acceptor = Acceptor(shared, self._open, lambda: len(self.taken), crowded)
 
     async def _open(self, connection: socket.socket) -> None:
         self.taken.append(connection)
@@ -65,6 +65,24 @@ def test_a_burst_is_shared_by_those_who_accept() -> None:
     told(story)
 
 
+def test_who_has_many_connections_takes_several_in_a_turn() -> None:
+    async def story(shared: socket.socket) -> None:
+        worker = Worker(shared)
+        worker.taken = connect(shared, 80)
+        await until(lambda: len(worker.taken) == 160)
+        turns = 0
+        clients = connect(shared, 60)
+        while len(worker.taken) < 220:
+            await asyncio.sleep(0)
+            turns += 1
+        assert turns < 20, turns
+        worker.leave()
+        for each in clients:
+            each.close()
+
+    told(story)
+
+
 def test_a_crowded_worker_accepts_where_nobody_else_comes() -> None:
     async def story(shared: socket.socket) -> None:
         worker = Worker(shared, lambda: True)
@@ -97,7 +115,7 @@ def test_a_connection_that_cannot_be_opened_is_closed() -> None:
         raise ConnectionResetError
 
     async def story(shared: socket.socket) -> None:
-        acceptor = Acceptor(shared, fail, lambda: False)
+        acceptor = Acceptor(shared, fail, lambda: 0, lambda: False)
         (client,) = connect(shared, 1)
         client.settimeout(0)
         assert await asyncio.get_running_loop().sock_recv(client, 1) == b""

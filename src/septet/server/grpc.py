@@ -59,7 +59,7 @@ class GrpcServer:
             except OSError as error:
                 raise StartupError(f"cannot listen for gRPC: {error}") from error
             each.setblocking(False)  # noqa: FBT003 - the standard library's signature
-            self._acceptors.append(Acceptor(each, self._open, self._crowded))
+            self._acceptors.append(Acceptor(each, self._open, self._count, self._crowded))
         self._sweeping = asyncio.create_task(self._shared.sweep())
 
     def drain(self) -> None:
@@ -96,6 +96,9 @@ class GrpcServer:
     async def _open(self, connection: socket.socket) -> None:
         loop = asyncio.get_running_loop()
         await loop.connect_accepted_socket(self._protocol, connection, ssl=self._tls)
+
+    def _count(self) -> int:
+        return len(self._shared.connections)
 
     def _protocol(self) -> H2Connection:
         return H2Connection(self._shared)

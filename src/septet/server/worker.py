@@ -110,7 +110,7 @@ class Server:
     async def serve(self, sockets: Sequence[socket.socket]) -> None:
         """Serve to the end."""
         with _signals(self._signalled):
-            self._acceptors = [Acceptor(each, self._open, self._crowded) for each in sockets]
+            self._acceptors = [Acceptor(each, self._open, self._count, self._crowded) for each in sockets]
             self._wire.listen(on=True)
             self.listening.set()
             while not self._is_over():  # noqa: ASYNC110 - a clock, a counter and signals end it
@@ -129,6 +129,9 @@ class Server:
     async def _open(self, connection: socket.socket) -> None:
         loop = asyncio.get_running_loop()
         await loop.connect_accepted_socket(self._protocol, connection, ssl=self._tls)
+
+    def _count(self) -> int:
+        return len(self._wire.connections)
 
     def _protocol(self) -> HttpConnection:
         return HttpConnection(self._wire)
