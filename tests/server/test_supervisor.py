@@ -86,9 +86,11 @@ class Pools:
 def alive(pid: int) -> bool:
     try:
         os.kill(pid, 0)
+        return Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z"
     except ProcessLookupError:
         return False
-    return Path(f"/proc/{pid}/stat").exists() is False or Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z"
+    except FileNotFoundError:  # gone in this moment, or a system without such files
+        return not Path("/proc/self").exists()
 
 
 def both_pids(served: Served) -> set[int]:

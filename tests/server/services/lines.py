@@ -66,8 +66,9 @@ class Lines:
             except TimeoutError:
                 continue
         server.close()
-        # A connection accepted in this very turn has no task yet.
-        await asyncio.sleep(0.05)
+        # A connection accepted in this very turn has no task yet: it takes some turns, however long they are.
+        for _ in range(10):
+            await asyncio.sleep(0)
         await asyncio.gather(*(task for task in self.open if task is not None))
         return 0
 
