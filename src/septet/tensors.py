@@ -76,6 +76,20 @@ class Outputs:
             found = self.memo[name, "flat"] = self.arrays[name].ravel().tolist()
         return found
 
+    def written(self, name: str) -> list[bytes] | None:
+        """Of each row, its values as JSON, in row-major order and without a bracket around them.
+
+        For an output of numbers; None where one of them is not finite, for which JSON has no word.
+        """
+        key = name, "written"
+        if key in self.memo:
+            written: list[bytes] | None = self.memo[key]
+            return written
+        text = msgspec.json.encode(self.arrays[name].reshape(self.rows, -1).tolist())
+        # One call for all rows takes a third of the time of one for each.
+        written = self.memo[key] = None if b"n" in text else text[2:-2].split(b"],[")
+        return written
+
 
 class Part(Mapping[str, Array], msgspec.Struct, metaclass=_MappingStruct, gc=False, eq=False):
     """The rows from `start` to `stop`, those of one request, among the outputs of a run that it shared."""

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from email.utils import formatdate
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Final, Protocol
 
@@ -22,6 +23,12 @@ KEEP, CLOSE = b"\r\n", b"connection: close\r\n\r\n"
 STATUS_LINES: Final = {status: b"HTTP/1.1 %d \r\n" % status for status in range(100, 600)} | {
     each.value: f"HTTP/1.1 {each.value} {each.phrase}\r\n".encode() for each in HTTPStatus
 }
+
+
+@lru_cache
+def _lines(headers: tuple[tuple[bytes, bytes], ...]) -> bytes:
+    """Headers as they are sent; the same come again and again."""
+    return b"".join(b"%b: %b\r\n" % pair for pair in headers)
 
 
 class Connection(Protocol):
@@ -80,8 +87,8 @@ class Wire:
     def _renew(self) -> None:
         """Write the headers that all replies have, with the date of now (RFC 9110, 6.6.1)."""
         self._identity = self.app.identity
-        pairs = [(b"date", formatdate(self._clock(), usegmt=True).encode()), *identity_headers(self._identity)]
-        self._common = b"".join(b"%b: %b\r\n" % pair for pair in pairs)
+        date = formatdate(self._clock(), usegmt=True).encode()
+        self._common = _lines(((b"date", date), *identity_headers(self._identity)))
 
     def listen(self, *, on: bool) -> None:
         """Note whether connections are accepted."""
@@ -107,7 +114,7 @@ class Wire:
             len(reply.body),
             reply.id.encode(),
             self._common,
-            b"".join(b"%b: %b\r\n" % pair for pair in reply.headers) if reply.headers else b"",
+            _lines(reply.headers) if reply.headers else b"",
             KEEP if keep else CLOSE,
             reply.body if with_body else b"",
         )

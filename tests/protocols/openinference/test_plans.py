@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from septet.errors import SeptetError
+from septet.errors import Malformed, SeptetError
 from septet.model.signature import DTYPES, Kind, Signature, Tensor
 from septet.protocols.dataplane import Dataplane
 from septet.protocols.http import HttpRequest
@@ -175,6 +175,14 @@ def test_a_document_is_known_with_other_values() -> None:
     decode(http(BINARY + bytes(16), len(BINARY)))
     assert decode._plans is not None
     assert decode._plans.binary(BINARY + b"\1" * 16, len(BINARY)) is not None
+
+
+def test_what_follows_a_known_document_within_its_length_is_read_with_care() -> None:
+    decode = inference()
+    for _ in range(2):
+        decode(http(BINARY + bytes(16), len(BINARY)))
+    with pytest.raises(Malformed):
+        decode(http(BINARY + b"x" + bytes(16), len(BINARY) + 1))
 
 
 def test_a_document_is_known_with_another_id() -> None:

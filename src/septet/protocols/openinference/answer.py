@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -37,10 +37,11 @@ class _Frame(NamedTuple):
     """One output in the answers of a run to all requests with as many rows.
 
     Attributes:
-        lead: what stands before its values, or before their size where they are raw.
+        lead: what stands before its values, or before their size where they are raw texts.
         write: writes the values of a request; None where they are bytes already.
         values: of all rows of the run.
         width: how many of them a row has.
+        behind: what stands behind its values, or behind their size.
         raw: whether the values stand behind the JSON.
     """
 
@@ -48,7 +49,15 @@ class _Frame(NamedTuple):
     write: Callable[[list[Any]], bytes] | None
     values: Any
     width: int
+    behind: bytes
     raw: bool
+
+
+class _Frames(NamedTuple):
+    """All outputs in such answers; `text` is their JSON where it is the same for each of the requests."""
+
+    outputs: list[_Frame]
+    text: bytes | None
 
 
 class Answer:
@@ -104,29 +113,38 @@ class Answer:
         frames = memo.get(key)
         if frames is None:
             frames = memo[key] = self._frames(part.shared, request, forms)
-        parts, raw = [begin], []
-        for lead, write, values, width, is_raw in frames:
-            own = values[start * width : stop * width]
-            if write is not None:
-                own = write(own)
-            if is_raw:
-                raw.append(own)
-                own = b"%d}" % len(own)
-            parts += (lead, own)
-        parts.append(b"}]}")
-        text = b"".join(parts)
-        if not raw:
-            return HttpReply(200, text, request.id, JSON, (), "ok", rows, response.timings)
-        headers = ((LENGTH_HEADER, b"%d" % len(text)),)
-        return HttpReply(200, b"".join((text, *raw)), request.id, OCTETS, headers, "ok", rows, response.timings)
+        outputs, same = frames
+        if same is not None:
+            text = begin + same
+            raw = [each.values[start * each.width : stop * each.width] for each in outputs]
+        else:
+            parts, raw = [begin], []
+            for lead, write, values, width, behind, is_raw in outputs:
+                own = values[start * width : stop * width]
+                if write is not None:
+                    own = write(own)
+                if is_raw:
+                    raw.append(own)
+                    own = b"%d" % len(own)
+                parts += (lead, own, behind)
+            parts.append(b"]}")
+            text = b"".join(parts)
+            if not raw:
+                return HttpReply(200, text, request.id, JSON, (), "ok", rows, response.timings)
+        body = b"".join((text, *raw))
+        return HttpReply(200, body, request.id, OCTETS, _length(len(text)), "ok", rows, response.timings)
 
-    def _frames(self, shared: Outputs, request: Request, forms: tuple[Form, ...] | None) -> list[_Frame]:
+    def _frames(self, shared: Outputs, request: Request, forms: tuple[Form, ...] | None) -> _Frames:
         """What is the same for all requests of a run that have as many rows and want the same outputs."""
         names = request.outputs or self._names
-        return [
-            self._frame(shared, request.rows, name, form, b"}," if at else b"")
+        outputs = [
+            self._frame(shared, request.rows, name, form, b"," if at else b"")
             for at, (name, form) in enumerate(zip(names, forms or [_JSON] * len(names), strict=True))
         ]
+        if not all(each.raw and each.write is None for each in outputs):
+            return _Frames(outputs, None)
+        parts = [b"%b%d%b" % (each.lead, request.rows * each.width, each.behind) for each in outputs]
+        return _Frames(outputs, b"".join((*parts, b"]}")))
 
     def _frame(self, shared: Outputs, rows: int, name: str, form: Form, between: bytes) -> _Frame:
         array, dtype = shared.arrays[name], self._outputs[name].dtype
@@ -135,15 +153,27 @@ class Answer:
         shape = (rows, *array.shape[1:]) if self._rows else array.shape
         said = {"name": name, "datatype": DATATYPES[dtype], "shape": shape}
         lead = between + msgspec.json.encode(said)[:-1] + (_SIZE if form.binary else b',"data":')
-        write = texts_bytes if form.binary else _numbers if dtype.startswith("float") else msgspec.json.encode
         if form.binary and dtype != "string":
             data = raw_bytes(array, dtype)
-            return _Frame(lead, None, data, len(data) // shared.rows, raw=True)
+            return _Frame(lead, None, data, len(data) // shared.rows, b"}}", raw=True)
         values = shared.flat(name) if form.classes is None else array.ravel().tolist()
-        return _Frame(lead, write, values, len(values) // shared.rows, form.binary)
+        width = len(values) // shared.rows
+        if form.binary:
+            return _Frame(lead, texts_bytes, values, width, b"}}", raw=True)
+        if rows == 1 < shared.rows and dtype != "string" and (written := shared.written(name)) is not None:
+            return _Frame(lead + b"[", b"".join, written, 1, b"]}", raw=False)
+        return _Frame(
+            lead, _numbers if dtype.startswith("float") else msgspec.json.encode, values, width, b"}", raw=False
+        )
 
     def _beginning(self, name: str | None) -> bytes:
         return self._begin if name is None else self._head + b',"id":' + msgspec.json.encode(name) + b',"outputs":['
+
+
+@lru_cache
+def _length(size: int) -> tuple[tuple[bytes, bytes]]:
+    """The header that says so many bytes are JSON."""
+    return ((LENGTH_HEADER, b"%d" % size),)
 
 
 def _numbers(values: list[Any]) -> bytes:

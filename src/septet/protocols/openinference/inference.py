@@ -65,7 +65,7 @@ class Inference:
             Malformed: the body cannot be read.
             Invalid: it is not what the protocol or the model asks for.
         """
-        caller, body = http.caller, http.body
+        caller, body = http.said or http.caller, http.body
         header = http.headers.get(LENGTH_HEADER)
         if header is None:
             if caller.media_type not in _MEDIA_TYPES:

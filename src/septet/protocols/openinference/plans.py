@@ -68,10 +68,11 @@ class Plan(msgspec.Struct, frozen=True):
         rows, outputs, seconds: as `Dataplane.request` takes them.
         forms: of the outputs, as `Answer.encode` takes them.
         encode: how the answer is written where there is no id.
-        lead: what stands before the first value, in the document.
+        lead: what stands before the first value, in the document; all of it where the values lie behind it.
         lists: the lists in the document; none where the values lie behind it.
         rest: what stands behind the last value, in the document.
         sizes: the bytes of each input behind the document.
+        size: of all of them.
     """
 
     shapes: Mapping[str, tuple[int, ...]]
@@ -84,6 +85,7 @@ class Plan(msgspec.Struct, frozen=True):
     lists: tuple[ListPlan, ...] = ()
     rest: bytes = b""
     sizes: tuple[int, ...] = ()
+    size: int = 0
 
 
 _Kept = TypeVar("_Kept")
@@ -105,8 +107,9 @@ class Plans:
         # What differs behind the first value only, newest first.
         self._json: dict[bytes, tuple[Plan, ...]] = {}
         self._binary: dict[bytes, Plan] = {}
-        # The last one without an id.
+        # The last ones without an id.
         self._last: Plan | None = None
+        self._last_binary: Plan | None = None
         # Texts must be cut, and a byte that is neither 0 nor 1 is no boolean: these are looked at each time.
         self._takes_bytes = sys.byteorder == "little" and all(dtype.kind not in "Ob" for dtype in self._dtypes.values())
 
@@ -130,12 +133,18 @@ class Plans:
 
     def binary(self, body: bytes, length: int) -> Planned | None:
         """The same for a body whose values lie behind its document, the first `length` bytes."""
-        key, own = _without_id(body[:length])
-        plan = self._binary.get(key)
-        if plan is None or len(body) - length != sum(plan.sizes):
+        plan, own = self._last_binary, None
+        if plan is None or len(plan.lead) != length or not body.startswith(plan.lead):
+            key, own = _without_id(body[:length])
+            plan = self._binary.get(key)
+            if plan is not None and own is None:
+                self._last_binary = plan
+        if plan is None or len(body) - length != plan.size:
             return None
-        if len(body) - length >= WORTH_A_VIEW:
+        if plan.size >= WORTH_A_VIEW:
             return plan, self._views(plan, body, length), own
+        if len(plan.sizes) == 1:
+            return plan, self._packed.tensors([body[length:]]), own
         values: list[Any] = [None] * len(plan.sizes)
         for name, size in zip(plan.shapes, plan.sizes, strict=True):
             values[self._places[name]] = body[length : length + size]
@@ -187,8 +196,8 @@ class Plans:
         if self._takes_bytes and b"\\" not in text:
             key = _key(text, document.id, plan)
             if key is not None:
-                sizes = [prod(shape) * self._dtypes[name].itemsize for name, shape in plan.shapes.items()]
-                _keep(self._binary, key, msgspec.structs.replace(plan, sizes=tuple(sizes)))
+                sizes = tuple(prod(shape) * self._dtypes[name].itemsize for name, shape in plan.shapes.items())
+                _keep(self._binary, key, msgspec.structs.replace(plan, lead=text, sizes=sizes, size=sum(sizes)))
 
 
 def _first_value(body: bytes) -> int:
