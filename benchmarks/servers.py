@@ -34,7 +34,8 @@ class Server:
         command: after the Python; the whole of it where there is none.
         variables: of its process, beside `MODEL`, the file that is served.
         before: a command of the same Python that prepares what is served, run before the first start.
-        restless: works while nobody asks, so it is started for its turns only, where others are paused between them.
+        restless: works while nobody asks, or takes a pause for the end of one of its processes; so it is started for
+            its turns only, where others are paused between them.
         patience: seconds that a start may take.
     """
 
@@ -104,6 +105,7 @@ SERVERS = {
         "mosec",
         (str(RIVALS / "mosec_server.py"), "--address", "127.0.0.1", "--port", "{port}", "--log-level", "warning"),
         {"BATCH": "64"},
+        restless=True,
     ),
     "litserve": Server("LitServe", "litserve", (str(RIVALS / "litserve_server.py"), "{port}")),
     "litserve-batch": Server(
@@ -138,6 +140,7 @@ SERVERS = {
         (str(RIVALS / "pytriton_server.py"), "{port}", "{grpc_port}", "{third_port}"),
         # Triton's own process must find the libpython of this very Python before that of the system.
         {"LD_LIBRARY_PATH": "{libraries}"},
+        restless=True,
         patience=120,
     ),
     "ray": Server(
