@@ -15,7 +15,9 @@ from hypothesis import strategies as st
 from septet.errors import DeadlineExceeded, Invalid, ModelFailed, Overloaded, SeptetError
 from septet.predictor.batching import (
     FIRST_LEAVE_SECONDS,
+    LONGEST_PAUSE_SECONDS,
     MOST_LONG,
+    PAUSE_SECONDS,
     RECOUNT_SECONDS,
     Batcher,
 )
@@ -245,6 +247,70 @@ def test_a_pause_after_a_refusal_ends_with_the_run() -> None:
         assert (await first).rows == 1
 
     assert held(story, Cost(0.0, 1.0)) == [1]
+
+
+class Patient(threading.Event):
+    """Waits as long as it takes, whatever the time it is given."""
+
+    def wait(self, timeout: float | None = None) -> bool:  # noqa: ARG002 - the library's signature
+        return super().wait(10)
+
+
+def test_runs_follow_each_other_while_the_loop_looks_away() -> None:
+    async def story(model: Held, batch: Batcher, clock: Clock) -> None:
+        batch._idle = Patient()
+        answered: list[Any] = []
+        loop = asyncio.get_running_loop()
+        batch.submit(request(1), answered.append)
+        await until(model.began.is_set)
+        batch.submit(request(2), answered.append)
+        model.go.set()
+        refused: list[Any] = []
+        batch.submit(request(3, deadline=clock.now + 0.1), refused.append)
+        seen: list[int] = []
+        loop.call_soon(lambda: seen.append(len(answered)))  # in the turn of the pause, right behind it
+        await until(lambda: seen)
+        assert ([type(each) for each in refused], seen) == ([Overloaded], [2])
+
+    assert held(story, Cost(0.0, 1.0), max_batch_rows=1) == [1, 1]
+
+
+class Waits(threading.Event):
+    """Notes for how long it is waited for, and does not wait."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seconds: list[float] = []
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.seconds.append(timeout or 0.0)
+        return self.is_set()
+
+
+@pytest.mark.parametrize(
+    ("spent", "deadline", "pause"),
+    [
+        (0.0, None, PAUSE_SECONDS),
+        (0.005, None, 0.02),
+        (1.0, None, LONGEST_PAUSE_SECONDS),
+        (1.0, 1.03, 0.03),
+        (1.0, 0.5, None),
+    ],
+)
+def test_refusing_leaves_the_model_its_time(spent: float, deadline: float | None, pause: float | None) -> None:
+    async def story(model: Held, batch: Batcher, clock: Clock) -> None:
+        begun = clock.now
+        first = asyncio.ensure_future(batch(request(1, deadline=None if deadline is None else begun + deadline)))
+        await until(model.began.is_set)
+        batch._idle = waits = Waits()
+        batch.submit(request(2, deadline=begun + 0.001), lambda _: None)
+        clock.now += spent  # refused others, and read them
+        await asyncio.sleep(0)
+        assert waits.seconds == ([] if pause is None else [pytest.approx(pause)])
+        model.go.set()
+        await asyncio.gather(first, return_exceptions=True)
+
+    held(story, Cost(0.01, 0.0))
 
 
 def test_rows_are_merged_as_far_as_it_pays() -> None:
