@@ -14,7 +14,8 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 # Of the connections that a worker has, it takes this part and one more in a turn: as much as it may be ahead of others.
-PART = 8
+# No more than so many: to begin with TLS takes a millisecond each, for which those who are connected must wait.
+PART, MOST = 8, 32
 # How long a crowded worker waits for another to accept: longer than most turns of a loop, too short to be noticed.
 DEFER_SECONDS = 0.001
 # After the system has no descriptor left.
@@ -69,7 +70,7 @@ class Acceptor:
         if self._crowded():
             self._rest(DEFER_SECONDS)
             return
-        for _ in range(1 + self._connections() // PART):
+        for _ in range(min(1 + self._connections() // PART, MOST)):
             if not self._accept():
                 return
 
