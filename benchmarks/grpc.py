@@ -2,7 +2,7 @@
 
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 import grpc
@@ -11,6 +11,7 @@ from open_inference.grpc.protocol import ModelInferRequest, ModelInferResponse
 
 from benchmarks import models
 from benchmarks.bench import Bench, Fleet
+from benchmarks.closed_loop import Sample
 from benchmarks.forms import FORMS
 from benchmarks.models import Array, Model
 from benchmarks.process import CLIENT_CORE, Process, pinned
@@ -21,19 +22,6 @@ METHOD = "/inference.GRPCInferenceService/ModelInfer"
 CONTENDERS = ("septet-grpc", "mlserver", "pytriton", "bare-grpc")
 BASELINE = "bare-grpc"
 DATATYPES = {"FP32": np.float32, "INT64": np.int64}
-
-
-@dataclass(frozen=True)
-class Sample:
-    """What one window of load showed; times in milliseconds, CPU time of the server in microseconds a request."""
-
-    requests_per_second: float
-    p50: float
-    p90: float
-    p99: float
-    requests: int
-    errors: int
-    cpu: float
 
 
 Samples = dict[str, dict[int, list[Sample]]]  # server -> connections -> one for each round
