@@ -50,29 +50,33 @@ def take(
     """
     batch: list[Ticket] = []
     expired: list[Ticket] = []
-    rows = 0
+    key: Hashable = None
+    looked = rows = 0
     earliest = math.inf
     longest = now + seconds(max_rows)
-    while waiting:
-        ticket = waiting[0]
-        if ticket.done is None:
-            waiting.popleft()
-            continue
-        deadline = ticket.request.deadline
-        if deadline is not None and deadline < earliest:
-            if deadline <= now:
-                expired.append(waiting.popleft())
+    for ticket in waiting:
+        if ticket.done is not None:
+            request = ticket.request
+            until = request.deadline
+            if until is None or until > earliest:
+                until = earliest
+            if until <= now:
+                expired.append(ticket)
+                looked += 1
                 continue
-            until = deadline
-        else:
-            until = earliest
-        more = rows + ticket.request.rows
-        if batch and (
-            ticket.key != batch[0].key or more > max_rows or (until < longest and until < now + seconds(more))
-        ):
-            break
-        rows, earliest = more, until
-        batch.append(waiting.popleft())
+            more = rows + request.rows
+            if not batch:
+                key = ticket.key
+            elif ticket.key != key or more > max_rows or (until < longest and until < now + seconds(more)):
+                break
+            rows, earliest = more, until
+            batch.append(ticket)
+        looked += 1
+    if looked == len(waiting):
+        waiting.clear()
+    else:
+        for _ in range(looked):
+            waiting.popleft()
     return batch, expired
 
 
