@@ -13,6 +13,10 @@ many wait that the loop would be held up: it must stay free to refuse those who 
 comes from warm-up, so that one rule serves small models, heavy models, and a small model given very many rows; a model
 that was quick at warm-up and then is not, is noticed.
 
+Where requests are refused, the loop looks away from the sockets for a while, and only begins the next run when one is
+over: to refuse takes time from the model where both have one core, and callers who ask again at once would take all of
+it, which makes runs longer, and more of them refused, until nobody is answered.
+
 What may be taken next is decided by `tickets.take`, a pure function; only `Batcher` touches the loop.
 """
 
@@ -48,9 +52,8 @@ HANDOVER_SECONDS, LONGEST_HANDOVER_SECONDS = 0.0003, 0.01
 # Expectations are not that exact, and a machine that others share slows down by a third within a second: a request is
 # refused where it would not be answered in time with so much to spare.
 MARGIN = 1.5
-# Where requests are refused the loop looks away from the sockets for a while: to answer each as it comes costs three
-# times as much as to answer them in groups, and callers who try again at once would leave no time to the model, which
-# would make it slower, and so more of them refused. So it gets this many times what refusing took.
+# How long the loop looks away where requests are refused: to answer each as it comes costs three times as much as to
+# answer them in groups. It is this many times what refusing took, in these limits.
 PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.004, 0.05
 RESPITE = 4
 # How often those who wait are counted anew while they are too many.
