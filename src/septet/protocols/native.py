@@ -127,8 +127,8 @@ class Native:
 
     def _reply(self, request: Request, response: Response, prediction: Any) -> HttpReply:
         shown = request.id
-        if not shown.isalnum():
-            # Ids are visible ASCII: only these two characters need escaping in JSON.
+        # Ids are visible ASCII: only these two characters need escaping in JSON.
+        if '"' in shown or "\\" in shown:
             shown = shown.replace("\\", "\\\\").replace('"', '\\"')
         body = b"".join((b'{"prediction":', msgspec.json.encode(prediction), self._model, shown.encode(), b'"}'))
         return HttpReply(200, body, request.id, rows=request.rows, timings=response.timings)
