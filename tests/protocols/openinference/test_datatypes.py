@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as hnp
 
 from septet.errors import Invalid, Malformed
 from septet.model.signature import DTYPES
-from septet.protocols.openinference.datatypes import DATATYPES, dtype_of, from_raw, raw_bytes
+from septet.protocols.openinference.datatypes import DATATYPES, dtype_of, from_raw, raw_bytes, view
 from septet.types import Array
 
 NUMBERS = [name for name in DTYPES if name != "string"]
@@ -76,6 +76,14 @@ def test_a_large_array_is_neither_copied_on_its_way_out_nor_where_it_is_aligned_
     assert np.shares_memory(from_raw(aligned, "float32", (99_996,), "x"), body)
     # Elsewhere than on 16 bytes an engine adds up in another order, and answers with other last bits.
     assert not np.shares_memory(from_raw(odd, "float32", (99_999,), "x"), body)
+
+
+@given(st.sampled_from(NUMBERS), st.integers(1, 300), st.integers(0, 40))
+def test_a_view_begins_where_an_engine_wants_it_and_has_the_same_numbers(dtype: str, rows: int, start: int) -> None:
+    data = bytes(start) + np.arange(2 * rows).astype(DTYPES[dtype]).tobytes()
+    array = view(data, DTYPES[dtype], (rows, 2), start)
+    assert array.ctypes.data % 16 == 0
+    np.testing.assert_array_equal(array, from_raw(data[start:], dtype, (rows, 2), "x"))
 
 
 @pytest.mark.parametrize(

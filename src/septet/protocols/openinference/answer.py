@@ -53,11 +53,16 @@ class _Frame(NamedTuple):
     raw: bool
 
 
-class _Frames(NamedTuple):
-    """All outputs in such answers; `text` is their JSON where it is the same for each of the requests."""
+class _Raw(NamedTuple):
+    """All outputs in such answers, where they are raw numbers.
 
-    outputs: list[_Frame]
-    text: bytes | None
+    Attributes:
+        text: the JSON.
+        values: of each output the bytes of all rows of the run, and how many a row has.
+    """
+
+    text: bytes
+    values: list[tuple[bytes | memoryview, int]]
 
 
 class Answer:
@@ -72,6 +77,7 @@ class Answer:
         self._outputs: Mapping[str, Tensor] = {each.name: each for each in signature.outputs}
         self._names = tuple(self._outputs)
         self.raw = tuple(_RAW for _ in self._names)
+        self._texts = {each.name for each in signature.outputs if each.dtype == "string"}
         self._rows = signature.rows
         self._labels = {signature.scores: signature.labels}
         identity = {"model_name": service.identity.name, "model_version": service.identity.version}
@@ -110,16 +116,16 @@ class Answer:
         part = tensors if type(tensors) is Part else Part(Outputs(tensors, rows), 0, rows)
         memo, start, stop = part.shared.memo, part.start, part.stop
         key = request.outputs, rows, forms
-        frames = memo.get(key)
+        frames: list[_Frame] | _Raw | None = memo.get(key)
         if frames is None:
             frames = memo[key] = self._frames(part.shared, request, forms)
-        outputs, same = frames
-        if same is not None:
-            text = begin + same
-            raw = [each.values[start * each.width : stop * each.width] for each in outputs]
+        raw: list[bytes | memoryview]
+        if isinstance(frames, _Raw):
+            text = begin + frames.text
+            raw = [values[start * width : stop * width] for values, width in frames.values]
         else:
             parts, raw = [begin], []
-            for lead, write, values, width, behind, is_raw in outputs:
+            for lead, write, values, width, behind, is_raw in frames:
                 own = values[start * width : stop * width]
                 if write is not None:
                     own = write(own)
@@ -134,25 +140,34 @@ class Answer:
         body = b"".join((text, *raw))
         return HttpReply(200, body, request.id, OCTETS, _length(len(text)), "ok", rows, response.timings)
 
-    def _frames(self, shared: Outputs, request: Request, forms: tuple[Form, ...] | None) -> _Frames:
+    def _frames(self, shared: Outputs, request: Request, forms: tuple[Form, ...] | None) -> list[_Frame] | _Raw:
         """What is the same for all requests of a run that have as many rows and want the same outputs."""
         names = request.outputs or self._names
-        outputs = [
+        if forms is not None and forms.count(_RAW) == len(forms) and self._texts.isdisjoint(names):
+            return self._raw(shared, request.rows, names)
+        return [
             self._frame(shared, request.rows, name, form, b"," if at else b"")
             for at, (name, form) in enumerate(zip(names, forms or [_JSON] * len(names), strict=True))
         ]
-        if not all(each.raw and each.write is None for each in outputs):
-            return _Frames(outputs, None)
-        parts = [b"%b%d%b" % (each.lead, request.rows * each.width, each.behind) for each in outputs]
-        return _Frames(outputs, b"".join((*parts, b"]}")))
+
+    def _raw(self, shared: Outputs, rows: int, names: Sequence[str]) -> _Raw:
+        parts: list[bytes] = []
+        values: list[tuple[bytes | memoryview, int]] = []
+        for name in names:
+            array, dtype = shared.arrays[name], self._outputs[name].dtype
+            data = raw_bytes(array, dtype)
+            width = len(data) // shared.rows
+            shape = (rows, *array.shape[1:]) if rows < shared.rows else array.shape
+            parts += (_lead(name, DATATYPES[dtype], shape, True), b"%d}}," % (rows * width))  # noqa: FBT003 - cached by place
+            values.append((data, width))
+        return _Raw(b"".join(parts)[:-1] + b"]}", values)
 
     def _frame(self, shared: Outputs, rows: int, name: str, form: Form, between: bytes) -> _Frame:
         array, dtype = shared.arrays[name], self._outputs[name].dtype
         if form.classes is not None:
             array, dtype = best(array, form.classes, self._labels.get(name, ()), rows=self._rows), "string"
         shape = (rows, *array.shape[1:]) if self._rows else array.shape
-        said = {"name": name, "datatype": DATATYPES[dtype], "shape": shape}
-        lead = between + msgspec.json.encode(said)[:-1] + (_SIZE if form.binary else b',"data":')
+        lead = between + _lead(name, DATATYPES[dtype], shape, form.binary)
         if form.binary and dtype != "string":
             data = raw_bytes(array, dtype)
             return _Frame(lead, None, data, len(data) // shared.rows, b"}}", raw=True)
@@ -168,6 +183,13 @@ class Answer:
 
     def _beginning(self, name: str | None) -> bytes:
         return self._begin if name is None else self._head + b',"id":' + msgspec.json.encode(name) + b',"outputs":['
+
+
+@lru_cache
+def _lead(name: str, datatype: str, shape: tuple[int, ...], binary: bool) -> bytes:  # noqa: FBT001 - cached by place
+    """What stands before an output's values, or before their size where they are raw."""
+    said = {"name": name, "datatype": datatype, "shape": shape}
+    return msgspec.json.encode(said)[:-1] + (_SIZE if binary else b',"data":')
 
 
 @lru_cache

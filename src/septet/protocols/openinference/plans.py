@@ -17,11 +17,10 @@ from math import prod
 from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
 
 import msgspec
-import numpy as np
 
 from septet.model.signature import DTYPES, Signature
 from septet.protocols.openinference.answer import Form
-from septet.protocols.openinference.datatypes import WORTH_A_VIEW, aligned
+from septet.protocols.openinference.datatypes import WORTH_A_VIEW, view
 from septet.protocols.openinference.document import Document, InputTensor
 from septet.protocols.openinference.json_tensors import JsonTensor, is_nested
 from septet.protocols.packed import Packed
@@ -154,10 +153,9 @@ class Plans:
     def _views(self, plan: Plan, body: bytes, start: int) -> Tensors:
         arrays: dict[str, Array] = {}
         for name, size in zip(plan.shapes, plan.sizes, strict=True):
-            array: Array = np.frombuffer(body, self._dtypes[name], prod(plan.shapes[name]), start)
-            arrays[name] = aligned(array).reshape(plan.shapes[name])
+            arrays[name] = view(body, self._dtypes[name], plan.shapes[name], start)
             start += size
-        return {name: arrays[name] for name in self._places}
+        return arrays if len(arrays) == 1 else {name: arrays[name] for name in self._places}
 
     def keep_json(self, body: bytes, document: Document, plan: Plan) -> None:
         """Know a body by what stands around its lists of values."""
