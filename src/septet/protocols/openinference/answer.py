@@ -1,14 +1,13 @@
 """Response -> the body of an answer: JSON, with the tensors that are wanted so as raw bytes behind it."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
 from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from septet.errors import Invalid, Problem
-from septet.model.signature import Tensor
 from septet.protocols.http import JSON, HttpReply
 from septet.protocols.openinference.binary import LENGTH_HEADER
 from septet.protocols.openinference.classification import best
@@ -74,10 +73,10 @@ class Answer:
 
     def __init__(self, service: Service) -> None:
         signature = service.signature
-        self._outputs: Mapping[str, Tensor] = {each.name: each for each in signature.outputs}
-        self._names = tuple(self._outputs)
+        self._dtypes = {each.name: each.dtype for each in signature.outputs}
+        self._names = tuple(self._dtypes)
         self.raw = tuple(_RAW for _ in self._names)
-        self._texts = {each.name for each in signature.outputs if each.dtype == "string"}
+        self._texts = {name for name, dtype in self._dtypes.items() if dtype == "string"}
         self._rows = signature.rows
         self._labels = {signature.scores: signature.labels}
         identity = {"model_name": service.identity.name, "model_version": service.identity.version}
@@ -106,19 +105,23 @@ class Answer:
             return self.raw if binary else None
         forms = tuple(Form(binary if own is None else own, classes) for own, classes in wanted)
         for name, form in zip(names, forms, strict=True):
-            if form.classes is not None and self._outputs[name].dtype == "string":
+            if form.classes is not None and self._dtypes[name] == "string":
                 text = f"The output {name!r} has texts, of which no best ones can be chosen; leave classification out."
                 raise Invalid(text, (Problem(None, name, "an output of numbers", "BYTES"),))
         return forms if any(form.binary or form.classes is not None for form in forms) else None
 
     def _written(self, begin: bytes, forms: tuple[Form, ...] | None, request: Request, response: Response) -> HttpReply:
         tensors, rows = response.tensors, request.rows
-        part = tensors if type(tensors) is Part else Part(Outputs(tensors, rows), 0, rows)
-        memo, start, stop = part.shared.memo, part.start, part.stop
-        key = request.outputs, rows, forms
-        frames: list[_Frame] | _Raw | None = memo.get(key)
-        if frames is None:
-            frames = memo[key] = self._frames(part.shared, request, forms)
+        frames: list[_Frame] | _Raw | None
+        if type(tensors) is Part:
+            memo, start, stop = tensors.shared.memo, tensors.start, tensors.stop
+            key = request.outputs, rows, forms
+            frames = memo.get(key)
+            if frames is None:
+                frames = memo[key] = self._frames(tensors.shared, request, forms)
+        else:
+            start, stop = 0, rows
+            frames = self._frames(Outputs(tensors, rows), request, forms)
         raw: list[bytes | memoryview]
         if isinstance(frames, _Raw):
             text = begin + frames.text
@@ -154,7 +157,7 @@ class Answer:
         parts: list[bytes] = []
         values: list[tuple[bytes | memoryview, int]] = []
         for name in names:
-            array, dtype = shared.arrays[name], self._outputs[name].dtype
+            array, dtype = shared.arrays[name], self._dtypes[name]
             data = raw_bytes(array, dtype)
             width = len(data) // shared.rows
             shape = (rows, *array.shape[1:]) if rows < shared.rows else array.shape
@@ -163,7 +166,7 @@ class Answer:
         return _Raw(b"".join(parts)[:-1] + b"]}", values)
 
     def _frame(self, shared: Outputs, rows: int, name: str, form: Form, between: bytes) -> _Frame:
-        array, dtype = shared.arrays[name], self._outputs[name].dtype
+        array, dtype = shared.arrays[name], self._dtypes[name]
         if form.classes is not None:
             array, dtype = best(array, form.classes, self._labels.get(name, ()), rows=self._rows), "string"
         shape = (rows, *array.shape[1:]) if self._rows else array.shape

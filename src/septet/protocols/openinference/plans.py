@@ -151,11 +151,13 @@ class Plans:
         return plan, self._packed.tensors(values), own
 
     def _views(self, plan: Plan, body: bytes, start: int) -> Tensors:
+        if len(plan.shapes) == 1:
+            return {name: view(body, self._dtypes[name], shape, start) for name, shape in plan.shapes.items()}
         arrays: dict[str, Array] = {}
         for name, size in zip(plan.shapes, plan.sizes, strict=True):
             arrays[name] = view(body, self._dtypes[name], plan.shapes[name], start)
             start += size
-        return arrays if len(arrays) == 1 else {name: arrays[name] for name in self._places}
+        return {name: arrays[name] for name in self._places}
 
     def keep_json(self, body: bytes, document: Document, plan: Plan) -> None:
         """Know a body by what stands around its lists of values."""
