@@ -52,7 +52,7 @@ class _Frame(NamedTuple):
     raw: bool
 
 
-class _Raw(NamedTuple):
+class _Raw(msgspec.Struct, frozen=True):
     """All outputs in such answers, where they are raw numbers.
 
     Attributes:
@@ -161,16 +161,16 @@ class Answer:
             data = raw_bytes(array, dtype)
             width = len(data) // shared.rows
             shape = (rows, *array.shape[1:]) if rows < shared.rows else array.shape
-            parts += (_lead(name, DATATYPES[dtype], shape, True), b"%d}}," % (rows * width))  # noqa: FBT003 - cached by place
+            parts.append(_described(name, DATATYPES[dtype], shape, rows * width))
             values.append((data, width))
-        return _Raw(b"".join(parts)[:-1] + b"]}", values)
+        return _Raw(b",".join(parts) + b"]}", values)
 
     def _frame(self, shared: Outputs, rows: int, name: str, form: Form, between: bytes) -> _Frame:
         array, dtype = shared.arrays[name], self._dtypes[name]
         if form.classes is not None:
             array, dtype = best(array, form.classes, self._labels.get(name, ()), rows=self._rows), "string"
         shape = (rows, *array.shape[1:]) if self._rows else array.shape
-        lead = between + _lead(name, DATATYPES[dtype], shape, form.binary)
+        lead = between + _lead(name, DATATYPES[dtype], shape, binary=form.binary)
         if form.binary and dtype != "string":
             data = raw_bytes(array, dtype)
             return _Frame(lead, None, data, len(data) // shared.rows, b"}}", raw=True)
@@ -189,10 +189,16 @@ class Answer:
 
 
 @lru_cache
-def _lead(name: str, datatype: str, shape: tuple[int, ...], binary: bool) -> bytes:  # noqa: FBT001 - cached by place
+def _lead(name: str, datatype: str, shape: tuple[int, ...], *, binary: bool) -> bytes:
     """What stands before an output's values, or before their size where they are raw."""
     said = {"name": name, "datatype": datatype, "shape": shape}
     return msgspec.json.encode(said)[:-1] + (_SIZE if binary else b',"data":')
+
+
+@lru_cache
+def _described(name: str, datatype: str, shape: tuple[int, ...], size: int) -> bytes:
+    """An output of so many raw bytes."""
+    return b"%b%d}}" % (_lead(name, datatype, shape, binary=True), size)
 
 
 @lru_cache

@@ -4,6 +4,7 @@ The header `Inference-Header-Content-Length` says where the JSON ends and the te
 JSON: the whole body is the model's only input, and its shape follows from its size.
 """
 
+from functools import lru_cache
 from math import prod
 
 from septet.errors import Invalid, Malformed, Problem
@@ -58,13 +59,18 @@ def json_length(header: bytes, size: int) -> int:
     Raises:
         Malformed: the header is no number, or more than the body has.
     """
-    if not header.isdigit() or len(header) > MOST_DIGITS:
-        raise Malformed("The header Inference-Header-Content-Length must be a whole number of bytes.")
-    length = int(header)
+    length = _number(header)
     if length > size:
         text = f"The header Inference-Header-Content-Length is {length}, but the body has {size} bytes."
         raise Malformed(text)
     return length
+
+
+@lru_cache
+def _number(header: bytes) -> int:
+    if not header.isdigit() or len(header) > MOST_DIGITS:
+        raise Malformed("The header Inference-Header-Content-Length must be a whole number of bytes.")
+    return int(header)
 
 
 def whole(body: bytes, slot: Slot) -> Array:
