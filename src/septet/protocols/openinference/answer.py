@@ -36,7 +36,7 @@ class _Frame(NamedTuple):
     """One output in the answers of a run to all requests with as many rows.
 
     Attributes:
-        lead: what stands before its values, or before their size where they are raw texts.
+        lead: what stands before its values, or before their size where they are raw.
         write: writes the values of a request; None where they are bytes already.
         values: of all rows of the run.
         width: how many of them a row has.

@@ -35,8 +35,9 @@ _BY_DATATYPE: Final = {datatype: dtype for dtype, datatype in DATATYPES.items()}
 _WIRE: Final = {name: dtype.newbyteorder("<") for name, dtype in DTYPES.items()}
 _LENGTH: Final = struct.Struct("<I")
 _ALIGNMENT: Final = 16  # bytes; that of every array that numpy makes
-#: Where the content of `bytes` begins among so many: every object begins at a multiple of it.
-_CONTENT: Final = np.frombuffer(bytes(1), np.uint8).ctypes.data % _ALIGNMENT
+#: Where the content of `bytes` begins among so many: every object does at a multiple of it, but those of a single byte,
+#: which the interpreter holds elsewhere.
+_CONTENT: Final = np.frombuffer(bytes(64), np.uint8).ctypes.data % _ALIGNMENT
 #: Bytes; below, a copy is cheaper than a view.
 WORTH_A_VIEW: Final = 1 << 14
 
