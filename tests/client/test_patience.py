@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.request import urlopen
 
 import pytest
 
@@ -87,7 +86,7 @@ def test_a_call_that_is_refused_for_load_is_asked_again_where_the_client_may(slo
     ):
         # One runs, one may wait: the third is refused.
         waiting = [pool.submit(patient.predict, ROWS) for _ in range(3)]
-        until(lambda: refusals(server) > 0)
+        until(lambda: server.metric("septet_requests_total", code="overloaded") > 0)
         barrier.unlink()
         assert [each.result() for each in waiting] == [pytest.approx([0.0, 2.0])] * 3
 
@@ -100,10 +99,3 @@ def closed(barrier: Path) -> Iterator[None]:
         yield
     finally:
         barrier.unlink(missing_ok=True)
-
-
-def refusals(server: ServerProcess) -> float:
-    """How many requests the server has refused for load."""
-    with urlopen(f"http://127.0.0.1:{server.port}/metrics", timeout=10) as reply:
-        lines = reply.read().decode().splitlines()
-    return sum(float(line.rpartition(" ")[2]) for line in lines if 'code="overloaded"' in line)

@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import httpx
+from prometheus_client.parser import text_string_to_metric_families
 
 ROOT = Path(__file__).parents[2]
 IRIS = ROOT / "examples" / "iris"
@@ -92,6 +93,12 @@ class ServerProcess:
         answer = self.post(path, body)
         assert answer.status_code == httpx.codes.OK, answer.text
         return answer.json()["prediction"]
+
+    def metric(self, name: str, **labels: str) -> float:
+        """The sum of its samples of this name that have these labels, read over a new connection."""
+        page = httpx.get(f"http://127.0.0.1:{self.port}/metrics", timeout=20, trust_env=False).text
+        samples = (sample for family in text_string_to_metric_families(page) for sample in family.samples)
+        return sum(each.value for each in samples if each.name == name and labels.items() <= each.labels.items())
 
     def _wait_until_ready(self) -> None:
         deadline = time.monotonic() + START_SECONDS

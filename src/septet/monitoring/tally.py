@@ -3,7 +3,8 @@
 The parent makes one anonymous shared mapping before it forks: a row of float64 cells for each worker slot. A worker
 writes to its own row only (from its event loop's thread), and any worker may read all rows and add them up. The row
 outlives its process: a replacement goes on counting where the dead one stopped, so counters never decrease, while
-the gauges are cleared. An aligned float64 is stored at once, so a reader sees the old number or the new one.
+the gauges are cleared. An aligned float64 is stored at once, so a reader sees the old number or the new one. What a
+turn of the event loop answers is counted at its end: a worker that is killed within a turn takes that count with it.
 """
 
 import mmap
