@@ -15,8 +15,8 @@ from septet.assembly import open_service
 from septet.errors import DigestMismatch, GoldenMismatch, LabelsMismatch, ModelNotFound
 from septet.protocols.asgi import Asgi
 from septet.settings import Model, Settings
-from septet.types import Array
-from tests.runtimes.onnx_models import converted, engine, matrix_of_maps, saved
+from septet.types import Array, Request, Response
+from tests.runtimes.onnx_models import FLOAT, constant, converted, engine, info, matrix_of_maps, model, node, saved
 
 sklearn = pytest.importorskip("sklearn")
 NAMES = ["setosa", "versicolor", "virginica"]
@@ -122,3 +122,27 @@ def test_a_package_that_does_not_reproduce_its_golden_rows_is_refused(package: P
     manifest.write_text(manifest.read_text().replace(before, file_digest(golden)))
     with pytest.raises(GoldenMismatch, match="row 0"):
         open_service(package, Settings())
+
+
+def test_a_model_that_answers_no_made_up_row_is_warmed_up_on_a_real_one(tmp_path: Path) -> None:
+    kernel = np.random.default_rng(0).normal(size=(2, 3, 5, 5)).astype(np.float32)
+    nodes = [node("Conv", ["x", "kernel"], ["c"]), node("GlobalAveragePool", ["c"], ["y"])]
+    made = model(
+        nodes, [info("x", FLOAT, ["n", 3, "h", "w"])], [info("y", FLOAT, ["n", 2, 1, 1])], [constant("kernel", kernel)]
+    )
+    path = saved(tmp_path, made)
+    service = open_service(path, Settings())
+    assert service.sample is None
+    images = np.random.default_rng(1).random((4, 1, 3, 9, 7), np.float32)
+    requests = [Request({"x": image}, 1, str(at)) for at, image in enumerate(images)]
+
+    async def merged() -> list[Response]:
+        async with asyncio.timeout(20):
+            while True:
+                answers = await asyncio.gather(*map(service.predict, requests))
+                if any(answer.timings.batch_rows > 1 for answer in answers):
+                    return answers
+
+    answers = asyncio.run(merged())
+    for image, answer in zip(images, answers, strict=True):
+        np.testing.assert_allclose(answer.tensors["y"], engine(path, {"x": image})["y"], rtol=1e-5)

@@ -39,6 +39,7 @@ from septet.protocols.v1 import V1
 from septet.runtimes.quota import threads_for
 from septet.service import Service
 from septet.settings import Model, Settings
+from septet.tensors import plain
 from septet.types import Tensors
 from septet.web.pages import CONTENT_SECURITY_POLICY, FILES, page
 
@@ -57,16 +58,17 @@ def open_service(path: Path, settings: Settings) -> Service:
     warmth, sample = _warm(path, opened)
     warm = time.perf_counter()
     engine = Engine(opened.runtime, opened.signature, sample)
-    cost = Cost(1.0, 0.0) if warmth is None else warmth.cost
-    merging = warmth is not None and warmth.mergeable
-    batch_rows = settings.model.max_batch_rows if merging else 1
+    cost = None if warmth is None else warmth.cost
+    batch_rows = 1 if warmth is None else _batch_rows(warmth, settings)
     batcher = Batcher(
         engine,
         opened.identity,
         cost,
         max_batch_rows=batch_rows,
         max_pending=settings.limits.max_pending,
+        learn=partial(_learn, opened, engine, settings) if warmth is None else None,
     )
+    facts = {"load_seconds": loaded - begun, "warmup_seconds": warm - loaded}
     return Service(
         identity=opened.identity,
         signature=opened.signature,
@@ -76,7 +78,7 @@ def open_service(path: Path, settings: Settings) -> Service:
         sample=sample,
         answer=None if warmth is None else warmth.answer,
         expected=_promise(opened, warmth),
-        facts={"load_seconds": loaded - begun, "warmup_seconds": warm - loaded, "run_seconds": cost.seconds(1)},
+        facts=facts if cost is None else {**facts, "run_seconds": cost.seconds(1)},
         freshness=partial(age_of, opened.manifest, settings.model),
         batch_rows=batch_rows,
     )
@@ -117,6 +119,19 @@ def _warm(path: Path, opened: Opened) -> tuple[Warmth | None, Tensors | None]:
             raise GoldenMismatch(f"{path}: the model fails on its first golden row: {error}") from error
         logger.warning("no made-up row suits this model, so it has no self-test and starts cold (%s)", error)
         return None, None
+
+
+def _batch_rows(warmth: Warmth, settings: Settings) -> int:
+    return settings.model.max_batch_rows if warmth.mergeable else 1
+
+
+def _learn(opened: Opened, engine: Engine, settings: Settings, tensors: Tensors) -> tuple[Cost, int]:
+    """Warm a cold model up on the first row of a request that it has answered."""
+    # Copies: a decoder's arrays may be views of a large body.
+    row = {name: array.copy() for name, array in _first_row(plain(tensors), opened).items()}
+    warmth = warm_up(opened.runtime, opened.signature, row)
+    engine.sample = row
+    return warmth.cost, _batch_rows(warmth, settings)
 
 
 def layout() -> Layout:

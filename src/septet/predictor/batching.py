@@ -11,7 +11,8 @@ A run that is expected to be short is made on the loop itself: handing it to a t
 one is made in a thread, one at a time, and what arrives meanwhile is the next batch (C-31). So are short ones where so
 many wait that the loop would be held up: it must stay free to refuse those who come too late (SY-6). The expectation
 comes from warm-up, so that one rule serves small models, heavy models, and a small model given very many rows; a model
-that was quick at warm-up and then is not, is noticed.
+that was quick at warm-up and then is not, is noticed. Where no row was known that the model answers, it starts cold,
+each request by itself in the thread, and is warmed up on the first that it does answer.
 
 Where requests are refused, the loop looks away from the sockets for a while, and only begins the next run when one is
 over: to refuse takes time from the model where both have one core, and callers who ask again at once would take all of
@@ -22,6 +23,7 @@ What may be taken next is decided by `tickets.take`, a pure function; only `Batc
 
 import asyncio
 import contextlib
+import logging
 import math
 import threading
 import time
@@ -29,6 +31,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
+from typing import TypeAlias
 
 import msgspec
 
@@ -36,7 +39,12 @@ from septet.errors import Overloaded, SeptetError
 from septet.predictor.cost import INLINE_SECONDS, Cost
 from septet.predictor.engine import Engine, Outcome
 from septet.predictor.tickets import Done, Ticket, late, of, take
-from septet.types import Identity, Request, Response, Timings
+from septet.types import Identity, Request, Response, Tensors, Timings
+
+logger = logging.getLogger("septet.predictor")
+
+#: From the tensors of a request that was answered to what runs cost, and how many rows may be merged.
+Learn: TypeAlias = Callable[[Tensors], tuple[Cost, int]]
 
 # What waits is run on the loop where its runs, and those of the same turn before, take no longer together.
 TURN_SECONDS = 0.005
@@ -73,28 +81,31 @@ class Batcher:
     """One engine as a `Predict`.
 
     `max_pending` bounds the requests that wait; one more is refused at once. `max_batch_rows` of 1 merges nothing,
-    for models whose rows are not independent.
+    for models whose rows are not independent. A cold model has no `cost`: it runs in the thread and nothing is merged,
+    until `learn` was given the tensors of the first request that it answered, and has found the cost and the rows.
     """
 
     def __init__(
         self,
         engine: Engine,
         identity: Identity,
-        cost: Cost,
+        cost: Cost | None,
         *,
         max_batch_rows: int,
         max_pending: int,
+        learn: Learn | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._engine = engine
         self._key = engine.key
         self._identity = identity
-        self._cost = cost
-        self._max_batch_rows = max_batch_rows
         self._handover = HANDOVER_SECONDS
-        # The most rows of a run, on the loop and in the thread.
-        self._loop_rows = cost.worthwhile(max_batch_rows)
-        self._thread_rows = cost.worthwhile(max_batch_rows, self._handover)
+        self._learn = learn
+        if cost is None:
+            # Nobody is refused for a wait that is not known.
+            self._expect(Cost(0.0, 0.0), 1, away_until=math.inf)
+        else:
+            self._expect(cost, max_batch_rows)
         self._max_pending = max_pending
         self._clock = clock
         self._waiting: deque[Ticket] = deque()
@@ -108,7 +119,6 @@ class Batcher:
         self._spent = 0.0
         # Runs on the loop that took long, one behind the other; until when there are none, and for how long next time.
         self._long_runs = 0
-        self._away_until = 0.0
         self._leave_seconds = FIRST_LEAVE_SECONDS
         # How much longer than at warm-up runs in the thread take: on other values, or while the machine is busy.
         self._slowness = 1.0
@@ -122,6 +132,15 @@ class Batcher:
         # Set for when, by our own clock: the handle of an event loop need not know.
         self._alarm: asyncio.Handle | None = None
         self._alarm_at = math.inf
+
+    def _expect(self, cost: Cost, max_batch_rows: int, *, away_until: float = 0.0) -> None:
+        """Go by this cost from the next run on, merge at most so many rows, and run none on the loop before."""
+        self._cost = cost
+        self._max_batch_rows = max_batch_rows
+        # The most rows of a run, on the loop and in the thread.
+        self._loop_rows = cost.worthwhile(max_batch_rows)
+        self._thread_rows = cost.worthwhile(max_batch_rows, self._handover)
+        self._away_until = away_until
 
     async def __call__(self, request: Request) -> Response:
         """Answer a request.
@@ -302,7 +321,23 @@ class Batcher:
             handover = min(self._clock() - run.begun - seconds, LONGEST_HANDOVER_SECONDS)
             self._handover += MEMORY * (handover - self._handover)
             self._thread_rows = self._cost.worthwhile(self._max_batch_rows, self._handover)
+            if self._learn is not None and not isinstance(outcomes[0], SeptetError):
+                # Nothing was merged yet: there is one request.
+                self._expect(Cost(seconds, 0.0), 1, away_until=math.inf)
+                # Beside what runs meanwhile: nobody should wait for the many runs that it takes.
+                learning = loop.run_in_executor(None, self._learn, run.tickets[0].request.tensors)
+                learning.add_done_callback(self._learned)
+                self._learn = None
         self._flush(loop)
+
+    def _learned(self, learning: "asyncio.Future[tuple[Cost, int]]") -> None:
+        """A cold model is warm; where it did not answer the same values again, it is served as it is."""
+        if learning.cancelled():
+            return
+        if (error := learning.exception()) is not None:
+            logger.warning("the model cannot be warmed up and is asked each request by itself (%s)", error)
+            return
+        self._expect(*learning.result())
 
     def _settle(self, batch: list[Ticket], outcomes: list[Outcome], begun: float, ended: float, rows: int) -> None:
         run, identity = ended - begun, self._identity

@@ -21,15 +21,16 @@ Outcome: TypeAlias = Tensors | SeptetError
 class Engine:
     """A runtime behind its signature. Thread-safe; knows neither time nor the event loop.
 
-    `sample` is a request's tensors which the model is known to answer: where a run fails, it tells whether the
-    model is broken or the caller's values are at fault. None where no such tensors are known.
+    Attributes:
+        sample: a request's tensors which the model is known to answer: where a run fails, it tells whether the model
+            is broken or the caller's values are at fault. None where no such tensors are known yet.
     """
 
     def __init__(self, runtime: Runtime, signature: Signature, sample: Tensors | None = None) -> None:
         self._run = runtime.run
         self._signature = signature
         self._check = Checker(signature)
-        self._sample = sample
+        self.sample = sample
         # Only where an inner dimension is free can two valid requests differ in shape.
         ragged = any(size is None for tensor in signature.inputs for size in tensor.shape[1:])
         #: Requests of equal keys may share a run: same wanted outputs, same inner shapes.
@@ -82,7 +83,7 @@ class Engine:
 
     def _rejected(self, reason: str | None) -> SeptetError:
         """Tell the caller's fault from the model's: a model that still answers its sample is not broken."""
-        if self._sample is None or not self._answers_sample():
+        if self.sample is None or not self._answers_sample():
             return ModelFailed("The model failed. The log has the reason under this id.")
         if reason is None:
             return ModelFailed("The model failed on these values. The log has the reason under this id.")
@@ -93,7 +94,7 @@ class Engine:
 
     def _answers_sample(self) -> bool:
         try:
-            self._run(self._sample or {}, None)
+            self._run(self.sample or {}, None)
         except Exception:  # noqa: BLE001 - any failure means the same here
             return False
         return True

@@ -22,17 +22,40 @@ _GRAPH_NODE, _GRAPH_OUTPUT = 1, 12
 _NAME, _TYPE, _TENSOR_TYPE, _SHAPE = 1, 2, 1, 2
 _DOMAIN, _VERSION = 1, 2
 _EXTERNAL = 1
-CLASS_ATTRIBUTES = frozenset(("classlabels_strings", "classlabels_int64s", "classlabels_ints"))
+_CLASSES = ("classlabels_strings", "classlabels_int64s", "classlabels_ints")
+# The attributes that are read; the arrays of a forest are not among them.
+_ATTRIBUTES = frozenset(
+    (
+        *_CLASSES,
+        *("cats_strings", "cats_int64s", "zeros"),
+        *("keys_strings", "keys_int64s", "values_strings"),
+        *("axis", "to"),
+    )
+)
 
 
 class Node(msgspec.Struct, frozen=True):
-    """One operation. `classes` are its class labels, for the operators of `ai.onnx.ml` that carry some."""
+    """One operation.
+
+    Attributes:
+        attributes: those that say what classes and categories there are, and what an operation does with columns.
+    """
 
     domain: str
     op: str
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
-    classes: tuple[Scalar, ...] = ()
+    attributes: Mapping[str, tuple[Scalar, ...]]
+
+    @property
+    def classes(self) -> tuple[Scalar, ...]:
+        """Its class labels, for the operators of `ai.onnx.ml` that carry some."""
+        return next((self.attributes[name] for name in _CLASSES if self.attributes.get(name)), ())
+
+    def number(self, name: str, default: int) -> int:
+        """An attribute that is a whole number."""
+        values = self.attributes.get(name, ())
+        return values[0] if len(values) == 1 and isinstance(values[0], int) else default
 
 
 class Value(msgspec.Struct, frozen=True):
@@ -74,7 +97,7 @@ class Graph(msgspec.Struct, frozen=True):
 def _node(data: memoryview) -> Node:
     domain = op = ""
     inputs, outputs = [], []
-    classes: tuple[Scalar, ...] = ()
+    attributes: dict[str, tuple[Scalar, ...]] = {}
     for number, value in wire.fields(data):
         match number:
             case 1:
@@ -84,30 +107,34 @@ def _node(data: memoryview) -> Node:
             case 4:
                 op = wire.text(value)
             case 5:
-                classes = _classes(wire.view(value)) or classes
+                attributes.update(_attribute(wire.view(value)))
             case 7:
                 domain = wire.text(value)
             case _:
                 pass
-    return Node("" if domain == "ai.onnx" else domain, op, tuple(inputs), tuple(outputs), classes)
+    return Node("" if domain == "ai.onnx" else domain, op, tuple(inputs), tuple(outputs), attributes)
 
 
-def _classes(data: memoryview) -> tuple[Scalar, ...]:
-    """The values of an attribute that names classes; of any other, nothing, after reading its name alone."""
+def _attribute(data: memoryview) -> dict[str, tuple[Scalar, ...]]:
+    """An attribute's whole numbers or texts under its name; of one that nobody asks for nothing."""
+    name = ""
     values: list[Scalar] = []
     for number, value in wire.fields(data):
         match number:
             case 1:
+                name = wire.text(value)
                 # Every known writer puts the name first, so the arrays of a forest are never walked.
-                if wire.text(value) not in CLASS_ATTRIBUTES:
-                    return ()
+                if name not in _ATTRIBUTES:
+                    return {}
+            case 3:
+                values.append(wire.signed(value))
             case 8:
                 values.extend(wire.integers(value))
             case 9:
                 values.append(wire.text(value))
             case _:
                 pass
-    return tuple(values)
+    return {name: tuple(values)}
 
 
 def _value(data: memoryview) -> Value:

@@ -7,6 +7,7 @@ from typing import Protocol
 from septet.errors import UnsupportedModel
 from septet.model.signature import Column, Signature, Tensor
 from septet.runtimes import onnx_graph
+from septet.runtimes.onnx_categories import Categories, categories
 from septet.runtimes.onnx_graph import Graph
 from septet.runtimes.onnx_roles import listed, roles
 from septet.runtimes.onnx_shapes import Output, Shapes
@@ -127,14 +128,20 @@ def _with_columns(graph: Graph, shapes: Shapes) -> tuple[Tensor, ...]:
     widths = [_columns_of(tensor) if shapes.rows else None for tensor in shapes.inputs]
     known = [width for width in widths if width is not None]
     names = listed(graph.metadata, _COLUMN_KEYS, sum(known)) if len(known) == len(widths) else ()
+    listing = categories(graph, shapes.inputs)
     tensors, start = [], 0
     for tensor, width in zip(shapes.inputs, widths, strict=True):
         own = names[start : start + (width or 0)] or _own_names(tensor.name, width or 0)
         start += width or 0
-        tensors.append(
-            Tensor(tensor.name, tensor.dtype, tensor.shape, tuple(Column(name, tensor.dtype) for name in own))
-        )
+        columns = tuple(_column(name, tensor.dtype, listing.get((tensor.name, at))) for at, name in enumerate(own))
+        tensors.append(Tensor(tensor.name, tensor.dtype, tensor.shape, columns))
     return tuple(tensors)
+
+
+def _column(name: str, dtype: str, known: Categories | None) -> Column:
+    if known is None:
+        return Column(name, dtype)
+    return Column(name, dtype, categories=known.values, other_categories=not known.closed)
 
 
 def _columns_of(tensor: Tensor) -> int | None:
