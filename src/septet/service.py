@@ -24,8 +24,8 @@ class Service(msgspec.Struct, frozen=True):
             none could be found.
         answer: the model's answer to `sample`, as it was given at start, or None without a sample.
         expected: the answer to `sample` that the package promises, and how exactly, or None for a bare file.
-        facts: measured at start, in seconds: `load_seconds`, `warmup_seconds`, and, where there is a sample, `run_seconds`
-            (one row).
+        facts: measured at start, in seconds: `load_seconds`, `warmup_seconds`, and where there is a sample
+            `run_seconds`, for one row.
         freshness: judges the age of the training data at the time of the call.
         batch_rows: the most rows of waiting requests that are run together; 1 where requests are never merged.
     """

@@ -20,7 +20,7 @@ else:
 
 from onnx import TensorProto, helper
 
-__all__ = ["FLOAT", "INT64", "ML", "STRING", "TensorProto", "onnx"]
+__all__ = ["FLOAT", "INT64", "ML", "STRING", "TensorProto", "onnx", "skl2onnx"]
 
 FLOAT, INT64, STRING = TensorProto.FLOAT, TensorProto.INT64, TensorProto.STRING
 ML = "ai.onnx.ml"

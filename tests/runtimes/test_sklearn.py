@@ -26,7 +26,7 @@ from sklearn.model_selection import GridSearchCV  # noqa: E402
 from sklearn.multiclass import OneVsRestClassifier  # noqa: E402
 from sklearn.multioutput import MultiOutputClassifier  # noqa: E402
 from sklearn.pipeline import make_pipeline  # noqa: E402
-from sklearn.preprocessing import OneHotEncoder, StandardScaler  # noqa: E402
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler  # noqa: E402
 from sklearn.svm import SVC, LinearSVC  # noqa: E402
 from sklearn.tree import DecisionTreeClassifier  # noqa: E402
 
@@ -261,6 +261,31 @@ def test_a_step_that_writes_into_its_rows_changes_no_answer_and_no_tensor() -> N
         answered = served.run(tensors)
         np.testing.assert_array_equal(answered["label"], model.predict(MATRIX[::50].copy()))
         np.testing.assert_array_equal(answered["probabilities"], model.predict_proba(MATRIX[::50].copy()))
+
+
+def test_all_outputs_share_one_pass_through_the_transformers_and_each_has_its_own_rows() -> None:
+    class Halved(LogisticRegression):  # type: ignore[misc]
+        """Writes into its rows, as an estimator with `copy=False` may."""
+
+        def predict_proba(self, rows: Any) -> Any:
+            rows *= 0.5
+            return super().predict_proba(rows)
+
+    passes = []
+
+    def step(rows: Any) -> Any:
+        passes.append(len(rows))
+        return rows + 1.0
+
+    model = make_pipeline(FunctionTransformer(step), Halved(max_iter=500)).fit(MATRIX, CLASSES)
+    served = runtime(model)
+    passes.clear()
+    for outputs in (["probabilities", "label"], ["label", "probabilities"]):
+        answered = served.run({"input": MATRIX[::50]}, outputs)
+        assert passes == [3]
+        np.testing.assert_array_equal(answered["label"], model.predict(MATRIX[::50]))
+        np.testing.assert_array_equal(answered["probabilities"], model.predict_proba(MATRIX[::50].copy()))
+        passes.clear()
 
 
 def test_the_rows_are_answered_in_order_whatever_their_number() -> None:

@@ -4,6 +4,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from copy import copy
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ class SklearnRuntime:
 
     def __init__(self, rows: "_Rows", outputs: Outputs, confined: Callable[[], Any], facts: Mapping[str, Any]) -> None:
         self._rows = rows
+        self._before = outputs.before
         self._each: dict[str, Output] = {output.tensor.name: output for output in outputs.each}
         self._confined = confined
         self.facts = facts
@@ -48,9 +50,9 @@ class SklearnRuntime:
         wanted = self._each if outputs is None else outputs
         with self._confined():
             try:
-                rows = self._rows.native(tensors)
                 # A step with `copy=False` writes into its rows, which the next output needs as they were.
-                return {name: self._each[name].compute(rows.copy()) for name in wanted}
+                rows = self._before(self._rows.native(tensors).copy())
+                return {name: self._each[name].compute(copy(rows)) for name in wanted}
             except ValueError as exc:
                 raise InputRejected(str(exc)) from exc
 

@@ -29,7 +29,10 @@ class Output(msgspec.Struct, frozen=True):
 
 
 class Outputs(msgspec.Struct, frozen=True):
-    """All outputs of an estimator, and the roles they play (as in `Signature`)."""
+    """All outputs of an estimator, and the roles they play (as in `Signature`).
+
+    Each output is computed from what `before` makes of the estimator's input.
+    """
 
     kind: Kind
     each: tuple[Output, ...]
@@ -37,6 +40,7 @@ class Outputs(msgspec.Struct, frozen=True):
     scores: str | None = None
     labels: tuple[str, ...] = ()
     classes: tuple[Scalar, ...] = ()
+    before: Callable[[Any], Any] = lambda rows: rows
 
 
 def outputs_of(model: Any, sample: Any) -> Outputs:
@@ -45,6 +49,16 @@ def outputs_of(model: Any, sample: Any) -> Outputs:
     Raises:
         Exception: whatever the estimator raises on `sample`.
     """
+    from sklearn.pipeline import Pipeline
+
+    # Most of the time of a pipeline goes into its transformers, which all outputs share. A subclass may do otherwise.
+    if type(model) is not Pipeline or len(model.steps) == 1 or not hasattr(model, "predict"):
+        return _outputs_of(model, sample)
+    before = model[:-1].transform
+    return msgspec.structs.replace(_outputs_of(model.steps[-1][1], before(sample)), before=before)
+
+
+def _outputs_of(model: Any, sample: Any) -> Outputs:
     from sklearn.base import is_classifier, is_clusterer, is_outlier_detector
 
     if not hasattr(model, "predict"):
