@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from septet.errors import Malformed, SeptetError
-from septet.model.signature import DTYPES, Kind, Signature, Tensor
+from septet.model.signature import DTYPES, Column, Kind, Signature, Tensor
 from septet.protocols.dataplane import Dataplane
 from septet.protocols.http import HttpRequest
 from septet.protocols.openinference import plans
@@ -28,7 +28,16 @@ TENSORS = models.service(
     {"a": np.ones((1, 2, 2)), "b": [1]},
     {"y": [[1.0, np.nan]], "t": ["yes"]},
 )
-SERVICES = {"one": models.classifier(), "columns": models.mixed(), "tensors": TENSORS}
+MISSING = models.service(
+    Signature(
+        Kind.REGRESSION,
+        (Tensor("x", "float32", (None, 2), (Column("a", "float32", nullable=True), Column("b", "float32"))),),
+        (Tensor("y", "float32", (None, 1)),),
+    ),
+    {"x": [[1.0, 2.0]]},
+    {"y": [[1.0]]},
+)
+SERVICES = {"one": models.classifier(), "columns": models.mixed(), "tensors": TENSORS, "missing": MISSING}
 
 
 def inference(service: str = "one") -> Inference:
@@ -89,6 +98,7 @@ OUTPUTS: dict[str, list[Any]] = {
         [{"name": "probabilities", "parameters": {"classification": 2}}],
     ],
     "columns": [[{"name": "p"}]],
+    "missing": [[{"name": "y"}]],
     "tensors": [[{"name": "t"}, {"name": "y"}], [{"name": "y", "parameters": {"binary_data": True}}]],
 }
 
@@ -112,15 +122,30 @@ def values(draw: st.DrawFn, tensor: Tensor, rows: int, *, nested: bool) -> str:
     return f"[{comma.join(cells)}]"
 
 
+ELEMENTS = {
+    # The last two are no texts: they say that they are longer, or are no UTF-8.
+    "string": st.sampled_from([b"\4\0\0\0male", b"\4\0\0\0a\xc3\xa9b", b"\5\0\0\0male", b"\4\0\0\0m\xffle"]),
+    "bool": st.sampled_from([b"\0", b"\1", b"\1", b"\2"]),
+}
+
+
+@st.composite
+def raw(draw: st.DrawFn, tensor: Tensor, rows: int) -> bytes:
+    """The bytes of an input, always as many, now and then with a fault."""
+    numbers = st.integers(0, 99).map(lambda value: np.array(value, DTYPES[tensor.dtype]).tobytes())
+    count = rows * math.prod(size for size in tensor.shape if size is not None)
+    return b"".join([draw(ELEMENTS.get(tensor.dtype, numbers)) for _ in range(count)])
+
+
 @st.composite
 def documents(draw: st.DrawFn, service: str) -> list[tuple[bytes, int | None]]:
     """Bodies that differ in their values and their id, each with its length of JSON, if that is said: mostly good."""
     tensors = SERVICES[service].signature.inputs
     rows = draw(st.sampled_from([1, 1, 2]))
-    in_json = draw(st.booleans()) or service == "columns"
+    in_json = draw(st.booleans())
     inputs: list[dict[str, Any]] = []
     for at, tensor in enumerate(tensors):
-        size = rows * math.prod(DTYPES[tensor.dtype].itemsize if size is None else size for size in tensor.shape)
+        size = len(draw(raw(tensor, rows)))
         given: dict[str, Any] = {"name": tensor.name, "shape": [rows, *tensor.shape[1:]]}
         given["datatype"] = DATATYPES[tensor.dtype]
         given |= {"data": f"@{at}"} if in_json else {"parameters": {"binary_data_size": size}}
@@ -133,13 +158,14 @@ def documents(draw: st.DrawFn, service: str) -> list[tuple[bytes, int | None]]:
     order = draw(st.permutations(list(body)))
     text = json.dumps({key: body[key] for key in order}, indent=draw(st.sampled_from([None, 1])))
     nested = [draw(st.booleans()) for _ in tensors]
+    by_name = {tensor.name: tensor for tensor in tensors}
     made: list[tuple[bytes, int | None]] = []
-    for first in range(3):
+    for _ in range(3):
         filled = text.replace('"@id"', json.dumps(draw(IDS), ensure_ascii=draw(st.booleans())))
         for at, tensor in enumerate(tensors):
             filled = filled.replace(f'"@{at}"', draw(values(tensor, rows, nested=nested[at])))
         document = filled.encode()
-        tail = bytes([63 + first]) * (sum(each.get("parameters", {}).get("binary_data_size", 0) for each in inputs))
+        tail = b"".join([draw(raw(by_name[each["name"]], rows)) for each in body["inputs"]])
         tail += draw(st.sampled_from([b"", b"", b"", b"\0"]))
         made.append((document, None) if in_json else (document + tail, len(document)))
     return made
@@ -205,6 +231,33 @@ COLUMNS = (
     b'{"name":"alone","shape":[1,1],"datatype":"BOOL","data":[true]},'
     b'{"name":"age","shape":[1,1],"datatype":"INT64","data":[29]}]}'
 )
+
+
+TEXTS_AND_MORE = (
+    b'{"inputs":[{"name":"sex","shape":[1,1],"datatype":"BYTES","parameters":{"binary_data_size":8}},'
+    b'{"name":"fare","shape":[1,1],"datatype":"FP64","parameters":{"binary_data_size":8}},'
+    b'{"name":"deck","shape":[1,1],"datatype":"BYTES","parameters":{"binary_data_size":5}},'
+    b'{"name":"alone","shape":[1,1],"datatype":"BOOL","parameters":{"binary_data_size":1}},'
+    b'{"name":"age","shape":[1,1],"datatype":"INT64","parameters":{"binary_data_size":8}}]}'
+)
+
+
+def test_a_document_whose_texts_lie_behind_it_is_known_while_they_are_sound() -> None:
+    decode = inference("columns")
+    sound = b"\4\0\0\0male" + bytes(8) + b"\1\0\0\0A" + b"\1" + bytes(8)
+    decode(http(TEXTS_AND_MORE + sound, len(TEXTS_AND_MORE)))
+    assert decode._plans is not None
+    other = sound.replace(b"male", b"fema").replace(b"A", b"B")
+    known = decode._plans.binary(TEXTS_AND_MORE + other, len(TEXTS_AND_MORE))
+    assert known is not None
+    tensors = known[1]
+    assert (tensors["sex"].tolist(), tensors["deck"].tolist(), tensors["alone"].tolist()) == (
+        [["fema"]],
+        [["B"]],
+        [[True]],
+    )
+    damaged = [sound.replace(b"\4", b"\3"), sound.replace(b"male", b"m\xffle"), sound.replace(b"A\1", b"A\2")]
+    assert [decode._plans.binary(TEXTS_AND_MORE + each, len(TEXTS_AND_MORE)) for each in damaged] == [None] * 3
 
 
 def test_a_document_of_several_inputs_is_known_in_any_order_of_them() -> None:

@@ -90,7 +90,7 @@ def from_raw(data: bytes | memoryview, dtype: str, shape: Sequence[int], name: s
     """
     count = _count(shape, name)
     if dtype == "string":
-        return shaped(np.array(_unpacked(data, count, name), object), shape, name)
+        return shaped(np.array(texts_of(bytes(data), count, name), object), shape, name)
     kind = _WIRE[dtype]
     expected = count * kind.itemsize
     if len(data) != expected:
@@ -144,26 +144,32 @@ def _no_boolean(data: bytes | memoryview, name: str) -> Malformed:
     return Malformed(text, (Problem(None, name, "bytes 0 or 1", f"byte {value}"),))
 
 
-def _unpacked(data: bytes | memoryview, count: int, name: str) -> list[str]:
-    body, texts, start = bytes(data), [], 0
+def texts_of(data: bytes, count: int, name: str) -> list[str]:
+    """So many texts from their raw bytes; `name` is the tensor's, for errors.
+
+    Raises:
+        Malformed: they are damaged, or not UTF-8.
+    """
     # Each takes 4 bytes at least: no more are looked for than can be, whatever the shape says.
-    if count * _LENGTH.size > len(body):
-        raise _damaged(name, f"at least {count * _LENGTH.size} bytes for {count} elements", f"{len(body)} bytes")
-    for index in range(count):
-        begin = start + _LENGTH.size
-        if begin > len(body):
-            raise _damaged(name, f"{count} elements", f"the end within element {index}")
-        stop = begin + _LENGTH.unpack_from(body, start)[0]
-        if stop > len(body):
-            what = f"{stop - begin} bytes in element {index}, as its length says"
-            raise _damaged(name, what, f"{len(body) - begin} bytes up to the end")
-        try:
-            texts.append(body[begin:stop].decode())
-        except UnicodeDecodeError:
-            raise _damaged(name, "UTF-8", f"other bytes in element {index}") from None
-        start = stop
-    if start != len(body):
-        raise _damaged(name, f"{start} bytes for {count} elements", f"{len(body)} bytes")
+    if count * _LENGTH.size > len(data):
+        raise _damaged(name, f"at least {count * _LENGTH.size} bytes for {count} elements", f"{len(data)} bytes")
+    end = len(data)
+    texts: list[str] = []
+    stop = 0
+    try:
+        for _ in range(count):
+            begin = stop + _LENGTH.size
+            stop = begin + _LENGTH.unpack_from(data, stop)[0]
+            if stop > end:
+                what = f"{stop - begin} bytes in element {len(texts)}, as its length says"
+                raise _damaged(name, what, f"{end - begin} bytes up to the end")
+            texts.append(data[begin:stop].decode())
+    except struct.error:
+        raise _damaged(name, f"{count} elements", f"the end within element {len(texts)}") from None
+    except UnicodeDecodeError:
+        raise _damaged(name, "UTF-8", f"other bytes in element {len(texts)}") from None
+    if stop != end:
+        raise _damaged(name, f"{stop} bytes for {count} elements", f"{end} bytes")
     return texts
 
 

@@ -17,11 +17,14 @@ from math import prod
 from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
 
 import msgspec
+import numpy as np
 
+from septet.errors import Malformed
 from septet.model.signature import DTYPES, Signature
 from septet.protocols.openinference.answer import Form
-from septet.protocols.openinference.datatypes import WORTH_A_VIEW, view
-from septet.protocols.openinference.document import Document, InputTensor
+from septet.protocols.openinference.binary import SIZE
+from septet.protocols.openinference.datatypes import WORTH_A_VIEW, texts_of, view
+from septet.protocols.openinference.document import Document, InputTensor, number
 from septet.protocols.openinference.json_tensors import JsonTensor, is_nested
 from septet.protocols.packed import Packed
 from septet.protocols.routes import Encode
@@ -109,8 +112,12 @@ class Plans:
         # The last ones without an id.
         self._last: Plan | None = None
         self._last_binary: Plan | None = None
-        # Texts must be cut, and a byte that is neither 0 nor 1 is no boolean: these are looked at each time.
-        self._takes_bytes = sys.byteorder == "little" and all(dtype.kind not in "Ob" for dtype in self._dtypes.values())
+        self._takes_bytes = sys.byteorder == "little"
+        # Texts must be cut, a byte that is neither 0 nor 1 is no boolean, and of numbers that may be missing a list is
+        # kept: these are looked at each time.
+        self._as_they_are = all(packed.numbers for packed in self._packed.inputs) and all(
+            dtype.kind != "b" for dtype in self._dtypes.values()
+        )
 
     def json(self, body: bytes) -> Planned | None:
         """The plan of a body, its tensors and its id, where it is known and nothing is wrong."""
@@ -140,15 +147,34 @@ class Plans:
                 self._last_binary = plan
         if plan is None or len(body) - length != plan.size:
             return None
-        if plan.size >= WORTH_A_VIEW:
-            return plan, self._views(plan, body, length), own
-        if len(plan.sizes) == 1:
-            return plan, self._packed.tensors([body[length:]]), own
+        if self._as_they_are:
+            if plan.size >= WORTH_A_VIEW:
+                return plan, self._views(plan, body, length), own
+            if len(plan.sizes) == 1:
+                return plan, self._packed.tensors([body[length:]]), own
         values: list[Any] = [None] * len(plan.sizes)
-        for name, size in zip(plan.shapes, plan.sizes, strict=True):
-            values[self._places[name]] = body[length : length + size]
+        for (name, shape), size in zip(plan.shapes.items(), plan.sizes, strict=True):
+            cells = self._cells(name, body[length : length + size], shape)
+            if cells is None:
+                return None
+            values[self._places[name]] = cells
             length += size
         return plan, self._packed.tensors(values), own
+
+    def _cells(self, name: str, raw: bytes, shape: tuple[int, ...]) -> bytes | list[Any] | None:
+        """What is packed of an input's raw bytes; None where something is wrong in them."""
+        dtype = self._dtypes[name]
+        if dtype.kind == "O":
+            try:
+                return texts_of(raw, prod(shape), name)
+            except Malformed:
+                return None
+        if dtype.kind == "b" and raw.strip(b"\0\1"):
+            return None
+        if self._packed.inputs[self._places[name]].numbers:
+            return raw
+        found: list[Any] = np.frombuffer(raw, dtype).tolist()
+        return found
 
     def _views(self, plan: Plan, body: bytes, start: int) -> Tensors:
         if len(plan.shapes) == 1:
@@ -196,7 +222,7 @@ class Plans:
         if self._takes_bytes and b"\\" not in text:
             key = _key(text, document.id, plan)
             if key is not None:
-                sizes = tuple(prod(shape) * self._dtypes[name].itemsize for name, shape in plan.shapes.items())
+                sizes = tuple(number(given.parameters or {}, SIZE, 0) or 0 for given in document.inputs)
                 _keep(self._binary, key, msgspec.structs.replace(plan, lead=text, sizes=sizes, size=sum(sizes)))
 
 
