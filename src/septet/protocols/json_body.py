@@ -19,6 +19,7 @@ from septet.model.signature import DTYPES, Signature, Tensor
 from septet.protocols.body import FORMS, Body, count_quotes
 from septet.protocols.cells import json_type, nested_type, takes_null
 from septet.protocols.json_diagnosis import JsonDiagnosis
+from septet.protocols.packed import Packed, packable
 from septet.protocols.rows import Rows
 from septet.types import Array
 
@@ -35,6 +36,7 @@ class JsonBody:
         self._inputs = signature.inputs
         self._has_rows = signature.rows
         self._rows = Rows(signature) if signature.columns and signature.rows else None
+        self._packed = Packed(signature.inputs) if packable(signature) else None
         self._texts = any(column.dtype == "string" for column in signature.columns)
         self._diagnosis = JsonDiagnosis(signature, max_rows=max_rows)
         names = [*(tensor.name for tensor in signature.inputs), *(column.name for column in signature.columns)]
@@ -91,7 +93,27 @@ class JsonBody:
         except OverflowError:
             return None
 
+    def _from_lists(
+        self, packed: Packed, body: bytes, values: tuple[Any, ...], request_id: str | None, quotes: int
+    ) -> Body | None:
+        """As `_from_tensors`, of lists that are of the inputs' shapes but for the number of rows."""
+        rows = len(values[0])
+        if any(len(value) != rows for value in values) or not 0 < rows <= self._max_rows:
+            return None
+        try:
+            cells = [each.nested(value, rows) for each, value in zip(packed.inputs, values, strict=True)]
+        except OverflowError:
+            return None
+        for tensor, given in zip(self._inputs, cells, strict=True):
+            if tensor.dtype == "string":
+                quotes += 2 * sum(cell is not None for cell in given)
+        if count_quotes(body) != quotes or b"\\" in body:
+            self._diagnosis.strict(body)
+        return Body(packed.tensors(cells), rows, request_id)
+
     def _from_tensors(self, body: bytes, values: tuple[Any, ...], request_id: str | None, quotes: int) -> Body | None:
+        if self._packed is not None:
+            return self._from_lists(self._packed, body, values, request_id, quotes)
         arrays: dict[str, Array] = {}
         for tensor, value in zip(self._inputs, values, strict=True):
             try:

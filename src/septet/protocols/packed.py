@@ -55,7 +55,7 @@ class PackedInput:
         return None if self._format is None else struct.Struct(f"{count}{self._format}").pack
 
     def rows(self, rows: Iterable[Sequence[int | float]], count: int) -> bytes:
-        """Pack so many rows of numbers, for an input of numbers with two axes or one.
+        """Pack so many rows of numbers, for an input of numbers.
 
         Raises:
             OverflowError: a whole number does not fit the dtype. Other values must have been checked.
@@ -69,6 +69,17 @@ class PackedInput:
             return b"".join([pack(*row) for row in rows])
         except struct.error as error:
             raise OverflowError(str(error)) from None
+
+    def nested(self, value: Sequence[Any], count: int) -> bytes | list[Any]:
+        """Pack so many rows of lists, nested like the input.
+
+        Raises:
+            OverflowError: a whole number does not fit the dtype. The types of values must have been checked.
+        """
+        rows: Iterable[Sequence[Any]] = value if self._row_shape else zip(value)
+        for _ in self._row_shape[1:]:
+            rows = [list(chain.from_iterable(row)) for row in rows]
+        return self.rows(rows, count) if self.numbers else list(chain.from_iterable(rows))
 
     def array(self, parts: Sequence[Any]) -> Array:
         """The array of what was packed for several requests, one behind the other."""
