@@ -4,7 +4,7 @@ import csv
 import io
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -17,6 +17,7 @@ from septet.protocols.http import HttpRequest
 from septet.protocols.native import Native
 from septet.protocols.openinference.datatypes import DATATYPES, raw_bytes
 from septet.protocols.openinference.inference import Inference
+from septet.protocols.routes import Decode
 from septet.tensors import joined, plain
 from septet.types import Array, Tensors
 from tests.protocols import models
@@ -44,7 +45,8 @@ def signatures(draw: st.DrawFn) -> Signature:
         dtype = draw(st.sampled_from(list(DTYPES)))
         shape = draw(st.sampled_from([(None,), (None, 1), (None, 3), (None, 2, 2), (None, 1, 2, 2)]))
         able = dtype == "string" or dtype.startswith("float")
-        names = [f"c{at}{i}" for i in range(math.prod(shape[1:]))] if len(shape) < 3 else []
+        width = shape[1] if len(shape) == 2 else 1
+        names = [f"c{at}{i}" for i in range(width or 1)] if len(shape) < 3 else []
         columns = tuple(Column(name, dtype, nullable=able and draw(st.booleans())) for name in names)
         inputs.append(Tensor(f"t{at}", dtype, shape, columns))
     return Signature(Kind.TENSORS, tuple(inputs), (Tensor("y", "float32", (None,)),))
@@ -162,11 +164,14 @@ def test_all_forms_of_a_request_mean_the_same(data: st.DataObject) -> None:
         {"y": [1.0]},
     )
     dataplane = Dataplane(service, models.LIMITS)
-    ways = {"native": (Native(dataplane).predict, native), "v2": (Inference(dataplane), open_inference)}
+    ways: list[tuple[Decode, Callable[[Signature, Drawn], Iterator[tuple[str, HttpRequest]]]]] = [
+        (Native(dataplane).predict, native),
+        (Inference(dataplane), open_inference),
+    ]
     expected = [
         {tensor.name: array(tensor, cells[tensor.name], rows) for tensor in signature.inputs} for cells, rows in drawn
     ]
-    for decode, forms in ways.values():
+    for decode, forms in ways:
         read: dict[str, list[tuple[Tensors, Tensors]]] = {}
         for _ in range(2):
             for one, right in zip(drawn, expected, strict=True):
