@@ -6,12 +6,14 @@ are numbers count only where the whole row is names, because they look like valu
 
 import csv
 import io
+from collections.abc import Sequence
 from typing import Any
 
 from septet.errors import MOST_PROBLEMS, Malformed, Problem, invalid
 from septet.model.signature import Column, Signature
 from septet.protocols.body import Body, check_rows
-from septet.protocols.cells import Mismatch, expected, read, received, shown_key
+from septet.protocols.cells import FLOAT_LIMITS, Mismatch, expected, read, received, shown_key
+from septet.protocols.csv_columns import CsvColumns
 from septet.protocols.plain_csv import PlainCsv
 from septet.protocols.rows import Rows
 
@@ -25,6 +27,7 @@ class CsvBody:
     def __init__(self, signature: Signature, *, max_rows: int) -> None:
         self._columns = signature.columns
         self._plain = PlainCsv(signature.columns)
+        self._read = CsvColumns(signature.columns)
         self._rows = Rows(signature)
         self._max_rows = max_rows
 
@@ -57,10 +60,12 @@ class CsvBody:
             order = self._order(first)
             lines = lines[1:]
         check_rows(len(lines), self._max_rows)
-        problems: list[Problem] = []
-        rows = [self._row(index, line, order, problems) for index, line in enumerate(lines)]
-        if problems:
-            raise invalid(problems)
+        rows: Sequence[Sequence[Any]] | None = self._read(lines, order)
+        if rows is None:
+            problems: list[Problem] = []
+            rows = [self._row(index, line, order, problems) for index, line in enumerate(lines)]
+            if problems:
+                raise invalid(problems)
         return Body(self._rows.tensors(rows, len(rows)), len(rows))
 
     def _bare(self, header: list[str]) -> list[str]:
@@ -126,6 +131,7 @@ def _cell(column: Column, text: str) -> Any:
             "_" in bare or not bare.isascii()
         ):  # Python reads 1_000 and digits of any script; CSV writers do not write these
             raise ValueError(text)
-        return read(column, int(bare) if bare.lstrip("+-").isdigit() else float(bare))
+        whole = column.dtype not in FLOAT_LIMITS and bare.lstrip("+-").isdigit()
+        return read(column, int(bare) if whole else float(bare))
     except ValueError:
         raise Mismatch(expected(column.dtype)) from None
