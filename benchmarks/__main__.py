@@ -12,6 +12,7 @@ from benchmarks.servers import SERVERS
 
 QUESTIONS = {
     "small": "one small model, one row a request, beside others; 1, 16 and 64 connections",
+    "mixed": "columns of numbers and texts, beside FastAPI and Pydantic: one row a request, and 1,000",
     "heavy": "heavier models under concurrency: what batching brings, and the share of the ideal",
     "rows": "1,000 rows a request in every form: the codec alone, and the server",
     "tensor": "a tensor of 602,112 bytes: binary, JSON, and a bare server",

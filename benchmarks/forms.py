@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.models import Model
+from septet.protocols.openinference.datatypes import raw_bytes
 
 Array = NDArray[Any]
 LENGTH = "inference-header-content-length"
@@ -55,8 +56,8 @@ def _data(_: Model, rows: Array) -> Body:
     return _json("/predict", {"data": _short(rows)})
 
 
-def _records(_: Model, rows: Array) -> Body:
-    names = _columns(rows)
+def _records(model: Model, rows: Array) -> Body:
+    names = _columns(model, rows)
     return _json("/predict", {"records": [dict(zip(names, row, strict=True)) for row in _short(rows)]})
 
 
@@ -64,23 +65,34 @@ def _tensors(_: Model, rows: Array) -> Body:
     return _json("/predict", {"inputs": {"input": _short(rows)}})
 
 
-def _csv(_: Model, rows: Array) -> Body:
-    lines = [",".join(_columns(rows)), *(",".join(map(repr, row)) for row in _short(rows))]
+def _csv(model: Model, rows: Array) -> Body:
+    lines = [",".join(_columns(model, rows)), *(",".join(map(str, row)) for row in _short(rows))]
     return Body("/predict", "\n".join(lines).encode() + b"\n", {"content-type": "text/csv"})
 
 
 def _v2(model: Model, rows: Array) -> Body:
-    values = [value for row in _short(rows.reshape(len(rows), -1)) for value in row]
-    tensor = {"name": "input", "shape": list(rows.shape), "datatype": "FP32", "data": values}
-    return _json(f"/v2/models/{model.name}/infer", {"inputs": [tensor]})
+    tensors = [
+        {
+            "name": name,
+            "shape": list(array.shape),
+            "datatype": datatype,
+            "data": [value for row in _short(array.reshape(len(array), -1)) for value in row],
+        }
+        for name, datatype, array in model.tensors(rows)
+    ]
+    return _json(f"/v2/models/{model.name}/infer", {"inputs": tensors})
 
 
 def _v2_binary(model: Model, rows: Array) -> Body:
-    size = {"binary_data_size": rows.nbytes}
-    tensor = {"name": "input", "shape": list(rows.shape), "datatype": "FP32", "parameters": size}
-    document = json.dumps({"parameters": {"binary_data_output": True}, "inputs": [tensor]}).encode()
+    tensors, tail = [], b""
+    for name, datatype, array in model.tensors(rows):
+        raw = bytes(raw_bytes(array, "string" if datatype == "BYTES" else array.dtype.name))
+        size = {"binary_data_size": len(raw)}
+        tensors.append({"name": name, "shape": list(array.shape), "datatype": datatype, "parameters": size})
+        tail += raw
+    document = json.dumps({"parameters": {"binary_data_output": True}, "inputs": tensors}).encode()
     headers = {"content-type": "application/octet-stream", LENGTH: str(len(document))}
-    return Body(f"/v2/models/{model.name}/infer", document + rows.tobytes(), headers)
+    return Body(f"/v2/models/{model.name}/infer", document + tail, headers)
 
 
 def _mlflow(_: Model, rows: Array) -> Body:
@@ -89,13 +101,16 @@ def _mlflow(_: Model, rows: Array) -> Body:
 
 def _short(rows: Array) -> list[Any]:
     """As few digits as mean the same float32: what a caller would write."""
-    text: Any = np.array([str(value) for value in rows.ravel()], object)
-    numbers: list[Any] = np.array([float(value) for value in text], object).reshape(rows.shape).tolist()
-    return numbers
+    values: Array = rows
+    if rows.dtype == np.float32:
+        text: Any = np.array([str(value) for value in rows.ravel()], object)
+        values = np.array([float(value) for value in text], object).reshape(rows.shape)
+    found: list[Any] = values.tolist()
+    return found
 
 
-def _columns(rows: Array) -> list[str]:
-    return [f"input_{index}" for index in range(rows.shape[1])]
+def _columns(model: Model, rows: Array) -> list[str]:
+    return [name for name, _ in model.inputs] or [f"input_{index}" for index in range(rows.shape[1])]
 
 
 def _prediction(_: Model, content: bytes, __: dict[str, str]) -> Array:
@@ -113,7 +128,8 @@ def _binary_outputs(model: Model, content: bytes, headers: dict[str, str]) -> Ar
     for output in json.loads(content[:length])["outputs"]:
         size = output["parameters"]["binary_data_size"]
         if output["name"] == model.output:
-            found = np.frombuffer(content, DATATYPES[output["datatype"]], size // 4, at)
+            kind = np.dtype(DATATYPES[output["datatype"]])
+            found = np.frombuffer(content, kind, size // kind.itemsize, at)
             return found.reshape(output["shape"])
         at += size
     raise ValueError(f"the answer has no output {model.output!r}")

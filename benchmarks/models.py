@@ -15,15 +15,25 @@ FEATURES = 28
 IMAGE = (3, 224, 224)
 LARGE_WIDTH = 11_180  # squared, of 4 bytes each: 500 MB
 OPSET = 18
+PASSENGER = (("age", "INT64"), ("fare", "FP32"), ("sex", "BYTES"), ("port", "BYTES"))
+_DTYPES: dict[str, Any] = {"INT64": np.int64, "FP32": np.float32, "BYTES": object}
 
 
 @dataclass(frozen=True)
 class Model:
-    """A model file. `rows` are float32 for its only input, `input`; `output` is what answers are compared by."""
+    """A model file.
+
+    Attributes:
+        path: where it is.
+        rows: float32 for its only input, `input`; else objects, with a column for each of `inputs`.
+        output: what answers are compared by.
+        inputs: where each column is an input of its own: names, and datatypes of the Open Inference Protocol.
+    """
 
     path: Path
     rows: Array
     output: str
+    inputs: tuple[tuple[str, str], ...] = ()
 
     @property
     def name(self) -> str:
@@ -39,8 +49,18 @@ class Model:
 
     def answers(self) -> Array:
         """What the engine says of `rows`, asked together."""
-        answers: Array = self.session().run([self.output], {"input": self.rows})[0]
+        feeds = {name: array for name, _, array in self.tensors(self.rows)}
+        answers: Array = self.session().run([self.output], feeds)[0]
         return answers
+
+    def tensors(self, rows: Array) -> list[tuple[str, str, Array]]:
+        """Rows as the model takes them: of each input its name, datatype and array."""
+        if not self.inputs:
+            return [("input", "FP32", rows)]
+        return [
+            (name, datatype, rows[:, at : at + 1].astype(_DTYPES[datatype]))
+            for at, (name, datatype) in enumerate(self.inputs)
+        ]
 
 
 def iris(cache: Path) -> Model:
@@ -57,6 +77,11 @@ def trees(cache: Path) -> Model:
 def mlp(cache: Path) -> Model:
     """A network 28-256-256-2."""
     return Model(_once(cache / "mlp.onnx", _mlp), generated(256), "probabilities")
+
+
+def passengers(cache: Path) -> Model:
+    """Numbers that are scaled and texts that are encoded, and a logistic regression; each column is an input."""
+    return Model(_once(cache / "passengers.onnx", _passengers), _table(4000), "probabilities", PASSENGER)
 
 
 def image(cache: Path) -> Model:
@@ -94,6 +119,18 @@ def _labelled(rows: int) -> tuple[Array, Array]:
     return features, (features[:, :4].sum(axis=1) + features[:, 4] * features[:, 5] > 0).astype(np.int64)
 
 
+def _table(rows: int) -> Array:
+    """Passengers, made up."""
+    drawn = np.random.default_rng(2)
+    columns = (
+        drawn.integers(1, 80, rows).tolist(),
+        drawn.normal(30, 9, rows).astype(np.float32).round(2).astype(str).astype(float).tolist(),
+        drawn.choice(["female", "male"], rows).tolist(),
+        drawn.choice(["C", "Q", "S"], rows).tolist(),
+    )
+    return np.array(list(zip(*columns, strict=True)), object)
+
+
 def _iris() -> bytes:
     from sklearn.datasets import load_iris
     from sklearn.pipeline import make_pipeline
@@ -105,7 +142,7 @@ def _iris() -> bytes:
         # scikit-learn announces another way to get probabilities; the figures are about this one.
         warnings.simplefilter("ignore")
         fitted = make_pipeline(StandardScaler(), SVC(probability=True, random_state=0)).fit(features, target)
-    return _converted(fitted, features)
+    return _converted(fitted, _matrix(features))
 
 
 def _trees() -> bytes:
@@ -113,24 +150,52 @@ def _trees() -> bytes:
 
     features, target = _labelled(3000)
     fitted = GradientBoostingClassifier(n_estimators=300, subsample=0.5, random_state=0).fit(features, target)
-    return _converted(fitted, features)
+    return _converted(fitted, _matrix(features))
 
 
 def _mlp() -> bytes:
     from sklearn.neural_network import MLPClassifier
 
     features, target = _labelled(3000)
-    return _converted(MLPClassifier((256, 256), max_iter=30, tol=1e-2, random_state=0).fit(features, target), features)
+    return _converted(
+        MLPClassifier((256, 256), max_iter=30, tol=1e-2, random_state=0).fit(features, target), _matrix(features)
+    )
 
 
-def _converted(fitted: Any, features: Array) -> bytes:
-    """As ONNX with the input `input` and the outputs `label` and `probabilities`, which every contender expects."""
-    from skl2onnx import to_onnx
+def _passengers() -> bytes:
+    import pandas as pd
+    from skl2onnx.common import data_types
+    from sklearn.compose import ColumnTransformer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+    names = [name for name, _ in PASSENGER]
+    frame = pd.DataFrame(_table(3000), columns=names).astype({"age": int, "fare": float})
+    survived = (frame.sex == "female") & (frame.fare > 25) | (frame.age < 12)
+    encoded = ColumnTransformer([("numbers", StandardScaler(), names[:2]), ("texts", OneHotEncoder(), names[2:])])
+    types = {
+        "INT64": data_types.Int64TensorType,
+        "FP32": data_types.FloatTensorType,
+        "BYTES": data_types.StringTensorType,
+    }
+    initial = [(name, types[datatype]([None, 1])) for name, datatype in PASSENGER]
+    return _converted(make_pipeline(encoded, LogisticRegression()).fit(frame, survived.astype(int)), initial)
+
+
+def _matrix(features: Array) -> list[tuple[str, Any]]:
     from skl2onnx.common.data_types import FloatTensorType
+
+    return [("input", FloatTensorType([None, features.shape[1]]))]
+
+
+def _converted(fitted: Any, initial: list[tuple[str, Any]]) -> bytes:
+    """As ONNX with the outputs `label` and `probabilities`, which every contender expects."""
+    from skl2onnx import to_onnx
 
     graph = to_onnx(
         fitted,
-        initial_types=[("input", FloatTensorType([None, features.shape[1]]))],
+        initial_types=initial,
         options={"zipmap": False, "output_class_labels": False},
         target_opset=OPSET,
     )

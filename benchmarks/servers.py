@@ -90,6 +90,7 @@ SERVERS = {
     "fastapi-def": fastapi("FastAPI by hand, `def`", "fastapi_def"),
     "fastapi-async": fastapi("FastAPI by hand, `async def`", "fastapi_async"),
     "fastapi-records": fastapi("FastAPI and Pydantic, `records`", "fastapi_records"),
+    "fastapi-columns": fastapi("FastAPI and Pydantic, `records`", "fastapi_columns"),
     "bare": bare("bare protocol (no checks)", "predict"),
     "bare-constant": bare("bare protocol, constant answer", "constant"),
     "bare-echo": bare("bare protocol, the same bytes back", "echo"),

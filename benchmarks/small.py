@@ -3,6 +3,7 @@
 import subprocess
 import time
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from benchmarks import models
 from benchmarks.bench import CONSTANT, Bench, Fleet
@@ -54,52 +55,58 @@ def run(bench: Bench) -> Report:
     model = models.iris(bench.cache)
     connections = [1, 16] if bench.quick else [1, 16, 64]
     with Fleet(bench, model) as fleet:
-        present = _prove(bench, fleet, model)
-        samples = _rounds(bench, fleet, model, present, connections)
-    tables = [_table(samples, count) for count in connections]
+        present = prove(bench, fleet, model, CONTENDERS)
+        samples = rounds(bench, fleet, model, present, connections)
+    tables = [table(samples, count, BASELINE) for count in connections]
     setting = {
         "model": "iris, a scaler and an SVC with probabilities, ONNX without ZipMap; one row a request",
         "bodies": ", ".join(f"`{_shown(model, form)}`" for form in ("data", "records", "v2")),
         "servers": "one worker, one thread, one core, keep-alive connections, 127.0.0.1",
         "load": f"wrk, {bench.rounds} rounds of {bench.seconds:g} s for each contender and number of connections",
     }
-    kept = {name: {str(c): [asdict(s) for s in each] for c, each in by.items()} for name, by in samples.items()}
-    return Report("One small model, one row a request", setting, tables, kept, fleet.absent)
+    return Report("One small model, one row a request", setting, tables, kept(samples), fleet.absent)
+
+
+def kept(samples: Samples) -> dict[str, dict[str, list[dict[str, Any]]]]:
+    """The samples as results hold them."""
+    return {name: {str(c): [asdict(s) for s in each] for c, each in by.items()} for name, by in samples.items()}
 
 
 def _shown(model: Model, form: str) -> str:
     return FORMS[form].body(model, model.rows[:1]).content.decode()
 
 
-def _prove(bench: Bench, fleet: Fleet, model: Model) -> list[Contender]:
+def prove(bench: Bench, fleet: Fleet, model: Model, contenders: list[Contender], *, rows: int = 1) -> list[Contender]:
     """Those contenders whose answers are right. The constant answer of nginx is what Septet says to the first row."""
     expected = model.answers()
     present = []
-    wanted = bench.wanted([each.server for each in CONTENDERS])
-    for each in CONTENDERS:
+    wanted = bench.wanted([each.server for each in contenders])
+    for each in contenders:
         form = FORMS[each.form]
-        first = form.body(model, model.rows[:1])
+        first = form.body(model, model.rows[:rows])
         if each.server not in wanted or not fleet.add(each.server, first):
             continue
         with fleet.turn(each.server) as process:
             if each.computes:
                 try:
-                    proven = verify(process, form, model, expected)
+                    proven = verify(process, form, model, expected, rows=rows)
                 except (RuntimeError, OSError, ValueError, KeyError) as error:
                     fleet.absent[each.server] = f"{each.name}: {error!r}"
                     print(fleet.absent[each.server], flush=True)
                     continue
                 print(f"{each.name}: {proven} answers right", flush=True)
-            if each == CONTENDERS[0]:
+            if each == contenders[0]:
                 (bench.cache / CONSTANT).write_bytes(post(process.port, first)[1])
         present.append(each)
     return present
 
 
-def _rounds(bench: Bench, fleet: Fleet, model: Model, present: list[Contender], connections: list[int]) -> Samples:
+def rounds(
+    bench: Bench, fleet: Fleet, model: Model, present: list[Contender], connections: list[int], *, rows: int = 1
+) -> Samples:
     """Alternate between the contenders; each turn begins with a moment of load that is not kept."""
     samples: Samples = {each.name: {count: [] for count in connections} for each in present}
-    bodies = {each.name: FORMS[each.form].body(model, model.rows[:1]) for each in present}
+    bodies = {each.name: FORMS[each.form].body(model, model.rows[:rows]) for each in present}
     began = time.monotonic()
     for turn in range(bench.rounds):
         for count in connections:
@@ -124,8 +131,9 @@ def _rounds(bench: Bench, fleet: Fleet, model: Model, present: list[Contender], 
     return samples
 
 
-def _table(samples: Samples, count: int) -> Table:
-    base = samples.get(BASELINE.name, {}).get(count, [])
+def table(samples: Samples, count: int, baseline: Contender) -> Table:
+    """What was measured with so many connections, beside the baseline."""
+    base = samples.get(baseline.name, {}).get(count, [])
     rows: list[tuple[str, ...]] = []
     for name, by in samples.items():
         taken = by[count]
@@ -145,7 +153,7 @@ def _table(samples: Samples, count: int) -> Table:
     heads = (
         "",
         "requests/s",
-        "ratio to FastAPI `def`",
+        f"ratio to {SERVERS[baseline.server].title}",
         "p50 ms",
         "p50 ratio",
         "p90 ms",
