@@ -10,6 +10,8 @@ from benchmarks.open_loop import Flooded, flooded
 from benchmarks.report import Report, Table, ratio, spread
 
 OVER = 3
+# Long enough for its end, while those who wait are answered and nobody asks any more, to be a hundredth of it.
+WINDOWS = 6
 SERVER = "septet-impatient"
 
 
@@ -57,7 +59,7 @@ def run(bench: Bench) -> Report:
     setting = {
         "server": "one worker on one core, 300 ms to answer",
         "capacity": f"wrk, as many connections as are kept busy, {bench.seconds:g} s; of the same round",
-        "flood": f"septet bench, {OVER} times the capacity for {2 * bench.seconds:g} s, evenly spaced; what finds "
+        "flood": f"septet bench, {OVER} times the capacity for {WINDOWS * bench.seconds:g} s, evenly spaced; what finds "
         "every connection waiting for an answer is not sent, so that `offered` tells what was",
         "times of the flood": "of the accepted from when a request was due, of the refused (429 or 503) from when it "
         "was sent",
@@ -74,7 +76,7 @@ def _round(bench: Bench, fleet: Fleet, body: Body, case: Case) -> Round:
         before = sum(process.memory())
         flood = None
         if case.flood is not None:
-            rate, seconds = OVER * capacity, 2 * bench.seconds
+            rate, seconds = OVER * capacity, WINDOWS * bench.seconds
             flood = flooded(process, body, bench.cache, rate=rate, connections=case.flood, seconds=seconds)
         after = sum(process.memory())
         crowd = load(process, body, bench.cache, connections=case.crowd, seconds=bench.seconds)

@@ -44,6 +44,13 @@ class JsonBody:
         if not any(_ESCAPED.search(name) for name in names):
             self._decode = msgspec.json.Decoder(self._body_type(signature)).decode
         self._to_tuple = msgspec.structs.astuple
+        # Where a row is numbers alone: what reads one, and what stood around the last that came by itself.
+        self._row: Callable[[bytes], tuple[Any, ...]] = _undecoded
+        self._row_tensors = None if self._rows is None else self._rows.row
+        if self._row_tensors is not None:
+            cells = [json_type(column.dtype) for column in signature.columns]
+            self._row = msgspec.json.Decoder(tuple[*cells]).decode  # type: ignore[valid-type]
+        self._before = self._behind = b""
 
     def __call__(self, body: bytes) -> Body:
         """Decode a body.
@@ -52,6 +59,13 @@ class JsonBody:
             Malformed: it is not JSON, not UTF-8, or has a key twice.
             Invalid: its values do not fit the signature.
         """
+        before, behind = self._before, self._behind
+        # Who reads it is behind the same bytes where he was with the last, and so he is again behind a row.
+        if before and body.startswith(before) and body.endswith(behind) and self._row_tensors is not None:
+            try:
+                return Body(self._row_tensors(self._row(body[len(before) : len(body) - len(behind)])), 1, None)
+            except (msgspec.MsgspecError, UnicodeDecodeError, OverflowError):
+                pass
         try:
             read = self.compiled(body)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
@@ -88,10 +102,17 @@ class JsonBody:
             texts = self._rows.texts(rows)
         if count_quotes(body) != quotes + 2 * texts or (texts and b"\\" in body):
             self._diagnosis.strict(body)
+        if count == 1 and self._row_tensors is not None and records is UNSET and request_id is None:
+            self._keep(body)
         try:
             return Body(self._rows.tensors(rows, count), count, request_id)
         except OverflowError:
             return None
+
+    def _keep(self, body: bytes) -> None:
+        """Know what stands around the values of a body with one row of numbers: no other brackets are in it."""
+        start, stop = body.index(b"["), body.rindex(b"]")
+        self._before, self._behind = body[: body.index(b"[", start + 1)], body[body.rindex(b"]", 0, stop) + 1 :]
 
     def _from_lists(
         self, packed: Packed, body: bytes, values: tuple[Any, ...], request_id: str | None, quotes: int

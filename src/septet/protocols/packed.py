@@ -60,13 +60,21 @@ class PackedInput:
         Raises:
             OverflowError: a whole number does not fit the dtype. Other values must have been checked.
         """
+        if count == 1:
+            (row,) = rows
+            return self.row(row)
         pack = self._pack_row
         assert pack is not None  # noqa: S101 - the input is one of numbers
         try:
-            if count == 1:
-                (row,) = rows
-                return pack(*row)
             return b"".join([pack(*row) for row in rows])
+        except struct.error as error:
+            raise OverflowError(str(error)) from None
+
+    def row(self, row: Sequence[int | float]) -> bytes:
+        """Pack one row; as `rows`."""
+        assert self._pack_row is not None  # noqa: S101 - the input is one of numbers
+        try:
+            return self._pack_row(*row)
         except struct.error as error:
             raise OverflowError(str(error)) from None
 
@@ -105,6 +113,14 @@ class Packed:
     def tensors(self, values: list[Any]) -> Deferred:
         """The tensors of packed values, those of each input."""
         return Deferred(self._make, values[0] if self._single else values)
+
+    def one(self, row: Sequence[int | float]) -> Deferred:
+        """The tensors of one row of a single input of numbers.
+
+        Raises:
+            OverflowError: as `PackedInput.rows`.
+        """
+        return Deferred(self._make, self.inputs[0].row(row))
 
     def _made_of_one(self, data: bytes) -> dict[str, Array]:
         return {self._names[0]: self.inputs[0].of(data)}

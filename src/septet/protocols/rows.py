@@ -1,6 +1,6 @@
 """Rows of values in column order <-> the model's tensors."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,13 @@ from septet.types import Array, Tensors
 
 
 class Rows:
-    """Turns row tuples into tensors: one conversion per tensor, compiled from the signature."""
+    """Turns row tuples into tensors: one conversion per tensor, compiled from the signature.
+
+    Attributes:
+        columns: in the order of a row's values.
+        row: makes the tensors of one row, checked to be of the columns' types and finite, where it is numbers alone;
+            raises OverflowError where a number does not fit the dtype.
+    """
 
     def __init__(self, signature: Signature) -> None:
         self.columns: tuple[Column, ...] = signature.columns
@@ -22,6 +28,9 @@ class Rows:
         packed = Packed(signature.inputs) if packable(signature) else None
         # The numbers of a single input; texts, and several inputs, are kept as rows.
         self._packed = packed if packed is not None and self._single and packed.inputs[0].numbers else None
+        self.row: Callable[[Sequence[int | float]], Tensors] | None = None
+        if self._packed is not None:
+            self.row = self._packed.one
         # A number above uint64's last must be noticed at once, and only making the array tells.
         self._certain = all(column.dtype != "uint64" for column in self.columns)
         # One object, by which requests that may be joined know each other.
