@@ -59,8 +59,8 @@ def run(bench: Bench) -> Report:
     setting = {
         "server": "one worker on one core, 300 ms to answer",
         "capacity": f"wrk, as many connections as are kept busy, {bench.seconds:g} s; of the same round",
-        "flood": f"septet bench, {OVER} times the capacity for {WINDOWS * bench.seconds:g} s, evenly spaced; what finds "
-        "every connection waiting for an answer is not sent, so that `offered` tells what was",
+        "flood": f"septet bench, {OVER} times the capacity for {WINDOWS * bench.seconds:g} s, evenly spaced; what "
+        "finds every connection waiting for an answer is not sent, so that `offered` tells what was",
         "times of the flood": "of the accepted from when a request was due, of the refused (429 or 503) from when it "
         "was sent",
         "crowd": f"wrk, {bench.seconds:g} s: callers who ask again as soon as they are answered or refused",
