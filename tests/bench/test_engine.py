@@ -1,7 +1,6 @@
 """Loads on servers of known behaviour, on the test's own loop."""
 
 import asyncio
-import socket
 
 import numpy as np
 import pytest
@@ -11,6 +10,7 @@ from septet.bench.load import Load, Payload, Plan, Target
 from septet.bench.recording import Recording
 from septet.errors import Unavailable
 from tests.bench.servers import Behaviour, FakeServer, answer, at_once
+from tests.e2e.process import free_port
 
 STALL_SECONDS = 0.6
 STALLED_REQUEST = 40
@@ -170,11 +170,8 @@ def test_a_body_in_chunks_is_read_whole() -> None:
 
 
 def test_a_server_that_is_not_there_is_told_at_once() -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
     with pytest.raises(Unavailable, match="fake: cannot be connected to"):
-        asyncio.run(put(Load(2, 0.2), plan(port)))
+        asyncio.run(put(Load(2, 0.2), plan(free_port())))
 
 
 @pytest.mark.parametrize("rate", [None, 50.0])

@@ -1,7 +1,6 @@
 """Loads from processes, and beside a tool that knows nothing of Septet."""
 
 import shutil
-import socket
 import subprocess
 
 import pytest
@@ -11,6 +10,7 @@ from septet.bench.load import Load, Payload, Plan, Target
 from septet.bench.measurement import measured
 from septet.errors import Unavailable
 from tests.bench.servers import ServerThread, answer
+from tests.e2e.process import free_port
 
 REQUEST = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"
 DELAY_SECONDS = 0.02
@@ -33,10 +33,7 @@ def test_processes_share_a_load_and_join_what_they_record() -> None:
 
 
 def test_a_server_that_is_not_there_is_told_by_the_processes() -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    with pytest.raises(Unavailable, match="cannot be connected to"), Generators(plan(port)) as generators:
+    with pytest.raises(Unavailable, match="cannot be connected to"), Generators(plan(free_port())) as generators:
         generators.measure(Load(1, 0.2), lambda *_: None)
 
 

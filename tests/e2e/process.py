@@ -1,6 +1,7 @@
 """A server as a real process: started on a free port, waited for, asked, ended."""
 
 import contextlib
+import itertools
 import os
 import signal
 import socket
@@ -21,12 +22,19 @@ START_SECONDS = 60.0
 STOP_SECONDS = 30.0
 
 
+# Below those that the system itself gives out, to whoever asks for any port and to every connection that is made: one
+# of these could be somebody else's before it is bound again. Each process of a test run has its own.
+_WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+_PORTS = itertools.count(12_000 + 1_000 * (_WORKER % 20))
+
+
 def free_port() -> int:
-    """A TCP port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A TCP port that nobody listens on, and that nobody else is given."""
+    for port in _PORTS:
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError
 
 
 class ServerProcess:
