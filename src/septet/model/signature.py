@@ -26,6 +26,7 @@ class Kind(StrEnum):
 
 
 # numpy names; `string` is an object array of str, `bytes` is not a separate type (Open Inference BYTES carries both).
+# A moment is written as ISO 8601 text wherever it leaves the process; missing ones are NaT.
 DTYPES: dict[str, np.dtype[np.generic]] = {
     "bool": np.dtype(np.bool_),
     "uint8": np.dtype(np.uint8),
@@ -40,6 +41,7 @@ DTYPES: dict[str, np.dtype[np.generic]] = {
     "float32": np.dtype(np.float32),
     "float64": np.dtype(np.float64),
     "string": np.dtype(object),
+    **{f"datetime64[{unit}]": np.dtype(f"datetime64[{unit}]") for unit in ("s", "ms", "us", "ns")},
 }
 
 
@@ -48,8 +50,16 @@ class Column(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fie
 
     Attributes:
         name: as the caller writes it in a record.
-        dtype: a key of `DTYPES`.
-        nullable: whether null (JSON), an empty cell (CSV) or NaN is accepted.
+        dtype: a key of `DTYPES`: what the caller sends. The tensor that carries the column may have another one: a
+            matrix of floats carries columns of whole numbers (as the same number) and of booleans (as 0 and 1).
+        nullable: whether null (JSON), an empty cell (CSV) or NaN is accepted. A missing value is NaN in a tensor of
+            floats, None in one of texts and NaT in one of moments; no other tensor carries a nullable column.
+        optional: whether a record may leave the column out: the model does not read it. It is nullable, too.
+        timezone: of a moment: the name of the zone that the training data had. Then a value must say its offset, and
+            the tensor holds UTC; without a zone a value must not.
+        pandas_dtype: of a model that is fitted on a DataFrame: the dtype that the column had there, as pandas writes
+            it (`Int64`, `boolean`, `string`, `category`, `category[ordered]`, `int32`, `datetime64[ns, UTC]`). A
+            category's values are `categories`, in their order.
         minimum, maximum: inclusive bounds outside which a value is refused, in the column's own unit.
         categories: the values known to the model, or None where they are not known.
         other_categories: whether values outside `categories` are accepted.
@@ -64,11 +74,15 @@ class Column(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fie
     categories: tuple[Scalar, ...] | None = None
     other_categories: bool = False
     unit: str | None = None
+    optional: bool = False
+    timezone: str | None = None
+    pandas_dtype: str | None = None
 
 
 class Tensor(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """One named array. `shape` has None for a free dimension; axis 0 is the row where the signature has rows.
 
+    `dtype` is that of the array: it holds every value of the columns exactly, whatever their own dtypes.
     `columns` name the values of a row: of shape [None, n], n of them; of shape [None] or [None, 1], one.
     An empty tuple means that the tensor has no column face (rank 3 and above, or a free width).
     """
