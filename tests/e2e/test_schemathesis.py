@@ -20,7 +20,7 @@ def judge(server: ServerProcess, folder: Path, document: Any, *options: str) -> 
     path.write_text(json.dumps(document))
     url = f"http://127.0.0.1:{server.port}"
     command = [sys.executable, "-m", "schemathesis.cli", "run", str(path), "--url", url, *OPTIONS, *options]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=110, cwd=folder)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=500, cwd=folder)
     assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-2000:]
     assert server.process.poll() is None
     assert "Traceback" not in server.log
