@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,44 @@ def test_a_zipmap_with_labels_beside_it_is_answered_as_the_engine_does(
     assert ask(app, "GET", "/predict/test").status_code == 200
     assert ask(app, "POST", "/predict", json={}).status_code == 422
     assert ask(app, "HEAD", "/health").content == b""
+
+
+@pytest.fixture(scope="module")
+def named(tmp_path_factory: pytest.TempPathFactory, rows: Array) -> Path:
+    """A package of a model whose classes have names of their own."""
+    from sklearn.datasets import load_iris
+    from sklearn.linear_model import LogisticRegression
+
+    model = LogisticRegression(max_iter=500).fit(rows, np.array(NAMES)[load_iris().target])
+    folder = tmp_path_factory.mktemp("named") / "package"
+    septet.save(model, folder, data=rows)
+    return folder
+
+
+def opened(path: Path, labels: str | None) -> tuple[str, ...]:
+    return open_service(path, Settings(model=Model(labels=labels))).signature.labels
+
+
+@pytest.mark.parametrize("form", ["package", "file"])
+def test_a_label_file_that_contradicts_the_model_stops_the_start_unless_it_is_named(
+    form: str, named: Path, tmp_path: Path
+) -> None:
+    other = ["virginica", "setosa", "versicolor"]
+    if form == "package":
+        path = Path(shutil.copytree(named, tmp_path / "package"))
+        (path / "label.json").write_text(json.dumps(other))
+    else:
+        path = with_labels(named / "model.onnx", tmp_path, other)
+    with pytest.raises(LabelsMismatch, match=r"--labels none"):
+        opened(path, None)
+    assert opened(path, "none") == tuple(NAMES)
+    assert opened(path, str(path if path.is_dir() else tmp_path) + "/label.json") == tuple(other)
+
+
+def test_a_label_file_that_says_what_the_package_says_is_no_contradiction(named: Path, tmp_path: Path) -> None:
+    path = Path(shutil.copytree(named, tmp_path / "package"))
+    (path / "labels.txt").write_text("\n".join(NAMES))
+    assert opened(path, None) == tuple(NAMES)
 
 
 def test_labels_of_another_count_are_refused_unless_they_are_not_wanted(zipmap: Path, tmp_path: Path) -> None:

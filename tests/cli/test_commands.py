@@ -276,7 +276,6 @@ def test_rows_may_come_as_an_array(model: Path, tmp_path: Path, septet: Typed) -
         (("--data-until", "today"), "'today' is not a date"),
         (("--metric", "good"), "write it as accuracy=0.93"),
         (("--valid-for-days", "0"), "from 1 to 36500"),
-        (("--labels", "none"), "--labels none"),
     ],
 )
 def test_what_cannot_be_packed_is_refused(
@@ -285,6 +284,13 @@ def test_what_cannot_be_packed_is_refused(
     assert septet("pack", model, "--out", tmp_path / "p", *(word.format(rows=rows) for word in words)) == 2
     assert named in septet.err
     assert not (tmp_path / "p").exists()
+
+
+def test_a_label_file_is_said_to_be_used_and_can_be_left_out(model: Path, tmp_path: Path, septet: Typed) -> None:
+    assert septet("pack", model, "--out", tmp_path / "p") == 0
+    assert "labels from label.json beside model.onnx, golden rows from a made-up row" in septet.out
+    assert septet("pack", model, "--out", tmp_path / "p", "--replace", "--labels", "none") == 0
+    assert "columns from model.onnx, golden rows" in septet.out
 
 
 def test_a_package_that_runs_code_says_what_must_be_trusted(tmp_path: Path, septet: Typed) -> None:

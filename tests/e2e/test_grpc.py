@@ -64,6 +64,8 @@ def test_tritons_client_finds_the_server_and_its_model(client: Any) -> None:
     assert client.is_server_ready()
     assert client.is_model_ready("iris")
     assert client.is_model_ready("iris", "1")
+    assert not client.is_model_ready("other")
+    assert not client.is_model_ready("iris", "2")
     assert client.get_server_metadata().name == "septet"
     (entry,) = client.get_model_repository_index().models
     assert (entry.name, entry.version, entry.state) == ("iris", "1", "READY")
@@ -167,6 +169,13 @@ def test_what_is_wrong_is_told_by_status_and_text(channel: grpc.Channel, message
     found, details = status(channel, message)
     assert found == code
     assert text in details
+
+
+def test_the_metadata_of_an_unknown_model_is_not_found(client: Any) -> None:
+    for asked_of in (("other",), ("iris", "2")):
+        with pytest.raises(InferenceServerException) as caught:
+            client.get_model_metadata(*asked_of)
+        assert caught.value.status() == "StatusCode.NOT_FOUND"
 
 
 def test_a_wrong_datatype_is_an_invalid_argument(client: Any) -> None:

@@ -98,6 +98,29 @@ def test_failures_are_always_logged_and_the_rest_on_request(
     assert [msgspec.json.decode(line)["status"] for line in read().splitlines()] == logged
 
 
+@pytest.mark.parametrize(
+    ("access", "level", "logged"),
+    [(False, "info", []), (False, "debug", ["debug"]), (True, "info", ["info"]), (True, "error", [])],
+)
+def test_a_probe_before_the_start_is_done_is_no_error(
+    configured: Configured,
+    access: bool,  # noqa: FBT001 - pytest passes parameters by name
+    level: Level,
+    logged: list[str],
+) -> None:
+    read = configured("json", level)
+    probe = msgspec.structs.replace(event(503), route="/health/ready", code="unavailable")
+    AccessLog(IRIS, access=access).turned(0, [probe])
+    assert [msgspec.json.decode(line)["level"] for line in read().splitlines()] == logged
+
+
+def test_a_connection_too_many_is_an_error(configured: Configured) -> None:
+    read = configured("json", "info")
+    turned_away = msgspec.structs.replace(event(503), route="unmatched", code="unavailable")
+    AccessLog(IRIS, access=False).turned(0, [turned_away])
+    assert msgspec.json.decode(read())["level"] == "error"
+
+
 def test_a_failure_carries_its_message(configured: Configured) -> None:
     read = configured("text", "info")
 

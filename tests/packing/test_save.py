@@ -317,3 +317,22 @@ def test_a_model_with_a_function_of_the_script_says_what_to_do(tmp_path: Path) -
     model = make_pipeline(FunctionTransformer(lambda rows: rows + 1), logistic()).fit(MATRIX, CLASSES)
     with pytest.raises(UnsupportedModel, match="module that can be imported"):
         save(model, tmp_path / "iris", data=MATRIX)
+
+
+def test_what_was_taken_from_where_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO", "septet"):
+        saved = save(logistic().fit(MATRIX, CLASSES), tmp_path / "a", data=MATRIX, target=CLASSES)
+    assert saved.sources == {
+        "columns": "data",
+        "labels": "the model's classes",
+        "golden rows": "data",
+        "profile": "data and target",
+    }
+    assert "columns from data, labels from the model's classes, golden rows from data" in caplog.text
+    about: Any = {"labels": ["x", "y", "z"], "nullable": [], "ranges": {"x0": (0, None)}}
+    named = save(logistic().fit(MATRIX, CLASSES), tmp_path / "b", data=MATRIX, **about)
+    assert [named.sources[part] for part in ("labels", "nullable columns", "ranges")] == [
+        "labels",
+        "nullable",
+        "ranges",
+    ]

@@ -11,6 +11,7 @@ import pytest
 
 from septet.errors import Invalid, Malformed, SeptetError, UnsupportedMediaType
 from septet.events import Silent
+from septet.model.manifest import Parity
 from septet.model.signature import Column, Kind, Signature, Tensor
 from septet.protocols.api import App
 from septet.protocols.dataplane import Dataplane
@@ -121,7 +122,7 @@ def test_arrays_are_read_as_numpy_saves_them() -> None:
 
 def test_an_answer_is_what_predict_of_the_model_gives() -> None:
     kinds = models.every_kind()
-    assert predictions(kinds["classifier"], 2) == ["setosa", "setosa"]
+    assert predictions(kinds["classifier"], 2) == [0, 0]
     assert predictions(kinds["unnamed labels"], 2) == [4, 4]
     assert predictions(kinds["regressor"], 2) == [7.25, 7.25]
     assert predictions(kinds["several numbers"], 1) == [[1.0, 2.0, 3.0]]
@@ -140,7 +141,7 @@ def test_several_outputs_are_an_object_per_row() -> None:
 @pytest.mark.parametrize("accept", [b"text/csv", b"text/csv;q=0.9, */*", b"TEXT/CSV"])
 def test_csv_is_answered_to_who_asks_for_it(accept: bytes) -> None:
     answer = post(models.classifier(), b"1,2,3,4\n5,6,7,8", content_type=b"text/csv", accept=accept)
-    assert (answer.media_type, answer.body) == (b"text/csv", b"setosa\nsetosa\n")
+    assert (answer.media_type, answer.body) == (b"text/csv", b"0\n0\n")
 
 
 @pytest.mark.parametrize("accept", [b"", b"*/*", b"application/json", b"application/json, text/csv"])
@@ -159,10 +160,150 @@ def test_csv_answers_have_a_cell_per_value() -> None:
     assert post(several, {"instances": [[1, 2]]}, accept=b"text/csv").body == b'1,"x,y"\n'
 
 
-def test_what_is_no_table_is_answered_as_json() -> None:
+def test_values_of_higher_rank_are_the_cells_of_a_line_in_row_major_order() -> None:
     unit = {"inputs": {"image": [[[1, 2, 3], [4, 5, 6]]], "mask": [[True]]}}
     for rows in (True, False):
-        assert post(models.tensors(rows=rows), unit, accept=b"text/csv").media_type == JSON
+        answer = post(models.tensors(rows=rows), unit, accept=b"text/csv")
+        assert (answer.media_type, answer.body) == (b"text/csv", b"0.5,1.5,3\n")
+
+
+@pytest.mark.parametrize(
+    ("accept", "kind"),
+    [
+        (b"text/csv;q=0.5, application/json;q=0.4", b"text/csv"),
+        (b"text/csv;q=0.4, application/json;q=0.5", JSON),
+        (b"image/png, application/csv", b"text/csv"),
+        (b"text/csv;q=0", JSON),
+        (b"text/csv;q=much", JSON),
+        (b"text/csv;header=absent", b"text/csv"),
+    ],
+)
+def test_the_form_of_an_answer_is_what_the_caller_would_rather_have(accept: bytes, kind: bytes) -> None:
+    assert post(models.classifier(), {"instances": [[1, 2, 3, 4]]}, accept=accept).media_type == kind
+
+
+def chosen(classes: tuple[Any, ...], dtype: str, value: Any, width: int | None = None, **more: Any) -> Service:
+    shape = (None,) if width is None else (None, width)
+    signature = Signature(
+        Kind.CLASSIFICATION if width is None else Kind.MULTILABEL,
+        (Tensor("X", "float32", (None, 2), models.columns(2)),),
+        (Tensor("label", dtype, shape),),
+        label="label",
+        labels=tuple(map(str, classes)),
+        classes=classes,
+    )
+    return models.service(signature, {"X": [[1.0, 2.0]]}, {"label": value}, **more)
+
+
+@pytest.mark.parametrize(
+    ("classes", "dtype", "value", "written", "line"),
+    [
+        ((False, True), "bool", True, b"true", b"True"),
+        ((False, True), "int64", 1, b"true", b"True"),
+        ((-1, 7), "int64", 7, b"7", b"7"),
+        ((0.0, 1.0), "float64", 1.0, b"1.0", b"1.0"),
+        ((0.0, 1.0), "int64", 1, b"1.0", b"1.0"),
+        ((), "string", 'a,"b"', b'"a,\\"b\\""', b'"a,""b"""'),
+        ((), "string", "", b'""', b'""'),
+    ],
+)
+def test_a_class_has_the_type_that_it_has_in_the_model(
+    classes: tuple[Any, ...], dtype: str, value: Any, written: bytes, line: bytes
+) -> None:
+    service = chosen(classes, dtype, [value])
+    body = {"instances": [[1, 2]]}
+    assert post(service, body).body == b'{"predictions":[%b]}' % written
+    assert post(service, body, accept=b"text/csv").body == line + b"\n"
+
+
+def test_several_targets_are_rows_of_lists() -> None:
+    body = {"instances": [[1, 2]] * 2}
+    assert (
+        post(chosen((False, True), "int64", [[1, 0]], 2), body).body == b'{"predictions":[[true,false],[true,false]]}'
+    )
+    several = Signature(
+        Kind.TENSORS,
+        (Tensor("X", "float32", (None, 2), models.columns(2)),),
+        (
+            Tensor("label_0", "int64", (None,)),
+            Tensor("probabilities_0", "float64", (None, 2)),
+            Tensor("label_1", "string", (None,)),
+        ),
+    )
+    answer = {"label_0": [3], "probabilities_0": [[0.5, 0.5]], "label_1": ["x"]}
+    service = models.service(several, {"X": [[1.0, 2.0]]}, answer)
+    assert post(service, body).body == b'{"predictions":[[3,"x"],[3,"x"]]}'
+    assert post(service, body, accept=b"text/csv").body == b"3,x\n3,x\n"
+
+
+def test_a_target_that_is_a_column_in_predict_is_a_list_of_one() -> None:
+    parity = Parity(1, 1e-5, 1e-4, 0.0)
+    signature = models.regressor().signature
+    service = models.service(signature, {"X": [[2.5]]}, {"y": [[7.25]]}, parity=parity)
+    assert predictions(service, 2) == [[7.25], [7.25]]
+
+
+def test_the_best_class_is_answered_where_the_model_chooses_none() -> None:
+    scores = Tensor("scores", "float32", (None, 2))
+    inputs = (Tensor("X", "float32", (None, 2), models.columns(2)),)
+    signature = Signature(Kind.CLASSIFICATION, inputs, (scores,), scores="scores", labels=("no", "yes"))
+    assert predictions(models.service(signature, {"X": [[1.0, 2.0]]}, {"scores": [[0.25, 0.75]]}), 1) == ["yes"]
+
+
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        ({"dataframe_split": {"columns": [*NAMES, "day"], "data": [[1, 2, 3, 4, "x"], [5, 6, 7, 8, None]]}}, JSON),
+        ({"dataframe_split": {"columns": ["day", *NAMES], "data": [[{}, 1, 2, 3, 4], [0, 5, 6, 7, 8]]}}, JSON),
+        ({"dataframe_records": [dict(zip([*NAMES, "day"], [*row, "x"], strict=True)) for row in FRAME["data"]]}, JSON),
+        ({"instances": [dict(zip([*NAMES, "day"], [*row, "x"], strict=True)) for row in FRAME["data"]]}, JSON),
+        ({"inputs": {"c0": [1, 5], "c1": [2, 6], "c2": [3, 7], "c3": [4, 8], "day": ["x", "y"]}}, JSON),
+        (b",c0,c1,c2,c3\n0,1,2,3,4\n1,5,6,7,8\n", b"text/csv"),
+        (b'c3,c2,day,c1,c0\n4,3,"a,b",2,1\n8,7,,6,5\n', b"text/csv"),
+    ],
+)
+def test_columns_that_the_model_does_not_have_are_passed_over(body: Any, kind: bytes) -> None:
+    assert sent(models.classifier(), body, content_type=kind) == FRAME["data"]
+
+
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        ({"dataframe_records": [{"c0": 1, "c1": 2, "c2": 3, "day": 4}]}, JSON),
+        ({"dataframe_split": {"columns": ["c0", "c1", "c2", "day"], "data": [[1, 2, 3, 4]]}}, JSON),
+        ({"inputs": {"c0": [1], "c1": [2], "c2": [3], "day": [4]}}, JSON),
+        (b"c0,c1,c2,day\n1,2,3,4\n", b"text/csv"),
+    ],
+)
+def test_a_column_that_the_model_needs_is_missed_whatever_stands_beside(body: Any, kind: bytes) -> None:
+    with pytest.raises(Invalid, match="'c3'"):
+        sent(models.classifier(), body, content_type=kind)
+
+
+def test_a_line_of_another_width_than_its_header_is_refused() -> None:
+    with pytest.raises(Invalid, match="5 cells"):
+        sent(models.classifier(), b"c0,c1,c2,c3,day\n1,2,3,4\n", content_type=b"text/csv")
+
+
+def test_a_key_that_stands_twice_is_refused_beside_a_column_that_is_passed_over() -> None:
+    body = b'{"dataframe_records":[{"c0":1,"c0":2,"c1":2,"c2":3,"c3":4,"day":5}]}'
+    with pytest.raises(Malformed, match="c0"):
+        sent(models.classifier(), body, content_type=JSON)
+
+
+def test_other_routes_pass_columns_over_only_where_the_server_is_told_so() -> None:
+    service, record = models.classifier(), dict(zip([*NAMES, "day"], [1, 2, 3, 4, "x"], strict=True))
+    bodies = [
+        (b"application/json", json.dumps({"records": [record]}).encode()),
+        (b"text/csv", b"day,c0,c1,c2,c3\nx,1,2,3,4\n"),
+    ]
+    ignoring = msgspec.structs.replace(models.LIMITS, extra_columns="ignore")
+    for kind, body in bodies:
+        http = HttpRequest("POST", "/predict", b"", {b"content-type": kind}, body)
+        with pytest.raises(Invalid, match="'day'"):
+            models.native(service).predict(http)
+        made, _ = models.native(service, ignoring).predict(http)
+        assert [tensor.tolist() for tensor in made.tensors.values()] == [[[1, 2, 3, 4]]]
 
 
 @pytest.mark.parametrize(

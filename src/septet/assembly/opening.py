@@ -8,9 +8,10 @@ import msgspec
 from septet.errors import GoldenMismatch, PackageInvalid
 from septet.model.digest import file_digest, identity_digest
 from septet.model.golden import Golden, mismatches
+from septet.model.label_files import with_labels_beside
 from septet.model.labels import read_labels, with_labels
 from septet.model.manifest import Manifest
-from septet.model.package import LABEL_NAMES, read_package
+from septet.model.package import check_unlisted_labels, read_package
 from septet.model.signature import Column, Signature, Tensor
 from septet.runtimes.base import LoadOptions, Runtime
 from septet.runtimes.formats import load, runtime_for
@@ -67,7 +68,9 @@ def _package(path: Path, settings: Model, options: LoadOptions) -> Opened:
         runtime = Prepared(runtime, read_steps(path / manifest.prepare, options), manifest.signature)
     else:
         _agree(path, manifest.signature, runtime.signature)
-    if settings.labels not in (None, NO_LABELS):
+    if settings.labels is None:
+        check_unlisted_labels(package)
+    elif settings.labels != NO_LABELS:
         manifest = msgspec.structs.replace(manifest, signature=_labelled(manifest.signature, path, settings.labels))
     _prove(path, runtime, package.golden)
     identity = Identity(settings.name or manifest.name, settings.version or manifest.version, package.digest)
@@ -76,11 +79,11 @@ def _package(path: Path, settings: Model, options: LoadOptions) -> Opened:
 
 def _labelled(signature: Signature, folder: Path, labels: str | None) -> Signature:
     """The signature with the labels of a file: the one that is named, else the one that lies beside the model."""
+    if labels is None:
+        return with_labels_beside(signature, folder)
     if labels == NO_LABELS:
         return signature
-    beside = next((folder / name for name in LABEL_NAMES if (folder / name).is_file()), None)
-    source = Path(labels) if labels is not None else beside
-    return signature if source is None else with_labels(signature, read_labels(source), source)
+    return with_labels(signature, read_labels(Path(labels)), labels, in_any_order=True)
 
 
 def _nullable(signature: Signature) -> Signature:

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TypeAlias
 
 from septet.errors import StartupError
-from septet.model.package import LABEL_NAMES, MANIFEST_NAME
+from septet.model.label_files import LABEL_NAMES
+from septet.model.package import MANIFEST_NAME
 from septet.model.septet_toml import manifest_from_toml
 from septet.runtimes.formats import runtime_for
 from septet.runtimes.quota import threads_for

@@ -18,6 +18,7 @@ from septet.packing.pack import pack
 from septet.packing.provenance import About, Statement
 from septet.packing.save import Saved
 from septet.packing.signatures import declared
+from septet.packing.sources import told
 from septet.runtimes.base import LoadOptions
 from septet.runtimes.formats import load, runtime_for
 from septet.settings import Model
@@ -100,8 +101,8 @@ def _packed(args: Namespace, model: Model) -> Saved:
 def _about(args: Namespace, model: Model) -> About:
     about: About = {"window": (args.data_since, args.data_until), "metrics": dict(args.metric)}
     if model.labels == "none":
-        raise SettingsInvalid("--labels none: to pack without labels, move the label file away from the model")
-    if model.labels is not None:
+        about["labels"] = ()
+    elif model.labels is not None:
         about["labels"] = read_labels(Path(model.labels))
     if args.dataset is not None:
         about["dataset"] = args.dataset
@@ -132,6 +133,7 @@ def _report(saved: Saved, out: Path) -> str:
     lines = [
         f"packed {manifest.name}, version {manifest.version}, {short_digest(package.digest)} in {out}:",
         f"  {manifest.artefact} ({manifest.runtime}), {rows} golden row{'s' if rows != 1 else ''}",
+        f"  {told(saved.sources)}",
     ]
     if saved.trust:
         lines.append("  loading it runs code from its files, so whoever serves it must trust them by digest")

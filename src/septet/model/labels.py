@@ -81,8 +81,10 @@ def _check_texts(labels: Labels, path: Path) -> None:
         raise LabelsMismatch(f"label file {path}: holds no labels")
 
 
-def with_labels(signature: Signature, labels: Labels, source: Path | str) -> Signature:
+def with_labels(signature: Signature, labels: Labels, source: Path | str, *, in_any_order: bool = False) -> Signature:
     """Return the signature with these names for its classes; `source` is where they come from, for messages.
+
+    A list of the model's own names in another order is refused, but for `in_any_order`.
 
     Keys that equal the model's raw class values match by value; else they are the positions 0 to n - 1. An output of
     floats as wide as there are labels becomes the scores of a classifier where the artefact names no classes.
@@ -94,6 +96,10 @@ def with_labels(signature: Signature, labels: Labels, source: Path | str) -> Sig
         signature = _as_classifier(signature, len(labels), source)
     raw: tuple[Scalar, ...] = signature.classes or signature.labels
     _check_count(signature, raw, len(labels), source)
+    if not in_any_order and not isinstance(labels, Mapping) and set(labels) == set(raw) and labels != raw:
+        raise LabelsMismatch(
+            f"{source}: holds the model's own classes in another order; the model's order is {list(raw)}"
+        )
     names, values = _placed(signature, labels, raw, source)
     if signature.label is None or signature.kind is Kind.MULTILABEL:
         values = signature.classes
@@ -160,12 +166,8 @@ def _placed(
 ) -> tuple[tuple[str, ...], tuple[Scalar, ...]]:
     """Return the labels in class order, and the raw value of each."""
     if not isinstance(labels, Mapping):
-        if set(labels) == set(raw) and labels != raw:
-            raise LabelsMismatch(
-                f"{source}: holds the model's own classes in another order; the model's order is {list(raw)}"
-            )
         return labels, raw or _presumed(signature, len(labels))
-    by_value = [next((key for key in labels if key in _spellings(value)), None) for value in raw]
+    by_value = [next((key for key in labels if key in spellings(value)), None) for value in raw]
     if raw and None not in by_value:
         return tuple(labels[key] for key in by_value if key is not None), raw
     if not raw and class_count(signature) is None:
@@ -201,7 +203,8 @@ def _presumed(signature: Signature, count: int) -> tuple[Scalar, ...]:
     return () if dtypes.get(signature.label or "") == "string" else tuple(range(count))
 
 
-def _spellings(value: Scalar) -> tuple[str, ...]:
+def spellings(value: Scalar) -> tuple[str, ...]:
+    """Return how a class value may be written as a key of a label file."""
     if isinstance(value, bool):
         return str(value), str(value).lower()
     if isinstance(value, float) and value.is_integer():

@@ -12,6 +12,7 @@ from septet.model.consistency import check_signature
 from septet.model.digest import bytes_digest, file_digest, identity_digest
 from septet.model.folder import NewFolder, add_all
 from septet.model.golden import Golden, golden_from_json, golden_to_json
+from septet.model.label_files import LABEL_NAMES, files_beside
 from septet.model.labels import read_labels, with_labels
 from septet.model.manifest import Manifest
 from septet.model.profile import Profile, profile_from_json, profile_to_json
@@ -20,7 +21,6 @@ from septet.model.septet_toml import manifest_from_toml, manifest_to_toml
 MANIFEST_NAME: Final = "septet.toml"
 GOLDEN_NAME: Final = "golden.json"
 PROFILE_NAME: Final = "profile.json"
-LABEL_NAMES: Final = ("label.json", "labels.json", "label.txt", "labels.txt")
 
 
 class Package(msgspec.Struct, frozen=True, eq=False):
@@ -178,6 +178,25 @@ def _with_label_file(manifest: Manifest, root: Path) -> Manifest:
             f"{root / name}: says {list(fitted.labels)}, and signature.labels in {MANIFEST_NAME} says {list(stated)}"
         )
     return manifest if stated else msgspec.structs.replace(manifest, signature=fitted)
+
+
+def check_unlisted_labels(package: Package) -> None:
+    """Refuse a label file in the package's folder that is not of the package and says otherwise.
+
+    Raises:
+        LabelsMismatch: there is one.
+    """
+    signature = package.manifest.signature
+    for path in files_beside(package.root):
+        if path.name in package.manifest.files:
+            continue
+        fitted = with_labels(signature, read_labels(path), path, in_any_order=True)
+        if fitted.labels != signature.labels:
+            raise LabelsMismatch(
+                f"{path}: is not of the package and calls the classes {list(fitted.labels)}, which the package calls "
+                f"{list(signature.labels)}; remove the file, or say --labels {path.name} to use its names all the "
+                "same, or --labels none to use the package's"
+            )
 
 
 def _bytes(path: Path) -> bytes:

@@ -85,6 +85,8 @@ class LineHandler(logging.Handler):
 class AccessLog:
     """Logs requests: failures always, all with `access`, refusals at level debug.
 
+    A probe that finds the server starting or draining has found no failure: that is logged as a refusal is.
+
     It sees no payload: an event has none.
     """
 
@@ -97,12 +99,12 @@ class AccessLog:
     def turned(self, started: int, finished: Sequence[Finished]) -> None:  # noqa: ARG002 - an arrival is not logged
         """Log the requests that are of interest."""
         for event in finished:
-            if event.status >= self._least_status:
+            if event.status >= self._least_status and (self._least_status < FAILED or not _is_not_ready(event)):
                 self._log(event)
 
     def _log(self, event: Finished) -> None:
         level = logging.INFO if self._least_status == EVERYTHING else logging.DEBUG
-        if event.status >= FAILED:
+        if event.status >= FAILED and not _is_not_ready(event):
             level = logging.ERROR
         fields: dict[str, object] = {
             "id": event.id,
@@ -118,6 +120,11 @@ class AccessLog:
         if event.message is not None:
             fields["error"] = event.message
         self._logger.log(level, Entry("request", fields))
+
+
+def _is_not_ready(event: Finished) -> bool:
+    """Whether a route answered that it is not ready, unlike a connection that is one too many and reaches no route."""
+    return event.code == "unavailable" and event.route.startswith("/")
 
 
 def configure(*, style: Format = "text", level: Level = "info", descriptor: int = STDERR) -> None:

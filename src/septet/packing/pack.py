@@ -8,15 +8,16 @@ import msgspec
 import numpy as np
 
 from septet.errors import PackageInvalid
-from septet.model.labels import read_labels
+from septet.model.label_files import files_beside, with_labels_beside
 from septet.model.manifest import Manifest
-from septet.model.package import LABEL_NAMES, write_package
+from septet.model.package import write_package
 from septet.model.sample import sample
 from septet.packing.evidence import golden_of, profile_of_data
 from septet.packing.provenance import About, Statement, training
 from septet.packing.rows import tensors_of
 from septet.packing.save import Saved, trust_needed
 from septet.packing.signatures import declared
+from septet.packing.sources import sources_of
 from septet.runtimes import onnx_graph
 from septet.runtimes.base import LoadOptions
 from septet.runtimes.formats import load, runtime_for
@@ -37,7 +38,8 @@ def pack(  # noqa: PLR0913 - each is a flag of `septet pack`
     """Write the package of the model file `file` to the folder `path`, keeping the file as it is.
 
     The signature is what the file says of itself. Without `data` there is one golden row, made up to fit it, and no
-    profile. A label file beside the model is used unless `labels` are given. `trust` holds the digests of files whose
+    profile. A label file beside the model is used unless `labels` are given (none: the model's own); it must
+    not contradict the model. `trust` holds the digests of files whose
     code may run. Everything in `about` is optional; see `septet.packing.provenance.Statement`.
 
     Raises:
@@ -53,8 +55,11 @@ def pack(  # noqa: PLR0913 - each is a flag of `septet pack`
     source, root = Path(file), Path(path)
     key = runtime_for(source)
     runtime = load(key, source, LoadOptions(trust=tuple(trust)))
-    statement = _with_labels_beside(statement, source)
-    signature = declared(runtime.signature, statement)
+    beside = files_beside(source.parent) if statement.labels is None else []
+    signature = with_labels_beside(runtime.signature, source.parent) if beside else runtime.signature
+    if not statement.labels:
+        statement = msgspec.structs.replace(statement, labels=None)
+    signature = declared(signature, statement)
     answers = None if target is None else np.asarray(target)
     rows = sample(signature) if data is None else tensors_of(data, signature)
     manifest = Manifest(
@@ -72,16 +77,9 @@ def pack(  # noqa: PLR0913 - each is a flag of `septet pack`
     files: dict[str, bytes | Path] = {source.name: source, **_external(key, source)}
     package = write_package(root, manifest, files, golden=golden, profile=profile, replace=replace)
     runtime.close()
-    return Saved(package, trust=trust_needed(package))
-
-
-def _with_labels_beside(statement: Statement, source: Path) -> Statement:
-    if statement.labels is not None:
-        return statement
-    for name in LABEL_NAMES:
-        if (source.parent / name).is_file():
-            return msgspec.structs.replace(statement, labels=read_labels(source.parent / name))
-    return statement
+    labels = f"{beside[0].name} beside {source.name}" if beside else source.name
+    taken = sources_of(signature, statement, data, target, columns=source.name, labels=labels)
+    return Saved(package, trust=trust_needed(package), sources=taken)
 
 
 def _external(key: str, source: Path) -> dict[str, bytes | Path]:

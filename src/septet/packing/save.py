@@ -2,6 +2,7 @@
 
 import logging
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -16,6 +17,7 @@ from septet.packing.evidence import golden_of, profile_of_data
 from septet.packing.provenance import About, Statement, training
 from septet.packing.rows import tensors_of
 from septet.packing.signatures import declared, finished, raw_inputs
+from septet.packing.sources import sources_of, told
 from septet.runtimes.base import LoadOptions, Runtime
 from septet.runtimes.prepared import Prepared, Steps, prepared_tensors, read_steps
 from septet.types import Tensors
@@ -32,11 +34,14 @@ class Saved(msgspec.Struct, frozen=True):
         package: the package, as read back.
         fallback: why the model was not compiled to ONNX, or None where it was (or was given as it is).
         trust: the digests that must be trusted to serve it, `sha256:` and 64 digits each; usually none.
+        sources: where the parts of the package were taken from, such as `{"columns": "data"}`: the name of an
+            argument, of a file, or the model.
     """
 
     package: Package
     fallback: str | None = None
     trust: tuple[str, ...] = ()
+    sources: Mapping[str, str] = {}
 
 
 def save(
@@ -102,7 +107,9 @@ def save(
         golden = golden_of(runtime, served, tensors_of(data, served))
         profile = profile_of_data(data, served, answers)
         package = write_package(root, manifest, files, golden=golden, profile=profile, replace=replace)
-    return Saved(package, artefact.fallback, trust_needed(package))
+    taken = sources_of(served, statement, data, target, columns="data", labels="the model's classes")
+    _log.info("%s: %s", root, told(taken))
+    return Saved(package, artefact.fallback, trust_needed(package), taken)
 
 
 def trust_needed(package: Package) -> tuple[str, ...]:

@@ -53,11 +53,8 @@ def as_compiled(native: Signature, compiled: Signature) -> Signature:
     """The native signature with the dtypes of the compiled model, in which no text can be missing."""
     inputs = {tensor.name: tensor.dtype for tensor in compiled.inputs}
     outputs = {tensor.name: tensor.dtype for tensor in compiled.outputs}
-    # ONNX classifiers have no classes of bool: they answer 0 and 1.
-    whole = native.label is not None and outputs[native.label] == "int64"
     return msgspec.structs.replace(
         native,
-        classes=tuple(int(value) for value in native.classes) if whole else native.classes,
         inputs=tuple(_typed(tensor, inputs[tensor.name]) for tensor in native.inputs),
         outputs=tuple(_typed(tensor, outputs[tensor.name]) for tensor in native.outputs),
     )

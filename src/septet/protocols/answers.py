@@ -6,7 +6,7 @@
 | multilabel | scores (else 0 or 1) in the order of the labels | the list of labels that are on |
 | regression | a number; a list where several targets are predicted | - |
 | clustering | the cluster's number | the same |
-| outliers | 1 or -1 | the same |
+| outliers | 1 or -1 | `inlier` or `outlier`, where the model knows these names; else the same |
 | transform, tensors | the value; an object by output name where there are several | - |
 
 NaN and infinities in a model's output are written as null: JSON has no others.
@@ -20,7 +20,7 @@ import numpy as np
 
 from septet.errors import Invalid, NotFound
 from septet.model.labels import shown_labels
-from septet.model.signature import Kind, Scalar, Signature
+from septet.model.signature import DTYPES, Kind, Scalar, Signature
 from septet.tensors import flat, nested
 from septet.types import Array, Tensors
 
@@ -100,10 +100,25 @@ class Answers:
         ]
 
 
+def values_of(signature: Signature) -> dict[Scalar, Scalar]:
+    """The model's own class for each value of the output `label`, where their types differ; else empty.
+
+    A compiled model answers 0 and 1 for false and true. Of 1, 1.0 and true, one stands for all.
+    """
+    dtypes = {output.name: output.dtype for output in signature.outputs}
+    dtype = dtypes.get(signature.label or "")
+    if dtype in (None, "string") or signature.kind is Kind.OUTLIERS:
+        return {}
+    own = type(DTYPES[dtype].type().item())
+    return (
+        {} if all(type(each) is own for each in signature.classes) else dict(zip(*[signature.classes] * 2, strict=True))
+    )
+
+
 def _names(signature: Signature, shown: tuple[Scalar, ...]) -> dict[Scalar, Scalar]:
     """The label of each raw value of the output `label`; of 1, 1.0 and true, one stands for all."""
     if signature.classes:
-        return {} if shown == signature.classes else dict(zip(signature.classes, shown, strict=False))
+        return values_of(signature) if shown == signature.classes else dict(zip(signature.classes, shown, strict=False))
     dtypes = {output.name: output.dtype for output in signature.outputs}
     if dtypes.get(signature.label or "") == "string":  # the model answers the labels themselves
         return {}

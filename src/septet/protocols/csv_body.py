@@ -16,20 +16,25 @@ from septet.protocols.cells import FLOAT_LIMITS, Mismatch, expected, read, recei
 from septet.protocols.csv_columns import CsvColumns
 from septet.protocols.plain_csv import PlainCsv
 from septet.protocols.rows import Rows
+from septet.settings import ExtraColumns
 
 TRUE = ("true", "1", "1.0")
 FALSE = ("false", "0", "0.0")
 
 
 class CsvBody:
-    """Decodes CSV for a signature whose columns have names. Columns may stand in any order; an empty cell is null."""
+    """Decodes CSV for a signature whose columns have names. Columns may stand in any order; an empty cell is null.
 
-    def __init__(self, signature: Signature, *, max_rows: int) -> None:
+    `extra_columns` says what becomes of columns in the header row that the model does not have.
+    """
+
+    def __init__(self, signature: Signature, *, max_rows: int, extra_columns: ExtraColumns = "refuse") -> None:
         self._columns = signature.columns
         self._plain = PlainCsv(signature.columns)
         self._read = CsvColumns(signature.columns)
         self._rows = Rows(signature)
         self._max_rows = max_rows
+        self._refuses_extra = extra_columns == "refuse"
 
     def __call__(self, body: bytes, *, header: bool | None = True) -> Body:
         """Decode a body; `header` says whether it has a header row, None that its first row tells.
@@ -57,8 +62,8 @@ class CsvBody:
         order = list(range(len(self._columns)))
         first = self._bare(lines[0])
         if self._is_header(first) if header is None else header:
+            first, lines = self._known(first, lines[1:])
             order = self._order(first)
-            lines = lines[1:]
         check_rows(len(lines), self._max_rows)
         rows: Sequence[Sequence[Any]] | None = self._read(lines, order)
         if rows is None:
@@ -76,6 +81,21 @@ class CsvBody:
     def _is_header(self, first: list[str]) -> bool:
         names = {column.name for column in self._columns}
         return set(first) == names or any(cell in names and not _is_number(cell) for cell in first)
+
+    def _known(self, header: list[str], lines: list[list[str]]) -> tuple[list[str], list[list[str]]]:
+        """The header and the rows without the columns that the model does not have, where these are ignored."""
+        names = {column.name for column in self._columns}
+        places = [place for place, name in enumerate(header) if name in names]
+        if self._refuses_extra or len(places) == len(header):
+            return header, lines
+        problems = [
+            Problem(row, None, f"{len(header)} cells, as the header row", f"{len(line)} cells")
+            for row, line in enumerate(lines)
+            if len(line) != len(header)
+        ]
+        if problems:
+            raise invalid(problems[:MOST_PROBLEMS])
+        return [header[place] for place in places], [[line[place] for place in places] for line in lines]
 
     def _order(self, header: list[str]) -> list[int]:
         """For each of the model's columns, its place in the header."""

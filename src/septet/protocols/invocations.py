@@ -1,24 +1,17 @@
 """`/invocations`: what MLflow's scoring server answers, and what SageMaker asks of a container.
 
-An answer is what `predict()` of the model itself gives, because that is what MLflow serves: the label of each row for a
-classification (as `/predict/label`), 0 or 1 per label for a multilabel one, and else what `/predict` answers.
+An answer is what `predict()` of the model itself gives, because that is what MLflow serves; see
+`septet.protocols.scoring.predicted`. Columns that the model does not have are passed over, as MLflow does.
 """
 
-import csv
-import io
-import math
-from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
 from septet.errors import UnsupportedMediaType
-from septet.model.signature import Kind, Signature
-from septet.protocols.answers import Answers
 from septet.protocols.body import Body
 from septet.protocols.csv_body import CsvBody
 from septet.protocols.dataplane import Dataplane
-from septet.protocols.examples import has_labels
 from septet.protocols.http import (
     JSON,
     HttpReply,
@@ -29,8 +22,10 @@ from septet.protocols.http import (
 )
 from septet.protocols.npy_body import NpyBody
 from septet.protocols.routes import Encode, Route, Routes
+from septet.protocols.scoring.csv_answer import csv_lines, prefers_csv
 from septet.protocols.scoring.dialect import INPUTS, INSTANCES, RECORDS, SPLIT, Dialect, DialectBody, Option
-from septet.types import Request, Response, Tensors
+from septet.protocols.scoring.predicted import predicted
+from septet.types import Request, Response
 
 PATH = "/invocations"
 CSV = b"text/csv"
@@ -50,10 +45,13 @@ class Invocations:
     def __init__(self, dataplane: Dataplane) -> None:
         signature, limits = dataplane.service.signature, dataplane.limits
         self._dataplane = dataplane
-        self._json = DialectBody(signature, DIALECT, max_rows=limits.max_rows)
-        self._csv = CsvBody(signature, max_rows=limits.max_rows) if signature.columns and signature.rows else None
+        self._json = DialectBody(signature, DIALECT, max_rows=limits.max_rows, extra_columns="ignore")
+        self._csv: CsvBody | None = None
+        if signature.columns and signature.rows:
+            self._csv = CsvBody(signature, max_rows=limits.max_rows, extra_columns="ignore")
         self._npy = NpyBody(signature, max_rows=limits.max_rows)
-        self._wanted, self._shown = _shown_as(signature)
+        self._wanted, _, self._shown = predicted(signature, dataplane.service.manifest)
+        self._rows = signature.rows
 
     def routes(self) -> Routes:
         """The one path."""
@@ -71,7 +69,7 @@ class Invocations:
         request = self._dataplane.request(
             body.tensors, body.rows, caller.id or new_id(), self._wanted, trace=caller.trace
         )
-        return request, self._as_csv if _prefers_csv(http.headers.get(b"accept", b"")) else self._as_json
+        return request, self._as_csv if prefers_csv(http.headers.get(b"accept", b"")) else self._as_json
 
     def _decode(self, http: HttpRequest, kind: bytes) -> Body:
         parameters = media_parameters(http.headers)
@@ -97,36 +95,7 @@ class Invocations:
         return HttpReply(200, body, request.id, rows=request.rows, timings=response.timings)
 
     def _as_csv(self, request: Request, response: Response) -> HttpReply:
-        """One line per row, without a header; JSON where a row is more than a list of values."""
-        text = _csv_text(self._shown(response.tensors))
-        if text is None:
-            return self._as_json(request, response)
-        return HttpReply(200, text.encode(), request.id, CSV, rows=request.rows, timings=response.timings)
-
-
-def _shown_as(signature: Signature) -> tuple[tuple[str, ...] | None, Callable[[Tensors], Any]]:
-    """The outputs that an answer needs, and how it is shown."""
-    answers = Answers(signature)
-    name = signature.label
-    if signature.kind is Kind.CLASSIFICATION and has_labels(signature):
-        return None, answers.labels
-    if signature.kind is Kind.MULTILABEL and name is not None:
-        return (name,), lambda tensors: tensors[name].tolist()
-    return answers.outputs, answers.prediction
-
-
-def _prefers_csv(accept: bytes) -> bool:
-    return accept.partition(b",")[0].partition(b";")[0].strip().lower() == CSV
-
-
-def _csv_text(predictions: Any) -> str | None:
-    if not isinstance(predictions, list):
-        return None
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    for row in predictions:
-        cells = row if isinstance(row, list) else list(row.values()) if isinstance(row, dict) else [row]
-        if any(isinstance(cell, list) for cell in cells):
-            return None
-        writer.writerow(["" if isinstance(cell, float) and not math.isfinite(cell) else cell for cell in cells])
-    return text.getvalue()
+        """One line per row, without a header; of a model without rows, one line."""
+        shown = self._shown(response.tensors)
+        body = csv_lines(shown if self._rows else [shown]).encode()
+        return HttpReply(200, body, request.id, CSV, rows=request.rows, timings=response.timings)

@@ -21,6 +21,7 @@ from septet.protocols.cells import json_type, nested_type, takes_null
 from septet.protocols.json_diagnosis import JsonDiagnosis
 from septet.protocols.packed import Packed, packable
 from septet.protocols.rows import Rows
+from septet.settings import ExtraColumns
 from septet.types import Array
 
 # What a JSON text can hold only behind a backslash: msgspec takes no such name for a key.
@@ -29,16 +30,20 @@ Id = Annotated[str, msgspec.Meta(min_length=1, max_length=128, pattern=r"^[!-~]*
 
 
 class JsonBody:
-    """Decodes JSON bodies for one signature. `max_rows` bounds the rows of a request."""
+    """Decodes JSON bodies for one signature.
 
-    def __init__(self, signature: Signature, *, max_rows: int) -> None:
+    `max_rows` bounds the rows of a request; `extra_columns` says what becomes of keys of a record that are no columns.
+    """
+
+    def __init__(self, signature: Signature, *, max_rows: int, extra_columns: ExtraColumns = "refuse") -> None:
         self._max_rows = max_rows
         self._inputs = signature.inputs
         self._has_rows = signature.rows
         self._rows = Rows(signature) if signature.columns and signature.rows else None
         self._packed = Packed(signature.inputs) if packable(signature) else None
         self._texts = any(column.dtype == "string" for column in signature.columns)
-        self._diagnosis = JsonDiagnosis(signature, max_rows=max_rows)
+        self._diagnosis = JsonDiagnosis(signature, max_rows=max_rows, extra_columns=extra_columns)
+        self._refuses_extra = extra_columns == "refuse"
         names = [*(tensor.name for tensor in signature.inputs), *(column.name for column in signature.columns)]
         self._decode: Callable[[bytes], Any] = _undecoded
         if not any(_ESCAPED.search(name) for name in names):
@@ -164,7 +169,8 @@ class JsonBody:
             columns = {f"c{i}": column.name for i, column in enumerate(self._rows.columns)}
             fields = [(f"c{i}", cell) for i, cell in enumerate(cells)]
             # It holds nothing that could hold it: the collector need not follow thousands of them.
-            record = msgspec.defstruct("Record", fields, rename=columns, forbid_unknown_fields=True, gc=False)
+            refuse = self._refuses_extra
+            record = msgspec.defstruct("Record", fields, rename=columns, forbid_unknown_fields=refuse, gc=False)
             data, records = list[tuple[*cells]], list[record]  # type: ignore[valid-type]
         elif len(tensors) == 1:
             data = tensors[0][1]

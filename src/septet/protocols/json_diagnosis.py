@@ -14,6 +14,7 @@ from septet.protocols.body import FORMS, Body, check_rows, one_form, same_rows
 from septet.protocols.cells import Mismatch, read, received, scalar, shown_key
 from septet.protocols.rows import Rows
 from septet.protocols.strict_json import strict
+from septet.settings import ExtraColumns
 from septet.types import Array
 
 MAX_ID_LENGTH = 128
@@ -22,8 +23,9 @@ MAX_ID_LENGTH = 128
 class JsonDiagnosis:
     """Decodes a body with Python's own parser, collecting up to 20 problems."""
 
-    def __init__(self, signature: Signature, *, max_rows: int) -> None:
+    def __init__(self, signature: Signature, *, max_rows: int, extra_columns: ExtraColumns = "refuse") -> None:
         self._signature = signature
+        self._refuses_extra = extra_columns == "refuse"
         self._max_rows = max_rows
         self._columns = signature.columns if signature.rows else ()
         self._rows = Rows(signature) if self._columns else None
@@ -123,7 +125,7 @@ class JsonDiagnosis:
         problems.extend(
             Problem(row, shown_key(key), "only the model's columns", "an unknown column")
             for key in item
-            if key not in known
+            if self._refuses_extra and key not in known
         )
         return None if missing else [item[column.name] for column in self._columns]
 

@@ -93,6 +93,11 @@ def raw_tensors(signature: Signature) -> Schema:
     return next(iter(tensors.values())) if len(tensors) == 1 else _object(tensors)
 
 
+def output(tensor: Tensor) -> Schema:
+    """Write what one row of an output holds."""
+    return _output(tensor.dtype, tensor.shape[1:])
+
+
 def label(signature: Signature) -> Schema:
     """Write the `prediction` of `/predict/label`."""
     row: Schema = {"type": "integer"}

@@ -39,12 +39,13 @@ class Native:
         self._service = service
         self._answers = Answers(signature)
         self._encode: Encode = self._prediction
-        json = JsonBody(signature, max_rows=limits.max_rows)
+        extra = limits.extra_columns
+        json = JsonBody(signature, max_rows=limits.max_rows, extra_columns=extra)
         npy = NpyBody(signature, max_rows=limits.max_rows)
         self._readers: dict[bytes, Callable[[bytes], Body]] = {JSON: json, b"": json}
         self._readers |= {b"application/octet-stream": npy, b"application/x-npy": npy}
         if signature.columns and signature.rows:
-            self._readers[b"text/csv"] = CsvBody(signature, max_rows=limits.max_rows)
+            self._readers[b"text/csv"] = CsvBody(signature, max_rows=limits.max_rows, extra_columns=extra)
         self._model = b',"model":' + msgspec.json.encode(service.identity) + b',"id":"'
 
     def predict(self, http: HttpRequest) -> tuple[Request, Encode]:

@@ -42,7 +42,10 @@ class V1:
         self._identity = service.identity
         self._rows = service.signature.rows
         self._single = len(service.signature.outputs) == 1
-        self._body = DialectBody(service.signature, DIALECT, max_rows=dataplane.limits.max_rows)
+        limits = dataplane.limits
+        self._body = DialectBody(
+            service.signature, DIALECT, max_rows=limits.max_rows, extra_columns=limits.extra_columns
+        )
         self._described = msgspec.json.encode(model_metadata(service.identity, service.signature))
 
     def routes(self) -> Routes:

@@ -15,6 +15,7 @@ from msgspec import Meta
 
 Level: TypeAlias = Literal["debug", "info", "warning", "error"]
 Format: TypeAlias = Literal["text", "json"]
+ExtraColumns: TypeAlias = Literal["refuse", "ignore"]
 
 _SECONDS = {"unit": "seconds"}
 _BYTES = {"unit": "bytes"}
@@ -104,6 +105,13 @@ class Limits(msgspec.Struct, frozen=True):
         float, Meta(gt=0, le=86400, description="time an idle connection is kept open", extra=_SECONDS)
     ] = 75.0
     max_connections: Annotated[int, Meta(ge=1, description="most connections open to a worker")] = 4096
+    extra_columns: Annotated[
+        ExtraColumns,
+        Meta(
+            description="what becomes of columns in records, frames and CSV that the model does not have; "
+            "/invocations ignores them always, as MLflow does"
+        ),
+    ] = "refuse"
 
 
 class Model(msgspec.Struct, frozen=True):

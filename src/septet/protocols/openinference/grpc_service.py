@@ -63,8 +63,10 @@ class GrpcService:
         return written(http, message("inference.ServerReadyResponse")(ready=self._ready()))
 
     async def _model_ready(self, http: HttpRequest) -> HttpReply:
-        self._asked("inference.ModelReadyRequest", http)
-        return written(http, message("inference.ModelReadyResponse")(ready=self._ready()))
+        asked = read("inference.ModelReadyRequest", http.body)
+        # As Triton: whoever asks whether an unknown model is ready is told no, and not that it is an error to ask.
+        ready = self._naming.knows(asked.name, asked.version) and self._ready()
+        return written(http, message("inference.ModelReadyResponse")(ready=ready))
 
     async def _server_metadata(self, http: HttpRequest) -> HttpReply:
         return await self._said(http, "/v2", "inference.ServerMetadataResponse")

@@ -11,6 +11,10 @@ class Naming:
         self._name = identity.name
         self._version = identity.version
 
+    def knows(self, name: str, version: str) -> bool:
+        """Whether that is the model, and the version, that is served."""
+        return name == self._name and version in {"", self._version}
+
     def check(self, name: str, version: str) -> None:
         """Refuse another model, or another version of this one.
 
@@ -19,6 +23,6 @@ class Naming:
         """
         if name != self._name:
             raise NotFound(f"There is no model {name[:80]!r} here, only {self._name!r}.")
-        if version not in {"", self._version}:
+        if not self.knows(name, version):
             text = f"There is no version {version[:80]!r} of the model {name!r} here, only {self._version!r}."
             raise NotFound(text)

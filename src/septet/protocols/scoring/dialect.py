@@ -21,7 +21,9 @@ from septet.protocols.json_diagnosis import JsonDiagnosis
 from septet.protocols.scoring.binary_value import BinaryValues
 from septet.protocols.scoring.frame import Frame, in_order, rows
 from septet.protocols.scoring.instances import Instances
+from septet.protocols.scoring.naming import ColumnNames
 from septet.protocols.strict_json import strict
+from septet.settings import ExtraColumns
 
 INSTANCES: Final = "instances"
 INPUTS: Final = "inputs"
@@ -69,15 +71,21 @@ Keyed: TypeAlias = tuple[str, Body]
 
 
 class DialectBody:
-    """Decodes the JSON bodies of one protocol for one signature. `max_rows` bounds the rows of a request."""
+    """Decodes the JSON bodies of one protocol for one signature.
 
-    def __init__(self, signature: Signature, dialect: Dialect, *, max_rows: int) -> None:
+    `max_rows` bounds the rows of a request; `extra_columns` says what becomes of columns that the model does not have.
+    """
+
+    def __init__(
+        self, signature: Signature, dialect: Dialect, *, max_rows: int, extra_columns: ExtraColumns = "refuse"
+    ) -> None:
         self._dialect = dialect
-        self._json = JsonBody(signature, max_rows=max_rows)
-        self._diagnosis = JsonDiagnosis(signature, max_rows=max_rows)
+        self._json = JsonBody(signature, max_rows=max_rows, extra_columns=extra_columns)
+        self._diagnosis = JsonDiagnosis(signature, max_rows=max_rows, extra_columns=extra_columns)
         self._binary = BinaryValues(signature)
-        self._instances = Instances(signature)
-        self._names = [column.name for column in signature.columns] if signature.rows else []
+        names = ColumnNames(signature, extra_columns)
+        self._instances = Instances(signature, names)
+        self._names = names
         self._single = len(signature.inputs) == 1
         self._decode = msgspec.json.Decoder(_envelope(dialect)).decode
         self._frame = msgspec.json.Decoder(Frame).decode
@@ -116,7 +124,7 @@ class DialectBody:
     def _native(self, form: str, raw: bytes) -> _Native | None:
         if form == SPLIT:
             frame = self._frame(raw)
-            if not self._names or not in_order(frame.columns, self._names):
+            if not self._names.known or not in_order(frame.columns, self._names.known):
                 return None
             return _Native(b'{"data":%b}' % bytes(frame.data), bytes(frame.data), frame.quotes)
         key = b"records"
@@ -157,7 +165,7 @@ class DialectBody:
             return self._instances.by_row(value)
         if form == INPUTS:
             return self._instances.by_tensor(value)
-        if form == SPLIT and self._names:
+        if form == SPLIT and self._names.known:
             return "data", rows(value, self._names)
         return "records", value
 

@@ -10,7 +10,7 @@ import msgspec
 
 from septet.errors import MOST_PROBLEMS, Problem, invalid
 from septet.protocols.cells import received, shown_key
-from septet.protocols.scoring.naming import misnamed
+from septet.protocols.scoring.naming import ColumnNames
 
 KEYS = ("columns", "data", "index")
 
@@ -34,20 +34,20 @@ def in_order(columns: object, names: list[str]) -> bool:
     return columns is None or columns == names or columns == list(range(len(names)))
 
 
-def rows(value: object, names: list[str]) -> list[Any]:
-    """The rows of a frame, in the order of the model's columns.
+def rows(value: object, names: ColumnNames) -> list[Any]:
+    """The rows of a frame, in the order of the model's columns; an optional one that is not sent is None.
 
     Raises:
         Invalid: it is not a frame, or has other columns than the model.
     """
     columns, data = _parts(value)
-    if in_order(columns, names):
+    if in_order(columns, names.known):
         return data
     if not isinstance(columns, list) or not all(isinstance(name, str) for name in columns):
         raise invalid([Problem(None, "columns", "a list of column names", received(columns))], "key")
-    problems = misnamed(columns, names, "column")
-    places = {name: place for place, name in enumerate(columns)}
-    if len(places) != len(columns):
+    problems = names.problems(columns)
+    places = {name: place for place, name in enumerate(columns) if name in names.known}
+    if len(set(columns)) != len(columns):
         problems += [Problem(None, name, "each column once", "twice") for name in places if columns.count(name) > 1]
     for at, row in enumerate(data):
         if len(problems) >= MOST_PROBLEMS:
@@ -56,8 +56,8 @@ def rows(value: object, names: list[str]) -> list[Any]:
             problems.append(Problem(at, None, f"a list of {len(columns)} values", received(row)))
     if problems:
         raise invalid(problems)
-    order = [places[name] for name in names]
-    return [[row[place] for place in order] for row in data]
+    order = [places.get(name) for name in names.known]
+    return [[None if place is None else row[place] for place in order] for row in data]
 
 
 def _parts(value: object) -> tuple[object, list[Any]]:

@@ -8,15 +8,16 @@ from typing import Any
 from septet.errors import MOST_PROBLEMS, Invalid, Problem, invalid
 from septet.model.signature import Signature
 from septet.protocols.cells import received
-from septet.protocols.scoring.naming import misnamed
+from septet.protocols.scoring.naming import ColumnNames, misnamed
 
 
 class Instances:
     """From a JSON value to the form of a native body that says the same, for one signature."""
 
-    def __init__(self, signature: Signature) -> None:
+    def __init__(self, signature: Signature, names: ColumnNames) -> None:
         self._inputs = [tensor.name for tensor in signature.inputs]
-        self._columns = [column.name for column in signature.columns] if signature.rows else []
+        self._names = names
+        self._columns = names.known
 
     def by_row(self, value: Any) -> tuple[str, Any]:
         """The form and the value for `instances`.
@@ -50,7 +51,7 @@ class Instances:
             return "inputs", {self._inputs[0]: value} if len(self._inputs) == 1 else value
         if not self._go_by_columns(value) or set(value) == set(self._inputs):
             return "inputs", value
-        problems = misnamed(value, self._columns, "column")
+        problems = self._names.problems(value)
         what = "a list of values, one per row"
         problems += [
             Problem(None, name, what, received(value[name]))
@@ -59,13 +60,17 @@ class Instances:
         ]
         if problems:
             raise invalid(problems)
-        counts = {name: len(value[name]) for name in self._columns}
-        first = counts[self._columns[0]]
+        counts = {name: len(value[name]) for name in self._columns if name in value}
+        if not counts:
+            what = f"at least one of {', '.join(self._columns[:10])}"
+            raise invalid([Problem(None, None, what, "none of them")])
+        of, first = next(iter(counts.items()))
         for name, count in counts.items():
             if count != first:
-                text = f"Every column must have the same number of rows: {self._columns[0]!r} has {first} and {name!r} "
+                text = f"Every column must have the same number of rows: {of!r} has {first} and {name!r} "
                 raise Invalid(f"{text}has {count}.", (Problem(None, name, f"{first} rows", f"{count} rows"),))
-        return "data", [list(row) for row in zip(*(value[name] for name in self._columns), strict=True)]
+        cells = [value.get(name, [None] * first) for name in self._columns]
+        return "data", [list(row) for row in zip(*cells, strict=True)]
 
     def _go_by_columns(self, names: dict[str, Any]) -> bool:
         """Whether an object's keys are meant as columns: one is, or none is an input."""

@@ -6,6 +6,7 @@ from urllib.parse import quote
 from septet.model.signature import Kind, Signature
 from septet.protocols import examples, json_schema, replies
 from septet.protocols.operations import foreign_errors, get, operation
+from septet.protocols.scoring.predicted import predicted, targets_of
 from septet.protocols.scoring.signature_def import DEFAULT
 from septet.service import Service
 from septet.settings import Limits
@@ -39,7 +40,7 @@ def paths(service: Service) -> Node:
             "post",
             "invocations",
             "Predict as MLflow and SageMaker do",
-            {"200": _invoked(signature), **foreign_errors("CodedError")},
+            {"200": _invoked(service), **foreign_errors("CodedError")},
             requestBody={
                 "required": True,
                 "description": "As MLflow reads it. CSV may come without a header row.",
@@ -67,9 +68,15 @@ def schemas(signature: Signature, limits: Limits) -> dict[str, Node]:
     if instances:
         found["Instances"] = {"anyOf": instances}
     if examples.has_records(signature):
+        # Whatever else stands in a record is passed over.
+        found["FrameRecord"] = {**json_schema.named(signature)["Record"], "additionalProperties": True}
+        batch = {"type": "array", "minItems": 1, "maxItems": limits.max_rows}
+        found["FrameRecords"] = {**batch, "items": _ref("FrameRecord")}
+        found["FrameInstances"] = {"anyOf": [*instances, _ref("FrameRecords")]}
+        found["FrameTensors"] = {"anyOf": [_ref("Tensors"), _named_columns(signature, faces)]}
         names = [column.name for column in signature.columns]
         frame = {
-            "columns": {"enum": [names, None], "description": "In any order."},
+            "columns": {"enum": [names, None], "description": "In any order. Others beside them are passed over."},
             "data": _face("data"),
             "index": {"type": ["array", "null"], "description": "Not read."},
         }
@@ -87,6 +94,13 @@ def _by_tensor(signature: Signature) -> Node:
     if len(signature.inputs) > 1:
         return _face("inputs")
     return {"anyOf": [_face("inputs"), _face("inputs", "properties", signature.inputs[0].name)]}
+
+
+def _named_columns(signature: Signature, faces: dict[str, Node]) -> Node:
+    """Write `inputs` by tensor, beside which a caller may send columns that the model does not have."""
+    inputs: Node = faces["inputs"]["properties"]["inputs"]
+    of_columns = len(signature.inputs) > 1
+    return {**inputs, "additionalProperties": of_columns}
 
 
 def _by_row(signature: Signature, faces: dict[str, Node], limits: Limits) -> list[Node]:
@@ -113,8 +127,10 @@ def _invocation_bodies(service: Service) -> Node:
     signature, sample = service.signature, service.sample
     forms: dict[str, Node] = {}
     if examples.has_records(signature):
-        forms = {"dataframe_split": _ref("Frame"), "dataframe_records": _face("records")}
-    forms |= _tensor_forms(signature)
+        forms = {"dataframe_split": _ref("Frame"), "dataframe_records": _ref("FrameRecords")}
+        forms |= {"instances": _ref("FrameInstances"), "inputs": _ref("FrameTensors")}
+    else:
+        forms |= _tensor_forms(signature)
     content: Node = {"application/json": _bodies(service, forms, {"params": {"type": ["object", "null"]}})}
     if examples.has_records(signature):
         text = None if sample is None else examples.csv_text(signature, sample)
@@ -153,15 +169,30 @@ def _v1_answer(signature: Signature) -> Node:
     return {"oneOf": [_object({"predictions": rows}), _object({"outputs": tensors})]}
 
 
-def _invoked(signature: Signature) -> Node:
-    shown = json_schema.prediction(signature)
-    if signature.kind is Kind.MULTILABEL and signature.label is not None:
-        shown = {"type": "array", "description": "0 or 1 per label."}
-    elif signature.kind is Kind.CLASSIFICATION and examples.has_labels(signature):
-        shown = json_schema.label(signature)
+def _invoked(service: Service) -> Node:
+    signature = service.signature
+    outputs = predicted(signature, service.manifest).shown
+    if targets_of(signature):
+        row = [json_schema.output(each) for each in outputs]
+        shown = _rows({"type": "array", "prefixItems": row, "minItems": len(row), "maxItems": len(row)})
+    elif len(outputs) == 1 and signature.rows:
+        (output,) = outputs
+        classes = list(signature.classes or (signature.labels if output.dtype == "string" else ()))
+        named = signature.kind is Kind.CLASSIFICATION and classes and len(output.shape) == 1
+        shown = _rows({"enum": classes} if named else json_schema.output(output))
+    else:
+        shown = json_schema.prediction(signature) if outputs else json_schema.label(signature)
     reply = replies.reply(_object({"predictions": shown}), text="One prediction per row.")
     reply["content"]["text/csv"] = {"schema": {"type": "string"}}
     return reply
+
+
+def _rows(row: Node) -> Node:
+    return {
+        "type": "array",
+        "items": row,
+        "description": "What predict() of the model gives, in the order of the rows.",
+    }
 
 
 def _ref(name: str) -> Node:

@@ -1,0 +1,23 @@
+"""Every estimator of scikit-learn with random settings and data answers as it does in Python: alone and among others.
+
+`SEPTET_ORACLE_TURNS=20` examines each in so many ways; `python -m tests.oracle.run` prints what it finds.
+"""
+
+import os
+
+import pytest
+
+from tests.oracle.answers import examined
+from tests.oracle.estimators import fitted, names
+
+TURNS = int(os.environ.get("SEPTET_ORACLE_TURNS", "1"))
+
+
+@pytest.mark.parametrize("turn", range(TURNS))
+@pytest.mark.parametrize("name", names())
+def test_a_served_estimator_answers_as_the_estimator(name: str, turn: int) -> None:
+    made = fitted(name, turn)
+    if made is None:
+        pytest.skip("it takes none of the data")
+    found = examined(made)
+    assert not found, "\n".join([made.made, *(f"{finding.kind}: {finding.what[:500]}" for finding in found[:20])])
