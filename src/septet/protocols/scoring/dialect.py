@@ -78,6 +78,7 @@ class DialectBody:
         self._binary = BinaryValues(signature)
         self._instances = Instances(signature)
         self._names = [column.name for column in signature.columns] if signature.rows else []
+        self._free = {column.name for column in signature.columns if column.optional}
         self._single = len(signature.inputs) == 1
         self._decode = msgspec.json.Decoder(_envelope(dialect)).decode
         self._frame = msgspec.json.Decoder(Frame).decode
@@ -158,7 +159,7 @@ class DialectBody:
         if form == INPUTS:
             return self._instances.by_tensor(value)
         if form == SPLIT and self._names:
-            return "data", rows(value, self._names)
+            return "data", rows(value, self._names, self._free)
         return "records", value
 
     def _strict(self, body: bytes) -> Any:

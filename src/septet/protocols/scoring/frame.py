@@ -4,6 +4,7 @@ Its columns stand in any order. A frame whose columns have no names (none are se
 the model's order. Its `index` is passed over.
 """
 
+from collections.abc import Collection
 from typing import Any
 
 import msgspec
@@ -34,8 +35,8 @@ def in_order(columns: object, names: list[str]) -> bool:
     return columns is None or columns == names or columns == list(range(len(names)))
 
 
-def rows(value: object, names: list[str]) -> list[Any]:
-    """The rows of a frame, in the order of the model's columns.
+def rows(value: object, names: list[str], free: Collection[str] = ()) -> list[Any]:
+    """The rows of a frame, in the order of the model's columns; those that are `free` may be left out.
 
     Raises:
         Invalid: it is not a frame, or has other columns than the model.
@@ -45,7 +46,7 @@ def rows(value: object, names: list[str]) -> list[Any]:
         return data
     if not isinstance(columns, list) or not all(isinstance(name, str) for name in columns):
         raise invalid([Problem(None, "columns", "a list of column names", received(columns))], "key")
-    problems = misnamed(columns, names, "column")
+    problems = misnamed(columns, names, "column", free=free)
     places = {name: place for place, name in enumerate(columns)}
     if len(places) != len(columns):
         problems += [Problem(None, name, "each column once", "twice") for name in places if columns.count(name) > 1]
@@ -56,8 +57,8 @@ def rows(value: object, names: list[str]) -> list[Any]:
             problems.append(Problem(at, None, f"a list of {len(columns)} values", received(row)))
     if problems:
         raise invalid(problems)
-    order = [places[name] for name in names]
-    return [[row[place] for place in order] for row in data]
+    order = [places.get(name) for name in names]
+    return [[None if place is None else row[place] for place in order] for row in data]
 
 
 def _parts(value: object) -> tuple[object, list[Any]]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from septet.errors import MOST_PROBLEMS, Invalid, Problem, invalid
 from septet.model.signature import Signature
+from septet.model.values import is_optional
 from septet.protocols.cells import received
 from septet.protocols.scoring.naming import misnamed
 
@@ -16,6 +17,13 @@ class Instances:
 
     def __init__(self, signature: Signature) -> None:
         self._inputs = [tensor.name for tensor in signature.inputs]
+        # What stands for an input that a row leaves out.
+        self._free = {
+            tensor.name: None if len(tensor.shape) == 1 else [None] * len(tensor.columns)
+            for tensor in signature.inputs
+            if is_optional(tensor)
+        }
+        self._free_columns = [column.name for column in signature.columns if column.optional]
         self._columns = [column.name for column in signature.columns] if signature.rows else []
 
     def by_row(self, value: Any) -> tuple[str, Any]:
@@ -33,12 +41,13 @@ class Instances:
             if len(problems) >= MOST_PROBLEMS:
                 break
             if isinstance(item, dict):
-                problems += misnamed(item, self._inputs, "input", row)
+                problems += misnamed(item, self._inputs, "input", row, free=self._free)
             else:
                 problems.append(Problem(row, None, "an object of input names and values", received(item)))
         if problems:
             raise invalid(problems, "input")
-        return "inputs", {name: [item[name] for item in value] for name in self._inputs}
+        given = [name for name in self._inputs if any(name in item for item in value)]
+        return "inputs", {name: [item.get(name, self._free.get(name)) for item in value] for name in given}
 
     def by_tensor(self, value: Any) -> tuple[str, Any]:
         """The form and the value for `inputs`.
@@ -50,7 +59,7 @@ class Instances:
             return "inputs", {self._inputs[0]: value} if len(self._inputs) == 1 else value
         if not self._go_by_columns(value) or set(value) == set(self._inputs):
             return "inputs", value
-        problems = misnamed(value, self._columns, "column")
+        problems = misnamed(value, self._columns, "column", free=self._free_columns)
         what = "a list of values, one per row"
         problems += [
             Problem(None, name, what, received(value[name]))
@@ -59,13 +68,14 @@ class Instances:
         ]
         if problems:
             raise invalid(problems)
-        counts = {name: len(value[name]) for name in self._columns}
-        first = counts[self._columns[0]]
+        counts = {name: len(value[name]) for name in self._columns if name in value}
+        one, first = next(iter(counts.items()), ("", 0))
         for name, count in counts.items():
             if count != first:
-                text = f"Every column must have the same number of rows: {self._columns[0]!r} has {first} and {name!r} "
+                text = f"Every column must have the same number of rows: {one!r} has {first} and {name!r} "
                 raise Invalid(f"{text}has {count}.", (Problem(None, name, f"{first} rows", f"{count} rows"),))
-        return "data", [list(row) for row in zip(*(value[name] for name in self._columns), strict=True)]
+        columns = [value.get(name, [None] * first) for name in self._columns]
+        return "data", [list(row) for row in zip(*columns, strict=True)]
 
     def _go_by_columns(self, names: dict[str, Any]) -> bool:
         """Whether an object's keys are meant as columns: one is, or none is an input."""

@@ -5,7 +5,8 @@ It is the JSON form of a protobuf message, in which integers of 64 bits are text
 
 from typing import Any, Final
 
-from septet.model.signature import Signature, Tensor
+from septet.model.moments import is_moment
+from septet.model.signature import DTYPES, Signature, Tensor
 from septet.types import Identity
 
 DEFAULT: Final = "serving_default"
@@ -24,6 +25,7 @@ DATATYPES: Final[dict[str, str]] = {
     "float32": "DT_FLOAT",
     "float64": "DT_DOUBLE",
     "string": "DT_STRING",
+    **{dtype: "DT_STRING" for dtype in DTYPES if is_moment(dtype)},
 }
 
 
