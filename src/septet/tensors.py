@@ -66,14 +66,14 @@ class Outputs:
         """An output as a list of rows."""
         found: list[Any] | None = self.memo.get(name)
         if found is None:
-            found = self.memo[name] = self.arrays[name].tolist()
+            found = self.memo[name] = listed(self.arrays[name])
         return found
 
     def flat(self, name: str) -> list[Any]:
         """All values of an output, in row-major order."""
         found: list[Any] | None = self.memo.get((name, "flat"))
         if found is None:
-            found = self.memo[name, "flat"] = self.arrays[name].ravel().tolist()
+            found = self.memo[name, "flat"] = listed(self.arrays[name].ravel())
         return found
 
     def written(self, name: str) -> list[bytes] | None:
@@ -128,7 +128,7 @@ def nested(name: str, tensors: Tensors) -> Any:
     """One output as lists, nested like the array."""
     if type(tensors) is Part:
         return tensors.shared.nested(name)[tensors.start : tensors.stop]
-    return tensors[name].tolist()
+    return listed(tensors[name])
 
 
 def flat(name: str, tensors: Tensors) -> list[Any]:
@@ -138,4 +138,15 @@ def flat(name: str, tensors: Tensors) -> list[Any]:
         values = shared.flat(name)
         width = len(values) // shared.rows
         return values[tensors.start * width : tensors.stop * width]
-    return tensors[name].ravel().tolist()
+    found: list[Any] = listed(tensors[name].ravel())
+    return found
+
+
+def listed(array: Array) -> Any:
+    """An array as lists nested like it: a moment as ISO 8601 text in UTC or local time, a missing one as None."""
+    if array.dtype.kind != "M":
+        return array.tolist()
+    texts = np.array(np.datetime_as_string(array), object)
+    for place, text in np.ndenumerate(texts):
+        texts[place] = None if text == "NaT" else text.rstrip("0").rstrip(".") if "." in text else text
+    return texts.tolist()

@@ -1,6 +1,7 @@
 """Signatures with valid rows, and bodies that are almost valid, for property tests of the codecs."""
 
 import csv
+import datetime as dt
 import io
 from typing import Any
 
@@ -12,6 +13,7 @@ from hypothesis.extra import numpy as hnp
 from septet.errors import Invalid, Malformed
 from septet.model.signature import DTYPES, Column, Kind, Signature, Tensor
 from septet.protocols.body import Body
+from septet.tensors import listed
 from septet.types import Array, Tensors
 
 OUTPUTS = (Tensor("y", "float32", (None,)),)
@@ -26,6 +28,9 @@ def elements(dtype: str) -> st.SearchStrategy[Any]:
     if dtype == "bool":
         return st.booleans()
     kind = DTYPES[dtype]
+    if kind.kind == "M":
+        moments = st.datetimes(dt.datetime(1678, 1, 1), dt.datetime(2262, 1, 1))
+        return moments.map(lambda moment: np.datetime64(moment, "us").astype(kind))
     if kind.kind == "f":
         return hnp.from_dtype(kind, allow_nan=False, allow_infinity=False)
     limits: np.iinfo[Any] = np.iinfo(dtype)
@@ -66,10 +71,10 @@ def with_rows(draw: st.DrawFn, signatures: st.SearchStrategy[Signature]) -> tupl
 def _arrays(draw: st.DrawFn, tensor: Tensor, rows: int) -> Array:
     shape = (rows, *(draw(st.integers(1, 3)) if size is None else size for size in tensor.shape[1:]))
     array: Array = draw(hnp.arrays(DTYPES[tensor.dtype], shape, elements=elements(tensor.dtype), fill=st.nothing()))
-    missing = None if tensor.dtype == "string" else np.nan
+    missing = {"O": None, "f": np.nan, "M": np.datetime64("NaT")}
     for at, column in enumerate(tensor.columns):
-        if column.nullable and array.dtype.kind in "fO" and draw(st.booleans()):
-            array[(0, at) if array.ndim > 1 else 0] = missing
+        if column.nullable and array.dtype.kind in missing and draw(st.booleans()):
+            array[(0, at) if array.ndim > 1 else 0] = missing[array.dtype.kind]
     return array
 
 
@@ -83,13 +88,13 @@ def plain(value: Any) -> Any:
 def rows_of(signature: Signature, tensors: Tensors) -> list[list[Any]]:
     """The rows in column order, as JSON has them."""
     count = len(next(iter(tensors.values())))
-    tables = [plain(tensors[tensor.name].reshape(count, -1).tolist()) for tensor in signature.inputs]
+    tables = [plain(listed(tensors[tensor.name].reshape(count, -1))) for tensor in signature.inputs]
     return [[value for table in tables for value in table[row]] for row in range(count)]
 
 
 def forms(signature: Signature, tensors: Tensors) -> dict[str, Any]:
     """The value of every form of body that the signature has."""
-    found: dict[str, Any] = {"inputs": {name: plain(array.tolist()) for name, array in tensors.items()}}
+    found: dict[str, Any] = {"inputs": {name: plain(listed(array)) for name, array in tensors.items()}}
     # null is written by column; in a tensor every column has to take it
     if any(0 < sum(c.nullable for c in tensor.columns) < len(tensor.columns) for tensor in signature.inputs):
         found = {}
@@ -98,7 +103,7 @@ def forms(signature: Signature, tensors: Tensors) -> dict[str, Any]:
         names = [column.name for column in signature.columns]
         found |= {"data": rows, "records": [dict(zip(names, row, strict=True)) for row in rows]}
     elif len(signature.inputs) == 1:
-        found["data"] = plain(tensors[signature.inputs[0].name].tolist())
+        found["data"] = plain(listed(tensors[signature.inputs[0].name]))
     return found
 
 

@@ -82,16 +82,17 @@ def test_both_ways_read_the_same(drawn: tuple[Signature, list[list[str]]]) -> No
     taken, table = drawn
     text = "".join(",".join(f'"{each}"' for each in line) + "\n" for line in table).encode()
     short, careful = CsvBody(taken, max_rows=3), CsvBody(taken, max_rows=3)
-    careful._read = lambda _lines, _order: None  # type: ignore[assignment]
+    careful._read = lambda _lines, _order, _width: None  # type: ignore[assignment]
     assert outcome(short, text) == outcome(careful, text)
 
 
 def test_cells_are_read_in_the_columns_order() -> None:
     read = CsvColumns(
-        [Column("a", "float32", nullable=True), Column("b", "string"), Column("c", "bool"), Column("d", "int8")]
+        [Column("a", "float32", nullable=True), Column("b", "string"), Column("c", "bool"), Column("d", "int8")],
+        ["float32", "string", "bool", "int8"],
     )
     lines = [["x", "1.5", "-7", "true"], ["", "", "8", "0"]]
-    assert read(lines, [1, 0, 3, 2]) == [(1.5, "x", True, -7), (None, "", False, 8)]
+    assert read(lines, [1, 0, 3, 2], 4) == [(1.5, "x", True, -7), (None, "", False, 8)]
 
 
 @pytest.mark.parametrize(
@@ -107,10 +108,10 @@ def test_cells_are_read_in_the_columns_order() -> None:
     ],
 )
 def test_what_is_in_doubt_is_left_to_the_careful_way(dtype: str, text: str) -> None:
-    read = CsvColumns([Column("a", dtype)])
-    assert read([["1"], ["1"]], [0]) is not None
-    assert read([["1"], [text]], [0]) is None
-    assert read([["1"], ["1", "1"]], [0]) is None
+    read = CsvColumns([Column("a", dtype)], [dtype])
+    assert read([["1"], ["1"]], [0], 1) is not None
+    assert read([["1"], [text]], [0], 1) is None
+    assert read([["1"], ["1", "1"]], [0], 1) is None
 
 
 def test_floats_whose_sum_is_too_large_are_read_all_the_same() -> None:

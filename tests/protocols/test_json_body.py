@@ -201,7 +201,9 @@ def test_a_nullable_column_of_whole_numbers_takes_no_null() -> None:
             decode(body)
 
 
-@pytest.mark.parametrize(("dtype", "text"), [("float32", "3.4028235e38"), ("float16", "65504.0"), ("float16", "65519")])
+@pytest.mark.parametrize(
+    ("dtype", "text"), [("float32", "3.4028235e38"), ("float16", "65504.0"), ("float16", "65519.0")]
+)
 def test_the_largest_float_is_read_and_the_next_is_refused(dtype: str, text: str) -> None:
     signature = Signature(Kind.TENSORS, (Tensor("x", dtype, (None,), (Column("n", dtype),)),), bodies.OUTPUTS)
     decode = JsonBody(signature, max_rows=9)

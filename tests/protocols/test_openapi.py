@@ -186,7 +186,7 @@ def test_a_model_without_a_sample_has_no_examples() -> None:
 
 
 NAMES = st.text(st.characters(blacklist_categories=["Cs"]), min_size=1, max_size=8)
-VALUES = {"b": True, "u": 7, "i": -7, "f": 0.25, "O": "text"}
+VALUES = {"b": True, "u": 7, "i": -7, "f": 0.25, "O": "text", "M": np.datetime64("2026-01-31T12:00:00")}
 
 
 @st.composite
@@ -202,7 +202,7 @@ def services(draw: st.DrawFn) -> Service:
         names = draw(st.lists(NAMES, min_size=shape[1] or 0, max_size=shape[1], unique=True)) if named else []
         given = tuple(Column(each, dtype, nullable=draw(st.booleans())) for each in names)
         inputs.append(Tensor(name, dtype, tuple(shape), given))
-        sample[name] = np.full([size or 1 for size in shape], VALUES[DTYPES[dtype].kind])
+        sample[name] = np.full([size or 1 for size in shape], VALUES[DTYPES[dtype].kind], DTYPES[dtype])
     output = Tensor("out", draw(st.sampled_from(sorted(DTYPES))), (None, 2))
     kind = draw(st.sampled_from([Kind.TENSORS, Kind.REGRESSION, Kind.TRANSFORM]))
     signature = Signature(kind, tuple(inputs), (output,), rows=rows)

@@ -6,12 +6,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from septet.model.signature import DTYPES, Column, Kind, Signature, Tensor
-from septet.protocols.cells import FLOAT_LIMITS
+from septet.model.values import FLOAT_LIMITS
 from septet.protocols.packed import Packed, packable
 from septet.tensors import joined
 from tests.protocols import bodies
 
-NUMBERS = [dtype for dtype in DTYPES if dtype != "string"]
+NUMBERS = [name for name, dtype in DTYPES.items() if dtype.kind not in "OM"]
 OUTPUTS = (Tensor("y", "float32", (None,)),)
 
 
@@ -41,12 +41,11 @@ def test_several_inputs_are_made_each_of_its_own_values() -> None:
     packed = Packed(
         (Tensor("n", "int8", (None, 2)), Tensor("t", "string", (None,)), Tensor("m", "float32", (None,), (missing,)))
     )
-    pack = packed.inputs[0].packer(2)
-    assert pack is not None
+    numbers = packed.inputs[0]
     assert [each.packer(1) for each in packed.inputs[1:]] == [None, None]
     made = [
-        packed.tensors([pack(1, 2), ["a"], [None]]),
-        packed.tensors([pack(3, 4) + pack(5, 6), ["b", "c"], [1.5, 2.5]]),
+        packed.tensors([numbers.row([1, 2]), ["a"], [None]]),
+        packed.tensors([numbers.rows([[3, 4], [5, 6]], 2), ["b", "c"], [1.5, 2.5]]),
     ]
     assert made[0]["t"].tolist() == ["a"]
     together = joined(made)

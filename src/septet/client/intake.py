@@ -12,9 +12,12 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from septet.client.casting import cast, texts_only
-from septet.errors import Invalid, Problem
-from septet.model.signature import Column, Signature, Tensor
+from septet.errors import Invalid, Problem, invalid
+from septet.model.casting import cast, cast_tensor, plain
+from septet.model.moments import expected, is_moment
+from septet.model.received import received
+from septet.model.signature import Column, Signature
+from septet.model.values import is_optional
 from septet.protocols.json_body import JsonBody
 from septet.protocols.openinference.contract import Contract
 from septet.protocols.openinference.datatypes import DATATYPES
@@ -46,6 +49,7 @@ class Intake:
     def __init__(self, signature: Signature, *, max_rows: int) -> None:
         self._inputs = signature.inputs
         self._columns = signature.columns
+        self._rows = signature.rows
         self._contract = Contract(signature, max_rows=max_rows)
         self._body = JsonBody(signature, max_rows=max_rows)
 
@@ -69,52 +73,60 @@ class Intake:
 
     def _from_array(self, data: Array) -> dict[str, Array]:
         if len(self._inputs) == 1:
-            return {self._inputs[0].name: _cast(data, self._inputs[0])}
+            return {self._inputs[0].name: cast_tensor(data, self._inputs[0])}
         if data.ndim != 2 or data.shape[1] != len(self._columns):  # noqa: PLR2004 - rows and columns
             names = _listed([each.name for each in self._inputs])
             what = f"an array of {len(self._columns)} columns" if self._columns else "a dict of arrays"
             text = f"The model takes the inputs {names}: send {what}, not an array of shape {list(data.shape)}."
             raise Invalid(text, (Problem(None, None, what, f"an array of shape {list(data.shape)}"),))
-        return self._joined([cast(data[:, at], each) for at, each in enumerate(self._columns)])
+        arrays: dict[str, Array] = {}
+        start = 0
+        for each in self._inputs:
+            part = data[:, start : start + len(each.columns)]
+            arrays[each.name] = cast_tensor(part.reshape(-1) if len(each.shape) == 1 else part, each)
+            start += len(each.columns)
+        return arrays
 
     def _from_arrays(self, data: Mapping[str, Any]) -> dict[str, Array]:
         tensors = {each.name: each for each in self._inputs}
-        self._check_names("inputs", list(tensors), list(data))
-        return {name: _cast(np.asarray(data[name]), tensor) for name, tensor in tensors.items()}
+        free = [each.name for each in self._inputs if is_optional(each)] if self._rows else []
+        self._check_names("inputs", list(tensors), list(data), free)
+        return {name: cast_tensor(np.asarray(data[name]), tensor) for name, tensor in tensors.items() if name in data}
 
     def _from_frame(self, data: Any) -> dict[str, Array]:
         if not self._columns:
             text = "The model's inputs have no named columns: send an array, or a dict of arrays, not a DataFrame."
             raise Invalid(text, (Problem(None, None, "arrays", "a DataFrame"),))
-        self._check_names("columns", [each.name for each in self._columns], list(data.columns))
-        return self._joined([cast(_values(data[each.name], each), each) for each in self._columns])
+        free = [each.name for each in self._columns if each.optional]
+        self._check_names("columns", [each.name for each in self._columns], list(data.columns), free)
+        none = np.full(len(data), None, object)
+        return self._joined([_values(data[each.name], each) if each.name in data else none for each in self._columns])
 
     def _from_rows(self, data: Sequence[Any]) -> Tensors:
         key = "records" if data and all(isinstance(each, Mapping) for each in data) else "data"
-        tensors = self._body(msgspec.json.encode({key: data}, enc_hook=_plain)).tensors
-        for each in self._inputs:
-            if each.dtype == "string":
-                texts_only(tensors[each.name], each)
-        return tensors
+        return self._body(msgspec.json.encode({key: data}, enc_hook=_plain)).tensors
 
     def _joined(self, values: list[Array]) -> dict[str, Array]:
         """The model's tensors, of one array a column."""
         arrays: dict[str, Array] = {}
         start = 0
         for each in self._inputs:
-            parts = values[start : start + len(each.columns)]
+            own = zip(each.columns, values[start : start + len(each.columns)], strict=True)
+            parts = [cast(part, column, each.dtype) for column, part in own]
             arrays[each.name] = parts[0] if len(each.shape) == 1 else np.stack(parts, axis=1)
             start += len(parts)
         return arrays
 
     def _checked(self, arrays: dict[str, Array]) -> Tensors:
         for each in self._inputs:
-            self._contract.input(each.name, DATATYPES[each.dtype], arrays[each.name].shape)
+            if each.name in arrays:
+                self._contract.input(each.name, DATATYPES[each.dtype], arrays[each.name].shape)
         tensors, _ = self._contract.tensors(arrays.items())
         return tensors
 
-    def _check_names(self, noun: str, known: list[str], given: list[Any]) -> None:
-        missing = [name for name in known if name not in given]
+    def _check_names(self, noun: str, known: list[str], given: list[Any], free: list[str]) -> None:
+        """Refuse names that are not known or missing; those that are `free` may be left out."""
+        missing = [name for name in known if name not in given and name not in free]
         others = [name for at, name in enumerate(given) if name not in known or name in given[:at]]
         if not missing and not others:
             return
@@ -132,7 +144,9 @@ def _is_frame(data: Any) -> bool:
 
 
 def _values(series: Any, column: Column) -> Array:
-    """A column of a frame as an array; what is missing is NaN for a number, and None for all else."""
+    """A column of a frame as an array; what is missing is NaN for a number, NaT for a moment, and None for all else."""
+    if is_moment(column.dtype) and hasattr(series, "dt") and hasattr(series.dt, "tz"):
+        return _moments(series, column)
     if not series.hasnans:
         return np.asarray(series)
     if column.dtype.startswith("float"):
@@ -143,22 +157,30 @@ def _values(series: Any, column: Column) -> Array:
     return series.astype(object).where(series.notna(), None).to_numpy()  # type: ignore[no-any-return]
 
 
-def _cast(array: Array, tensor: Tensor) -> Array:
-    columns = tensor.columns
-    if len(columns) > 1 and array.ndim == len(tensor.shape) and array.shape[1] == len(columns):
-        return cast(array, tensor, tuple(each.name for each in columns))
-    return cast(array, columns[0] if len(columns) == 1 else tensor)
+def _moments(series: Any, column: Column) -> Array:
+    """Moments in UTC where the column has a zone, else as they are.
+
+    Raises:
+        Invalid: the series has a zone and the column none, or the other way round.
+    """
+    if (series.dt.tz is None) != (column.timezone is None):
+        if not len(series):
+            return np.empty(0, "datetime64[ns]")
+        shown = received(plain(series.iloc[0]))
+        raise invalid([Problem(0, column.name, expected(column), shown)])
+    if series.dt.tz is not None:
+        series = series.dt.tz_convert("UTC").dt.tz_localize(None)
+    return series.to_numpy()  # type: ignore[no-any-return]
 
 
 def _plain(value: Any) -> Any:
     """What numpy and pandas have in the cells of rows, as JSON has it."""
-    if isinstance(value, np.generic):
-        return value.item()
     if isinstance(value, np.ndarray):
         return value.tolist()
-    if type(value).__name__ in ("NAType", "NaTType"):  # pandas' own missing values
-        return None
-    raise TypeError(f"A row holds a {type(value).__name__}; rows hold texts, numbers, booleans and None.")
+    found = plain(value)
+    if found is not value:
+        return found
+    raise TypeError(f"A row holds a {type(value).__name__}; rows hold texts, numbers, booleans, moments and None.")
 
 
 def _listed(names: list[Any]) -> str:

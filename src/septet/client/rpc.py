@@ -6,7 +6,7 @@ import msgspec
 
 from septet.client.faults import failure
 from septet.client.questions import Answered, Ask, Describe, Failure, Infer, Question, Ready, Reply
-from septet.client.rest import datatype, named
+from septet.client.rest import datatype, named, parameters_of
 from septet.errors import SeptetError
 from septet.protocols.errors import STATUS
 from septet.protocols.openinference.datatypes import dtype_of, from_raw, raw_bytes
@@ -46,7 +46,9 @@ class Rpc:
                 request = self._request(model_name=model)
                 for name, array in tensors.items():
                     dtype, kind = datatype(array)
-                    request.inputs.add(name=name, datatype=kind, shape=array.shape)
+                    given = request.inputs.add(name=name, datatype=kind, shape=array.shape)
+                    for key, value in parameters_of(array).items():
+                        given.parameters[key].string_param = value
                     request.raw_input_contents.append(bytes(raw_bytes(array, dtype)))
                 for name in outputs or ():
                     request.outputs.add(name=name)

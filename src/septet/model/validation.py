@@ -7,6 +7,9 @@ A test for "all true" is a search for a zero byte: for one row that takes half t
 A tensor without columns is no table: its floats may be NaN or infinite, as the masks of attention are.
 
 Bounds are compared in the tensor's own dtype, so that a caller's 0.1 is not above a maximum of 0.1 after rounding.
+
+A tensor of floats may carry columns of whole numbers and of booleans: then each of their values must be a whole number
+in the column's range, or 0 or 1.
 """
 
 import math
@@ -17,7 +20,9 @@ import msgspec
 import numpy as np
 
 from septet.errors import Problem
+from septet.model.moments import NAT, counted, expected, is_moment, written
 from septet.model.signature import DTYPES, Column, Signature, Tensor
+from septet.model.values import INT_LIMITS, is_float, is_whole, takes_null
 from septet.types import Array, Tensors
 
 _MOST: Final = 20
@@ -29,7 +34,16 @@ _Mask: TypeAlias = Callable[[Array], Array]
 
 
 class _Rule(msgspec.Struct, frozen=True):
-    """What one column takes, in the dtype of its tensor. `name` is the column's or tensor's."""
+    """What one column takes, in the dtype of its tensor.
+
+    Attributes:
+        name: the column's or tensor's.
+        nullable: whether a value may be missing.
+        low, high, categories: of the values, as the tensor holds them; moments as counts of their unit.
+        expected: the same in words.
+        whole: whether they must be whole numbers, which the tensor does not see to itself.
+        text: how a received value is written where Python would write it otherwise.
+    """
 
     name: str
     nullable: bool
@@ -37,6 +51,8 @@ class _Rule(msgspec.Struct, frozen=True):
     high: Any
     categories: frozenset[Any] | None
     expected: str
+    whole: bool
+    text: Callable[[Any], str] | None = None
 
 
 class _Check(msgspec.Struct, frozen=True):
@@ -80,45 +96,81 @@ def _rule(column: Column, dtype: str) -> _Rule:
     low, high = _bounds(column, dtype)
     categories = None
     if column.categories is not None and not column.other_categories:
-        categories = frozenset(_as_dtype(value, dtype) for value in column.categories)
-    return _Rule(column.name, column.nullable, low, high, categories, _expected(column, dtype))
+        categories = frozenset(_as_held(value, column, dtype) for value in column.categories)
+    carried = column.dtype != dtype and DTYPES[dtype].kind == "f" and not is_float(column.dtype)
+    text = (lambda moment: written(moment, column) or "null") if is_moment(column.dtype) else None
+    return _Rule(column.name, takes_null(column, dtype), low, high, categories, _expected(column, dtype), carried, text)
 
 
-def _as_dtype(value: Any, dtype: str) -> Any:
+def _as_held(value: Any, column: Column, dtype: str) -> Any:
+    if is_moment(dtype):
+        return counted(str(value), column)
     return str(value) if dtype == "string" else DTYPES[dtype].type(value).item()
 
 
 def _bounds(column: Column, dtype: str) -> tuple[Any, Any]:
-    """Return the inclusive bounds as values of the dtype; those of floats leave out the infinities."""
+    """Return the inclusive bounds as values of the dtype; those of floats leave out the infinities, of moments NaT."""
     if dtype in ("string", "bool"):
         return None, None
-    kind: np.dtype[Any] = DTYPES[dtype]
+    kind: np.dtype[Any] = np.dtype(np.int64) if is_moment(dtype) else DTYPES[dtype]
     low, high = column.minimum, column.maximum
-    if kind.kind == "f":
-        # As Python's own numbers, for numpy would round a declared bound to the dtype before comparing.
-        smallest, largest = float(np.finfo(kind).min), float(np.finfo(kind).max)
-    else:
-        smallest, largest = np.iinfo(kind).min, np.iinfo(kind).max
+    smallest, largest = _limits(column, dtype)
+    if kind.kind != "f" or not is_float(column.dtype):
         low, high = low if low is None else math.ceil(low), high if high is None else math.floor(high)
     lowest = smallest if low is None else min(max(low, smallest), largest)
     highest = largest if high is None else min(max(high, smallest), largest)
     return kind.type(lowest), kind.type(highest)
 
 
+def _limits(column: Column, dtype: str) -> tuple[Any, Any]:
+    """Return the least and the greatest value that the column and its tensor have."""
+    if is_moment(dtype):
+        return NAT + 1, np.iinfo(np.int64).max
+    if column.dtype == "bool":
+        return 0, 1
+    if not is_float(dtype):
+        own = np.iinfo(column.dtype if column.dtype in INT_LIMITS else dtype)
+        return max(own.min, np.iinfo(dtype).min), min(own.max, np.iinfo(dtype).max)
+    # As Python's own numbers, for numpy would round a declared bound to the dtype before comparing.
+    smallest, largest = float(np.finfo(dtype).min), float(np.finfo(dtype).max)
+    if is_float(column.dtype):
+        own_largest = float(np.finfo(column.dtype).max)
+        return max(smallest, -own_largest), min(largest, own_largest)
+    low, high = INT_LIMITS[column.dtype]
+    # The float below the last integer of 64 bits, which itself would be rounded to one more.
+    last = DTYPES[dtype].type(high)
+    under = float(np.nextafter(last, DTYPES[dtype].type(0))) if float(last) > high else float(last)
+    return max(float(low), smallest), min(under, largest)
+
+
 def _expected(column: Column, dtype: str) -> str:
-    null = " or null" if column.nullable else ""
+    null = " or null" if takes_null(column, dtype) else ""
     if column.categories is not None and not column.other_categories:
         shown = ", ".join(repr(value) for value in column.categories[:_SHOWN_CATEGORIES])
         more = len(column.categories) - _SHOWN_CATEGORIES
         return f"one of {shown}{f' ({more} more)' if more > 0 else ''}{null}"
+    return _in_words(column, dtype) + null
+
+
+def _in_words(column: Column, dtype: str) -> str:
     if dtype == "string":
-        return f"a string{null}"
-    low, high = column.minimum, column.maximum
+        return "a string"
+    if is_moment(dtype):
+        bounded = column.minimum is not None or column.maximum is not None
+        return expected(column) + (", within the column's bounds" if bounded else "")
+    if column.dtype == "bool":
+        return "true or false, as 1 or 0"
+    return _between(
+        column.minimum, column.maximum, "a whole number " if is_whole(column.dtype) and is_float(dtype) else ""
+    )
+
+
+def _between(low: float | None, high: float | None, noun: str) -> str:
     if low is not None and high is not None:
-        return f"between {low:.15g} and {high:.15g}{null}"
+        return f"{noun}between {low:.15g} and {high:.15g}"
     if low is not None:
-        return f"at least {low:.15g}{null}"
-    return f"at most {high:.15g}{null}" if high is not None else f"a finite number{null}"
+        return f"{noun}at least {low:.15g}"
+    return f"{noun}at most {high:.15g}" if high is not None else noun.strip() or "a finite number"
 
 
 def _check(tensor: Tensor, rules: tuple[_Rule, ...]) -> _Check | None:
@@ -126,9 +178,15 @@ def _check(tensor: Tensor, rules: tuple[_Rule, ...]) -> _Check | None:
     kind = DTYPES[tensor.dtype].kind
     if kind == "O":
         return _Check(tensor.name, rules, _string_test(rules), _string_mask(rules))
+    if kind == "M":
+        mask = _moment_mask(rules)
+        return _Check(tensor.name, rules, lambda array: b"\0" not in mask(array).tobytes(), mask)
     if not tensor.columns:
         return None
-    bounded = any(column.minimum is not None or column.maximum is not None for column in tensor.columns)
+    bounded = any(
+        column.minimum is not None or column.maximum is not None or column.dtype != tensor.dtype
+        for column in tensor.columns
+    )
     listed = any(rule.categories is not None for rule in rules)
     if kind == "f" and not (bounded or listed or any(rule.nullable for rule in rules)):
         return _Check(tensor.name, rules, _is_finite, np.isfinite)
@@ -149,9 +207,14 @@ def _numeric_mask(rules: tuple[_Rule, ...], kind: str) -> _Mask:
     listed = [(at, np.array(sorted(rule.categories))) for at, rule in enumerate(rules) if rule.categories is not None]
     low = None if kind == "b" else np.array([rule.low for rule in rules])
     high = None if kind == "b" else np.array([rule.high for rule in rules])
+    carried = [at for at, rule in enumerate(rules) if rule.whole]
+    whole = slice(None) if len(carried) == len(rules) else carried
 
     def mask(array: Array) -> Array:
         fine = np.ones(array.shape, np.bool_) if low is None else (array >= low) & (array <= high)
+        if carried:
+            numbers = array.reshape(-1, len(rules))[:, whole]
+            fine.reshape(-1, len(rules))[:, whole] &= np.trunc(numbers) == numbers
         if listed:
             table, marks = array.reshape(-1, len(rules)), fine.reshape(-1, len(rules))
             for at, values in listed:
@@ -161,6 +224,13 @@ def _numeric_mask(rules: tuple[_Rule, ...], kind: str) -> _Mask:
         return fine
 
     return mask
+
+
+def _moment_mask(rules: tuple[_Rule, ...]) -> _Mask:
+    """As of whole numbers; NaT is less than each."""
+    numbers = _numeric_mask(rules, "i")
+    nulls = np.array([rule.nullable for rule in rules])
+    return lambda array: numbers(array.view(np.int64)) | (np.isnat(array) & nulls)
 
 
 def _string_test(rules: tuple[_Rule, ...]) -> _Test:
@@ -200,7 +270,7 @@ def _explained(array: Array, check: _Check, first_row: int, most: int) -> Iterat
     for at in np.flatnonzero(~np.asarray(check.mask(array)))[:most].tolist():
         rule = check.rules[at % len(check.rules)]
         row = first_row + at // width if array.ndim else None
-        yield Problem(row, rule.name, rule.expected, _received(flat[at]))
+        yield Problem(row, rule.name, rule.expected, _received(flat[at]) if rule.text is None else rule.text(flat[at]))
 
 
 def _received(value: object) -> str:

@@ -10,9 +10,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from septet.errors import MOST_PROBLEMS, Malformed, Problem, invalid
+from septet.model.moments import is_moment
+from septet.model.received import received
 from septet.model.signature import Column, Signature
+from septet.model.values import Mismatch, expected, read, takes_null
 from septet.protocols.body import Body, check_rows
-from septet.protocols.cells import FLOAT_LIMITS, Mismatch, expected, read, received, shown_key
+from septet.protocols.cells import shown_key
 from septet.protocols.csv_columns import CsvColumns
 from septet.protocols.plain_csv import PlainCsv
 from septet.protocols.rows import Rows
@@ -20,6 +23,8 @@ from septet.settings import ExtraColumns
 
 TRUE = ("true", "1", "1.0")
 FALSE = ("false", "0", "0.0")
+#: How tables write a missing value. A column of texts has only the empty cell: the others are texts there.
+MISSING = ("", "nan", "nat", "null", "none", "na", "<na>")
 
 
 class CsvBody:
@@ -30,9 +35,9 @@ class CsvBody:
 
     def __init__(self, signature: Signature, *, max_rows: int, extra_columns: ExtraColumns = "refuse") -> None:
         self._columns = signature.columns
-        self._plain = PlainCsv(signature.columns)
-        self._read = CsvColumns(signature.columns)
         self._rows = Rows(signature)
+        self._plain = PlainCsv(signature.columns, self._rows.carriers)
+        self._read = CsvColumns(signature.columns, self._rows.carriers)
         self._max_rows = max_rows
         self._refuses_extra = extra_columns == "refuse"
 
@@ -59,16 +64,17 @@ class CsvBody:
             raise Malformed(f"The body is not CSV: {error}.") from None
         if not lines:
             raise Malformed("The CSV is empty. Send a header row of column names, then the rows.")
-        order = list(range(len(self._columns)))
+        order: list[int | None] = list(range(len(self._columns)))
+        width = len(order)
         first = self._bare(lines[0])
         if self._is_header(first) if header is None else header:
             first, lines = self._known(first, lines[1:])
-            order = self._order(first)
+            order, width = self._order(first), len(first)
         check_rows(len(lines), self._max_rows)
-        rows: Sequence[Sequence[Any]] | None = self._read(lines, order)
+        rows: Sequence[Sequence[Any]] | None = self._read(lines, order, width)
         if rows is None:
             problems: list[Problem] = []
-            rows = [self._row(index, line, order, problems) for index, line in enumerate(lines)]
+            rows = [self._row(index, line, order, width, problems) for index, line in enumerate(lines)]
             if problems:
                 raise invalid(problems)
         return Body(self._rows.tensors(rows, len(rows)), len(rows))
@@ -80,7 +86,8 @@ class CsvBody:
 
     def _is_header(self, first: list[str]) -> bool:
         names = {column.name for column in self._columns}
-        return set(first) == names or any(cell in names and not _is_number(cell) for cell in first)
+        needed = {column.name for column in self._columns if not column.optional}
+        return needed <= set(first) <= names or any(cell in names and not _is_number(cell) for cell in first)
 
     def _known(self, header: list[str], lines: list[list[str]]) -> tuple[list[str], list[list[str]]]:
         """The header and the rows without the columns that the model does not have, where these are ignored."""
@@ -97,11 +104,13 @@ class CsvBody:
             raise invalid(problems[:MOST_PROBLEMS])
         return [header[place] for place in places], [[line[place] for place in places] for line in lines]
 
-    def _order(self, header: list[str]) -> list[int]:
-        """For each of the model's columns, its place in the header."""
+    def _order(self, header: list[str]) -> list[int | None]:
+        """For each of the model's columns, its place in the header; None where it is left out."""
         names = [column.name for column in self._columns]
         problems = [
-            Problem(None, name, "a column in the header row", "no such column") for name in names if name not in header
+            Problem(None, each.name, "a column in the header row", "no such column")
+            for each in self._columns
+            if each.name not in header and not each.optional
         ]
         problems += [
             Problem(None, shown_key(name), "only the model's columns", "an unknown column")
@@ -111,20 +120,23 @@ class CsvBody:
         problems += [Problem(None, name, "each column once", "twice") for name in names if header.count(name) > 1]
         if problems:
             raise invalid(problems)
-        return [header.index(name) for name in names]
+        return [header.index(name) if name in header else None for name in names]
 
-    def _row(self, index: int, line: list[str], order: list[int], problems: list[Problem]) -> list[Any]:
+    def _row(
+        self, index: int, line: list[str], order: list[int | None], width: int, problems: list[Problem]
+    ) -> list[Any]:
         if len(problems) >= MOST_PROBLEMS:
             return []
-        if len(line) != len(order):
-            problems.append(Problem(index, None, f"{len(order)} cells", f"{len(line)} cells"))
+        if len(line) != width:
+            problems.append(Problem(index, None, f"{width} cells", f"{len(line)} cells"))
             return []
         values: list[Any] = []
-        for column, place in zip(self._columns, order, strict=True):
+        for column, carrier, place in zip(self._columns, self._rows.carriers, order, strict=True):
+            cell = "" if place is None else line[place]
             try:
-                values.append(_cell(column, line[place]))
+                values.append(None if place is None else _cell(column, carrier, cell))
             except Mismatch as mismatch:
-                problems.append(Problem(index, column.name, mismatch.expected, received(line[place])))
+                problems.append(Problem(index, column.name, mismatch.expected, received(cell)))
                 values.append(None)
         return values
 
@@ -137,21 +149,22 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def _cell(column: Column, text: str) -> Any:
+def _cell(column: Column, carrier: str, text: str) -> Any:
     """The text of a cell as the JSON value it stands for, read as such."""
     if column.dtype == "string":
-        return read(column, text if text or not column.nullable else None)
-    bare = text.strip().lower()
-    if bare in ("", "nan", "null", "na"):
-        return read(column, None)
+        return read(column, carrier, text if text or not takes_null(column, carrier) else None)
+    bare = text.strip()
+    low = bare.lower()
+    if low in MISSING:
+        return read(column, carrier, None)
+    if is_moment(column.dtype):
+        return read(column, carrier, bare)
     if column.dtype == "bool":
-        return read(column, True if bare in TRUE else False if bare in FALSE else text)
+        return read(column, carrier, True if low in TRUE else False if low in FALSE else text)
     try:
-        if (
-            "_" in bare or not bare.isascii()
-        ):  # Python reads 1_000 and digits of any script; CSV writers do not write these
+        # Python reads 1_000 and digits of any script; CSV writers do not write these.
+        if "_" in bare or not bare.isascii():
             raise ValueError(text)
-        whole = column.dtype not in FLOAT_LIMITS and bare.lstrip("+-").isdigit()
-        return read(column, int(bare) if whole else float(bare))
+        return read(column, carrier, int(bare) if bare.lstrip("+-").isdigit() else float(bare))
     except ValueError:
-        raise Mismatch(expected(column.dtype)) from None
+        raise Mismatch(expected(column, carrier)) from None

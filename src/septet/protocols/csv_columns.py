@@ -9,8 +9,9 @@ from collections.abc import Callable, Sequence
 from math import isfinite
 from typing import Any, TypeAlias
 
+from septet.model.moments import is_moment
 from septet.model.signature import Column
-from septet.protocols.cells import FLOAT_LIMITS, INT_LIMITS, takes_null
+from septet.model.values import EXACT_LIMITS, FLOAT_LIMITS, counts, finest, takes_null, whole_limits
 
 _TRUTH = {"true": True, "false": False, "True": True, "False": False, "1": True, "0": False}
 
@@ -18,44 +19,70 @@ _Read: TypeAlias = Callable[[Sequence[str]], Sequence[Any] | None]
 
 
 class CsvColumns:
-    """Reads cells as the columns ask for."""
+    """Reads cells as the columns ask for; `carriers` are the dtypes of their tensors."""
 
-    def __init__(self, columns: Sequence[Column]) -> None:
-        self._reads = [_reader(column) for column in columns]
+    def __init__(self, columns: Sequence[Column], carriers: Sequence[str]) -> None:
+        self._reads = [_reader(*each) for each in zip(columns, carriers, strict=True)]
 
-    def __call__(self, lines: Sequence[Sequence[str]], order: Sequence[int]) -> list[tuple[Any, ...]] | None:
-        """Rows of values in the columns' order, each of which stands at its place in `order`; None where in doubt."""
-        if set(map(len, lines)) != {len(order)}:
+    def __call__(
+        self, lines: Sequence[Sequence[str]], order: Sequence[int | None], width: int
+    ) -> list[tuple[Any, ...]] | None:
+        """Rows of values in the columns' order; None where in doubt.
+
+        Each column stands at its place in `order` among the `width` cells of a line; None for one that is left out.
+        """
+        if set(map(len, lines)) != {width}:
             return None
         cells = list(zip(*lines, strict=True))
         values: list[Sequence[Any]] = []
         for read, place in zip(self._reads, order, strict=True):
-            found = read(cells[place])
+            found = [None] * len(lines) if place is None else read(cells[place])
             if found is None:
                 return None
             values.append(found)
         return list(zip(*values, strict=True))
 
 
-def _reader(column: Column) -> _Read:
-    nullable = takes_null(column)
+def _reader(column: Column, carrier: str) -> _Read:
+    read = _of_present(column, carrier)
+    if not takes_null(column, carrier):
+        return read
+
+    def with_missing(cells: Sequence[str]) -> Sequence[Any] | None:
+        present = [cell for cell in cells if cell]
+        found = read(present)
+        if found is None or len(present) == len(cells):
+            return found
+        each = iter(found)
+        return [next(each) if cell else None for cell in cells]
+
+    return with_missing
+
+
+def _of_present(column: Column, carrier: str) -> _Read:
     if column.dtype == "string":
-        return _texts_or_null if nullable else _texts
+        return _texts
     if column.dtype == "bool":
         return _booleans
+    if is_moment(column.dtype):
+        return lambda cells: _moments(cells, column)
     if column.dtype in FLOAT_LIMITS:
-        limit = FLOAT_LIMITS[column.dtype]
-        return lambda cells: _floats(cells, limit, nullable=nullable)
-    low, high = INT_LIMITS[column.dtype]
-    return lambda cells: _integers(cells, low, high)
+        narrow = finest(column, carrier)
+        return lambda cells: _floats(cells, FLOAT_LIMITS[narrow], EXACT_LIMITS[narrow])
+    low, high = whole_limits(column, carrier)
+    wholes = _decimal_wholes if carrier in FLOAT_LIMITS else _integers
+    return lambda cells: wholes(cells, low, high)
 
 
 def _texts(cells: Sequence[str]) -> Sequence[str]:
     return cells
 
 
-def _texts_or_null(cells: Sequence[str]) -> list[str | None]:
-    return [cell or None for cell in cells]
+def _moments(cells: Sequence[str], column: Column) -> Sequence[int | None] | None:
+    try:
+        return counts(cells, (column,))
+    except ValueError:
+        return None
 
 
 def _booleans(cells: Sequence[str]) -> list[bool] | None:
@@ -65,20 +92,28 @@ def _booleans(cells: Sequence[str]) -> list[bool] | None:
         return None
 
 
-def _floats(cells: Sequence[str], limit: float, *, nullable: bool) -> Sequence[float | None] | None:
-    present = [cell for cell in cells if cell] if nullable else cells
-    if not _is_plain(present):
+def _floats(cells: Sequence[str], limit: float, exact: int) -> Sequence[float] | None:
+    if not _is_plain(cells):
         return None
     try:
-        found = list(map(float, present))
+        found = list(map(float, cells))
     except ValueError:
         return None
-    if found and not (isfinite(sum(found)) and -limit <= min(found) and max(found) <= limit):
-        return None
-    if len(found) == len(cells):
+    if not found:
         return found
-    each = iter(found)
-    return [next(each) if cell else None for cell in cells]
+    low, high = min(found), max(found)
+    if not (isfinite(sum(found)) and -limit <= low and high <= limit):
+        return None
+    # Decimals are rounded; whole numbers beyond those that are all exact are looked at one by one.
+    if (low < -exact or high > exact) and any(
+        abs(each) >= exact and not _is_decimal(cell) for each, cell in zip(found, cells, strict=True)
+    ):
+        return None
+    return found
+
+
+def _is_decimal(cell: str) -> bool:
+    return "." in cell or "e" in cell or "E" in cell
 
 
 def _integers(cells: Sequence[str], low: int, high: int) -> list[int] | None:
@@ -88,7 +123,13 @@ def _integers(cells: Sequence[str], low: int, high: int) -> list[int] | None:
         found = list(map(int, cells))
     except ValueError:
         return None
-    return found if low <= min(found) and max(found) <= high else None
+    return found if not found or (low <= min(found) and max(found) <= high) else None
+
+
+def _decimal_wholes(cells: Sequence[str], low: int, high: int) -> Sequence[float] | None:
+    """Whole numbers of a column that floats carry: libraries write those of one with missing values as 3.0."""
+    found = _floats(cells, high, high)
+    return found if found is not None and all(low <= each and each.is_integer() for each in found) else None
 
 
 def _is_plain(cells: Sequence[str]) -> bool:

@@ -11,8 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from septet.model.signature import Kind, Signature, Tensor
+from septet.model.moments import is_moment, written
+from septet.model.signature import Column, Kind, Signature, Tensor
+from septet.model.values import column_at, is_whole
 from septet.protocols.answers import Answers
+from septet.tensors import listed
 from septet.types import Array, Tensors
 
 
@@ -27,11 +30,23 @@ def scalar(value: Any) -> Any:
     """Write one value as JSON has it."""
     if isinstance(value, np.float16 | np.float32):
         value = float(str(value))
+    elif isinstance(value, np.datetime64):
+        value = listed(np.array(value))
     elif isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, bytes):
         return value.decode("utf-8", "replace")
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def value(column: Column, carried: Any) -> Any:
+    """Write a value of a tensor as a caller would write that of its column."""
+    if is_moment(column.dtype):
+        return written(carried, column)
+    plain = scalar(carried)
+    if plain is not None and column.dtype == "bool":
+        return bool(plain)
+    return int(plain) if plain is not None and is_whole(column.dtype) else plain
 
 
 def data(signature: Signature, tensors: Tensors) -> list[Any] | None:
@@ -42,7 +57,13 @@ def data(signature: Signature, tensors: Tensors) -> list[Any] | None:
         return nested(tensors[signature.inputs[0].name]) if len(signature.inputs) == 1 else None
     parts = [tensors[tensor.name] for tensor in signature.inputs]
     return [
-        [scalar(value) for part in parts for value in part[row : row + 1].reshape(-1)] for row in range(len(parts[0]))
+        [
+            value(*each)
+            for each in zip(
+                signature.columns, (cell for part in parts for cell in part[row : row + 1].reshape(-1)), strict=True
+            )
+        ]
+        for row in range(len(parts[0]))
     ]
 
 
@@ -56,7 +77,15 @@ def records(signature: Signature, tensors: Tensors) -> list[dict[str, Any]] | No
 
 def inputs(signature: Signature, tensors: Tensors) -> dict[str, Any]:
     """Write the tensors as the body's `inputs`."""
-    return {tensor.name: nested(tensors[tensor.name]) for tensor in signature.inputs}
+    return {tensor.name: values(tensor, tensors[tensor.name]) for tensor in signature.inputs}
+
+
+def values(tensor: Tensor, array: Array) -> Any:
+    """Write an input as nested lists; a moment as its column has it."""
+    if not is_moment(tensor.dtype):
+        return nested(array)
+    texts = [written(moment, column_at(tensor, at)) for at, moment in enumerate(array.reshape(-1))]
+    return np.array(texts, object).reshape(array.shape).tolist()
 
 
 def csv_text(signature: Signature, tensors: Tensors) -> str | None:

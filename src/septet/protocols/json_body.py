@@ -16,8 +16,9 @@ import numpy as np
 from msgspec import UNSET, UnsetType
 
 from septet.model.signature import DTYPES, Signature, Tensor
+from septet.model.values import holds_missing, is_optional, is_text, takes_null
 from septet.protocols.body import FORMS, Body, count_quotes
-from septet.protocols.cells import json_type, nested_type, takes_null
+from septet.protocols.cells import carried_type, json_type, nested_type
 from septet.protocols.json_diagnosis import JsonDiagnosis
 from septet.protocols.packed import Packed, packable
 from septet.protocols.rows import Rows
@@ -41,7 +42,6 @@ class JsonBody:
         self._has_rows = signature.rows
         self._rows = Rows(signature) if signature.columns and signature.rows else None
         self._packed = Packed(signature.inputs) if packable(signature) else None
-        self._texts = any(column.dtype == "string" for column in signature.columns)
         self._diagnosis = JsonDiagnosis(signature, max_rows=max_rows, extra_columns=extra_columns)
         self._refuses_extra = extra_columns == "refuse"
         names = [*(tensor.name for tensor in signature.inputs), *(column.name for column in signature.columns)]
@@ -53,7 +53,7 @@ class JsonBody:
         self._row: Callable[[bytes], tuple[Any, ...]] = _undecoded
         self._row_tensors = None if self._rows is None else self._rows.row
         if self._row_tensors is not None:
-            cells = [json_type(column.dtype) for column in signature.columns]
+            cells = [json_type(column, tensor.dtype) for tensor in self._inputs for column in tensor.columns]
             self._row = msgspec.json.Decoder(tuple[*cells]).decode  # type: ignore[valid-type]
         self._before = self._behind = b""
 
@@ -73,7 +73,7 @@ class JsonBody:
                 pass
         try:
             read = self.compiled(body)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError) as error:
             return self._diagnosis(body, str(error))
         return self._diagnosis(body, "") if read is None else read
 
@@ -81,7 +81,7 @@ class JsonBody:
         """Decode a body that is just what the signature says; None where it must be read with care.
 
         Raises:
-            msgspec.MsgspecError, UnicodeDecodeError, RecursionError: it must be read with care, too.
+            msgspec.MsgspecError, ValueError, RecursionError: it must be read with care, too.
             Malformed: it has a key twice.
         """
         parsed = self._decode(body)
@@ -102,9 +102,11 @@ class JsonBody:
             rows = map(self._to_tuple, records)
             quotes += 2 * count * len(self._rows.columns)
         texts = 0
-        if self._texts:
-            rows = list(rows)
-            texts = self._rows.texts(rows)
+        if not self._rows.plain:
+            read = list(rows)
+            texts = self._rows.texts(read)
+            quotes -= 2 * self._rows.left_out(read)
+            rows = self._rows.held(read)
         if count_quotes(body) != quotes + 2 * texts or (texts and b"\\" in body):
             self._diagnosis.strict(body)
         if count == 1 and self._row_tensors is not None and records is UNSET and request_id is None:
@@ -123,16 +125,22 @@ class JsonBody:
         self, packed: Packed, body: bytes, values: tuple[Any, ...], request_id: str | None, quotes: int
     ) -> Body | None:
         """As `_from_tensors`, of lists that are of the inputs' shapes but for the number of rows."""
-        rows = len(values[0])
-        if any(len(value) != rows for value in values) or not 0 < rows <= self._max_rows:
+        rows = next((len(value) for value in values if value is not UNSET), 0)
+        if any(value is not UNSET and len(value) != rows for value in values) or not 0 < rows <= self._max_rows:
             return None
-        try:
-            cells = [each.nested(value, rows) for each, value in zip(packed.inputs, values, strict=True)]
-        except OverflowError:
-            return None
-        for tensor, given in zip(self._inputs, cells, strict=True):
-            if tensor.dtype == "string":
-                quotes += 2 * sum(cell is not None for cell in given)
+        cells: list[Any] = []
+        for tensor, each, value in zip(self._inputs, packed.inputs, values, strict=True):
+            if value is UNSET:
+                quotes -= 2
+                cells.append([None] * (rows * len(tensor.columns)))
+                continue
+            try:
+                found = each.nested(value, rows)
+            except OverflowError:
+                return None
+            if is_text(tensor.dtype):
+                quotes += 2 * sum(cell is not None for cell in found)
+            cells.append(found)
         if count_quotes(body) != quotes or b"\\" in body:
             self._diagnosis.strict(body)
         return Body(packed.tensors(cells), rows, request_id)
@@ -142,6 +150,8 @@ class JsonBody:
             return self._from_lists(self._packed, body, values, request_id, quotes)
         arrays: dict[str, Array] = {}
         for tensor, value in zip(self._inputs, values, strict=True):
+            if value is UNSET or tensor.dtype.startswith("datetime64"):
+                return None
             try:
                 array = np.array(value, DTYPES[tensor.dtype])
             except (ValueError, OverflowError, TypeError):
@@ -159,18 +169,28 @@ class JsonBody:
         return Body(arrays, rows, request_id)
 
     def _body_type(self, signature: Signature) -> type[msgspec.Struct]:
-        tensors = [(f"t{i}", _tensor_type(tensor, rows=signature.rows)) for i, tensor in enumerate(signature.inputs)]
+        tensors = [
+            _field(f"t{i}", _tensor_type(tensor, rows=signature.rows), optional=signature.rows and is_optional(tensor))
+            for i, tensor in enumerate(signature.inputs)
+        ]
         names = {f"t{i}": tensor.name for i, tensor in enumerate(signature.inputs)}
-        inputs: Any = msgspec.defstruct("Inputs", tensors, rename=names, forbid_unknown_fields=True)
+        inputs: Any = msgspec.defstruct("Inputs", tensors, rename=names, forbid_unknown_fields=True, kw_only=True)
         data: Any = UnsetType
         records: Any = UnsetType
         if self._rows is not None:
-            cells = [json_type(column.dtype, nullable=takes_null(column)) for column in self._rows.columns]
+            cells = [json_type(*each) for each in zip(self._rows.columns, self._rows.carriers, strict=True)]
             columns = {f"c{i}": column.name for i, column in enumerate(self._rows.columns)}
-            fields = [(f"c{i}", cell) for i, cell in enumerate(cells)]
+            fields = [
+                _field(f"c{i}", cell, optional=column.optional and holds_missing(carrier))
+                for i, (column, carrier, cell) in enumerate(
+                    zip(self._rows.columns, self._rows.carriers, cells, strict=True)
+                )
+            ]
             # It holds nothing that could hold it: the collector need not follow thousands of them.
             refuse = self._refuses_extra
-            record = msgspec.defstruct("Record", fields, rename=columns, forbid_unknown_fields=refuse, gc=False)
+            record = msgspec.defstruct(
+                "Record", fields, rename=columns, forbid_unknown_fields=refuse, kw_only=True, gc=False
+            )
             data, records = list[tuple[*cells]], list[record]  # type: ignore[valid-type]
         elif len(tensors) == 1:
             data = tensors[0][1]
@@ -186,7 +206,10 @@ def _undecoded(_: bytes) -> NoReturn:
     raise msgspec.ValidationError("no decoder was compiled")
 
 
+def _field(name: str, kind: Any, *, optional: bool) -> tuple[str, Any] | tuple[str, Any, Any]:
+    return (name, kind | UnsetType, UNSET) if optional else (name, kind)
+
+
 def _tensor_type(tensor: Tensor, *, rows: bool) -> Any:
-    column = tensor.columns[0] if tensor.columns else None
-    nullable = all(takes_null(c) for c in tensor.columns) if column else False
-    return nested_type(json_type(tensor.dtype, nullable=nullable), tensor.shape, rows=rows)
+    nullable = bool(tensor.columns) and all(takes_null(column, tensor.dtype) for column in tensor.columns)
+    return nested_type(carried_type(tensor.dtype, nullable=nullable), tensor.shape, rows=rows)

@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 
 from septet.errors import MOST_PROBLEMS, Invalid, Malformed, Problem, SeptetError, invalid
+from septet.model.received import received
 from septet.model.signature import DTYPES, Column, Signature, Tensor
+from septet.model.values import Mismatch, bare, is_optional, read, read_carried
 from septet.protocols.body import FORMS, Body, check_rows, one_form, same_rows
-from septet.protocols.cells import Mismatch, read, received, scalar, shown_key
-from septet.protocols.rows import Rows
+from septet.protocols.cells import shown_key
+from septet.protocols.rows import Rows, completed
 from septet.protocols.strict_json import strict
 from septet.settings import ExtraColumns
 from septet.types import Array
@@ -120,20 +122,21 @@ class JsonDiagnosis:
             problems.append(Problem(row, None, "an object of column names and values", received(item)))
             return None
         known = {column.name for column in self._columns}
-        missing = [c for c in self._columns if c.name not in item]
+        missing = [c for c in self._columns if c.name not in item and not c.optional]
         problems.extend(Problem(row, c.name, "a value", "no such key") for c in missing)
         problems.extend(
             Problem(row, shown_key(key), "only the model's columns", "an unknown column")
             for key in item
             if self._refuses_extra and key not in known
         )
-        return None if missing else [item[column.name] for column in self._columns]
+        return None if missing else [item.get(column.name) for column in self._columns]
 
     def _read_row(self, row: int, cells: list[Any], problems: list[Problem]) -> list[Any]:
+        assert self._rows is not None  # noqa: S101 - there are columns
         values: list[Any] = []
-        for column, cell in zip(self._columns, cells, strict=True):
+        for column, carrier, cell in zip(self._columns, self._rows.carriers, cells, strict=True):
             try:
-                values.append(read(column, cell))
+                values.append(read(column, carrier, cell))
             except Mismatch as mismatch:
                 problems.append(Problem(row, column.name, mismatch.expected, received(cell)))
                 values.append(None)
@@ -150,7 +153,8 @@ class JsonDiagnosis:
         if not isinstance(value, dict):
             raise invalid([Problem(None, key, "an object of input names and values", received(value))], "key")
         known = [tensor.name for tensor in inputs]
-        problems = [Problem(None, name, "a value", "no such key") for name in known if name not in value]
+        needed = [tensor.name for tensor in inputs if not (self._signature.rows and is_optional(tensor))]
+        problems = [Problem(None, name, "a value", "no such key") for name in needed if name not in value]
         problems += [
             Problem(None, shown_key(key), f"one of {', '.join(known)}", "an unknown input")
             for key in value
@@ -164,14 +168,16 @@ class JsonDiagnosis:
         arrays: dict[str, Array] = {}
         problems: list[Problem] = []
         for tensor in self._signature.inputs:
+            if tensor.name not in values:
+                continue
             array = self._array(tensor, values[tensor.name], problems)
             if array is not None:
                 arrays[tensor.name] = array
         if problems:
             raise invalid(problems, "column" if self._columns else "input")
-        rows = same_rows(arrays) if self._signature.rows else 1
+        rows = same_rows(arrays) if self._signature.rows and arrays else int(not self._signature.rows)
         check_rows(rows, self._max_rows)
-        return Body(arrays, rows)
+        return Body(completed(self._signature.inputs, arrays, rows), rows)
 
     def _array(self, tensor: Tensor, value: object, problems: list[Problem]) -> Array | None:
         shape = tensor.shape
@@ -218,8 +224,7 @@ class JsonDiagnosis:
             self._walk(tensor, item, (*at, index), sizes, cells, problems)
 
     def _value(self, tensor: Tensor, at: tuple[int, ...], value: object) -> Any:
-        column = self._column(tensor, at)
-        return scalar(tensor.dtype, value) if column is None else read(column, value)
+        return read_carried(self._column(tensor, at) or bare(tensor), tensor.dtype, value)
 
     def _column(self, tensor: Tensor, at: tuple[int, ...]) -> Column | None:
         if not tensor.columns:

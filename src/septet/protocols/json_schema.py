@@ -3,11 +3,13 @@
 import math
 from typing import Any, TypeAlias
 
+import msgspec
 import numpy as np
 
 from septet.model.labels import shown_labels
+from septet.model.moments import is_date, is_moment
 from septet.model.signature import DTYPES, Column, Kind, Scalar, Signature, Tensor
-from septet.protocols.cells import FLOAT_LIMITS
+from septet.model.values import FLOAT_LIMITS, is_optional, is_whole, takes_null, whole_limits
 from septet.protocols.examples import answering, has_records
 from septet.settings import Limits
 
@@ -23,13 +25,17 @@ ID: Schema = {
 }
 
 
-def value(column: Column) -> Schema:
-    """Write what one value of a column may be."""
+def value(column: Column, carrier: str) -> Schema:
+    """Write what one value of a column may be, in a row; `carrier` is the dtype of its tensor."""
     schema = _dtype(column.dtype)
+    if is_whole(column.dtype):
+        schema["minimum"], schema["maximum"] = whole_limits(column, carrier)
+    if is_moment(column.dtype):
+        schema = _moment(column)
     _bound(schema, column)
     if column.categories is not None:
         _categorise(schema, column.categories, closed=not column.other_categories)
-    if column.nullable:
+    if takes_null(column, carrier):
         schema["type"] = [schema["type"], "null"]
         if "enum" in schema:
             schema["enum"] = [*schema["enum"], None]
@@ -38,31 +44,52 @@ def value(column: Column) -> Schema:
     return schema
 
 
+def carried(column: Column, carrier: str) -> Schema:
+    """Write what one value of a column may be, in its tensor: floats carry true and false as 1 and 0."""
+    if column.dtype != "bool" or carrier == "bool":
+        return value(column, carrier)
+    numbers = msgspec.structs.replace(column, dtype="uint8", categories=(0, 1), other_categories=False)
+    return value(numbers, carrier)
+
+
+def cell(tensor: Tensor) -> Schema:
+    """Write what any value of an input may be, whatever its column."""
+    nullable = any(takes_null(each, tensor.dtype) for each in tensor.columns)
+    zone = next((each.timezone for each in tensor.columns), None)
+    return value(Column(tensor.name, tensor.dtype, nullable, timezone=zone), tensor.dtype)
+
+
 def bodies(signature: Signature, limits: Limits) -> dict[str, Schema]:
     """Write each body that a model takes, by the key that holds its rows: `data`, `records`, `inputs`."""
     faces: dict[str, Schema] = {}
     batch = {"type": "array", "minItems": 1, "maxItems": limits.max_rows}
     columns = signature.columns
     if signature.rows and columns:
-        row = _row(columns, VALUE)
-        faces["data"] = {**batch, "items": {"anyOf": [row, value(columns[0])]} if len(columns) == 1 else row}
+        row = _row(columns, _values(signature), VALUE)
+        faces["data"] = {**batch, "items": {"anyOf": [row, row["items"]]} if len(columns) == 1 else row}
     elif signature.rows and len(signature.inputs) == 1:
         faces["data"] = _tensor(signature.inputs[0], limits, rows=True)
     if has_records(signature):
         faces["records"] = {**batch, "items": {"$ref": "#/components/schemas/Record"}}
-    faces["inputs"] = _object({each.name: _tensor(each, limits, rows=signature.rows) for each in signature.inputs})
+    faces["inputs"] = _object(
+        {each.name: _tensor(each, limits, rows=signature.rows) for each in signature.inputs},
+        required=[each.name for each in signature.inputs if not (signature.rows and is_optional(each))],
+    )
     return {name: _object({name: face, "id": ID}, required=[name]) for name, face in faces.items()}
 
 
 def named(signature: Signature) -> dict[str, Schema]:
     """Write the schemas that bodies refer to by name: `Value` where all columns are alike, and `Record`."""
-    columns = signature.columns
+    columns, cells = signature.columns, _values(signature)
     schemas: dict[str, Schema] = {}
-    if signature.rows and _alike(columns):
-        schemas["Value"] = value(columns[0])
+    if signature.rows and _alike(cells):
+        schemas["Value"] = cells[0]
     if has_records(signature):
         alike = "Value" in schemas
-        schemas["Record"] = _object({each.name: VALUE if alike else value(each) for each in columns})
+        schemas["Record"] = _object(
+            {each.name: VALUE if alike else cell for each, cell in zip(columns, cells, strict=True)},
+            required=[each.name for each in columns if not each.optional],
+        )
     return schemas
 
 
@@ -145,7 +172,16 @@ def _answer(signature: Signature, tensor: Tensor) -> Schema:
     return _output(tensor.dtype, () if single else tensor.shape[1:])
 
 
+def _moment(column: Column) -> Schema:
+    if is_date(column):
+        return {"type": "string", "format": "date"}
+    offset = "without an offset" if column.timezone is None else "with its offset, such as Z or +01:00"
+    return {"type": "string", "format": "date-time", "description": f"ISO 8601, {offset}."}
+
+
 def _dtype(dtype: str) -> Schema:
+    if is_moment(dtype):
+        return {"type": "string", "format": "date-time"}
     if dtype in ("string", "bool"):
         return {"type": "string" if dtype == "string" else "boolean"}
     if DTYPES[dtype].kind in "iu":
@@ -171,24 +207,30 @@ def _categorise(schema: Schema, categories: tuple[Scalar, ...], *, closed: bool)
     schema["enum"] = list(categories)
 
 
-def _alike(columns: tuple[Column, ...]) -> bool:
-    return len(columns) > 1 and all(value(each) == value(columns[0]) for each in columns[1:])
+def _values(signature: Signature) -> list[Schema]:
+    """Write what the values of a row may be, in the columns' order."""
+    return [value(column, tensor.dtype) for tensor in signature.inputs for column in tensor.columns]
 
 
-def _row(columns: tuple[Column, ...], alike: Schema | None = None) -> Schema:
+def _alike(cells: list[Schema]) -> bool:
+    return len(cells) > 1 and all(each == cells[0] for each in cells[1:])
+
+
+def _row(columns: tuple[Column, ...], cells: list[Schema], alike: Schema | None = None) -> Schema:
     row: Schema = {"type": "array", "minItems": len(columns), "maxItems": len(columns)}
     if len(columns) == 1:
-        return {**row, "items": value(columns[0])}
-    if _alike(columns):
-        return {**row, "items": alike or value(columns[0])}
-    return {**row, "prefixItems": [{"title": each.name, **value(each)} for each in columns]}
+        return {**row, "items": cells[0]}
+    if _alike(cells):
+        return {**row, "items": alike or cells[0]}
+    return {**row, "prefixItems": [{"title": each.name, **cell} for each, cell in zip(columns, cells, strict=True)]}
 
 
 def _tensor(tensor: Tensor, limits: Limits, *, rows: bool) -> Schema:
     inner = tensor.shape[1:] if rows else tensor.shape
-    schema = _row(tensor.columns) if rows and tensor.columns and inner else _dtype(tensor.dtype)
-    if tensor.columns and rows and not inner:
-        schema = value(tensor.columns[0])
+    cells = [carried(column, tensor.dtype) for column in tensor.columns]
+    schema = _row(tensor.columns, cells) if rows and cells and inner else _dtype(tensor.dtype)
+    if cells and rows and not inner:
+        schema = cells[0]
     elif not (rows and tensor.columns):
         schema = _nest(schema, inner)
     if not rows:
@@ -197,7 +239,7 @@ def _tensor(tensor: Tensor, limits: Limits, *, rows: bool) -> Schema:
     if inner != (1,):
         return {"type": "array", "items": schema, **size}
     # One value a row may stand without its own brackets.
-    bare = value(tensor.columns[0]) if tensor.columns else _dtype(tensor.dtype)
+    bare = cells[0] if cells else _dtype(tensor.dtype)
     return {"anyOf": [{"type": "array", "items": items, **size} for items in (schema, bare)]}
 
 
@@ -209,8 +251,9 @@ def _nest(schema: Schema, shape: tuple[int | None, ...]) -> Schema:
 
 
 def _output(dtype: str, shape: tuple[int | None, ...]) -> Schema:
-    kind = _dtype(dtype)["type"]
-    schema: Schema = {"type": ["number", "null"] if kind == "number" else kind}
+    schema: Schema = {key: _dtype(dtype)[key] for key in ("type", "format") if key in _dtype(dtype)}
+    if schema["type"] == "number" or is_moment(dtype):
+        schema["type"] = [schema["type"], "null"]
     for size in reversed(shape):
         bounds = {} if size is None else {"minItems": size, "maxItems": size}
         schema = {"type": "array", "items": schema, **bounds}

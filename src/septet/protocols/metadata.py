@@ -100,6 +100,9 @@ def _column(column: Column) -> dict[str, Any]:
         "categories": None if column.categories is None else list(column.categories),
         "other_categories": column.other_categories,
         "unit": column.unit,
+        "optional": column.optional,
+        "timezone": column.timezone,
+        "pandas_dtype": column.pandas_dtype,
     }
 
 

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.lib import format as npy
 
 from septet.errors import Invalid, Malformed, Problem, SeptetError, UnsupportedMediaType, invalid
-from septet.model.signature import DTYPES, Signature
+from septet.model.casting import cast_tensor
+from septet.model.signature import DTYPES, Signature, Tensor
 from septet.protocols.body import Body, check_rows
 from septet.protocols.json_diagnosis import shape_text
 from septet.types import Array
@@ -47,8 +48,7 @@ class NpyBody:
         by_column = self._signature.rows and bool(self._signature.columns)
         if len(self._dtypes) > 1 or (len(inputs) > 1 and not by_column):
             raise UnsupportedMediaType("This model's inputs are of several dtypes; send JSON or CSV instead of .npy.")
-        array = _read(body)
-        array = self._cast(array)
+        array = self._cast(_read(body))
         if len(inputs) == 1:
             tensor = inputs[0]
             if array.ndim == 1 and len(tensor.shape) == 2 and tensor.shape[1] == 1:  # noqa: PLR2004
@@ -71,8 +71,10 @@ class NpyBody:
     def _cast(self, array: Array) -> Array:
         """The array in the model's dtype: any that holds every value, and floating point of any width."""
         wanted = DTYPES[next(iter(self._dtypes))]
-        if array.dtype.kind == "U" and wanted.kind == "O":
-            return _texts(array)
+        if array.dtype.kind == "U" and wanted.kind in "OM":
+            return _texts(array) if wanted.kind == "O" else self._exact(_texts(array))
+        if array.dtype.kind == "M" and wanted.kind == "M":
+            return self._exact(array)
         both_floating = array.dtype.kind in "fiu" and wanted.kind == "f"
         if (
             array.dtype.kind not in "fiub"
@@ -81,8 +83,16 @@ class NpyBody:
         ):
             text = f"The array's dtype is {array.dtype} and the model takes {wanted if wanted.kind != 'O' else 'text'}."
             raise Invalid(text, (Problem(None, None, f"dtype {wanted}", f"dtype {array.dtype}"),))
+        if wanted.kind == "f" and array.dtype.kind in "iu" and not np.can_cast(array.dtype, wanted, "safe"):
+            return self._exact(array)
         with np.errstate(over="ignore"):  # what becomes infinite is refused with its row and column
             return np.require(array, wanted, ["C", "A"])
+
+    def _exact(self, array: Array) -> Array:
+        """Whole numbers, moments and texts of moments, none of which may be changed."""
+        inputs, columns = self._signature.inputs, self._signature.columns
+        shape = (None, len(columns)) if len(inputs) > 1 else inputs[0].shape
+        return cast_tensor(array, Tensor(inputs[0].name, inputs[0].dtype, shape, columns))
 
     def _fits(self, array: Array, shape: tuple[int | None, ...]) -> None:
         free = 0 if self._signature.rows else None

@@ -121,7 +121,7 @@ def _json_examples(signature: Signature, sample: Tensors | None, faces: list[str
 
 
 def _is_one_matrix(signature: Signature) -> bool:
-    dtypes = {column.dtype for column in signature.columns}
+    dtypes = {tensor.dtype for tensor in signature.inputs} if signature.columns else set()
     return signature.rows and len(dtypes) == 1 and DTYPES[dtypes.pop()].kind in "iuf"
 
 

@@ -11,8 +11,9 @@ from typing import Any, Final
 
 import numpy as np
 
+from septet.model.moments import is_moment
 from septet.model.signature import DTYPES, Signature, Tensor
-from septet.protocols.cells import takes_null
+from septet.model.values import bare, counts, takes_null
 from septet.tensors import Deferred
 from septet.types import Array
 
@@ -42,17 +43,31 @@ class PackedInput:
 
     def __init__(self, tensor: Tensor) -> None:
         self._dtype = DTYPES[tensor.dtype]
-        self._format = None if any(map(takes_null, tensor.columns)) else _FORMATS.get(tensor.dtype)
+        may_miss = any(takes_null(column, tensor.dtype) for column in tensor.columns)
+        self._format = None if may_miss else _FORMATS.get(tensor.dtype)
         self.numbers = self._format is not None
+        self._moments = is_moment(tensor.dtype)
+        self._columns = tensor.columns or (bare(tensor),)
         self._row_shape = [size for size in tensor.shape[1:] if size is not None]
-        self._pack_row = self.packer(prod(self._row_shape))
+        self._pack_row = None if self._format is None else struct.Struct(f"{prod(self._row_shape)}{self._format}").pack
 
-    def packer(self, count: int) -> Callable[..., bytes] | None:
-        """What packs so many numbers, its arguments; None where values are kept as a list.
+    def packer(self, count: int) -> Callable[..., bytes | list[Any]] | None:
+        """What packs so many numbers, or texts of moments, its arguments; None where values are kept as they are.
 
-        It raises struct.error where a whole number does not fit the dtype. Other values must have been checked.
+        It raises struct.error where a whole number does not fit the dtype, and ValueError where a text is no moment.
+        Other values must have been checked.
         """
+        if self._moments:
+            return lambda *cells: self.moments(cells)
         return None if self._format is None else struct.Struct(f"{count}{self._format}").pack
+
+    def moments(self, texts: Iterable[str | None]) -> list[int | None]:
+        """Pack texts of moments.
+
+        Raises:
+            ValueError: one is none.
+        """
+        return counts(texts, self._columns)
 
     def rows(self, rows: Iterable[Sequence[int | float]], count: int) -> bytes:
         """Pack so many rows of numbers, for an input of numbers.
@@ -79,15 +94,19 @@ class PackedInput:
             raise OverflowError(str(error)) from None
 
     def nested(self, value: Sequence[Any], count: int) -> bytes | list[Any]:
-        """Pack so many rows of lists, nested like the input.
+        """Pack so many rows of lists, nested like the input; a text that is missing is None.
 
         Raises:
             OverflowError: a whole number does not fit the dtype. The types of values must have been checked.
+            ValueError: a text is no moment.
         """
         rows: Iterable[Sequence[Any]] = value if self._row_shape else zip(value)
         for _ in self._row_shape[1:]:
             rows = [list(chain.from_iterable(row)) for row in rows]
-        return self.rows(rows, count) if self.numbers else list(chain.from_iterable(rows))
+        if self.numbers:
+            return self.rows(rows, count)
+        cells = list(chain.from_iterable(rows))
+        return self.moments(cells) if self._moments else cells
 
     def array(self, parts: Sequence[Any]) -> Array:
         """The array of what was packed for several requests, one behind the other."""

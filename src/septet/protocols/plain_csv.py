@@ -5,6 +5,7 @@ line ends are made of may stand below the header, so that no cell can mean anyth
 way (a quoted cell, an empty one, a number that JSON writes otherwise) is left to the careful reading.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -19,9 +20,9 @@ _BOM = b"\xef\xbb\xbf"
 class PlainCsv:
     """Reads rows of numbers for columns in the model's own order."""
 
-    def __init__(self, columns: tuple[Column, ...]) -> None:
+    def __init__(self, columns: Sequence[Column], carriers: Sequence[str]) -> None:
         self._header = ",".join(column.name for column in columns).encode()
-        cells = [json_type(column.dtype) for column in columns]
+        cells = [json_type(*each) for each in zip(columns, carriers, strict=True)]
         self._decode = msgspec.json.Decoder(list[tuple[*cells]]).decode  # type: ignore[valid-type]
 
     def __call__(self, body: bytes) -> list[tuple[Any, ...]] | None:

@@ -4,8 +4,11 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
+from msgspec import UNSET
 
+from septet.model.moments import counted, is_moment
 from septet.model.signature import DTYPES, Column, Signature, Tensor
+from septet.model.values import is_text
 from septet.protocols.packed import Packed, packable
 from septet.tensors import Deferred
 from septet.types import Array, Tensors
@@ -16,15 +19,21 @@ class Rows:
 
     Attributes:
         columns: in the order of a row's values.
+        carriers: of each column the dtype of its tensor.
         row: makes the tensors of one row, checked to be of the columns' types and finite, where it is numbers alone;
             raises OverflowError where a number does not fit the dtype.
+        plain: whether the values of JSON are numbers alone, and none can be left out.
     """
 
     def __init__(self, signature: Signature) -> None:
         self.columns: tuple[Column, ...] = signature.columns
+        self.carriers = [tensor.dtype for tensor in signature.inputs for _ in tensor.columns]
         self._tensors = signature.inputs
         self._single = len(signature.inputs) == 1
-        self._strings = [i for i, column in enumerate(self.columns) if column.dtype == "string"]
+        self._strings = [i for i, column in enumerate(self.columns) if is_text(column.dtype)]
+        self._moments = {i: column for i, column in enumerate(self.columns) if is_moment(column.dtype)}
+        self._optional = any(column.optional for column in self.columns)
+        self.plain = not self._strings and not self._optional
         packed = Packed(signature.inputs) if packable(signature) else None
         # The numbers of a single input; texts, and several inputs, are kept as rows.
         self._packed = packed if packed is not None and self._single and packed.inputs[0].numbers else None
@@ -32,12 +41,14 @@ class Rows:
         if self._packed is not None:
             self.row = self._packed.one
         # A number above uint64's last must be noticed at once, and only making the array tells.
-        self._certain = all(column.dtype != "uint64" for column in self.columns)
+        self._certain = "uint64" not in self.carriers
         # One object, by which requests that may be joined know each other.
         self._make = self._made
 
     def tensors(self, rows: Iterable[Sequence[Any]], count: int) -> Tensors:
-        """Tensors for so many rows, checked to be of the columns' width and types; None stands for a missing value.
+        """Tensors for so many rows, checked to be of the columns' width and types.
+
+        None stands for a missing value, and moments are counts of their units.
 
         Raises:
             OverflowError: a number does not fit the dtype.
@@ -62,11 +73,40 @@ class Rows:
         return arrays
 
     def texts(self, rows: Sequence[Sequence[Any]]) -> int:
-        """How many cells hold a text."""
-        return sum(row[i] is not None for i in self._strings for row in rows) if self._strings else 0
+        """How many cells hold a text, in rows of JSON's values."""
+        return sum(isinstance(row[i], str) for i in self._strings for row in rows) if self._strings else 0
+
+    def left_out(self, rows: Sequence[Sequence[Any]]) -> int:
+        """How many cells were left out."""
+        return sum(cell is UNSET for row in rows for cell in row) if self._optional else 0
+
+    def held(self, rows: Sequence[Sequence[Any]]) -> Sequence[Sequence[Any]]:
+        """Rows of JSON's values, those that were left out as UNSET, as `tensors` takes them.
+
+        Raises:
+            ValueError: a text is no moment.
+        """
+        if not self._optional and not self._moments:
+            return rows
+        found: list[list[Any]] = [[None if cell is UNSET else cell for cell in row] for row in rows]
+        for at, column in self._moments.items():
+            for row in found:
+                text = row[at]
+                row[at] = None if text is None else counted(text, column)
+        return found
 
 
 def shaped(tensor: Tensor, cells: Sequence[Any], count: int) -> Array:
     """One array of a column-faced tensor's shape."""
     shape = (count,) if len(tensor.shape) == 1 else (count, len(tensor.columns))
     return np.array(cells, DTYPES[tensor.dtype]).reshape(shape)
+
+
+def completed(inputs: Sequence[Tensor], given: dict[str, Array], rows: int) -> dict[str, Array]:
+    """The inputs in their order, those that were left out with a missing value in each column."""
+    return {tensor.name: given[tensor.name] if tensor.name in given else missing(tensor, rows) for tensor in inputs}
+
+
+def missing(tensor: Tensor, rows: int) -> Array:
+    """An input of missing values."""
+    return shaped(tensor, [None] * (rows * len(tensor.columns)), rows)

@@ -28,7 +28,9 @@ from tests.protocols.openinference.grpc_messages import (
     sample_of,
 )
 
-TYPED = [dtype for dtype in DATATYPES if dtype != "float16"]
+# Moments travel as texts, and have tests of their own.
+DTYPES_OF_BITS = [dtype for dtype in DATATYPES if not dtype.startswith("datetime64")]
+TYPED = [dtype for dtype in DTYPES_OF_BITS if dtype != "float16"]
 
 
 def decoded(asked: Message, dtype: str) -> Array:
@@ -59,7 +61,7 @@ def test_every_datatype_arrives_bit_for_bit(dtype: str, way: str, data: st.DataO
     assert got.tolist() == sent.tolist() if dtype == "string" else got.tobytes() == sent.tobytes()
 
 
-@pytest.mark.parametrize("dtype", [*DATATYPES])
+@pytest.mark.parametrize("dtype", DTYPES_OF_BITS)
 def test_a_raw_request_is_answered_raw(dtype: str) -> None:
     answer, _ = answered(echo_of(dtype), infer_request({"x": sample_of(dtype)}, {"x": dtype}, raw=True))
     expected = infer_request({"x": sample_of(dtype)}, {"x": dtype}, raw=True)
@@ -267,7 +269,7 @@ def test_too_many_rows_are_refused() -> None:
 
 
 @pytest.mark.parametrize("rows", [1, 40])
-@pytest.mark.parametrize("dtype", [*DATATYPES])
+@pytest.mark.parametrize("dtype", DTYPES_OF_BITS)
 def test_a_shape_that_was_seen_before_is_read_and_written_as_the_first_time(dtype: str, rows: int) -> None:
     service = echo_of(dtype)
     codec = messages(service)

@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from septet.errors import Invalid, Problem
+from septet.model.values import is_text
 from septet.protocols.http import JSON, HttpReply
 from septet.protocols.openinference.binary import LENGTH_HEADER
 from septet.protocols.openinference.classification import best
@@ -87,7 +88,7 @@ class Answer:
         self._dtypes = {each.name: each.dtype for each in signature.outputs}
         self._names = tuple(self._dtypes)
         self.raw = tuple(_RAW for _ in self._names)
-        self._texts = {name for name, dtype in self._dtypes.items() if dtype == "string"}
+        self._texts = {name for name, dtype in self._dtypes.items() if is_text(dtype)}
         self._rows = signature.rows
         self._labels = {signature.scores: signature.labels}
         identity = {"model_name": service.identity.name, "model_version": service.identity.version}
@@ -116,7 +117,7 @@ class Answer:
             return self.raw if binary else None
         forms = tuple(Form(binary if own is None else own, classes) for own, classes in wanted)
         for name, form in zip(names, forms, strict=True):
-            if form.classes is not None and self._dtypes[name] == "string":
+            if form.classes is not None and name in self._texts:
                 text = f"The output {name!r} has texts, of which no best ones can be chosen; leave classification out."
                 raise Invalid(text, (Problem(None, name, "an output of numbers", "BYTES"),))
         return forms if any(form.binary or form.classes is not None for form in forms) else None
@@ -201,14 +202,14 @@ class Answer:
             array, dtype = best(array, form.classes, self._labels.get(name, ()), rows=self._rows), "string"
         shape = (rows, *array.shape[1:]) if self._rows else array.shape
         lead = between + _lead(name, DATATYPES[dtype], shape, binary=form.binary)
-        if form.binary and dtype != "string":
+        if form.binary and not is_text(dtype):
             data = raw_bytes(array, dtype)
             return _Frame(lead, None, data, len(data) // shared.rows, b"}}", raw=True)
         values = shared.flat(name) if form.classes is None else array.ravel().tolist()
         width = len(values) // shared.rows
         if form.binary:
             return _Frame(lead, texts_bytes, values, width, b"}}", raw=True)
-        if rows == 1 < shared.rows and dtype != "string" and (written := shared.written(name)) is not None:
+        if rows == 1 < shared.rows and not is_text(dtype) and (written := shared.written(name)) is not None:
             return _Frame(lead + b"[", b"".join, written, 1, b"]}", raw=False)
         return _Frame(
             lead, _numbers if dtype.startswith("float") else msgspec.json.encode, values, width, b"}", raw=False

@@ -9,8 +9,9 @@ from math import prod
 
 from septet.errors import Invalid, Malformed, Problem
 from septet.model.signature import DTYPES
+from septet.model.values import is_text
 from septet.protocols.openinference.contract import Slot
-from septet.protocols.openinference.datatypes import from_raw
+from septet.protocols.openinference.datatypes import input_from_raw
 from septet.types import Array
 
 LENGTH_HEADER = b"inference-header-content-length"
@@ -80,13 +81,13 @@ def whole(body: bytes, slot: Slot) -> Array:
         Invalid: no shape of the input's has so many bytes, or more than one.
         Malformed: the bytes are no values of its type.
     """
-    name, dtype = slot.tensor.name, slot.tensor.dtype
+    dtype = slot.tensor.dtype
     free = [axis for axis, size in enumerate(slot.shape) if size < 0]
     shape = [1 if size < 0 else size for size in slot.shape]
-    if dtype == "string":
+    if is_text(dtype):
         if prod(shape) != 1:
             raise _no_shape(slot, "a body is one text")
-        return from_raw(len(body).to_bytes(4, "little") + body, dtype, shape, name)
+        return input_from_raw(len(body).to_bytes(4, "little") + body, slot.tensor, shape)
     if len(free) > 1:
         raise _no_shape(slot, "only one size can follow from the size of a body")
     if free:
@@ -94,7 +95,7 @@ def whole(body: bytes, slot: Slot) -> Array:
         if unit == 0 or len(body) % unit:
             raise _no_shape(slot, f"a body of {len(body)} bytes does not fit it")
         shape[free[0]] = len(body) // unit
-    return from_raw(body, dtype, shape, name)
+    return input_from_raw(body, slot.tensor, shape)
 
 
 def _no_shape(slot: Slot, reason: str) -> Invalid:

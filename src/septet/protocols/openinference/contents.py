@@ -11,8 +11,10 @@ import numpy as np
 
 from septet.errors import Invalid, Malformed, Problem
 from septet.model.signature import DTYPES, Tensor
-from septet.protocols.openinference.datatypes import DATATYPES
+from septet.model.values import is_text
+from septet.protocols.openinference.datatypes import DATATYPES, held
 from septet.protocols.rpc.descriptors import Message
+from septet.tensors import listed
 from septet.types import Array
 
 #: By the signature's dtype.
@@ -24,16 +26,17 @@ FIELDS: Final[dict[str, str]] = {
     "uint64": "uint64_contents",
     "float32": "fp32_contents",
     "float64": "fp64_contents",
-    "string": "bytes_contents",
+    **{dtype: "bytes_contents" for dtype in DTYPES if is_text(dtype)},
 }
 _NARROW: Final = {"int8": np.int32, "int16": np.int32, "uint8": np.uint32, "uint16": np.uint32}
 
 
-def read(contents: Message, tensor: Tensor, shape: Sequence[int]) -> Array:
-    """The array of an input whose datatype and shape have been checked.
+def read(contents: Message, tensor: Tensor, shape: Sequence[int], at: Sequence[int] = ()) -> Array:
+    """The array of an input whose datatype and shape have been checked; `at` are the places of its missing texts.
 
     Raises:
-        Invalid: the values stand in another field, are more or fewer than the shape needs, or are out of range.
+        Invalid: the values stand in another field, are more or fewer than the shape needs, are out of range, or are
+            no moments.
         Malformed: a text is not UTF-8.
     """
     name, dtype = tensor.name, tensor.dtype
@@ -51,8 +54,8 @@ def read(contents: Message, tensor: Tensor, shape: Sequence[int]) -> Array:
     if len(values) != count:
         text = f"The input {name!r} of shape {list(shape)} needs {count} values in {field}, received {len(values)}."
         raise Invalid(text, (Problem(None, name, f"{count} values", f"{len(values)} values"),))
-    if dtype == "string":
-        return _texts(values, count, name).reshape(shape)
+    if is_text(dtype):
+        return held(_texts(values, count, name).reshape(shape), tensor, at)
     if dtype in _NARROW:
         return _narrow(np.fromiter(values, _NARROW[dtype], count), tensor).reshape(shape)
     return np.fromiter(values, DTYPES[dtype], count).reshape(shape)
@@ -60,8 +63,8 @@ def read(contents: Message, tensor: Tensor, shape: Sequence[int]) -> Array:
 
 def write(contents: Message, array: Array, dtype: str) -> None:
     """Add the elements of an array; `dtype` is one of `FIELDS`. A missing text (None) is written as an empty one."""
-    values = array.ravel().tolist()
-    if dtype == "string":
+    values = listed(array.ravel())
+    if is_text(dtype):
         values = [b"" if value is None else str(value).encode() for value in values]
     getattr(contents, FIELDS[dtype]).extend(values)
 

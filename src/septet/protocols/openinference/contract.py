@@ -9,9 +9,11 @@ from typing import NamedTuple
 
 from septet.errors import Invalid, Problem
 from septet.model.signature import Signature, Tensor
+from septet.model.values import is_optional
 from septet.protocols.body import check_rows, same_rows
 from septet.protocols.cells import shown_key
 from septet.protocols.openinference.datatypes import DATATYPES, dtype_of
+from septet.protocols.rows import completed
 from septet.types import Array, Tensors
 
 
@@ -72,20 +74,31 @@ class Contract:
                 raise Invalid(f"The input {name!r} comes twice.", (Problem(None, name, "once", "twice"),))
             arrays[name] = array
         if len(arrays) != len(self.slots):
-            missing = next(name for name in self.slots if name not in arrays)
-            text = f"The input {missing!r} is missing. The model takes {', '.join(map(repr, self.slots))}."
-            raise Invalid(text, (Problem(None, missing, "an input", "none"),))
+            arrays = self._completed(arrays)
         if len(arrays) > 1:
             arrays = {name: arrays[name] for name in self.slots}
         if not self._rows:
             return arrays, 1
-        rows = len(array)
+        rows = len(next(iter(arrays.values())))
         for other in arrays.values():
             if len(other) != rows:
                 same_rows(arrays)
         if not 0 < rows <= self._max_rows:
             check_rows(rows, self._max_rows)
         return arrays, rows
+
+    def _completed(self, given: dict[str, Array]) -> dict[str, Array]:
+        """The inputs with those that may be left out.
+
+        Raises:
+            Invalid: another one is missing.
+        """
+        for name, slot in self.slots.items():
+            if name not in given and not (given and self._rows and is_optional(slot.tensor)):
+                text = f"The input {name!r} is missing. The model takes {', '.join(map(repr, self.slots))}."
+                raise Invalid(text, (Problem(None, name, "an input", "none"),))
+        rows = len(next(iter(given.values())))
+        return completed([slot.tensor for slot in self.slots.values()], given, rows)
 
     def outputs(self, names: Sequence[str]) -> tuple[str, ...] | None:
         """The wanted outputs in the caller's order; None, for all of them, where none is named.

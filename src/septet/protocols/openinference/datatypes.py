@@ -1,7 +1,7 @@
 """The datatypes of the Open Inference Protocol, and their raw bytes: little-endian, row-major, without padding.
 
 BOOL is one byte of 0 or 1. An element of BYTES is its length (4 bytes, unsigned) and then its bytes; models take texts,
-so these must be UTF-8.
+so these must be UTF-8. Moments travel as texts, too: ISO 8601.
 """
 
 import math
@@ -12,7 +12,11 @@ from typing import Any, Final
 import numpy as np
 
 from septet.errors import Invalid, Malformed, Problem
-from septet.model.signature import DTYPES
+from septet.model.moments import is_moment
+from septet.model.signature import DTYPES, Tensor
+from septet.model.values import is_text, moments
+from septet.protocols.openinference.missing import without
+from septet.tensors import listed
 from septet.types import Array
 
 #: By the signature's dtype.
@@ -30,8 +34,9 @@ DATATYPES: Final[dict[str, str]] = {
     "float32": "FP32",
     "float64": "FP64",
     "string": "BYTES",
+    **{dtype: "BYTES" for dtype in DTYPES if is_moment(dtype)},
 }
-_BY_DATATYPE: Final = {datatype: dtype for dtype, datatype in DATATYPES.items()}
+_BY_DATATYPE: Final = {datatype: dtype for dtype, datatype in DATATYPES.items() if not is_moment(dtype)}
 _WIRE: Final = {name: dtype.newbyteorder("<") for name, dtype in DTYPES.items()}
 _LENGTH: Final = struct.Struct("<I")
 _ALIGNMENT: Final = 16  # bytes; that of every array that numpy makes
@@ -63,8 +68,8 @@ def raw_bytes(array: Array, dtype: str) -> bytes | memoryview:
 
     A missing text (None) is written as an empty one: BYTES has no null.
     """
-    if dtype == "string":
-        return texts_bytes(array.ravel().tolist())
+    if is_text(dtype):
+        return texts_bytes(listed(array.ravel()))
     if array.nbytes < WORTH_A_VIEW:
         return array.tobytes()
     return np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
@@ -100,6 +105,28 @@ def from_raw(data: bytes | memoryview, dtype: str, shape: Sequence[int], name: s
         raise _no_boolean(data, name)
     array: Array = np.frombuffer(data, kind)
     return shaped(array.copy() if len(data) < WORTH_A_VIEW else aligned(array), shape, name)
+
+
+def input_from_raw(data: bytes | memoryview, tensor: Tensor, shape: Sequence[int], at: Sequence[int] = ()) -> Array:
+    """As `from_raw`, for an input of the model; `at` are the places of its missing texts.
+
+    Raises:
+        Invalid, Malformed: as `from_raw`, and where a text is no moment or stands at one of these places.
+    """
+    if not is_text(tensor.dtype):
+        return from_raw(data, tensor.dtype, shape, tensor.name)
+    return held(from_raw(data, "string", shape, tensor.name), tensor, at)
+
+
+def held(texts: Array, tensor: Tensor, at: Sequence[int] = ()) -> Array:
+    """The texts of an input as its tensor holds them: moments as such, and missing ones at the places of `at`.
+
+    Raises:
+        Invalid: a text is no moment, or stands at one of these places.
+    """
+    if at:
+        texts = without(texts, at, tensor.name, texts.shape)
+    return texts if tensor.dtype == "string" else moments(texts, tensor)
 
 
 def aligned(array: Array) -> Array:

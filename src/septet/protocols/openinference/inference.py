@@ -7,6 +7,7 @@ parsed a second time, strictly. So is a body that the compiled decoders refuse, 
 """
 
 import re
+from collections.abc import Sequence
 
 import msgspec
 
@@ -17,7 +18,7 @@ from septet.protocols.http import JSON, Caller, HttpRequest, new_id, shown
 from septet.protocols.openinference.answer import OCTETS, Answer, Form
 from septet.protocols.openinference.binary import LENGTH_HEADER, SIZE, Tail, json_length, whole
 from septet.protocols.openinference.contract import Contract
-from septet.protocols.openinference.datatypes import from_raw
+from septet.protocols.openinference.datatypes import held, input_from_raw
 from septet.protocols.openinference.document import (
     EXAMPLE,
     NO_DATA,
@@ -33,6 +34,7 @@ from septet.protocols.openinference.document import (
     timeout,
 )
 from septet.protocols.openinference.json_tensors import JsonTensor
+from septet.protocols.openinference.missing import MISSING, places
 from septet.protocols.openinference.plans import Plan, Plans
 from septet.protocols.packed import packable
 from septet.protocols.routes import Encode
@@ -103,7 +105,7 @@ class Inference:
             error.request_id = request_id
             raise
         encode = self._answer.encode(own, forms)
-        if self._plans is not None and type(document) is Document:
+        if self._plans is not None and type(document) is Document and self._is_plain(document):
             shapes = {name: array.shape for name, array in arrays}
             plan = Plan(shapes, rows, names, seconds, forms, self._answer.encode(None, forms))
             if tail is None:
@@ -112,6 +114,11 @@ class Inference:
                 self._plans.keep_binary(body, document, plan)
         request = self._dataplane.request(tensors, rows, request_id, names, timeout=seconds, trace=caller.trace)
         return request, encode
+
+    def _is_plain(self, document: Document) -> bool:
+        """Whether all inputs are there, and their values alone say which are missing."""
+        told = any(given.parameters and MISSING in given.parameters for given in document.inputs)
+        return len(document.inputs) == len(self._readers) and not told
 
     def _read(self, body: bytes, tail: Tail | None) -> tuple[Document, list[tuple[str, Array]]]:
         """The document, and the arrays of its inputs."""
@@ -130,6 +137,7 @@ class Inference:
                     return self._read_carefully(body, tail)
                 if reader.is_text:
                     texts += sum(cell is not None for cell in array.flat)
+                    array = held(array, self._contract.slots[given.name].tensor, self._places(given))
             arrays.append((given.name, array))
         if count_quotes(body) != quotes(document) + 2 * texts or b"\\" in body:
             strict(body, EXAMPLE, constant=float)
@@ -145,7 +153,7 @@ class Inference:
         for given in document.inputs:
             array = self._raw(given, tail)
             if array is None:
-                array = self._readers[given.name].careful(given.data, given.shape)
+                array = self._readers[given.name].careful(given.data, given.shape, self._places(given))
             arrays.append((given.name, array))
         if tail is not None:
             tail.close()
@@ -159,6 +167,7 @@ class Inference:
             size = number(parameters, SIZE, 0)
             if size is None or len(parameters) > 1:
                 refuse_shared_memory(parameters, given.name)
+                self._places(given)
         if size is None:
             if given.data is NO_DATA:
                 text = f"The input {given.name!r} has no 'data', and no {SIZE!r} among its parameters."
@@ -170,7 +179,13 @@ class Inference:
         if given.data is not NO_DATA:
             text = f"The input {given.name!r} has both 'data' and {SIZE!r}. Send one of them."
             raise Invalid(text, (Problem(None, given.name, f"'data' or {SIZE!r}", "both"),))
-        return from_raw(tail.take(size, given.name), tensor.dtype, given.shape, given.name)
+        return input_from_raw(tail.take(size, given.name), tensor, given.shape, self._places(given))
+
+    def _places(self, given: InputTensor) -> Sequence[int]:
+        """The places of an input's missing texts."""
+        if not given.parameters or MISSING not in given.parameters:
+            return ()
+        return places(self._contract.slots[given.name].tensor, given.datatype, given.shape, given.parameters[MISSING])
 
     def _forms(self, document: Document, names: tuple[str, ...] | None) -> tuple[Form, ...] | None:
         binary = flag(document.parameters or {}, "binary_data_output") or False

@@ -8,37 +8,44 @@ integers, and a bare value for a tensor without axes.
 
 from collections.abc import Iterator, Sequence
 from itertools import chain
-from math import isfinite, prod
+from math import prod
 from typing import Any
 
 import msgspec
 import numpy as np
 
-from septet.errors import MOST_PROBLEMS, Invalid, Problem, invalid
-from septet.model.signature import DTYPES, Column, Tensor
-from septet.protocols.cells import FLOAT_LIMITS, Mismatch, json_type, nested_type, received, scalar, takes_null
+from septet.errors import Invalid, Problem
+from septet.model.received import received
+from septet.model.signature import DTYPES, Tensor
+from septet.model.values import EXACT_LIMITS, FLOAT_LIMITS, careful, is_text, takes_null
+from septet.protocols.cells import carried_type, nested_type
 from septet.protocols.openinference.datatypes import shaped
+from septet.protocols.openinference.missing import without
 from septet.types import Array
 
 _OPEN = ord("[")
 
 
 class JsonTensor:
-    """Reads the values of one input, whose shape has been checked."""
+    """Reads the values of one input, whose shape has been checked.
+
+    Attributes:
+        flat: reads a flat list.
+        nested: reads lists nested like the input, of any number of rows.
+        is_text: whether the values are texts in JSON: texts themselves, or moments.
+    """
 
     def __init__(self, tensor: Tensor) -> None:
         self._tensor = tensor
-        self._dtype = DTYPES[tensor.dtype]
-        self._nullable = any(takes_null(column) for column in tensor.columns)
-        kind = json_type(tensor.dtype, nullable=self._nullable)
-        #: Reads a flat list.
+        self.is_text = is_text(tensor.dtype)
+        self._dtype = np.dtype(object) if self.is_text else DTYPES[tensor.dtype]
+        self._nullable = any(takes_null(column, tensor.dtype) for column in tensor.columns)
+        kind = carried_type(tensor.dtype, nullable=self._nullable)
         self.flat = msgspec.json.Decoder(list[kind]).decode  # type: ignore[valid-type]
-        #: Reads lists nested like the input, of any number of rows.
         self.nested = msgspec.json.Decoder(nested_type(kind, tensor.shape, rows=True)).decode
-        self.is_text = tensor.dtype == "string"
 
     def read(self, data: msgspec.Raw, shape: Sequence[int]) -> Array | None:
-        """The array of a shape, or None where the values must be read with care."""
+        """The array of a shape, or None where the values must be read with care; of texts as they stand in JSON."""
         try:
             if is_nested(data):
                 return self._read_nested(data, shape)
@@ -62,8 +69,8 @@ class JsonTensor:
             return None
         return array if array.shape == tuple(shape) else None
 
-    def careful(self, data: object, shape: Sequence[int]) -> Array:
-        """The array of a shape, of values as Python's parser gave them.
+    def careful(self, data: object, shape: Sequence[int], at: Sequence[int] = ()) -> Array:
+        """The array of a shape, of values as Python's parser gave them; `at` are the places of missing texts.
 
         Raises:
             Invalid: they are not that many, not nested like that, or not of the input's type.
@@ -73,27 +80,17 @@ class JsonTensor:
         array = self._floats(values)
         if array is not None:
             return shaped(array, shape, tensor.name)
-        cells: list[Any] = []
-        problems: list[Problem] = []
-        columns = tensor.columns
-        for at, value in enumerate(values):
-            column = columns[at % len(columns)] if columns else None
-            try:
-                cells.append(_cell(tensor.dtype, column, value))
-            except Mismatch as mismatch:
-                row = at // prod(shape[1:]) if shape else None
-                place = tensor.name if column is None else column.name
-                problems.append(Problem(row, place, mismatch.expected, received(value)))
-                if len(problems) == MOST_PROBLEMS:
-                    break
-        if problems:
-            raise invalid(problems, "column" if columns else "input")
-        return shaped(np.array(cells, self._dtype), shape, tensor.name)
+        if at:
+            values = without(np.array(values, object), at, tensor.name, shape).tolist()
+        return shaped(np.array(careful(values, shape, tensor), DTYPES[tensor.dtype]), shape, tensor.name)
 
     def _floats(self, values: list[Any]) -> Array | None:
         """The values at once, where they are numbers that fit, or not finite: a few NaN must not cost a slow look."""
         limit = FLOAT_LIMITS.get(self._tensor.dtype)
         if limit is None or not {int, float}.issuperset(map(type, values)):
+            return None
+        exact = EXACT_LIMITS[self._tensor.dtype]
+        if any(type(value) is int and not -exact <= value <= exact for value in values):
             return None
         try:
             wide = np.array(values, np.float64)
@@ -130,12 +127,3 @@ class JsonTensor:
 def is_nested(data: msgspec.Raw) -> bool:
     """Whether a list of values holds lists; raises IndexError where it is no list."""
     return memoryview(data)[1] == _OPEN
-
-
-def _cell(dtype: str, column: Column | None, value: object) -> Any:
-    """One value; floats that are not finite are left to the engine's checks, which know where they may stand."""
-    if value is None and column is not None and takes_null(column):
-        return None
-    if dtype in FLOAT_LIMITS and isinstance(value, float) and not isfinite(value):
-        return value
-    return scalar(dtype, value)

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from septet.errors import Invalid, Malformed, Problem, SeptetError
+from septet.model.values import is_text
 from septet.protocols.dataplane import Dataplane
 from septet.protocols.http import HttpReply, HttpRequest, caller_id, new_id
 from septet.protocols.openinference import contents
@@ -16,6 +17,7 @@ from septet.protocols.openinference.classification import best
 from septet.protocols.openinference.contract import Contract
 from septet.protocols.openinference.datatypes import DATATYPES
 from septet.protocols.openinference.document import number, refuse_shared_memory, timeout
+from septet.protocols.openinference.missing import MISSING, places
 from septet.protocols.openinference.naming import Naming
 from septet.protocols.openinference.raw_tensors import STREAMED, RawAnswers, RawInputs, Shapes, size
 from septet.protocols.routes import Encode
@@ -97,20 +99,21 @@ class Messages:
             raise Invalid(text, (Problem(None, "raw_input_contents", what, got),))
         for given, data in zip(inputs, raw, strict=True):
             name = given.name
+            missing = None
             if given.parameters:
-                refuse_shared_memory(_parameters(given), name)
+                missing = _missing(given)
             if given.HasField("contents") and given.contents.ListFields():
                 text = f"The input {name!r} has contents beside raw_input_contents. Send all inputs one way."
                 raise Invalid(text, (Problem(None, name, "raw_input_contents alone", "both"),))
-            yield name, self._raw_inputs.array(name, given.datatype, given.shape, data)
+            yield name, self._raw_inputs.array(name, given.datatype, given.shape, data, missing)
 
     def _typed(self, inputs: Sequence[Message]) -> Iterator[tuple[str, Array]]:
         for given in inputs:
             shape = given.shape[:]
             tensor = self._contract.input(given.name, given.datatype, shape)
-            if given.parameters:
-                refuse_shared_memory(_parameters(given), given.name)
-            yield given.name, contents.read(given.contents, tensor, shape)
+            missing = _missing(given) if given.parameters else None
+            at = () if missing is None else places(tensor, given.datatype, shape, missing)
+            yield given.name, contents.read(given.contents, tensor, shape, at)
 
     def _wanted(self, outputs: Sequence[Message]) -> tuple[tuple[str, ...] | None, dict[str, int]]:
         names = self._contract.outputs([wanted.name for wanted in outputs])
@@ -123,7 +126,7 @@ class Messages:
             count = number(parameters, "classification", 1)
             if count is None:
                 continue
-            if self._outputs[wanted.name] == "string":
+            if is_text(self._outputs[wanted.name]):
                 text = f"The output {wanted.name!r} has texts, of which no best ones can be chosen."
                 raise Invalid(text, (Problem(None, wanted.name, "an output of numbers", "BYTES"),))
             classes[wanted.name] = count
@@ -178,6 +181,12 @@ def _seconds(asked: Message, http: HttpRequest) -> float | None:
         return left
     named = timeout(_parameters(asked))
     return min((each for each in (left, named) if each is not None), default=None)
+
+
+def _missing(given: Message) -> object:
+    parameters = _parameters(given)
+    refuse_shared_memory(parameters, given.name)
+    return parameters.get(MISSING)
 
 
 def _parameters(owner: Message) -> dict[str, Any]:

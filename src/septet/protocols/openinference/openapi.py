@@ -3,10 +3,10 @@
 from typing import Any, TypeAlias
 from urllib.parse import quote
 
-from septet.model.signature import Column, Signature, Tensor
+from septet.model.signature import Signature, Tensor
+from septet.model.values import is_optional
 from septet.protocols import json_schema, replies
-from septet.protocols.cells import takes_null
-from septet.protocols.examples import nested
+from septet.protocols.examples import values
 from septet.protocols.openinference.contract import protocol_shape
 from septet.protocols.openinference.datatypes import DATATYPES
 from septet.protocols.operations import foreign_errors, get, operation
@@ -74,7 +74,7 @@ def schemas(signature: Signature, limits: Limits) -> Node:
                 "inputs": {
                     "type": "array",
                     "items": inputs[0] if len(inputs) == 1 else {"oneOf": inputs},
-                    "minItems": len(inputs),
+                    "minItems": max(1, sum(not (signature.rows and is_optional(each)) for each in signature.inputs)),
                     "maxItems": len(inputs),
                 },
                 "outputs": {"type": ["array", "null"], "items": output, "maxItems": len(names)},
@@ -99,7 +99,7 @@ def _example(signature: Signature, sample: Tensors) -> Node:
     inputs = []
     for tensor in signature.inputs:
         array = sample[tensor.name]
-        data = nested(array.ravel())
+        data = values(tensor, array.ravel())
         inputs.append(
             {"name": tensor.name, "shape": list(array.shape), "datatype": DATATYPES[tensor.dtype], "data": data}
         )
@@ -110,7 +110,7 @@ def _input(tensor: Tensor, limits: Limits, *, rows: bool) -> Node:
     shape = [_size(size) for size in protocol_shape(tensor)]
     if rows:
         shape[0] = {"type": "integer", "minimum": 1, "maximum": limits.max_rows}
-    cell = json_schema.value(Column(tensor.name, tensor.dtype, any(takes_null(each) for each in tensor.columns)))
+    cell = json_schema.cell(tensor)
     deep: Node = cell
     for _ in tensor.shape[1:]:
         deep = {"type": "array", "items": deep}

@@ -49,7 +49,7 @@ class ListPlan(NamedTuple):
         read: reads it.
         size: how many values it has, or lists of values.
         depth: how deep these lists are; 0 for values.
-        pack: packs so many numbers; None for values that are kept as they are.
+        pack: packs so many numbers, or texts of moments; None for values that are kept as they are.
         after: what stands between its last value and the first one of the next list, brackets and all; of the last
             list nothing.
     """
@@ -58,7 +58,7 @@ class ListPlan(NamedTuple):
     read: Callable[[bytes], list[Any]]
     size: int
     depth: int
-    pack: Callable[..., bytes] | None
+    pack: Callable[..., bytes | list[Any]] | None
     after: bytes
 
 
@@ -164,14 +164,16 @@ class Plans:
     def _cells(self, name: str, raw: bytes, shape: tuple[int, ...]) -> bytes | list[Any] | None:
         """What is packed of an input's raw bytes; None where something is wrong in them."""
         dtype = self._dtypes[name]
-        if dtype.kind == "O":
+        packed = self._packed.inputs[self._places[name]]
+        if dtype.kind in "OM":
             try:
-                return texts_of(raw, prod(shape), name)
-            except Malformed:
+                texts = texts_of(raw, prod(shape), name)
+                return texts if dtype.kind == "O" else packed.moments(texts)
+            except (Malformed, ValueError):
                 return None
         if dtype.kind == "b" and raw.strip(b"\0\1"):
             return None
-        if self._packed.inputs[self._places[name]].numbers:
+        if packed.numbers:
             return raw
         found: list[Any] = np.frombuffer(raw, dtype).tolist()
         return found
@@ -261,7 +263,7 @@ def _values(plan: Plan, body: bytes, at: int) -> list[Any] | None:
                 found = list(chain.from_iterable(found))
             values[place] = found if pack is None else pack(*found)
             at = end + len(after)
-    except (msgspec.MsgspecError, UnicodeDecodeError, struct.error):
+    except (msgspec.MsgspecError, ValueError, struct.error):
         return None
     return values
 

@@ -10,8 +10,10 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 
 from septet.model.signature import DTYPES
+from septet.model.values import is_text
 from septet.protocols.openinference.contract import Contract
-from septet.protocols.openinference.datatypes import from_raw, raw_bytes
+from septet.protocols.openinference.datatypes import input_from_raw, raw_bytes
+from septet.protocols.openinference.missing import places
 from septet.types import Array
 
 MOST_REMEMBERED = 1024
@@ -38,20 +40,21 @@ class RawInputs:
         self._contract = contract
         self._layouts: dict[tuple[str | int, ...], _Layout] = {}
 
-    def array(self, name: str, datatype: str, shape: Sequence[int], data: bytes) -> Array:
-        """The array of an input.
+    def array(self, name: str, datatype: str, shape: Sequence[int], data: bytes, missing: object = None) -> Array:
+        """The array of an input; `missing` is its parameter of that name, None where there is none.
 
         Raises:
-            Invalid, Malformed: as `Contract.input` and `from_raw`.
+            Invalid, Malformed: as `Contract.input`, `places` and `input_from_raw`.
         """
         key: tuple[str | int, ...] = (name, datatype, *shape)
         layout = self._layouts.get(key)
-        if layout is not None and len(data) == layout.size:
+        if layout is not None and len(data) == layout.size and missing is None:
             return np.frombuffer(data, layout.dtype).reshape(layout.shape)
         sizes = list(shape)
         tensor = self._contract.input(name, datatype, sizes)
-        array = from_raw(data, tensor.dtype, sizes, name)
-        if tensor.dtype not in {"bool", "string"}:  # the bytes of these must be looked at each time
+        at = () if missing is None else places(tensor, datatype, sizes, missing)
+        array = input_from_raw(data, tensor, sizes, at)
+        if tensor.dtype != "bool" and not is_text(tensor.dtype):  # the bytes of these must be looked at each time
             if len(self._layouts) >= MOST_REMEMBERED:
                 self._layouts.clear()
             self._layouts[key] = _Layout(DTYPES[tensor.dtype].newbyteorder("<"), array.shape, len(data))

@@ -7,6 +7,7 @@ from typing import Any
 
 from septet.errors import MOST_PROBLEMS, Invalid, Problem, invalid
 from septet.model.signature import Signature
+from septet.model.values import is_optional
 from septet.protocols.cells import received
 from septet.protocols.scoring.naming import ColumnNames, misnamed
 
@@ -18,6 +19,12 @@ class Instances:
         self._inputs = [tensor.name for tensor in signature.inputs]
         self._names = names
         self._columns = names.known
+        # What stands for an input that a row leaves out.
+        self._free = {
+            tensor.name: None if len(tensor.shape) == 1 else [None] * len(tensor.columns)
+            for tensor in signature.inputs
+            if is_optional(tensor)
+        }
 
     def by_row(self, value: Any) -> tuple[str, Any]:
         """The form and the value for `instances`.
@@ -34,12 +41,13 @@ class Instances:
             if len(problems) >= MOST_PROBLEMS:
                 break
             if isinstance(item, dict):
-                problems += misnamed(item, self._inputs, "input", row)
+                problems += misnamed(item, self._inputs, "input", row, free=self._free)
             else:
                 problems.append(Problem(row, None, "an object of input names and values", received(item)))
         if problems:
             raise invalid(problems, "input")
-        return "inputs", {name: [item[name] for item in value] for name in self._inputs}
+        given = [name for name in self._inputs if any(name in item for item in value)]
+        return "inputs", {name: [item.get(name, self._free.get(name)) for item in value] for name in given}
 
     def by_tensor(self, value: Any) -> tuple[str, Any]:
         """The form and the value for `inputs`.

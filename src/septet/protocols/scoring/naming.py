@@ -30,10 +30,16 @@ class ColumnNames:
         return misnamed(taken, needed, "column")
 
 
-def misnamed(given: Iterable[str], known: Collection[str], noun: str, row: int | None = None) -> list[Problem]:
-    """A problem for each of the `known` names that is not given, and for each given one that is not known."""
+def misnamed(
+    given: Iterable[str], known: Collection[str], noun: str, row: int | None = None, *, free: Collection[str] = ()
+) -> list[Problem]:
+    """A problem for each of the `known` names that is not given, and for each given one that is not known.
+
+    Those that are `free` may be left out.
+    """
     names = dict.fromkeys(given)
-    problems = [Problem(row, name, "a value", f"no such {noun}") for name in known if name not in names]
+    needed = [name for name in known if name not in free]
+    problems = [Problem(row, name, "a value", f"no such {noun}") for name in needed if name not in names]
     return problems + [
         Problem(row, shown_key(name), f"only the model's {noun}s", f"an unknown {noun}")
         for name in names

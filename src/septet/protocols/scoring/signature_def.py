@@ -5,11 +5,11 @@ It is the JSON form of a protobuf message, in which integers of 64 bits are text
 
 from typing import Any, Final
 
+from septet.model.moments import is_moment
 from septet.model.signature import DTYPES, Signature, Tensor
 from septet.types import Identity
 
 # Written as ISO 8601 text.
-MOMENTS: Final = tuple(name for name, dtype in DTYPES.items() if dtype.kind == "M")
 DEFAULT: Final = "serving_default"
 #: TensorFlow's names, by the signature's dtype.
 DATATYPES: Final[dict[str, str]] = {
@@ -26,7 +26,7 @@ DATATYPES: Final[dict[str, str]] = {
     "float32": "DT_FLOAT",
     "float64": "DT_DOUBLE",
     "string": "DT_STRING",
-    **dict.fromkeys(MOMENTS, "DT_STRING"),
+    **{dtype: "DT_STRING" for dtype in DTYPES if is_moment(dtype)},
 }
 
 

@@ -1,0 +1,23 @@
+"""What a caller sent, as an error repeats it."""
+
+import math
+from typing import Final
+
+import msgspec
+
+RECEIVED_LENGTH: Final = 80
+
+
+def received(value: object) -> str:
+    """A JSON value as a caller would recognise it, at most 80 characters."""
+    if isinstance(value, dict):
+        return f"an object of {len(value)} keys"
+    if isinstance(value, list | tuple):
+        return f"a list of {len(value)}"
+    if isinstance(value, float) and not math.isfinite(value):
+        return "a number that is not finite"
+    try:
+        text = msgspec.json.encode(value).decode()
+    except (UnicodeEncodeError, OverflowError, TypeError):
+        text = ascii(value)
+    return text if len(text) <= RECEIVED_LENGTH else text[: RECEIVED_LENGTH - 1] + "…"
