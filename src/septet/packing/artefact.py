@@ -14,7 +14,11 @@ from septet.packing.parity import measured, without_unseen_missing
 from septet.packing.signatures import as_compiled
 from septet.runtimes.base import LoadOptions, Runtime
 from septet.runtimes.formats import load
+from septet.runtimes.unread import reading
 from septet.types import Tensors
+
+
+_PROBED_ROWS = 8
 
 
 class Trained(msgspec.Struct, frozen=True, eq=False):
@@ -77,7 +81,7 @@ def _compiled(trained: Trained, path: Path, *, double: bool) -> Artefact | str:
     reason = ""
     try:
         path.write_bytes(compiled(trained.model, trained.signature, double=double))
-        runtime = load("onnx", path, LoadOptions())
+        runtime = reading(load("onnx", path, LoadOptions()), trained.signature)
         for accepted in choices:
             verdict = measured(trained.native, runtime, trained.rows, accepted)
             if isinstance(verdict, Parity):
@@ -101,10 +105,15 @@ def _native(trained: Trained, path: Path, fallback: str) -> Artefact:
 
     try:
         skops.io.dump(trained.model, path)
-        runtime = load("sklearn", path, trusting(path))
+        options = msgspec.structs.replace(trusting(path), signature=trained.signature, rows=_head(trained.rows))
+        runtime = load("sklearn", path, options)
     except Exception as exc:
         raise UnsupportedModel(
             f"the {type(trained.model).__name__} cannot be stored as skops ({_first_line(exc)}), and {fallback}. "
             "Functions and classes of a script must stand in a module that can be imported"
         ) from exc
     return Artefact("sklearn", path, runtime, trained.signature, fallback=fallback)
+
+
+def _head(rows: Tensors) -> Tensors:
+    return {name: array[:_PROBED_ROWS] for name, array in rows.items()}

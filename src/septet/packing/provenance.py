@@ -11,7 +11,8 @@ from typing import Any, TypedDict
 import msgspec
 
 from septet.model.manifest import Data, Training
-from septet.packing.rows import data_digest, named_columns
+from septet.packing.given import Rows
+from septet.packing.rows import data_digest, plain_values
 from septet.types import Array
 
 _LONGEST = 500
@@ -67,11 +68,11 @@ class Statement(msgspec.Struct, frozen=True, kw_only=True):
     clock: Callable[[], dt.datetime] = _now
 
 
-def training(statement: Statement, model: Any, data: Any, target: Array | None) -> Training:
-    """The training record; `model` is None for a file whose estimator is not at hand, `data` where there is none."""
+def training(statement: Statement, model: Any, rows: Rows | None, target: Array | None) -> Training:
+    """The training record; `model` is None for a file whose estimator is not at hand, `rows` where there are none."""
     return Training(
         trained_at=None if model is None else statement.clock().astimezone(dt.UTC).replace(microsecond=0),
-        data=_data(statement, data, target),
+        data=_data(statement, rows, target),
         algorithm=None if model is None else _algorithm(model),
         parameters={} if model is None else _parameters(final_step(model)),
         metrics={name: float(value) for name, value in statement.metrics.items()},
@@ -102,13 +103,12 @@ def _git(folder: Path, *arguments: str) -> str:
     return done.stdout.strip()
 
 
-def _data(statement: Statement, data: Any, target: Array | None) -> Data:
+def _data(statement: Statement, rows: Rows | None, target: Array | None) -> Data:
     since, until = (_date(day) for day in statement.window)
-    if data is None:
+    if rows is None:
         return Data(name=statement.dataset, since=since, until=until)
-    columns = named_columns(data)
-    rows = len(next(iter(columns.values()), ()))
-    return Data(statement.dataset, rows, data_digest(columns, target), since, until)
+    columns = {given.name: plain_values(given, rows) for given in rows.columns}
+    return Data(statement.dataset, len(rows), data_digest(columns, target), since, until)
 
 
 def _date(day: dt.date | str | None) -> dt.date | None:
