@@ -17,6 +17,15 @@ from septet.types import Array
 
 _LONGEST = 500
 _GIT_SECONDS = 10
+_MOST_HELD = 100
+_DEEPEST = 10
+# The distributions of libraries whose estimators are told apart by their module.
+_FOREIGN = {
+    "lightgbm": ("lightgbm",),
+    "xgboost": ("xgboost", "xgboost-cpu"),
+    "category_encoders": ("category-encoders",),
+    "catboost": ("catboost",),
+}
 
 
 class About(TypedDict, total=False):
@@ -77,7 +86,7 @@ def training(statement: Statement, model: Any, rows: Rows | None, target: Array 
         parameters={} if model is None else _parameters(final_step(model)),
         metrics={name: float(value) for name, value in statement.metrics.items()},
         code_revision=code_revision(Path.cwd()),
-        libraries=_libraries(),
+        libraries=_libraries(model),
         owner=statement.owner,
     )
 
@@ -140,11 +149,26 @@ def _parameters(model: Any) -> dict[str, Any]:
     return {name: value for name, value in sorted(found.items()) if isinstance(value, (str, int, float, bool))}
 
 
-def _libraries() -> dict[str, str]:
+def _libraries(model: Any) -> dict[str, str]:
     found = {"python": platform.python_version()}
-    for name in ("numpy", "scikit-learn", "pandas", "skops", "skl2onnx", "onnx", "onnxruntime", "septet"):
+    used = _modules(model)
+    foreign = [name for module, names in _FOREIGN.items() if module in used for name in names]
+    for name in ("numpy", "scikit-learn", "pandas", "skops", "skl2onnx", "onnx", "onnxruntime", "septet", *foreign):
         try:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
             continue
     return found
+
+
+def _modules(model: Any, depth: int = 0) -> set[str]:
+    """The top-level modules of the classes of an estimator and of those that it holds."""
+    if isinstance(model, (list, tuple)):
+        return {module for each in model[:_MOST_HELD] for module in _modules(each, depth)}
+    if isinstance(model, dict):
+        return _modules(list(model.values()), depth)
+    module = type(model).__module__.partition(".")[0]
+    if depth > _DEEPEST or not hasattr(model, "get_params"):
+        return {module}
+    inner = (_modules(each, depth + 1) for each in vars(model).values())
+    return {module}.union(*inner)

@@ -21,6 +21,7 @@ from septet.packing.promise import Promise, facts_by_column, promised, unread_na
 from septet.packing.provenance import Statement
 from septet.packing.rows import tensors_from
 from septet.packing.signatures import declared_columns
+from septet.packing.spellings import spellings
 from septet.runtimes.base import LoadOptions, Runtime
 from septet.runtimes.sklearn import runtime_of
 from septet.runtimes.sklearn_columns import first_step, reads_text
@@ -61,26 +62,38 @@ def tried(model: Any, rows: Rows, statement: Statement) -> Tried:
     """
     source = f"the {type(model).__name__}"
     rows, known, notes = _named(model, _shaped(model, rows))
-    facts = facts_by_column(model, rows, known)
-    promise = promised(rows, facts)
-    if promise.left_out:
-        notes.append(f"left out, as no request can carry them and the model does not read them: {_list(promise.left_out)}")
-    places = _places(rows)
+    # What no request can carry is refused before the estimator is asked.
+    promised(rows, facts_by_column(model, rows, known))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        own = _own_rows(rows, known, places)
-        try:
-            answers = _answers(model, own)
-        except Exception as exc:  # noqa: BLE001 - an estimator may hold anyone's code, which may raise anything
-            plain = _as_array(rows, known, own)
-            answers = None if plain is None else _quietly(model, plain)
-            if answers is None:
-                raise _refusal(model, rows, known, exc) from exc
-            promise = _without_frame(promise)
-        _require_rows(answers, len(places), source)
-        trial = _Trial(model, rows, source, places, answers)
-        native = _proven(trial, promise, statement)
+        rows, answers, spelled = _answered(model, rows, known)
+        promise = promised(rows, facts_by_column(model, rows, known))
+        if promise.left_out:
+            left = _list(promise.left_out)
+            notes.append(f"left out, as no request can carry them and the model does not read them: {left}")
+        if spelled:
+            notes.append(spelled)
+        native = _proven(_Trial(model, rows, source, _places(rows), answers), promise, statement)
     return Tried(native, tuple(notes))
+
+
+def _answered(model: Any, rows: Rows, known: Sequence[str] | None) -> tuple[Rows, Mapping[str, Array], str]:
+    """What the estimator answers to the rows, the rows as it took them, and a remark where these are not as given.
+
+    Raises:
+        Invalid, UnsupportedModel: it does not answer them.
+    """
+    try:
+        answers = _answers(model, _own_rows(rows, known, _places(rows)))
+    except Exception as exc:  # noqa: BLE001 - an estimator may hold anyone's code, which may raise anything
+        for other, remark in spellings(rows, known):
+            found = _quietly(model, _own_rows(other, known, _places(other)))
+            if found is not None:
+                _require_rows(found, len(_places(other)), model)
+                return other, found, remark
+        raise _refusal(model, rows, known, exc) from exc
+    _require_rows(answers, len(_places(rows)), model)
+    return rows, answers, ""
 
 
 def _list(names: Sequence[str]) -> str:
@@ -182,20 +195,6 @@ def _quietly(model: Any, rows: Any) -> dict[str, Array] | None:
         return None
 
 
-def _as_array(rows: Rows, known: Sequence[str] | None, own: Any) -> Any:
-    """A DataFrame of numbers as an array, for a model that was fitted on one and takes nothing else."""
-    if known is not None or not rows.named:
-        return None
-    if any(given.fault or given.column.dtype not in ("float64", "int64", "bool") for given in rows.columns):
-        return None
-    return own.to_numpy(dtype=np.float64, na_value=np.nan)
-
-
-def _without_frame(promise: Promise) -> Promise:
-    columns = tuple(msgspec.structs.replace(column, pandas_dtype=None) for column in promise.columns)
-    return msgspec.structs.replace(promise, columns=columns)
-
-
 def _refusal(model: Any, rows: Rows, known: Sequence[str] | None, cause: Exception) -> SeptetError:
     """Why the estimator does not answer: missing values if it answers without them, else its own reason."""
     kind = type(model).__name__
@@ -223,11 +222,11 @@ def _takes(
     return _quietly(model, _own_rows(rows, known, chosen)) is not None
 
 
-def _require_rows(answers: Mapping[str, Array], count: int, source: str) -> None:
+def _require_rows(answers: Mapping[str, Array], count: int, model: Any) -> None:
     for name, array in answers.items():
         if array.ndim == 0 or len(array) != count:
             raise UnsupportedModel(
-                f"{source} answers {count} rows with {name!r} of shape {list(array.shape)}: it must give one answer "
+                f"the {type(model).__name__} answers {count} rows with {name!r} of shape {list(array.shape)}: it must give one answer "
                 "for each row"
             )
 

@@ -30,8 +30,15 @@ def restored(values: Array, column: Column) -> Any:
     if column.dtype.startswith("datetime64"):
         return _moments(values, column, kind)
     if kind.startswith("object"):
-        return _objects(values, column, kind)
+        return as_objects(_objects(values, column, kind))
     return _numbers(values, column, kind)
+
+
+def as_objects(values: Array) -> Any:
+    """A column of the dtype `object`: pandas would make one of texts out of an array of them."""
+    import pandas as pd
+
+    return pd.Series(values, dtype=object)
 
 
 def unframed(values: Array, column: Column) -> Array:
@@ -42,10 +49,8 @@ def unframed(values: Array, column: Column) -> Array:
 
 
 def _text(values: Array, kind: str) -> Any:
-    if kind == "object":
-        return values
-    if kind in _SPELLED:
-        return _filled(values, kind)
+    if kind == "object" or kind in _SPELLED:
+        return as_objects(_filled(values, kind))
     import pandas as pd
 
     return pd.array(values, dtype=kind)
@@ -79,7 +84,7 @@ def _numbers(values: Array, column: Column, kind: str) -> Any:
         return _masked(values, column, kind)
     if column.dtype in ("int64", "uint64", "bool") and values.dtype.kind == "f" and np.isnan(values).any():
         if column.dtype == "bool":
-            return _objects(values, column, "object")
+            return as_objects(_objects(values, column, "object"))
         return values
     whole = unframed(values, column)
     made = whole.astype(kind)
@@ -122,7 +127,7 @@ def _moments(values: Array, column: Column, kind: str) -> Any:
         made = np.full(len(values), None, dtype=object)
         there = ~np.isnat(values)
         made[there] = values[there].astype("datetime64[D]").astype(object)
-        return made
+        return as_objects(made)
     index = pd.DatetimeIndex(values)
     if column.timezone is not None:
         index = index.tz_localize("UTC").tz_convert(column.timezone)
@@ -131,4 +136,4 @@ def _moments(values: Array, column: Column, kind: str) -> Any:
     stamps = np.full(len(values), None, dtype=object)
     there = ~np.isnat(values)
     stamps[there] = index[there].astype(object)
-    return _filled(stamps, kind)
+    return as_objects(_filled(stamps, kind))

@@ -18,6 +18,9 @@ def feature_names(model: Any) -> list[str] | None:
         names = getattr(estimator, "feature_names_in_", None)
         if names is None or not all(isinstance(name, str) for name in names):
             continue
+        if getattr(estimator, "n_features_in_", len(names)) != len(names):
+            # Of an earlier fit: some meta-estimators keep the names when they are fitted again, on an array.
+            continue
         known = [str(name) for name in names]
         return None if known and all(map(_NUMBERED.fullmatch, known)) else known
     return None

@@ -8,7 +8,7 @@ import numpy as np
 from septet.errors import MissingExtra
 from septet.model.layout import MATRIX, arranged
 from septet.model.signature import DTYPES, Column, Tensor
-from septet.runtimes.frames import restored, unframed
+from septet.runtimes.frames import as_objects, restored, unframed
 from septet.runtimes.sklearn_columns import facts_of, first_step, reads_text
 from septet.runtimes.sklearn_names import feature_names, placed
 from septet.types import Array, Tensors
@@ -92,11 +92,12 @@ class Rows:
             for label, place in zip(labels, order, strict=True):
                 if place is None:
                     # Left out of the package: nobody reads it, and the frame has it all the same.
-                    made[label] = np.full(len(parts[0]), None, dtype=object)
-                    continue
-                column = columns[place]
-                bare = column.pandas_dtype is None
-                made[label] = _told(parts[place], none=nones[place]) if bare else restored(parts[place], column)
+                    made[label] = as_objects(np.full(len(parts[0]), None, dtype=object))
+                elif columns[place].pandas_dtype is not None:
+                    made[label] = restored(parts[place], columns[place])
+                else:
+                    values = _told(parts[place], none=nones[place])
+                    made[label] = as_objects(values) if nones[place] else values
             return self._frame(made)  # type: ignore[misc]
 
         return native
