@@ -16,6 +16,7 @@ from septet.model.signature import Column, Signature, Tensor
 from septet.runtimes.base import LoadOptions, Runtime
 from septet.runtimes.formats import load, runtime_for
 from septet.runtimes.prepared import Prepared, read_steps
+from septet.runtimes.unread import reading
 from septet.runtimes.versions import require_versions
 from septet.settings import Model
 from septet.types import Identity
@@ -63,7 +64,10 @@ def _package(path: Path, settings: Model, options: LoadOptions) -> Opened:
     package = read_package(path)
     manifest = package.manifest
     require_versions(manifest)
-    runtime = load(manifest.runtime, package.artefact, options)
+    if manifest.prepare is None:
+        rows = None if package.golden is None else package.golden.request
+        options = msgspec.structs.replace(options, signature=manifest.signature, rows=rows)
+    runtime = reading(load(manifest.runtime, package.artefact, options), manifest.signature)
     if manifest.prepare is not None:
         runtime = Prepared(runtime, read_steps(path / manifest.prepare, options), manifest.signature)
     else:

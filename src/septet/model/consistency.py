@@ -53,11 +53,29 @@ def _tensor_faults(tensor: Tensor, place: str) -> Iterator[str]:
             yield f"{key} is '{dtype}'; known are {', '.join(DTYPES)}"
     for at, column in enumerate(tensor.columns):
         yield from _column_faults(column, f"{place}.columns[{at}]")
+        yield from _carried_faults(column, tensor, f"{place}.columns[{at}]")
     if any(size is not None and size < 0 for size in tensor.shape):
         yield f"{place}.shape is {list(tensor.shape)}; a size is 0 or more, or -1 where the caller chooses it"
     width = tensor.shape[1] if len(tensor.shape) == 2 else 1  # noqa: PLR2004 - rows and columns
     if tensor.columns and (len(tensor.shape) not in (1, 2) or width != len(tensor.columns)):
         yield f"{place} has {len(tensor.columns)} columns, which does not fit its shape {list(tensor.shape)}"
+
+
+def _carried_faults(column: Column, tensor: Tensor, place: str) -> Iterator[str]:
+    """What the tensor of a column cannot hold."""
+    if not {column.dtype, tensor.dtype} <= DTYPES.keys():
+        return
+    own, carrying = DTYPES[column.dtype].kind, DTYPES[tensor.dtype].kind
+    numbers = "biuf"
+    fits = column.dtype == tensor.dtype or (own in numbers and carrying in numbers and carrying != "b")
+    if not fits or (own == "f" and carrying != "f"):
+        yield f"{place}.dtype is {column.dtype}, which its tensor of {tensor.dtype} does not hold"
+    if column.nullable and carrying not in "fOM":
+        yield f"{place} is nullable, and its tensor of {tensor.dtype} has no missing value; carry it in float64"
+    if column.optional and not column.nullable:
+        yield f"{place} is optional and not nullable: a column that is left out is a missing value"
+    if column.timezone is not None and own != "M":
+        yield f"{place} has a timezone, and its dtype {column.dtype} is no moment"
 
 
 def _column_faults(column: Column, place: str) -> Iterator[str]:

@@ -39,7 +39,8 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
 def golden_to_json(golden: Golden) -> bytes:
     """Return the bytes of `golden.json`, one row a line.
 
-    NaN and the infinities are written as the texts "NaN", "Infinity" and "-Infinity", a missing string as null.
+    NaN and the infinities are written as the texts "NaN", "Infinity" and "-Infinity", moments in ISO 8601, a missing
+    string or moment as null.
     """
     parts = [
         '{\n  "absolute_tolerance": ' + repr(float(golden.absolute_tolerance)),
@@ -93,6 +94,8 @@ def _differences(name: str, expected: Array, got: Array, golden: Golden) -> list
             close = np.isclose(*wide, golden.relative_tolerance, golden.absolute_tolerance, equal_nan=True)
     else:
         close = np.asarray(got == expected, dtype=bool)
+        if expected.dtype.kind == "M":
+            close = close | (np.isnat(got) & np.isnat(expected))
     lines = []
     for at in np.argwhere(~np.atleast_1d(close))[:_MOST]:
         index = tuple(int(i) for i in at)
@@ -103,6 +106,8 @@ def _differences(name: str, expected: Array, got: Array, golden: Golden) -> list
 
 
 def _shown(value: object) -> str:
+    if isinstance(value, np.datetime64):
+        return str(value)
     return repr(value.item() if isinstance(value, np.generic) else value)[:80]
 
 
@@ -121,7 +126,11 @@ def _tensors_to_json(tensors: Tensors) -> str:
 
 
 def _tensor_to_json(name: str, array: Array) -> str:
-    values: Any = _without_nan(array.tolist()) if array.dtype.kind == "O" else array.tolist()
+    values: Any = array.tolist()
+    if array.dtype.kind == "M":
+        values = _without_nat(np.datetime_as_string(array).tolist())
+    elif array.dtype.kind == "O":
+        values = _without_nan(values)
     if array.ndim and array.size:
         data = "[\n" + ",\n".join(f"        {_json(row)}" for row in values) + "\n      ]"
     else:
@@ -151,6 +160,12 @@ def _without_nan(value: Any) -> Any:
     return None if isinstance(value, float) and math.isnan(value) else value
 
 
+def _without_nat(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_without_nat(item) for item in value]
+    return None if value == "NaT" else value
+
+
 def _unspelled(value: Any) -> Any:
     if isinstance(value, list):
         return [_unspelled(item) for item in value]
@@ -163,6 +178,9 @@ def _array(tensor: _Tensor, place: str) -> Array:
     try:
         if tensor.dtype == "string":
             return _strings(tensor)
+        if tensor.dtype.startswith("datetime64"):
+            # numpy reads None as NaT, and would take a number for a count of units.
+            return _strings(tensor).astype(DTYPES[tensor.dtype])
         return np.array(_unspelled(tensor.data), dtype=DTYPES[tensor.dtype]).reshape(tensor.shape)
     except (TypeError, ValueError, OverflowError) as exc:
         raise PackageInvalid(f"{place}: data does not fit {tensor.dtype}{list(tensor.shape)}: {exc}") from exc

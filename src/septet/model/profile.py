@@ -17,7 +17,10 @@ _DECILES: Final = np.linspace(0.0, 1.0, 11)
 
 
 class Numbers(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The finite values of a numeric column, in its own unit. `deciles` are the 0, 10, ... 100 % quantiles."""
+    """The finite values of a numeric column, in its own unit; of moments, in seconds since the start of 1970 (UTC).
+
+    `deciles` are the 0, 10, ... 100 % quantiles.
+    """
 
     minimum: float
     maximum: float
@@ -34,7 +37,7 @@ class Categories(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ColumnProfile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """One column: `count` rows, `missing` the share (0 to 1) of them that are NaN or None."""
+    """One column: `count` rows, `missing` the share (0 to 1) of them that are NaN, None or NaT."""
 
     dtype: str
     count: int
@@ -80,11 +83,15 @@ def profile_from_json(data: bytes, source: str) -> Profile:
 
 def _column(values: Array) -> ColumnProfile:
     count = len(values)
+    if values.dtype.kind == "b":
+        return ColumnProfile("bool", count, 0.0, categories=_shares(values.tolist(), _MOST_CATEGORIES))
     if values.dtype.kind in "fiu":
         return _numeric(values, count)
+    if values.dtype.kind == "M":
+        return _moments(values, count)
     present = [value for value in values.tolist() if not _is_missing(value)]
     missing = (count - len(present)) / count if count else 0.0
-    dtype = "bool" if values.dtype.kind == "b" else "string"
+    dtype = "bool" if present and {bool}.issuperset(map(type, present)) else "string"
     return ColumnProfile(dtype, count, missing, categories=_shares(present, _MOST_CATEGORIES))
 
 
@@ -95,6 +102,12 @@ def _numeric(values: Array, count: int) -> ColumnProfile:
     if values.dtype.kind in "iu" and count and len(np.unique(values)) <= _FEW_INTEGERS:
         categories = _shares(values.tolist(), _MOST_CATEGORIES)
     return ColumnProfile(values.dtype.name, count, missing, _numbers(finite.astype(np.float64)), categories)
+
+
+def _moments(values: Array, count: int) -> ColumnProfile:
+    gone = np.isnat(values)
+    seconds = (values[~gone] - np.datetime64(0, "s")) / np.timedelta64(1, "s")
+    return ColumnProfile(values.dtype.name, count, float(gone.mean()) if count else 0.0, _numbers(seconds))
 
 
 def _numbers(finite: Array) -> Numbers | None:

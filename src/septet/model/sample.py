@@ -7,7 +7,10 @@ from septet.types import Array, Tensors
 
 
 def sample(signature: Signature) -> Tensors:
-    """Return one row of each input: the middle of declared bounds, the first category, else 0 or the empty string."""
+    """Return one row of each input: the middle of declared bounds, the first category, else 0 or the empty string.
+
+    A moment is the start of 1970. Nothing is missing.
+    """
     return {tensor.name: _array(tensor) for tensor in signature.inputs}
 
 
@@ -26,11 +29,13 @@ def _nothing(dtype: str) -> Scalar:
 def _value(column: Column, dtype: str) -> Scalar:
     if column.categories:
         return column.categories[0]
-    if dtype in ("string", "bool"):
+    if dtype in ("string", "bool") or dtype.startswith("datetime64") or column.dtype == "bool":
         return _nothing(dtype)
     low, high = column.minimum, column.maximum
     if low is not None and high is not None:
         middle = low / 2 + high / 2
     else:
         middle = min(max(0.0, low if low is not None else 0.0), high if high is not None else np.inf)
-    return middle if dtype.startswith("float") else int(np.floor(middle) if high is not None else np.ceil(middle))
+    return (
+        middle if column.dtype.startswith("float") else int(np.floor(middle) if high is not None else np.ceil(middle))
+    )

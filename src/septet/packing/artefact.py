@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 
 from septet.errors import UnsupportedModel
 from septet.model.manifest import Parity
@@ -12,9 +13,13 @@ from septet.model.signature import Signature
 from septet.packing.compilation import compiled
 from septet.packing.parity import measured, without_unseen_missing
 from septet.packing.signatures import as_compiled
+from septet.packing.storage import stored
 from septet.runtimes.base import LoadOptions, Runtime
 from septet.runtimes.formats import load
+from septet.runtimes.unread import reading
 from septet.types import Tensors
+
+_PROBED_ROWS = 8
 
 
 class Trained(msgspec.Struct, frozen=True, eq=False):
@@ -51,7 +56,7 @@ def trusting(path: Path) -> LoadOptions:
 
 
 def artefact_of(trained: Trained, folder: Path) -> Artefact:
-    """Write the model to `folder`: as ONNX with float32, else with float64, else as skops.
+    """Write the model to `folder`: as ONNX with float32, else with float64, else as skops, else as joblib.
 
     Raises:
         UnsupportedModel: it can be stored in none of these ways.
@@ -66,7 +71,7 @@ def artefact_of(trained: Trained, folder: Path) -> Artefact:
     same = f"ONNX does not do: {single}"
     apart = f"ONNX does not do with 32-bit numbers: {single}; nor with 64-bit numbers: {double}"
     fallback = same if single == double else apart
-    return _native(trained, folder / "model.skops", fallback)
+    return _native(trained, folder, fallback)
 
 
 def _compiled(trained: Trained, path: Path, *, double: bool) -> Artefact | str:
@@ -77,7 +82,7 @@ def _compiled(trained: Trained, path: Path, *, double: bool) -> Artefact | str:
     reason = ""
     try:
         path.write_bytes(compiled(trained.model, trained.signature, double=double))
-        runtime = load("onnx", path, LoadOptions())
+        runtime = reading(load("onnx", path, LoadOptions()), trained.signature)
         for accepted in choices:
             verdict = measured(trained.native, runtime, trained.rows, accepted)
             if isinstance(verdict, Parity):
@@ -96,15 +101,34 @@ def _first_line(exc: BaseException) -> str:
     return f"{type(exc).__name__}: {lines[0][:200]}"
 
 
-def _native(trained: Trained, path: Path, fallback: str) -> Artefact:
-    import skops.io
+def _native(trained: Trained, folder: Path, fallback: str) -> Artefact:
+    found: list[Runtime] = []
+    head = _head(trained.rows)
+    wanted = trained.native.run(head)
+
+    def proven(path: Path) -> None:
+        options = msgspec.structs.replace(trusting(path), signature=trained.signature, rows=head)
+        runtime = load("sklearn", path, options)
+        answers = runtime.run(head)
+        same = all(
+            np.array_equal(answers[name], array, equal_nan=array.dtype.kind == "f") for name, array in wanted.items()
+        )
+        if not same and _steady(trained.native, head, wanted):
+            raise UnsupportedModel("what is read back answers otherwise")
+        found.append(runtime)
 
     try:
-        skops.io.dump(trained.model, path)
-        runtime = load("sklearn", path, trusting(path))
-    except Exception as exc:
-        raise UnsupportedModel(
-            f"the {type(trained.model).__name__} cannot be stored as skops ({_first_line(exc)}), and {fallback}. "
-            "Functions and classes of a script must stand in a module that can be imported"
-        ) from exc
-    return Artefact("sklearn", path, runtime, trained.signature, fallback=fallback)
+        path = stored(trained.model, folder, proven)
+    except UnsupportedModel as exc:
+        raise UnsupportedModel(f"{exc.message}; and {fallback}") from exc
+    return Artefact("sklearn", path, found[0], trained.signature, fallback=fallback)
+
+
+def _steady(runtime: Runtime, rows: Tensors, wanted: Tensors) -> bool:
+    """Whether a model gives the same answers twice: one that draws lots does not."""
+    again = runtime.run(rows)
+    return all(np.array_equal(again[name], array, equal_nan=array.dtype.kind == "f") for name, array in wanted.items())
+
+
+def _head(rows: Tensors) -> Tensors:
+    return {name: array[:_PROBED_ROWS] for name, array in rows.items()}

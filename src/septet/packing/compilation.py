@@ -2,13 +2,13 @@
 
 import json
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
 from septet.errors import UnsupportedModel
-from septet.model.signature import Kind, Signature, Tensor
+from septet.model.signature import DTYPES, Kind, Signature, Tensor
 from septet.packing.provenance import final_step
 
 # What every onnxruntime from 1.20 on reads, and every converter writes.
@@ -38,7 +38,8 @@ def compiled(model: Any, signature: Signature, *, double: bool) -> bytes:
     types = _types(double=double)
     inputs = [(tensor.name, types[tensor.dtype](list(tensor.shape))) for tensor in signature.inputs]
     converted = _converted(model, inputs, signature)
-    _restore_inputs(converted, inputs)
+    unread = {tensor.name for tensor in signature.inputs if all(column.optional for column in tensor.columns)}
+    _restore_inputs(converted, inputs, unread)
     _name_outputs(converted, signature)
     _describe(converted, signature)
     content: bytes = converted.SerializeToString()
@@ -79,7 +80,9 @@ def _check(signature: Signature) -> None:
     if signature.kind is Kind.TENSORS:
         raise UnsupportedModel("several targets with classes of their own have no common form in ONNX")
     for column in signature.columns:
-        if column.dtype == "string" and column.nullable and column.categories is not None:
+        if column.dtype.startswith("datetime64") and not column.optional:
+            raise UnsupportedModel(f"column {column.name!r} holds moments, for which ONNX has no type")
+        if column.dtype == "string" and column.nullable and not column.optional and column.categories is not None:
             raise UnsupportedModel(f"column {column.name!r} may be a missing text, which ONNX cannot hold")
 
 
@@ -87,18 +90,25 @@ def _types(*, double: bool) -> Mapping[str, Any]:
     from skl2onnx.common import data_types
 
     return {
-        "float64": data_types.DoubleTensorType if double else data_types.FloatTensorType,
+        **dict.fromkeys(("float32", "float64"), data_types.DoubleTensorType if double else data_types.FloatTensorType),
+        # Of columns that the model does not read: what it reads has been checked.
+        **{name: data_types.StringTensorType for name in DTYPES if name.startswith("datetime64")},
+        "uint64": data_types.UInt64TensorType,
         "int64": data_types.Int64TensorType,
         "bool": data_types.BooleanTensorType,
         "string": data_types.StringTensorType,
     }
 
 
-def _restore_inputs(converted: Any, inputs: list[tuple[str, Any]]) -> None:
-    """The converter leaves out columns that the model drops; callers still send them, so they are declared again."""
+def _restore_inputs(converted: Any, inputs: list[tuple[str, Any]], unread: Collection[str]) -> None:
+    """The converter leaves out inputs that the model drops: those that callers still send are declared again.
+
+    Those of columns that are not read at all stay out: they may be missing, which ONNX has no text for.
+    """
     from onnx import helper
 
     present = {value.name for value in converted.graph.input}
+    inputs = [(name, kind) for name, kind in inputs if name in present or name not in unread]
     for name, kind in inputs:
         if name not in present:
             element = kind.to_onnx_type().tensor_type.elem_type

@@ -13,6 +13,7 @@ from septet.model.manifest import Manifest
 from septet.model.package import write_package
 from septet.model.sample import sample
 from septet.packing.evidence import golden_of, profile_of_data
+from septet.packing.given import rows_of
 from septet.packing.provenance import About, Statement, training
 from septet.packing.rows import tensors_of
 from septet.packing.save import Saved, trust_needed
@@ -68,7 +69,7 @@ def pack(  # noqa: PLR0913 - each is a flag of `septet pack`
         runtime=key,
         artefact=source.name,
         signature=signature,
-        training=training(statement, None, data, answers),
+        training=training(statement, None, None if data is None else rows_of(data), answers),
         valid_for_days=statement.valid_for_days,
         description=statement.description,
     )

@@ -47,7 +47,7 @@ def without_unseen_missing(signature: Signature, tensors: Tensors) -> Signature:
         array = tensors[tensor.name].reshape(-1, max(len(tensor.columns), 1))
         columns = (
             msgspec.structs.replace(column, nullable=bool(np.isnan(array[:, place]).any()))
-            if column.nullable and column.dtype.startswith("float")
+            if column.nullable and not column.optional and tensor.dtype.startswith("float")
             else column
             for place, column in enumerate(tensor.columns)
         )
@@ -74,7 +74,7 @@ def _with_edges(tensors: Tensors, signature: Signature) -> Tensors:
     for tensor in signature.inputs:
         for place, column in enumerate(tensor.columns):
             values = [_UNKNOWN] if column.dtype == "string" and column.other_categories else []
-            if column.nullable and column.dtype.startswith("float"):
+            if column.nullable and tensor.dtype.startswith("float"):
                 values.append(np.nan)  # type: ignore[arg-type]
             for value in values:
                 for name, array in tensors.items():

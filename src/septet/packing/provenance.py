@@ -11,11 +11,21 @@ from typing import Any, TypedDict
 import msgspec
 
 from septet.model.manifest import Data, Training
-from septet.packing.rows import data_digest, named_columns
+from septet.packing.given import Rows
+from septet.packing.rows import data_digest, plain_values
 from septet.types import Array
 
 _LONGEST = 500
 _GIT_SECONDS = 10
+_MOST_HELD = 100
+_DEEPEST = 10
+# The distributions of libraries whose estimators are told apart by their module.
+_FOREIGN = {
+    "lightgbm": ("lightgbm",),
+    "xgboost": ("xgboost", "xgboost-cpu"),
+    "category_encoders": ("category-encoders",),
+    "catboost": ("catboost",),
+}
 
 
 class About(TypedDict, total=False):
@@ -67,16 +77,16 @@ class Statement(msgspec.Struct, frozen=True, kw_only=True):
     clock: Callable[[], dt.datetime] = _now
 
 
-def training(statement: Statement, model: Any, data: Any, target: Array | None) -> Training:
-    """The training record; `model` is None for a file whose estimator is not at hand, `data` where there is none."""
+def training(statement: Statement, model: Any, rows: Rows | None, target: Array | None) -> Training:
+    """The training record; `model` is None for a file whose estimator is not at hand, `rows` where there are none."""
     return Training(
         trained_at=None if model is None else statement.clock().astimezone(dt.UTC).replace(microsecond=0),
-        data=_data(statement, data, target),
+        data=_data(statement, rows, target),
         algorithm=None if model is None else _algorithm(model),
         parameters={} if model is None else _parameters(final_step(model)),
         metrics={name: float(value) for name, value in statement.metrics.items()},
         code_revision=code_revision(Path.cwd()),
-        libraries=_libraries(),
+        libraries=_libraries(model),
         owner=statement.owner,
     )
 
@@ -102,13 +112,12 @@ def _git(folder: Path, *arguments: str) -> str:
     return done.stdout.strip()
 
 
-def _data(statement: Statement, data: Any, target: Array | None) -> Data:
+def _data(statement: Statement, rows: Rows | None, target: Array | None) -> Data:
     since, until = (_date(day) for day in statement.window)
-    if data is None:
+    if rows is None:
         return Data(name=statement.dataset, since=since, until=until)
-    columns = named_columns(data)
-    rows = len(next(iter(columns.values()), ()))
-    return Data(statement.dataset, rows, data_digest(columns, target), since, until)
+    columns = {given.name: plain_values(given, rows) for given in rows.columns}
+    return Data(statement.dataset, len(rows), data_digest(columns, target), since, until)
 
 
 def _date(day: dt.date | str | None) -> dt.date | None:
@@ -140,11 +149,26 @@ def _parameters(model: Any) -> dict[str, Any]:
     return {name: value for name, value in sorted(found.items()) if isinstance(value, (str, int, float, bool))}
 
 
-def _libraries() -> dict[str, str]:
+def _libraries(model: Any) -> dict[str, str]:
     found = {"python": platform.python_version()}
-    for name in ("numpy", "scikit-learn", "pandas", "skops", "skl2onnx", "onnx", "onnxruntime", "septet"):
+    used = _modules(model)
+    foreign = [name for module, names in _FOREIGN.items() if module in used for name in names]
+    for name in ("numpy", "scikit-learn", "pandas", "skops", "skl2onnx", "onnx", "onnxruntime", "septet", *foreign):
         try:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
             continue
     return found
+
+
+def _modules(model: Any, depth: int = 0) -> set[str]:
+    """The top-level modules of the classes of an estimator and of those that it holds."""
+    if isinstance(model, (list, tuple)):
+        return {module for each in model[:_MOST_HELD] for module in _modules(each, depth)}
+    if isinstance(model, dict):
+        return _modules(list(model.values()), depth)
+    module = type(model).__module__.partition(".")[0]
+    if depth > _DEEPEST or not hasattr(model, "get_params"):
+        return {module}
+    inner = (_modules(each, depth + 1) for each in vars(model).values())
+    return {module}.union(*inner)

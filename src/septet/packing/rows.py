@@ -1,6 +1,7 @@
 """A user's rows (DataFrame, array, list, mapping of columns) as the tensors of a signature."""
 
 import hashlib
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,118 +10,145 @@ import numpy as np
 
 from septet.errors import Invalid
 from septet.model.signature import DTYPES, Signature, Tensor
+from septet.packing.given import Given, Rows, require_types, rows_of
 from septet.types import Array, Tensors
+
+_NUMBERED = re.compile(r"x\d+|text")
 
 
 def tensors_of(data: Any, signature: Signature) -> Tensors:
     """The rows of `data` as one array per input, of the signature's dtypes.
 
-    A DataFrame or a mapping is read by column name where it has the signature's names, else by position; an array or
-    a list by position. A mapping that has the inputs' names instead is taken for the tensors themselves.
+    A DataFrame or a mapping is read by column name. Only where one side has no names (an array, or a signature whose
+    columns are x0, x1, ...) are columns taken by position. A mapping that has the inputs' names instead is taken for
+    the tensors themselves.
 
     Raises:
-        Invalid: the data lacks a column, has another width, or holds values that are no numbers where these belong.
+        Invalid: the data lacks a column, has another width, or holds values that do not fit the signature.
     """
-    given = named_columns(data)
     inputs = [tensor.name for tensor in signature.inputs]
-    if isinstance(data, Mapping) and set(given) == set(inputs):
+    if isinstance(data, Mapping) and {str(name) for name in data} == set(inputs):
         return {tensor.name: _cast(np.asarray(data[tensor.name]), tensor) for tensor in signature.inputs}
     if not signature.columns:
         if len(inputs) > 1:
             raise Invalid(f"the data is not a mapping from the inputs {', '.join(inputs)} to arrays")
         return {inputs[0]: _cast(np.asarray(data), signature.inputs[0])}
-    names = [column.name for column in signature.columns]
-    missing = [name for name in names if name not in given]
-    if missing and len(given) == len(names):
-        given = dict(zip(names, given.values(), strict=True))
-    elif missing:
-        raise Invalid(
-            f"the data has {len(given)} columns ({', '.join(list(given)[:10])}) and the model takes {len(names)}: "
-            f"missing are {', '.join(missing[:10])}"
-        )
+    return tensors_from(rows_of(data), signature)
+
+
+def tensors_from(rows: Rows, signature: Signature) -> Tensors:
+    """The same, of rows that have been read."""
+    given = by_name(rows, [column.name for column in signature.columns])
     return {tensor.name: _joined(given, tensor) for tensor in signature.inputs}
+
+
+def by_name(rows: Rows, names: list[str]) -> Mapping[str, Given]:
+    """The columns under these names.
+
+    Raises:
+        Invalid: some are lacking, and the data has names of its own, or another width.
+    """
+    given = {column.name: column for column in rows.columns}
+    missing = [name for name in names if name not in given]
+    if not missing:
+        return given
+    nameless = not rows.named or (not given.keys() & set(names) and all(map(_NUMBERED.fullmatch, names)))
+    if nameless and len(given) == len(names):
+        return dict(zip(names, rows.columns, strict=True))
+    raise Invalid(
+        f"the data has {len(given)} columns ({', '.join(list(given)[:10])}) and the model takes {len(names)}: "
+        f"missing are {', '.join(missing[:10])}"
+    )
 
 
 def named_columns(data: Any) -> dict[str, Array]:
     """The columns of `data` in order, each one-dimensional; those of an array are named x0, x1, ...
 
+    Values that have no form in a tensor are written as texts.
+
     Raises:
         Invalid: it has no rows and columns.
     """
-    if hasattr(data, "toarray"):
-        data = data.toarray()
-    if isinstance(data, Mapping) or (hasattr(data, "iloc") and hasattr(data, "columns")):
-        names = list(data) if isinstance(data, Mapping) else list(data.columns)
-        return {str(name): _plain(data[name]) for name in names}
-    matrix = _plain(data)
-    if matrix.ndim == 0:
-        raise Invalid(f"the data is a single {type(data).__name__}, not rows: give a DataFrame or an array")
-    if matrix.ndim == 1:
-        return {"text" if matrix.dtype == object else "x0": matrix}
-    return {f"x{place}": matrix[:, place] for place in range(matrix.shape[1])}
+    return {given.name: plain_values(given, rows) for rows in (rows_of(data),) for given in rows.columns}
+
+
+def plain_values(given: Given, rows: Rows) -> Array:
+    """A column's values, [N]: floats with NaN, texts with None, or moments with NaT where missing."""
+    if not given.fault:
+        return given.values
+    place = [column.name for column in rows.columns].index(given.name)
+    raw = (
+        rows.source.iloc[:, place].tolist() if rows.named else np.asarray(rows.source).reshape(len(rows), -1)[:, place]
+    )
+    texts = np.empty(len(rows), dtype=object)
+    texts[:] = [None if gone else str(value) for value, gone in zip(raw, given.missing, strict=True)]
+    return texts
 
 
 def data_digest(columns: Mapping[str, Array], target: Array | None) -> str:
     """`sha256:` and the digest of training data, the same wherever it is computed.
 
     Hashed are, for each column in order and then the target under the name "": the name and the dtype in UTF-8, each
-    followed by a zero byte, and the values: numbers as little-endian bytes, texts as a JSON list with null for missing.
+    followed by a zero byte, and the values: numbers as little-endian bytes, moments as those of the whole numbers that
+    they are counted by, texts as a JSON list with null for missing.
     """
     digest = hashlib.sha256()
     for name, values in (*columns.items(), *((("", target),) if target is not None else ())):
         kind = "string" if values.dtype == object else values.dtype.name
-        digest.update(f"{name}\0{kind}\0".encode())
+        digest.update(f"{name}\0{kind}\0".encode("utf-8", "backslashreplace"))
         digest.update(_bytes(values))
     return f"sha256:{digest.hexdigest()}"
 
 
 def _bytes(values: Array) -> bytes:
     if values.dtype == object:
-        return msgspec.json.encode([_text(value) for value in values.ravel().tolist()])
+        texts = [_text(value) for value in values.ravel().tolist()]
+        return msgspec.json.encode([None if text is None else _encodable(text) for text in texts])
     return np.ascontiguousarray(values, dtype=values.dtype.newbyteorder("<")).tobytes()
 
 
-def _plain(values: Any) -> Array:
-    """Any column or matrix as an array of numbers, bools, or objects of str and None."""
-    array = np.asarray(values)
-    if array.dtype.kind in "biuf":
-        return array
-    if array.dtype == object:
-        try:
-            # Nullable integers and floats of pandas arrive as objects.
-            if not any(isinstance(value, str) for value in array.ravel().tolist()):
-                return array.astype(np.float64)
-        except (TypeError, ValueError):
-            pass
-    flat = np.empty(array.size, dtype=object)
-    flat[:] = [_text(value) for value in array.ravel().tolist()]
-    return flat.reshape(array.shape)
+def _encodable(text: str) -> str:
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
 
 
 def _text(value: Any) -> str | None:
-    missing = value is None or value != value or type(value).__name__ == "NAType"  # noqa: PLR0124 - NaN
+    missing = value is None or type(value).__name__ == "NAType" or value != value  # noqa: PLR0124 - NaN
     return None if missing else str(value)
 
 
-def _joined(columns: Mapping[str, Array], tensor: Tensor) -> Array:
+def _joined(columns: Mapping[str, Given], tensor: Tensor) -> Array:
+    require_types([columns[column.name] for column in tensor.columns if not column.optional])
     parts = [_column(columns[column.name], column.name, tensor.dtype) for column in tensor.columns]
     return parts[0] if len(tensor.shape) == 1 else np.stack(parts, axis=1)
 
 
-def _column(values: Array, name: str, dtype: str) -> Array:
+def _column(given: Given, name: str, dtype: str) -> Array:
+    values = given.values
     if dtype == "string":
-        return values if values.dtype == object else np.array([_text(value) for value in values.tolist()], dtype=object)
+        if values.dtype == object:
+            return values
+        texts = np.empty(len(values), dtype=object)
+        texts[:] = [None if gone else str(value) for value, gone in zip(values.tolist(), given.missing, strict=True)]
+        return texts
+    if dtype.startswith("datetime64") and values.dtype.kind == "M":
+        return values.astype(DTYPES[dtype])
     if values.dtype == object:
         # None is how a missing value looks in a column of texts; numbers say NaN.
         values = np.array([np.nan if value is None else value for value in values.tolist()], dtype=object)
     try:
+        if values.dtype.kind == "M" or dtype.startswith("datetime64"):
+            raise TypeError(f"moments and {dtype} are not the same")
         return values.astype(DTYPES[dtype])
     except (TypeError, ValueError) as exc:
         raise Invalid(f"column {name!r} of the data holds values that are no {dtype}: {exc}") from exc
 
 
 def _cast(array: Array, tensor: Tensor) -> Array:
+    if tensor.dtype == "string":
+        texts = np.empty(array.size, dtype=object)
+        texts[:] = [_text(value) for value in array.ravel().tolist()]
+        return texts.reshape(array.shape)
     try:
-        return _plain(array).astype(DTYPES[tensor.dtype])
+        return array.astype(DTYPES[tensor.dtype])
     except (TypeError, ValueError) as exc:
         raise Invalid(f"the data for {tensor.name!r} holds values that are no {tensor.dtype}: {exc}") from exc

@@ -9,16 +9,20 @@ from typing import Any, Unpack
 import msgspec
 import numpy as np
 
-from septet.errors import MissingExtra
+from septet.errors import Invalid, MissingExtra, UnsupportedModel
+from septet.model.consistency import check_signature
 from septet.model.manifest import Manifest
 from septet.model.package import Package, write_package
-from septet.packing.artefact import Trained, artefact_of, trusting
-from septet.packing.evidence import golden_of, profile_of_data
+from septet.model.signature import Signature, Tensor
+from septet.packing.artefact import Artefact, Trained, artefact_of, trusting
+from septet.packing.evidence import golden_of, profile_of_rows
+from septet.packing.given import Rows, rows_of
 from septet.packing.provenance import About, Statement, training
-from septet.packing.rows import tensors_of
-from septet.packing.signatures import declared, finished, raw_inputs
+from septet.packing.rows import tensors_from
+from septet.packing.signatures import declared, finished, named, raw_inputs
 from septet.packing.sources import sources_of, told
-from septet.runtimes.base import LoadOptions, Runtime
+from septet.packing.trial import tried
+from septet.runtimes.base import InputRejected, LoadOptions, Runtime
 from septet.runtimes.prepared import Prepared, Steps, prepared_tensors, read_steps
 from septet.types import Tensors
 
@@ -36,12 +40,14 @@ class Saved(msgspec.Struct, frozen=True):
         trust: the digests that must be trusted to serve it, `sha256:` and 64 digits each; usually none.
         sources: where the parts of the package were taken from, such as `{"columns": "data"}`: the name of an
             argument, of a file, or the model.
+        notes: what was taken otherwise than named, or left out, one sentence each; usually none.
     """
 
     package: Package
     fallback: str | None = None
     trust: tuple[str, ...] = ()
     sources: Mapping[str, str] = {}
+    notes: tuple[str, ...] = ()
 
 
 def save(
@@ -71,45 +77,92 @@ def save(
     """
     statement = Statement(**about)
     root = Path(path)
-    native = _native(model)
-    steps = _steps(statement)
-    signature = declared(native.signature, statement) if steps is None else native.signature
-    raw = signature if steps is None else msgspec.structs.replace(signature, inputs=raw_inputs(data))
-    rows = tensors_of(data, raw)
-    inner = rows if steps is None else prepared_tensors(steps, rows, raw, native.signature)
+    rows = rows_of(data)
+    answers = None if target is None else np.asarray(target)
+    ready = _ready(model, rows, statement)
     with tempfile.TemporaryDirectory(prefix="septet-") as folder:
-        trained = Trained(model, native, signature, inner, strict=statement.nullable is not None)
+        trained = Trained(model, ready.native, ready.signature, ready.inner, strict=statement.nullable is not None)
         artefact = artefact_of(trained, Path(folder))
+        for note in ready.notes:
+            _log.warning("%s: %s", root, note)
         if artefact.fallback is not None:
             _log.warning("%s keeps the native model as %s: %s", root, artefact.path.name, artefact.fallback)
-        served = artefact.signature
-        runtime = artefact.runtime
-        if steps is not None:
-            served = msgspec.structs.replace(served, inputs=raw.inputs)
-            runtime = Prepared(runtime, steps, served)
-            served = declared(finished(served, runtime.run(_head(rows))), statement)
-        answers = None if target is None else np.asarray(target)
+        served, runtime = _served(artefact, ready, statement)
         manifest = Manifest(
             name=name or root.resolve().name,
             version=version,
             runtime=artefact.key,
             artefact=artefact.path.name,
             signature=served,
-            training=training(statement, model, data, answers),
+            training=training(statement, model, rows, answers),
             valid_for_days=statement.valid_for_days,
             parity=artefact.parity,
-            prepare=None if steps is None else PREPARE_NAME,
+            prepare=None if ready.steps is None else PREPARE_NAME,
             description=statement.description,
         )
+        check_signature(served, str(root))
         files: dict[str, bytes | Path] = {artefact.path.name: artefact.path.read_bytes()}
         if statement.prepare is not None:
             files[PREPARE_NAME] = Path(statement.prepare).read_bytes()
-        golden = golden_of(runtime, served, tensors_of(data, served))
-        profile = profile_of_data(data, served, answers)
+        golden = golden_of(runtime, served, tensors_from(rows, served))
+        profile = profile_of_rows(rows, served, answers)
         package = write_package(root, manifest, files, golden=golden, profile=profile, replace=replace)
     taken = sources_of(served, statement, data, target, columns="data", labels="the model's classes")
     _log.info("%s: %s", root, told(taken))
-    return Saved(package, artefact.fallback, trust_needed(package), taken)
+    return Saved(package, artefact.fallback, trust_needed(package), taken, ready.notes)
+
+
+class _Ready(msgspec.Struct, frozen=True, eq=False):
+    """A model and its rows, ready to be compiled.
+
+    Attributes:
+        native: the estimator's runtime.
+        signature: what it promises.
+        inner: the rows as its tensors.
+        raw: the rows as tensors of `signature`, or of the columns that `steps` take.
+        inputs: the signature's inputs, or those that `steps` take.
+    """
+
+    native: Runtime
+    signature: Signature
+    inner: Tensors
+    raw: Tensors
+    inputs: tuple[Tensor, ...]
+    steps: Steps | None = None
+    notes: tuple[str, ...] = ()
+
+
+def _ready(model: Any, rows: Rows, statement: Statement) -> _Ready:
+    if not (hasattr(model, "predict") or hasattr(model, "transform")):
+        raise UnsupportedModel(f"the {type(model).__name__} has no method predict or transform that answers new rows")
+    try:
+        steps = _steps(statement)
+        if steps is None:
+            found = tried(model, rows, statement)
+            signature = named(found.native.signature, statement)
+            tensors = tensors_from(rows, signature)
+            return _Ready(found.native, signature, tensors, tensors, signature.inputs, notes=found.notes)
+        from septet.runtimes.sklearn import runtime_of
+
+        native = runtime_of(model, LoadOptions(), source=f"the {type(model).__name__}")
+        raw = msgspec.structs.replace(native.signature, inputs=raw_inputs(rows))
+        tensors = tensors_from(rows, raw)
+        inner = prepared_tensors(steps, tensors, raw, native.signature)
+        return _Ready(native, native.signature, inner, tensors, raw.inputs, steps)
+    except ModuleNotFoundError as exc:
+        raise MissingExtra(f"saving needs {exc.name!r}: pip install 'septet[sklearn]'") from exc
+    except InputRejected as exc:
+        raise Invalid(f"the {type(model).__name__} does not take the given rows: {exc}") from exc
+
+
+def _served(artefact: Artefact, ready: _Ready, statement: Statement) -> tuple[Signature, Runtime]:
+    """What the package promises, and the runtime that will keep it."""
+    served, runtime = artefact.signature, artefact.runtime
+    if ready.steps is None:
+        return served, runtime
+    served = msgspec.structs.replace(served, inputs=ready.inputs)
+    prepared = Prepared(runtime, ready.steps, served)
+    return declared(finished(served, prepared.run(_head(ready.raw))), statement), prepared
 
 
 def trust_needed(package: Package) -> tuple[str, ...]:
@@ -127,15 +180,6 @@ def _is_safe(path: Path) -> bool:
     import skops.io
 
     return path.suffix == ".skops" and not skops.io.get_untrusted_types(file=path)
-
-
-def _native(model: Any) -> Runtime:
-    try:
-        from septet.runtimes.sklearn import runtime_of
-
-        return runtime_of(model, LoadOptions(), source=f"the {type(model).__name__}")
-    except ModuleNotFoundError as exc:
-        raise MissingExtra(f"saving needs {exc.name!r}: pip install 'septet[sklearn]'") from exc
 
 
 def _steps(statement: Statement) -> Steps | None:

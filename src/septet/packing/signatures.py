@@ -4,14 +4,14 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
-import numpy as np
 
 from septet.errors import PackageInvalid
 from septet.model.labels import with_labels
+from septet.model.layout import arranged
 from septet.model.signature import Column, Kind, Signature, Tensor
+from septet.packing.given import Rows, require_types
 from septet.packing.provenance import Statement
-from septet.packing.rows import named_columns
-from septet.types import Array, Tensors
+from septet.types import Tensors
 
 
 def declared(signature: Signature, statement: Statement) -> Signature:
@@ -21,36 +21,56 @@ def declared(signature: Signature, statement: Statement) -> Signature:
         LabelsMismatch: the labels do not fit the model's output.
         PackageInvalid: the statement names a column that the model does not have.
     """
+    signature = named(signature, statement)
+    columns = {column.name: column for column in declared_columns(signature.columns, statement)}
+    inputs = tuple(
+        msgspec.structs.replace(tensor, columns=tuple(columns.get(each.name, each) for each in tensor.columns))
+        for tensor in signature.inputs
+    )
+    return msgspec.structs.replace(signature, inputs=inputs)
+
+
+def named(signature: Signature, statement: Statement) -> Signature:
+    """The signature with the labels of the statement.
+
+    Raises:
+        LabelsMismatch: they do not fit the model's output.
+    """
     labels = statement.labels
-    if labels is not None:
-        named: Any = (
-            {str(key): str(value) for key, value in labels.items()}
-            if isinstance(labels, Mapping)
-            else tuple(str(label) for label in labels)
-        )
-        signature = with_labels(signature, named, "labels")
-    known = {column.name for column in signature.columns}
+    if labels is None:
+        return signature
+    names: Any = (
+        {str(key): str(value) for key, value in labels.items()}
+        if isinstance(labels, Mapping)
+        else tuple(str(label) for label in labels)
+    )
+    return with_labels(signature, names, "labels")
+
+
+def declared_columns(columns: tuple[Column, ...], statement: Statement) -> tuple[Column, ...]:
+    """Columns with the nullability and the ranges of the statement.
+
+    Raises:
+        PackageInvalid: the statement names a column that there is not.
+    """
+    known = {column.name for column in columns}
     for argument, names in (("nullable", statement.nullable or ()), ("ranges", statement.ranges)):
         strange = [name for name in names if name not in known]
         if strange:
             raise PackageInvalid(
                 f"{argument} names {', '.join(map(repr, strange))}; the columns are {', '.join(sorted(known))}"
             )
-    inputs = tuple(
-        msgspec.structs.replace(tensor, columns=tuple(_declared(column, statement) for column in tensor.columns))
-        for tensor in signature.inputs
-    )
-    return msgspec.structs.replace(signature, inputs=inputs)
+    return tuple(_declared(column, statement) for column in columns)
 
 
 def _declared(column: Column, statement: Statement) -> Column:
     low, high = statement.ranges.get(column.name, (column.minimum, column.maximum))
-    nullable = column.nullable if statement.nullable is None else column.name in statement.nullable
-    return msgspec.structs.replace(column, nullable=nullable, minimum=low, maximum=high)
+    stated = column.nullable if statement.nullable is None else column.name in statement.nullable
+    return msgspec.structs.replace(column, nullable=stated or column.optional, minimum=low, maximum=high)
 
 
 def as_compiled(native: Signature, compiled: Signature) -> Signature:
-    """The native signature with the dtypes of the compiled model, in which no text can be missing."""
+    """The native signature with the tensors of the compiled model, in which no text that is read can be missing."""
     inputs = {tensor.name: tensor.dtype for tensor in compiled.inputs}
     outputs = {tensor.name: tensor.dtype for tensor in compiled.outputs}
     return msgspec.structs.replace(
@@ -61,30 +81,28 @@ def as_compiled(native: Signature, compiled: Signature) -> Signature:
 
 
 def _typed(tensor: Tensor, dtype: str) -> Tensor:
+    # A column of whole numbers or booleans stays one, whatever float carries it.
+    floats = dtype.startswith("float")
     columns = tuple(
-        msgspec.structs.replace(column, dtype=dtype, nullable=column.nullable and dtype != "string")
+        msgspec.structs.replace(
+            column,
+            dtype=dtype if floats and column.dtype.startswith("float") else column.dtype,
+            nullable=column.nullable and (dtype != "string" or column.optional),
+        )
         for column in tensor.columns
     )
     return msgspec.structs.replace(tensor, dtype=dtype, columns=columns)
 
 
-def raw_inputs(data: Any) -> tuple[Tensor, ...]:
-    """Inputs that describe raw training data: one matrix where all columns have one dtype, else one per column."""
-    columns = [_raw(name, values) for name, values in named_columns(data).items()]
-    dtypes = {column.dtype for column in columns}
-    if dtypes == {"float64", "int64"}:
-        columns = [msgspec.structs.replace(column, dtype="float64") for column in columns]
-        dtypes = {"float64"}
-    if len(dtypes) == 1:
-        return (Tensor("input", dtypes.pop(), (None, len(columns)), tuple(columns)),)
-    return tuple(Tensor(column.name, column.dtype, (None, 1), (column,)) for column in columns)
+def raw_inputs(rows: Rows) -> tuple[Tensor, ...]:
+    """Inputs that describe raw training data, for preprocessing code that makes the model's own from them.
 
-
-def _raw(name: str, values: Array) -> Column:
-    if values.dtype == object:
-        return Column(name, "string", nullable=any(value is None for value in values))
-    dtype = {"f": "float64", "b": "bool"}.get(values.dtype.kind, "int64")
-    return Column(name, dtype, nullable=dtype == "float64" and bool(np.isnan(values).any()))
+    Raises:
+        Invalid: a column holds values that no request can carry.
+    """
+    require_types(rows.columns)
+    columns = [msgspec.structs.replace(given.column, pandas_dtype=None) for given in rows.columns]
+    return arranged(columns, {given.name for given in rows.columns if given.wide})
 
 
 def finished(signature: Signature, answer: Tensors) -> Signature:

@@ -22,10 +22,14 @@ class LoadOptions(msgspec.Struct, frozen=True):
 
     `threads` is the number of intra-op threads it may use, at least 1.
     `trust` holds the SHA-256 digests of files whose code may run (`sha256:` optional, 12 digits or more).
+    `signature` is what the package says of the artefact: an engine that takes a DataFrame rebuilds it by that.
+    `rows` are some that the model is known to answer, as the signature's tensors.
     """
 
     threads: int = 1
     trust: tuple[str, ...] = ()
+    signature: Signature | None = None
+    rows: Tensors | None = None
 
 
 class Runtime(Protocol):

@@ -1,5 +1,6 @@
 """The scikit-learn runtime: a fitted estimator behind `Runtime`, for models that have no ONNX form."""
 
+import logging
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -8,17 +9,22 @@ from copy import copy
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from septet.errors import MissingExtra, UnsupportedModel
-from septet.model.signature import DTYPES, Column, Signature, Tensor
+from septet.errors import UnsupportedModel
+from septet.model.signature import Signature
 from septet.runtimes.base import InputRejected, LoadOptions
-from septet.runtimes.sklearn_columns import Fact, facts_of, first_step, reads_text
 from septet.runtimes.sklearn_file import read_estimator
 from septet.runtimes.sklearn_outputs import Output, Outputs, outputs_of
-from septet.types import Array, Tensors
+from septet.runtimes.sklearn_rows import Rows
+from septet.types import Tensors
 
-_MATRIX = "input"
+_log = logging.getLogger(__name__)
+
+
+#: What a bare file does not know; a package made with `septet.save(model, path, data=rows)` does.
+UNKNOWN = (
+    "the dtypes of its columns, which may be missing and which are not read are guessed from the estimator; "
+    "save it with the rows that it was trained on: septet.save(model, path, data=rows)"
+)
 
 
 class SklearnRuntime:
@@ -29,8 +35,8 @@ class SklearnRuntime:
         facts: `engine`, `engine_version`, `estimator`.
     """
 
-    def __init__(self, rows: "_Rows", outputs: Outputs, confined: Callable[[], Any], facts: Mapping[str, Any]) -> None:
-        self._rows = rows
+    def __init__(self, rows: Rows, outputs: Outputs, confined: Callable[[], Any], facts: Mapping[str, Any]) -> None:
+        self._native = rows.native
         self._before = outputs.before
         self._each: dict[str, Output] = {output.tensor.name: output for output in outputs.each}
         self._confined = confined
@@ -51,7 +57,7 @@ class SklearnRuntime:
         with self._confined():
             try:
                 # A step with `copy=False` writes into its rows, which the next output needs as they were.
-                rows = self._before(self._rows.native(tensors).copy())
+                rows = self._before(self._native(tensors).copy())
                 return {name: self._each[name].compute(copy(rows)) for name in wanted}
             except ValueError as exc:
                 raise InputRejected(str(exc)) from exc
@@ -73,6 +79,8 @@ def load(path: Path, options: LoadOptions) -> SklearnRuntime:
     """
     model, _ = read_estimator(path, options.trust)
     _limit_jobs(model, options.threads)
+    if options.signature is None:
+        _log.warning("%s has no data with it: %s", path, UNKNOWN)
     return runtime_of(model, options, source=str(path))
 
 
@@ -86,7 +94,7 @@ def runtime_of(model: Any, options: LoadOptions, *, source: str) -> SklearnRunti
     import sklearn
     from threadpoolctl import ThreadpoolController
 
-    rows = _Rows(model, source)
+    rows = Rows(model, source, None if options.signature is None else options.signature.inputs)
     limits = ThreadpoolController()
     quiet = _Quiet()
 
@@ -96,77 +104,22 @@ def runtime_of(model: Any, options: LoadOptions, *, source: str) -> SklearnRunti
             yield
 
     with confined():
-        outputs = _probed(model, rows, source)
+        outputs = _probed(model, rows, options, source)
     facts = {"engine": "scikit-learn", "engine_version": sklearn.__version__, "estimator": type(model).__name__}
     return SklearnRuntime(rows, outputs, confined, facts)
 
 
-class _Rows:
-    """The way from tensors to what the estimator takes: a DataFrame if it was trained on one, else an array."""
-
-    def __init__(self, model: Any, source: str) -> None:
-        self._names = _feature_names(model)
-        self._text = self._names is None and reads_text(model)
-        self._frame = _data_frame(source) if self._names is not None else None
-        width = _width(model) if self._names is None else len(self._names)
-        names = self._names or [f"x{place}" for place in range(width or 0)]
-        self._facts = [] if self._text else facts_of(model, names)
-        self.inputs = self._tensors(names)
-
-    def _tensors(self, names: Sequence[str]) -> tuple[Tensor, ...]:
-        if self._text:
-            return (Tensor(_MATRIX, "string", (None,), (Column("text", "string"),)),)
-        columns = tuple(fact.column(name) for fact, name in zip(self._facts, names, strict=True))
-        if not columns:
-            return (Tensor(_MATRIX, "float64", (None, None)),)
-        dtypes = {column.dtype for column in columns}
-        if len(dtypes) == 1:
-            return (Tensor(_MATRIX, dtypes.pop(), (None, len(columns)), columns),)
-        return tuple(Tensor(column.name, column.dtype, (None, 1), (column,)) for column in columns)
-
-    def native(self, tensors: Tensors) -> Any:
-        """The rows of `tensors` as the estimator takes them."""
-        if self._text:
-            return tensors[_MATRIX].reshape(-1)
-        if len(self.inputs) == 1:
-            matrix = tensors[self.inputs[0].name]
-            if matrix.dtype == object:
-                facts = self._facts
-                matrix = np.stack([_missing(matrix[:, place], fact) for place, fact in enumerate(facts)], axis=1)
-            return matrix if self._frame is None else self._frame(matrix, columns=self._names)
-        columns = {
-            tensor.name: _missing(tensors[tensor.name].reshape(-1), fact)
-            for tensor, fact in zip(self.inputs, self._facts, strict=True)
-        }
-        if self._frame is not None:
-            return self._frame(columns)
-        return np.stack([column.astype(object) for column in columns.values()], axis=1)
-
-    def sample(self, value: float) -> Tensors:
-        """Two rows to learn the shapes of the outputs from: a known category in each column, else `value`."""
-        tensors: dict[str, Array] = {}
-        for tensor in self.inputs:
-            width = 1 if len(tensor.shape) == 1 else (tensor.shape[1] or 1)
-            cells = np.full((2, width), "text" if tensor.dtype == "string" else value, dtype=DTYPES[tensor.dtype])
-            for place, column in enumerate(tensor.columns):
-                if column.categories:
-                    cells[:, place] = column.categories[0]
-            tensors[tensor.name] = cells[:, 0] if len(tensor.shape) == 1 else cells
-        return tensors
+def _probed(model: Any, rows: Rows, options: LoadOptions, source: str) -> Outputs:
+    if options.rows is not None:
+        return _asked(model, [rows.native(options.rows)], source)
+    return _asked(model, [rows.native(rows.sample(value)) for value in (0.0, 1.0, 0.5)], source)
 
 
-def _missing(values: Array, fact: Fact) -> Array:
-    """A missing text becomes NaN, as pandas reads it, unless the model was trained with None."""
-    if values.dtype != object or fact.none or not any(value is None for value in values):
-        return values
-    return np.array([np.nan if value is None else value for value in values], dtype=object)
-
-
-def _probed(model: Any, rows: _Rows, source: str) -> Outputs:
+def _asked(model: Any, samples: Sequence[Any], source: str) -> Outputs:
     failure: Exception | None = None
-    for value in (0.0, 1.0, 0.5):
+    for sample in samples:
         try:
-            return outputs_of(model, rows.native(rows.sample(value)))
+            return outputs_of(model, sample)
         except Exception as exc:  # noqa: BLE001 - an estimator may hold anyone's code, which may raise anything
             failure = exc
     kind = type(model).__name__
@@ -175,30 +128,6 @@ def _probed(model: Any, rows: _Rows, source: str) -> Outputs:
         "check that it is fitted, that it can predict new rows, and that its columns are known"
     )
     raise UnsupportedModel(message) from failure
-
-
-def _feature_names(model: Any) -> list[str] | None:
-    names = getattr(model, "feature_names_in_", None)
-    if names is None:
-        names = getattr(first_step(model), "feature_names_in_", None)
-    return None if names is None else [str(name) for name in names]
-
-
-def _width(model: Any) -> int | None:
-    for estimator in (model, first_step(model)):
-        width = getattr(estimator, "n_features_in_", None)
-        if width is not None:
-            return int(width)
-    return None
-
-
-def _data_frame(source: str) -> Any:
-    try:
-        import pandas as pd
-    except ModuleNotFoundError as exc:
-        message = f"{source} was trained on a DataFrame and needs pandas: pip install 'septet[sklearn]'"
-        raise MissingExtra(message) from exc
-    return pd.DataFrame
 
 
 def _limit_jobs(model: Any, threads: int) -> None:

@@ -18,8 +18,9 @@ _TEXT = ("CountVectorizer", "TfidfVectorizer", "HashingVectorizer")
 _ENCODERS = ("OneHotEncoder", "OrdinalEncoder", "TargetEncoder")
 _IMPUTERS = ("SimpleImputer", "KNNImputer", "IterativeImputer", "MissingIndicator")
 _STRUCTURED = (*_TEXT, *_ENCODERS, *_IMPUTERS, "Pipeline", "ColumnTransformer", "FeatureUnion")
-# Where estimators that wrap another one keep it once fitted.
-_WRAPPED = ("best_estimator_", "regressor_", "estimator_", "estimator")
+# Where estimators that wrap others keep them once fitted. A histogram model keeps the encoder of its categorical
+# columns as a preprocessor.
+_WRAPPED = ("best_estimator_", "regressor_", "estimator_", "estimator", "_preprocessor")
 _WRAPPED_LISTS = ("calibrated_classifiers_", "estimators_")
 
 
@@ -32,7 +33,11 @@ class Missing(Enum):
 
 
 class Fact(msgspec.Struct, frozen=True):
-    """What one column may hold. `none` is set where a missing text was None, rather than NaN, in training."""
+    """What one column may hold.
+
+    `none` is set where a missing text was None, rather than NaN, in training; `used` is False where no estimator reads
+    the column.
+    """
 
     dtype: str = "float64"
     missing: Missing = Missing.REFUSED
@@ -43,8 +48,15 @@ class Fact(msgspec.Struct, frozen=True):
 
     def column(self, name: str) -> Column:
         """The signature's column of this fact."""
-        nullable = self.missing is not Missing.REFUSED
-        return Column(name, self.dtype, nullable, None, None, self.categories, self.other_categories)
+        nullable = self.missing is not Missing.REFUSED or not self.used
+        return Column(
+            name,
+            self.dtype,
+            nullable,
+            categories=self.categories,
+            other_categories=self.other_categories,
+            optional=not self.used,
+        )
 
 
 def reads_text(model: Any) -> bool:
@@ -60,13 +72,45 @@ def first_step(model: Any) -> Any:
     if type(model).__name__ == "Pipeline":
         steps = _steps(model)
         return first_step(steps[0]) if steps else model
-    inner = _wrapped(model)
-    return model if inner is None else first_step(inner)
+    inner = inner_estimators(model)
+    return first_step(inner[0]) if inner else model
+
+
+def inner_estimators(model: Any) -> list[Any]:
+    """The fitted estimators that a meta-estimator hands its own input to; none where they say no more than it does."""
+    found = []
+    for name in _WRAPPED:
+        found.append(getattr(model, name, None))
+    for name in _WRAPPED_LISTS:
+        several = getattr(model, name, None)
+        if isinstance(several, (list, tuple)):
+            found += [
+                getattr(each, "estimator", each) if name == "calibrated_classifiers_" else each for each in several
+            ]
+    inner = [each for each in found if _is_fitted(each)]
+    # A plain estimator inside adds nothing: the wrapper's own tag says whether missing values may pass.
+    return inner if any(type(each).__name__ in _STRUCTURED or inner_estimators(each) for each in inner) else []
+
+
+def _is_fitted(estimator: Any) -> bool:
+    able = hasattr(estimator, "transform") or hasattr(estimator, "predict")
+    return able and not isinstance(estimator, type) and _looks_fitted(estimator)
+
+
+def _looks_fitted(estimator: Any) -> bool:
+    """Whether it, or its first step, has learned something: the template of a wrapper has not."""
+    if type(estimator).__name__ == "Pipeline":
+        return any(_looks_fitted(step) for step in _steps(estimator))
+    if type(estimator).__name__ == "ColumnTransformer":
+        return hasattr(estimator, "transformers_")
+    return any(name.endswith("_") and not name.startswith("_") for name in vars(estimator)) or bool(
+        inner_estimators(estimator)
+    )
 
 
 def facts_of(model: Any, names: Sequence[str]) -> list[Fact]:
     """What `model`, fitted on columns of these `names`, accepts in each."""
-    facts = _facts(model, names)
+    facts = read_facts(model, names)
     strings = any(fact.dtype == "string" for fact in facts if fact.used)
     if not strings:
         # Numbers alone travel as one matrix, so integer categories take the dtype of the rest.
@@ -76,14 +120,49 @@ def facts_of(model: Any, names: Sequence[str]) -> list[Fact]:
     return [fact if fact.used else msgspec.structs.replace(fact, dtype=dropped) for fact in facts]
 
 
-def _facts(model: Any, names: Sequence[str]) -> list[Fact]:
+def read_facts(model: Any, names: Sequence[str]) -> list[Fact]:
+    """The same, with the dtypes that the estimators' own categories have: one fact for each of `names`."""
     reader = _readers().get(type(model).__name__)
     if reader is not None:
         return reader(model, names)
-    inner = _wrapped(model)
-    if inner is not None:
-        return _facts(inner, names)
+    inner = inner_estimators(model)
+    if inner:
+        each = [_of_inner(model, place, one, names) for place, one in enumerate(inner)]
+        if getattr(model, "passthrough", False):
+            # A stacking model hands its input to the last estimator, too.
+            each.append(_plain(getattr(model, "final_estimator_", model), names))
+        return _united(each)
+    return _plain(model, names)
+
+
+def _plain(model: Any, names: Sequence[str]) -> list[Fact]:
     return [Fact(missing=Missing.PASSES if _allows_nan(model) else Missing.REFUSED)] * len(names)
+
+
+def _of_inner(model: Any, place: int, inner: Any, names: Sequence[str]) -> list[Fact]:
+    """What one of several inner estimators accepts in each column of the outer one."""
+    subsets = getattr(model, "estimators_features_", None)
+    if subsets is not None and place < len(subsets):
+        chosen = [int(each) for each in subsets[place]]
+        facts = [Fact(missing=Missing.STOPS, used=False)] * len(names)
+        for at, fact in zip(chosen, read_facts(inner, [names[at] for at in chosen]), strict=True):
+            facts[at] = fact
+        return facts
+    width = _width(inner)
+    if width is None or width == len(names):
+        return read_facts(inner, names)
+    if width < len(names):
+        # It sees a selection that is not known here.
+        return _plain(model, names)
+    # A chain hands on its own answers behind the columns.
+    return read_facts(inner, [*names, *(f"answer {extra}" for extra in range(width - len(names)))])[: len(names)]
+
+
+def _united(each: Sequence[list[Fact]]) -> list[Fact]:
+    united = each[0]
+    for other in each[1:]:
+        united = [_both(a, b) for a, b in zip(united, other, strict=True)]
+    return united
 
 
 def _readers() -> dict[str, Callable[[Any, Sequence[str]], list[Fact]]]:
@@ -101,7 +180,7 @@ def _of_steps(steps: Sequence[Any], names: Sequence[str]) -> list[Fact]:
     if not steps:
         return [Fact(missing=Missing.PASSES)] * len(names)
     first, rest = steps[0], steps[1:]
-    facts = _facts(first, names)
+    facts = read_facts(first, names)
     if not rest:
         return facts
     if type(first).__name__ in _IMPUTERS and _width(rest[0]) == len(names):
@@ -130,7 +209,7 @@ def _of_column_transformer(model: Any, names: Sequence[str]) -> list[Fact]:
         here = (
             [Fact(missing=Missing.PASSES)] * len(places)
             if isinstance(step, str)
-            else _facts(step, [names[place] for place in places])
+            else read_facts(step, [names[place] for place in places])
         )
         for place, fact in zip(places, here, strict=True):
             before = facts[place]
@@ -156,23 +235,37 @@ def _places(selected: Any, names: Sequence[str]) -> list[int]:
 
 
 def _of_feature_union(model: Any, names: Sequence[str]) -> list[Fact]:
-    each = [_facts(part, names) for _, part in model.transformer_list if not isinstance(part, str)]
-    if not each:
-        return [Fact(missing=Missing.PASSES)] * len(names)
-    united = each[0]
-    for other in each[1:]:
-        united = [_both(a, b) for a, b in zip(united, other, strict=True)]
-    return united
+    each = [read_facts(part, names) for _, part in model.transformer_list if not isinstance(part, str)]
+    if any(part == "passthrough" for _, part in model.transformer_list if isinstance(part, str)):
+        each.append([Fact(missing=Missing.PASSES)] * len(names))
+    return _united(each) if each else [Fact(missing=Missing.PASSES)] * len(names)
 
 
 def _both(a: Fact, b: Fact) -> Fact:
     """What two estimators accept that read the same column."""
+    if not (a.used and b.used):
+        return a if a.used else b
     main, other = (a, b) if a.dtype == "string" or b.dtype != "string" else (b, a)
     order = (Missing.REFUSED, Missing.PASSES, Missing.STOPS)
     missing = min(a.missing, b.missing, key=order.index)
     if main.categories is None and other.categories is not None:
-        return msgspec.structs.replace(other, missing=missing)
-    return msgspec.structs.replace(main, missing=missing)
+        return msgspec.structs.replace(other, missing=missing, none=a.none or b.none)
+    categories, others = main.categories, main.other_categories
+    if categories is not None and other.categories is not None:
+        categories, others = _shared(main, other), main.other_categories and other.other_categories
+    return msgspec.structs.replace(
+        main, missing=missing, categories=categories, other_categories=others, none=a.none or b.none
+    )
+
+
+def _shared(a: Fact, b: Fact) -> tuple[Scalar, ...]:
+    """The values known to both, or to the one that takes no others; all where both take others."""
+    first, second = a.categories or (), b.categories or ()
+    if a.other_categories and b.other_categories:
+        return (*first, *(value for value in second if value not in first))
+    if a.other_categories or b.other_categories:
+        return second if a.other_categories else first
+    return tuple(value for value in first if value in second)
 
 
 def _of_encoder(model: Any, names: Sequence[str]) -> list[Fact]:
@@ -210,23 +303,6 @@ def _steps(pipeline: Any) -> list[Any]:
     return [step for _, step in pipeline.steps if step is not None and not isinstance(step, str)]
 
 
-def _wrapped(model: Any) -> Any:
-    """The fitted estimator that a meta-estimator hands its own input to, or None."""
-    own = _width(model)
-    candidates = [getattr(model, name, None) for name in _WRAPPED]
-    for name in _WRAPPED_LISTS:
-        several = getattr(model, name, None)
-        if isinstance(several, (list, tuple)) and several:
-            candidates.append(getattr(several[0], "estimator", several[0]))
-    # A histogram model keeps the encoder of its categorical columns here.
-    candidates.append(getattr(model, "_preprocessor", None))
-    for inner in candidates:
-        # A plain estimator inside adds nothing: the wrapper's own tag says whether missing values may pass.
-        if type(inner).__name__ in _STRUCTURED and _width(inner) == own:
-            return inner
-    return None
-
-
 def _width(model: Any) -> int | None:
     width = getattr(model, "n_features_in_", None)
     return None if width is None else int(width)
@@ -237,4 +313,7 @@ def _allows_nan(model: Any) -> bool:
 
     if type(model).__name__ == "Pipeline":
         return all(_allows_nan(step) for step in _until_imputer(_steps(model)))
-    return bool(get_tags(model).input_tags.allow_nan)
+    try:
+        return bool(get_tags(model).input_tags.allow_nan)
+    except Exception:  # noqa: BLE001 - what is no estimator of scikit-learn's says nothing
+        return False

@@ -12,6 +12,7 @@
 """
 
 from collections.abc import Callable, Sequence
+from copy import copy
 from typing import Any
 
 import msgspec
@@ -54,8 +55,32 @@ def outputs_of(model: Any, sample: Any) -> Outputs:
     # Most of the time of a pipeline goes into its transformers, which all outputs share. A subclass may do otherwise.
     if type(model) is not Pipeline or len(model.steps) == 1 or not hasattr(model, "predict"):
         return _outputs_of(model, sample)
-    before = model[:-1].transform
-    return msgspec.structs.replace(_outputs_of(model.steps[-1][1], before(sample)), before=before)
+    whole = _outputs_of(model, sample)
+    steps = [step for _, step in model.steps[:-1] if step is not None and step != "passthrough"]
+
+    def before(rows: Any) -> Any:
+        for step in steps:
+            rows = step.transform(rows)
+        return rows
+
+    try:
+        cut = msgspec.structs.replace(_outputs_of(model.steps[-1][1], before(copy(sample))), before=before)
+        return cut if _agree(whole, cut, sample) else whole
+    except Exception:  # noqa: BLE001 - what cannot be proven equal is not used, whatever the reason
+        return whole
+
+
+def _agree(whole: Outputs, cut: Outputs, sample: Any) -> bool:
+    """Whether a pipeline cut in two says and answers what the whole one does."""
+    if msgspec.structs.replace(whole, each=(), before=cut.before) != msgspec.structs.replace(cut, each=()):
+        return False
+    if [output.tensor for output in whole.each] != [output.tensor for output in cut.each]:
+        return False
+    rows = cut.before(copy(sample))
+    pairs = (
+        (one.compute(copy(sample)), other.compute(copy(rows))) for one, other in zip(whole.each, cut.each, strict=True)
+    )
+    return all(np.array_equal(one, other, equal_nan=one.dtype.kind == "f") for one, other in pairs)
 
 
 def _outputs_of(model: Any, sample: Any) -> Outputs:
@@ -63,17 +88,24 @@ def _outputs_of(model: Any, sample: Any) -> Outputs:
 
     if not hasattr(model, "predict"):
         return Outputs(Kind.TRANSFORM, (_output("transformed", model.transform, sample),))
-    if is_classifier(model):
+    if _is(is_classifier, model) or (not hasattr(model, "__sklearn_tags__") and hasattr(model, "predict_proba")):
         return _classifier(model, sample)
     label = _output("label", model.predict, sample)
-    if is_outlier_detector(model):
+    if _is(is_outlier_detector, model):
         extra = (_output("scores", model.decision_function, sample),) if hasattr(model, "decision_function") else ()
         return Outputs(Kind.OUTLIERS, (label, *extra), "label", None, ("outlier", "inlier"), (-1, 1))
-    if is_clusterer(model) or hasattr(model, "predict_proba"):
+    if _is(is_clusterer, model) or hasattr(model, "predict_proba"):
         mixture = hasattr(model, "predict_proba")
         extra = (_output("probabilities", model.predict_proba, sample),) if mixture else ()
         return Outputs(Kind.CLUSTERING, (label, *extra), "label", "probabilities" if mixture else None)
     return Outputs(Kind.REGRESSION, (_output("prediction", model.predict, sample),))
+
+
+def _is(test: Callable[[Any], bool], model: Any) -> bool:
+    try:
+        return test(model)
+    except Exception:  # noqa: BLE001 - what is no estimator of scikit-learn's says nothing of its kind
+        return False
 
 
 def _classifier(model: Any, sample: Any) -> Outputs:
@@ -160,7 +192,8 @@ def _output(name: str, compute: Callable[[Any], Any], sample: Any) -> Output:
     def answer(rows: Any) -> Array:
         return dense(compute(rows))
 
-    values = answer(sample)
+    # A step with `copy=False` writes into its rows.
+    values = answer(copy(sample))
     dtype = "string" if values.dtype == object else values.dtype.name
     return Output(Tensor(name, dtype, (None, *values.shape[1:])), answer)
 

@@ -1,10 +1,15 @@
 """Whether the libraries here can run what others trained: asked before anything is unpickled."""
 
+from types import ModuleType
+
 from septet.errors import MissingExtra, VersionsMismatch
 from septet.model.manifest import Manifest
 
 # The libraries whose objects a native artefact holds, by runtime. ONNX artefacts hold none.
-HELD = {"sklearn": ("scikit-learn",)}
+FOREIGN = ("lightgbm", "xgboost", "xgboost-cpu", "category-encoders", "catboost")
+HELD = {"sklearn": ("scikit-learn", *FOREIGN)}
+# One library under several names.
+_ALSO = {"xgboost": "xgboost-cpu", "xgboost-cpu": "xgboost"}
 
 
 def require_versions(manifest: Manifest) -> None:
@@ -23,14 +28,21 @@ def require_versions(manifest: Manifest) -> None:
         trained = manifest.training.libraries.get(library)
         if trained is None:
             continue
-        try:
-            here = metadata.version(library)
-        except metadata.PackageNotFoundError:
-            raise MissingExtra(
-                f"{manifest.name} needs {library}; install it with: pip install 'septet[{manifest.runtime}]'"
-            ) from None
+        here = _installed(library, metadata)
+        if here is None:
+            wanted = f"{library}=={trained}" if library in FOREIGN else f"'septet[{manifest.runtime}]'"
+            raise MissingExtra(f"{manifest.name} needs {library}; install it with: pip install {wanted}")
         if trained.split(".")[:2] != here.split(".")[:2]:
             raise VersionsMismatch(
                 f"{manifest.name} was trained with {library} {trained} and {here} is installed, which may predict "
                 f"differently. Install {library}=={trained}, or save the model again with {here}."
             )
+
+
+def _installed(library: str, metadata: ModuleType) -> str | None:
+    for name in (library, _ALSO.get(library)):
+        try:
+            return None if name is None else str(metadata.version(name))
+        except metadata.PackageNotFoundError:
+            continue
+    return None

@@ -4,7 +4,6 @@ Its columns stand in any order. A frame whose columns have no names (none are se
 the model's order. Its `index` is passed over.
 """
 
-from collections.abc import Collection
 from typing import Any
 
 import msgspec

@@ -9,7 +9,6 @@ from septet.model.moments import is_moment
 from septet.model.signature import DTYPES, Signature, Tensor
 from septet.types import Identity
 
-# Written as ISO 8601 text.
 DEFAULT: Final = "serving_default"
 #: TensorFlow's names, by the signature's dtype.
 DATATYPES: Final[dict[str, str]] = {

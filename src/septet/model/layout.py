@@ -1,0 +1,46 @@
+"""Which tensors carry which columns."""
+
+from collections.abc import Collection, Sequence
+
+from septet.model.signature import Column, Tensor
+
+#: The tensor that carries several columns of one kind.
+MATRIX = "input"
+
+
+def arranged(columns: Sequence[Column], wide: Collection[str] = ()) -> tuple[Tensor, ...]:
+    """The tensors for columns, in their order.
+
+    Numbers and booleans travel as one matrix of floats, texts as one of strings. Where texts or moments stand beside
+    other columns, each column has a tensor of its own. `wide` names columns of whole numbers that float64 does not
+    hold exactly: each has a tensor of integers of its own, unless it may be missing.
+    """
+    if not columns:
+        return (Tensor(MATRIX, "float64", (None, None)),)
+    dtypes = {column.dtype for column in columns}
+    if dtypes == {"string"} and not any(column.optional for column in columns):
+        return (_matrix("string", columns),)
+    if any(dtype == "string" or dtype.startswith("datetime64") for dtype in dtypes):
+        return tuple(_alone(column) for column in columns)
+    apart = [column for column in columns if column.name in wide and not column.nullable]
+    joined = [column for column in columns if column not in apart]
+    tensors = [_alone(column) for column in apart]
+    if joined:
+        dtype = "float32" if {column.dtype for column in joined} == {"float32"} else "float64"
+        tensors.insert(0, _matrix(dtype, joined, taken={tensor.name for tensor in tensors}))
+    return tuple(tensors)
+
+
+def _matrix(dtype: str, columns: Sequence[Column], taken: Collection[str] = ()) -> Tensor:
+    name = MATRIX
+    while name in taken:
+        name += "_"
+    return Tensor(name, dtype, (None, len(columns)), tuple(columns))
+
+
+def _alone(column: Column) -> Tensor:
+    whole = column.dtype == "bool" or column.dtype.startswith(("int", "uint"))
+    # Only floats have a missing value. The converter to ONNX knows no encoder of booleans.
+    listed = column.dtype == "bool" and column.categories is not None
+    dtype = "float64" if whole and (column.nullable or listed) else column.dtype
+    return Tensor(column.name, dtype, (None, 1), (column,))

@@ -1,0 +1,66 @@
+"""Other ways to write the same rows, for a model that does not take them as they are given.
+
+None, NaN and `pd.NA` mean the same, and so do the dtypes of numpy and pandas for the same numbers. A model that was
+trained on the one often fails on the other.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import msgspec
+import numpy as np
+
+from septet.packing.given import Given, Rows
+from septet.runtimes.frames import restored
+
+_TEXTS = (("object[nan]", "NaN"), ("object", "None"), ("str", "NaN in pandas' dtype str"), ("string", "pandas.NA"))
+_PLAIN = {"bool": "bool", "int64": "int64", "uint64": "uint64", "float64": "float64"}
+
+
+def spellings(rows: Rows, known: Sequence[str] | None) -> Iterator[tuple[Rows, str]]:
+    """Other forms of the rows of a DataFrame, with a remark on each; the first ones are the most common."""
+    if not rows.named:
+        return
+    for kind, word in _TEXTS:
+        columns = tuple(_spelled(given, kind) for given in rows.columns)
+        if columns != rows.columns:
+            yield (
+                _framed(rows, columns),
+                f"the model does not take the rows as they are given, and takes missing values written as {word}: "
+                "it is served so",
+            )
+    if known is None and all(_is_number(given) for given in rows.columns):
+        columns = tuple(_with_dtype(given, None) for given in rows.columns)
+        array = rows.source.to_numpy(dtype=np.float64, na_value=np.nan)
+        yield Rows(array, columns, named=True), "the model takes no DataFrame: it is given an array"
+
+
+def _spelled(given: Given, text: str) -> Given:
+    """The column with numpy's own dtype, or that of texts; categories and moments stay as they are."""
+    dtype = given.column.pandas_dtype or ""
+    if given.fault or dtype.startswith("category") or given.column.dtype.startswith("datetime64"):
+        return given
+    if given.column.dtype == "string":
+        return _with_dtype(given, text)
+    masked = dtype[:1].isupper() or dtype == "boolean" or "[pyarrow]" in dtype
+    return _with_dtype(given, _PLAIN[given.column.dtype]) if masked else given
+
+
+def _with_dtype(given: Given, dtype: str | None) -> Given:
+    if given.column.pandas_dtype == dtype:
+        return given
+    return msgspec.structs.replace(given, column=msgspec.structs.replace(given.column, pandas_dtype=dtype))
+
+
+def _is_number(given: Given) -> bool:
+    return not given.fault and given.column.dtype in ("float64", "int64", "bool")
+
+
+def _framed(rows: Rows, columns: tuple[Given, ...]) -> Rows:
+    """The rows with these columns as a DataFrame."""
+    import pandas as pd
+
+    made = {}
+    for place, (label, given) in enumerate(zip(rows.source.columns, columns, strict=True)):
+        old = rows.source.iloc[:, place].array
+        made[label] = old if given.column == rows.columns[place].column else restored(given.values, given.column)
+    return Rows(pd.DataFrame(made), columns, named=True)

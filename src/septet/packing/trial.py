@@ -1,0 +1,328 @@
+"""A trial of an estimator on the rows that its user gives: it is called as its user calls it, and served as shown.
+
+Theory of operation. The user's own rows go to the estimator's own methods: what these answer is right by definition.
+Then the rows are turned into tensors and back by the native runtime, which must give the same answers. What only the
+estimator says of its columns, such as that one may be missing or is not read, is promised where a call proves it.
+"""
+
+import warnings
+from collections.abc import Mapping, Sequence
+from copy import copy
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from septet.errors import Invalid, SeptetError, UnsupportedModel
+from septet.model.layout import MATRIX, arranged
+from septet.model.signature import Column, Kind, Signature, Tensor
+from septet.packing.given import Rows
+from septet.packing.promise import Promise, facts_by_column, promised, unread_names
+from septet.packing.provenance import Statement
+from septet.packing.rows import tensors_from
+from septet.packing.signatures import declared_columns
+from septet.packing.spellings import spellings
+from septet.runtimes.base import LoadOptions, Runtime
+from septet.runtimes.sklearn import runtime_of
+from septet.runtimes.sklearn_columns import first_step, reads_text
+from septet.runtimes.sklearn_names import feature_names, placed, require_names
+from septet.runtimes.sklearn_outputs import outputs_of
+from septet.types import Array, Tensors
+
+_MOST_ROWS = 2000
+_MISSING_ROWS = 5
+_PROBED_ROWS = 8
+_CLOSE = 1e-6
+
+
+class Tried(msgspec.Struct, frozen=True, eq=False):
+    """The native runtime of an estimator, which answers the given rows as the estimator itself, and remarks on them."""
+
+    native: Runtime
+    notes: tuple[str, ...] = ()
+
+
+class _Trial(msgspec.Struct, frozen=True, eq=False):
+    """The estimator, the rows and what it answers to those of them at `places`."""
+
+    model: Any
+    rows: Rows
+    source: str
+    places: Array
+    answers: Mapping[str, Array]
+
+
+def tried(model: Any, rows: Rows, statement: Statement) -> Tried:
+    """Try the estimator on the rows.
+
+    Raises:
+        Invalid: the rows do not fit the estimator: other names or widths, or missing values that it does not take.
+        UnsupportedModel: it does not answer them, or not by their values alone.
+        PackageInvalid: the statement names a column that there is not.
+    """
+    source = f"the {type(model).__name__}"
+    rows, known, notes = _named(model, _shaped(model, rows))
+    # What no request can carry is refused before the estimator is asked.
+    promised(rows, facts_by_column(model, rows, known))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        rows, answers, spelled = _answered(model, rows, known)
+        promise = promised(rows, facts_by_column(model, rows, known))
+        if promise.left_out:
+            left = _list(promise.left_out)
+            notes.append(f"left out, as no request can carry them and the model does not read them: {left}")
+        if spelled:
+            notes.append(spelled)
+        native = _proven(_Trial(model, rows, source, _places(rows), answers), promise, statement)
+    return Tried(native, tuple(notes))
+
+
+def _answered(model: Any, rows: Rows, known: Sequence[str] | None) -> tuple[Rows, Mapping[str, Array], str]:
+    """What the estimator answers to the rows, the rows as it took them, and a remark where these are not as given.
+
+    Raises:
+        Invalid, UnsupportedModel: it does not answer them.
+    """
+    try:
+        answers = _answers(model, _own_rows(rows, known, _places(rows)))
+    except Exception as exc:
+        for other, remark in spellings(rows, known):
+            found = _quietly(model, _own_rows(other, known, _places(other)))
+            if found is not None:
+                _require_rows(found, len(_places(other)), model)
+                return other, found, remark
+        raise _refusal(model, rows, known, exc) from exc
+    _require_rows(answers, len(_places(rows)), model)
+    return rows, answers, ""
+
+
+def _list(names: Sequence[str]) -> str:
+    return ", ".join(map(repr, names[:10])) + (f" and {len(names) - 10} more" if len(names) > 10 else "")  # noqa: PLR2004
+
+
+def _shaped(model: Any, rows: Rows) -> Rows:
+    """Texts for a model that reads one a row; columns for any other."""
+    texts = feature_names(model) is None and reads_text(model)
+    column = rows.columns[0]
+    if texts and not rows.flat and len(rows.columns) == 1 and column.column.dtype == "string":
+        source = rows.source.iloc[:, 0].to_numpy(dtype=object) if rows.named else np.asarray(rows.source).reshape(-1)
+        text = msgspec.structs.replace(column, column=msgspec.structs.replace(column.column, name="text"))
+        return Rows(source, (text,), named=False, flat=True)
+    if rows.flat and not texts and not (column.column.dtype == "string" and _width(model) is None):
+        return Rows(np.asarray(rows.source).reshape(-1, 1), rows.columns, named=False)
+    return rows
+
+
+def _width(model: Any) -> int | None:
+    for estimator in (model, first_step(model)):
+        width = getattr(estimator, "n_features_in_", None)
+        if width is not None:
+            return int(width)
+    return None
+
+
+def _named(model: Any, rows: Rows) -> tuple[Rows, list[str] | None, list[str]]:
+    """The rows under the model's names, these names, and remarks.
+
+    Raises:
+        Invalid: the rows have other names, or another width.
+    """
+    known = feature_names(model)
+    width = _width(model) if known is None else len(known)
+    if known is not None and rows.named:
+        require_names([given.name for given in rows.columns], known, unread_names(model, known))
+        return rows, known, []
+    if width is not None and width != len(rows.columns) and not rows.flat:
+        raise Invalid(f"the data has {len(rows.columns)} columns and the model takes {width}")
+    if known is not None:
+        columns = tuple(
+            msgspec.structs.replace(given, column=_framed(given.column, name, rows))
+            for given, name in zip(rows.columns, known, strict=True)
+        )
+        note = f"the data has no column names: its columns were taken by position for {_list(known)}"
+        return Rows(rows.source, columns, named=False, flat=rows.flat), known, [note]
+    if rows.named and width is not None:
+        return rows, None, ["the model was fitted without column names: those of the data were taken by position"]
+    return rows, None, []
+
+
+def _framed(column: Column, name: str, rows: Rows) -> Column:
+    dtype = np.asarray(rows.source).dtype
+    pandas_dtype = "object" if dtype.kind in "OUS" else str(dtype)
+    own = "float64" if column.dtype == "float32" else column.dtype
+    return msgspec.structs.replace(column, name=name, dtype=own, pandas_dtype=pandas_dtype)
+
+
+def _places(rows: Rows) -> Array:
+    """Rows spread evenly over the data, and some with a missing value in each column that has one."""
+    count = len(rows)
+    chosen = [np.unique(np.linspace(0, count - 1, min(count, _MOST_ROWS)).astype(np.int64))]
+    chosen += [np.flatnonzero(given.missing)[:_MISSING_ROWS] for given in rows.columns]
+    return np.unique(np.concatenate(chosen))
+
+
+def _own_rows(rows: Rows, known: Sequence[str] | None, places: Array) -> Any:
+    """Some rows as their user would give them to the estimator: its own columns, by name."""
+    taken = rows.take(places)
+    if known is None:
+        return taken
+    import pandas as pd
+
+    if not rows.named:
+        return pd.DataFrame(taken, columns=list(known))
+    order = placed([given.name for given in rows.columns], known)
+    if order == list(range(len(rows.columns))):
+        return taken
+    blank = np.full(len(places), None, dtype=object)
+    return pd.DataFrame(
+        {name: blank if place is None else taken.iloc[:, place].array for name, place in zip(known, order, strict=True)}
+    )
+
+
+def _answers(model: Any, rows: Any) -> dict[str, Array]:
+    outputs = outputs_of(model, copy(rows))
+    inner = outputs.before(copy(rows))
+    return {output.tensor.name: output.compute(copy(inner)) for output in outputs.each}
+
+
+def _quietly(model: Any, rows: Any) -> dict[str, Array] | None:
+    try:
+        return _answers(model, rows)
+    except Exception:  # noqa: BLE001 - as above
+        return None
+
+
+def _refusal(model: Any, rows: Rows, known: Sequence[str] | None, cause: Exception) -> SeptetError:
+    """Why the estimator does not answer: missing values if it answers without them, else its own reason."""
+    kind = type(model).__name__
+    reason = f"{type(cause).__name__}: {' '.join(str(cause).split())[:300]}"
+    holes = {given.name: given.missing for given in rows.columns if given.missing.any()}
+    whole = np.flatnonzero(~np.any(list(holes.values()), axis=0))[:_MISSING_ROWS] if holes else np.array([])
+    if whole.size and _quietly(model, _own_rows(rows, known, whole)) is not None:
+        guilty = [name for name, missing in holes.items() if not _takes(model, rows, known, missing, holes)]
+        return Invalid(
+            f"the {kind} does not take the missing values that the data have in {_list(guilty or list(holes))} "
+            f"({reason}): give the rows that it was trained on, or train it with a step that fills them in"
+        )
+    return UnsupportedModel(
+        f"the {kind} does not answer the given rows ({reason}): check that it is fitted, that it can predict new rows, "
+        "and that the data are rows as it was trained on"
+    )
+
+
+def _takes(model: Any, rows: Rows, known: Sequence[str] | None, missing: Array, holes: Mapping[str, Array]) -> bool:
+    others = [other for other in holes.values() if other is not missing]
+    alone = np.flatnonzero(missing & ~np.any(others, axis=0)) if others else np.flatnonzero(missing)
+    chosen = (alone if alone.size else np.flatnonzero(missing))[:_MISSING_ROWS]
+    return _quietly(model, _own_rows(rows, known, chosen)) is not None
+
+
+def _require_rows(answers: Mapping[str, Array], count: int, model: Any) -> None:
+    for name, array in answers.items():
+        if array.ndim == 0 or len(array) != count:
+            raise UnsupportedModel(
+                f"the {type(model).__name__} answers {count} rows with {name!r} of shape {list(array.shape)}: it must give one answer "
+                "for each row"
+            )
+
+
+def _proven(trial: _Trial, promise: Promise, statement: Statement) -> Runtime:
+    """The native runtime for the columns, each promise proven by a call or taken back.
+
+    Raises:
+        UnsupportedModel: it answers the given rows otherwise than the estimator.
+    """
+    columns = promise.columns
+    if statement.nullable is not None:
+        promise = msgspec.structs.replace(promise, unseen=())
+    native, tensors = _native(trial, declared_columns(columns, statement))
+    _require_equal(trial, native.run(tensors))
+    kept = [_kept(column, native, tensors, trial, promise) for column in columns]
+    if tuple(kept) == columns:
+        return native
+    native, tensors = _native(trial, declared_columns(tuple(kept), statement))
+    _require_equal(trial, native.run(tensors))
+    return native
+
+
+def _native(trial: _Trial, columns: tuple[Column, ...]) -> tuple[Runtime, Tensors]:
+    wide = {given.name for given in trial.rows.columns if given.wide}
+    if trial.rows.flat:
+        inputs: tuple[Tensor, ...] = (Tensor(MATRIX, columns[0].dtype, (None,), columns),)
+    else:
+        inputs = arranged(columns, wide)
+    signature = Signature(Kind.TENSORS, inputs, ())
+    tensors = {name: array[trial.places] for name, array in tensors_from(trial.rows, signature).items()}
+    return runtime_of(trial.model, LoadOptions(signature=signature, rows=tensors), source=trial.source), tensors
+
+
+def _kept(column: Column, native: Runtime, tensors: Tensors, trial: _Trial, promise: Promise) -> Column:
+    """The column with what a call proves: that it is not read, and that it may be missing."""
+    if column.optional and not _is_unread(column, native, tensors, trial):
+        given = next(given for given in trial.rows.columns if given.name == column.name)
+        return msgspec.structs.replace(given.column, name=column.name)
+    if column.name in promise.unseen and not _runs_without(column, native, tensors):
+        return msgspec.structs.replace(column, nullable=False)
+    return column
+
+
+def _is_unread(column: Column, native: Runtime, tensors: Tensors, trial: _Trial) -> bool:
+    gone = _without(column, native, {name: array[:_PROBED_ROWS] for name, array in tensors.items()})
+    try:
+        answers = native.run(gone)
+    except Exception:  # noqa: BLE001 - whatever it is, the column was read
+        return False
+    return not _differing({name: array[:_PROBED_ROWS] for name, array in trial.answers.items()}, answers)
+
+
+def _runs_without(column: Column, native: Runtime, tensors: Tensors) -> bool:
+    try:
+        native.run(_without(column, native, {name: array[:1] for name, array in tensors.items()}))
+    except Exception:  # noqa: BLE001 - whatever it is, the missing value was not taken
+        return False
+    return True
+
+
+def _without(column: Column, native: Runtime, tensors: Tensors) -> Tensors:
+    """The tensors with nothing but missing values in a column."""
+    made = dict(tensors)
+    for tensor in native.signature.inputs:
+        names = [each.name for each in tensor.columns]
+        if column.name in names:
+            array = made[tensor.name].copy()
+            nothing: Any = {"O": None, "M": np.datetime64("NaT")}.get(array.dtype.kind, np.nan)
+            array[(..., names.index(column.name)) if array.ndim > 1 else ...] = nothing
+            made[tensor.name] = array
+    return made
+
+
+def _require_equal(trial: _Trial, got: Tensors) -> None:
+    differing = _differing(trial.answers, got)
+    if differing and not _differing(trial.answers, _again(trial)):
+        raise UnsupportedModel(
+            f"{trial.source} answers the given rows otherwise when they are served ({differing}): it looks at more "
+            "than the names, the types and the values of its columns. Give the rows that it was trained on, as they were"
+        )
+
+
+def _again(trial: _Trial) -> dict[str, Array]:
+    """The estimator's own answers a second time: one that draws lots never gives the same."""
+    known = feature_names(trial.model)
+    return _quietly(trial.model, _own_rows(trial.rows, known, trial.places)) or {}
+
+
+def _differing(wanted: Mapping[str, Array], got: Mapping[str, Array]) -> str:
+    """Where answers differ, in words; floats may in their last digits, and then labels between two equal ones."""
+    if wanted.keys() != got.keys():
+        return f"outputs {', '.join(got)} instead of {', '.join(wanted)}"
+    found = []
+    for name, one in wanted.items():
+        other = got[name]
+        if one.shape != other.shape or one.dtype != other.dtype:
+            found.append(f"output {name!r} is {other.dtype}{list(other.shape)} instead of {one.dtype}{list(one.shape)}")
+        elif one.dtype.kind == "f":
+            unequal = int(np.sum(~np.isclose(one, other, _CLOSE, _CLOSE, equal_nan=True)))
+            found += [f"output {name!r} in {unequal} of {one.size} values"] if unequal else []
+        elif not np.array_equal(one, other):
+            found.append(f"output {name!r} in {int(np.sum(one != other))} of {one.size} values")
+    return "; ".join(found)
