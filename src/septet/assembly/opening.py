@@ -13,6 +13,7 @@ from septet.model.manifest import Manifest
 from septet.model.package import LABEL_NAMES, read_package
 from septet.model.signature import Column, Signature, Tensor
 from septet.runtimes.base import LoadOptions, Runtime
+from septet.runtimes.fitted import fitted
 from septet.runtimes.formats import load, runtime_for
 from septet.runtimes.prepared import Prepared, read_steps
 from septet.runtimes.versions import require_versions
@@ -66,6 +67,7 @@ def _package(path: Path, settings: Model, options: LoadOptions) -> Opened:
     if manifest.prepare is not None:
         runtime = Prepared(runtime, read_steps(path / manifest.prepare, options), manifest.signature)
     else:
+        runtime = fitted(runtime, manifest.signature)
         _agree(path, manifest.signature, runtime.signature)
     if settings.labels not in (None, NO_LABELS):
         manifest = msgspec.structs.replace(manifest, signature=_labelled(manifest.signature, path, settings.labels))

@@ -93,6 +93,7 @@ def save(
             training=training(statement, model, data, answers),
             valid_for_days=statement.valid_for_days,
             parity=artefact.parity,
+            engine=artefact.engine,
             prepare=None if steps is None else PREPARE_NAME,
             description=statement.description,
         )

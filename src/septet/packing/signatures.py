@@ -51,7 +51,8 @@ def _declared(column: Column, statement: Statement) -> Column:
 
 def as_compiled(native: Signature, compiled: Signature) -> Signature:
     """The native signature with the dtypes of the compiled model, in which no text can be missing."""
-    inputs = {tensor.name: tensor.dtype for tensor in compiled.inputs}
+    inputs = {tensor.name: tensor.dtype for tensor in native.inputs}
+    inputs |= {tensor.name: tensor.dtype for tensor in compiled.inputs}
     outputs = {tensor.name: tensor.dtype for tensor in compiled.outputs}
     # ONNX classifiers have no classes of bool: they answer 0 and 1.
     whole = native.label is not None and outputs[native.label] == "int64"
@@ -64,8 +65,13 @@ def as_compiled(native: Signature, compiled: Signature) -> Signature:
 
 
 def _typed(tensor: Tensor, dtype: str) -> Tensor:
+    # A column keeps a dtype of its own, such as that of whole numbers in a matrix of floats.
     columns = tuple(
-        msgspec.structs.replace(column, dtype=dtype, nullable=column.nullable and dtype != "string")
+        msgspec.structs.replace(
+            column,
+            dtype=dtype if column.dtype == tensor.dtype else column.dtype,
+            nullable=column.nullable and (dtype != "string" or column.optional),
+        )
         for column in tensor.columns
     )
     return msgspec.structs.replace(tensor, dtype=dtype, columns=columns)
