@@ -6,13 +6,14 @@ import logging
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
+from functools import partial
 from typing import Any
 
 import msgspec
-import numpy as np
 
 from septet.errors import UnsupportedModel
 from septet.model.signature import Kind, Signature, Tensor
+from septet.packing.converters import Converter, own_converters, own_shapes
 from septet.packing.positions import by_position
 from septet.packing.provenance import final_step
 from septet.runtimes.fitted import graph_name, is_unread
@@ -42,13 +43,10 @@ def compiled(model: Any, signature: Signature, *, double: bool) -> bytes:
     """
     _check(signature)
     read = [tensor for tensor in signature.inputs if not is_unread(tensor)]
-    if double and any(not np.isfinite(thresholds).all() for thresholds in _thresholds(model)):
-        # The converter would search for ever for the number beside an infinite one.
-        raise UnsupportedModel("trees that split on missing values have no form with 64-bit numbers")
     types = _types(double=double)
     inputs = [(f"{_SAFE}{place}", types[tensor.dtype](list(tensor.shape))) for place, tensor in enumerate(read)]
     placed = by_position(model, [column.name for tensor in read for column in tensor.columns])
-    converted = _converted(placed, inputs, signature)
+    converted = _converted(placed, inputs, signature, own_converters(double=double))
     _restore_inputs(converted, inputs)
     _name_outputs(converted, signature)
     _name_inputs(converted, [tensor.name for tensor in read])
@@ -73,40 +71,36 @@ def quiet() -> Iterator[None]:
             logger.setLevel(level)
 
 
-def _thresholds(value: Any) -> Iterator[Any]:
-    """The thresholds of every decision tree in an estimator, however deep."""
-    if hasattr(value, "tree_"):
-        yield value.tree_.threshold
-    elif hasattr(value, "get_params"):
-        for part in vars(value).values():
-            yield from _thresholds(part)
-    elif isinstance(value, (list, tuple)) or (isinstance(value, np.ndarray) and value.dtype == object):
-        for part in value:
-            yield from _thresholds(part)
-
-
-def _converted(model: Any, inputs: list[tuple[str, Any]], signature: Signature) -> Any:
+def _converted(model: Any, inputs: list[tuple[str, Any]], signature: Signature, own: Mapping[type, Converter]) -> Any:
     raw = {"raw_scores": True} if signature.scores == "scores" else {}
     choices: list[Any] = [None]
     if signature.kind in {Kind.CLASSIFICATION, Kind.MULTILABEL}:
         choices = [{id(model): {"zipmap": False, **raw}}, {id(final_step(model)): raw} if raw else None, None]
     for options in choices[:-1]:
         try:
-            return _with_options(model, inputs, options)
+            return _with_options(model, inputs, options, own)
         except NameError:
             # The converter's way to say that it has no such option; it then has nothing to switch off either.
             continue
-    return _with_options(model, inputs, choices[-1])
+    return _with_options(model, inputs, choices[-1], own)
 
 
-def _with_options(model: Any, inputs: list[tuple[str, Any]], options: Any) -> Any:
+def _with_options(model: Any, inputs: list[tuple[str, Any]], options: Any, own: Mapping[type, Converter]) -> Any:
     import skl2onnx
 
+    convert = partial(
+        skl2onnx.convert_sklearn,
+        model,
+        initial_types=inputs,
+        options=options,
+        custom_conversion_functions=dict(own),
+        custom_shape_calculators=own_shapes(own),
+    )
     try:
-        return skl2onnx.convert_sklearn(model, initial_types=inputs, options=options, target_opset=_OPSETS)
+        return convert(target_opset=_OPSETS)
     except TypeError:
         # Some converters compare the whole mapping with a number.
-        return skl2onnx.convert_sklearn(model, initial_types=inputs, options=options, target_opset=_OPSETS[""])
+        return convert(target_opset=_OPSETS[""])
 
 
 def _check(signature: Signature) -> None:
