@@ -14,9 +14,9 @@ from septet.model.manifest import Manifest
 from septet.model.package import check_unlisted_labels, read_package
 from septet.model.signature import Column, Signature, Tensor
 from septet.runtimes.base import LoadOptions, Runtime
+from septet.runtimes.fitted import fitted
 from septet.runtimes.formats import load, runtime_for
 from septet.runtimes.prepared import Prepared, read_steps
-from septet.runtimes.unread import reading
 from septet.runtimes.versions import require_versions
 from septet.settings import Model
 from septet.types import Identity
@@ -67,10 +67,11 @@ def _package(path: Path, settings: Model, options: LoadOptions) -> Opened:
     if manifest.prepare is None:
         rows = None if package.golden is None else package.golden.request
         options = msgspec.structs.replace(options, signature=manifest.signature, rows=rows)
-    runtime = reading(load(manifest.runtime, package.artefact, options), manifest.signature)
+    runtime = load(manifest.runtime, package.artefact, options)
     if manifest.prepare is not None:
         runtime = Prepared(runtime, read_steps(path / manifest.prepare, options), manifest.signature)
     else:
+        runtime = fitted(runtime, manifest.signature)
         _agree(path, manifest.signature, runtime.signature)
     if settings.labels is None:
         check_unlisted_labels(package)

@@ -32,15 +32,40 @@ class Training(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_f
 
 
 class Parity(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
-    """How closely the compiled model reproduced the native one on the rows given when it was saved.
+    """How closely the compiled model reproduced the native one when it was saved.
 
-    `largest_difference` is absolute, over all outputs of floating point; labels had to be equal.
+    `rows` were compared: those given, and those made up to find a difference. Labels had to be equal, numbers within
+    the tolerances; of a column of an output whose values spread over less than 1, `absolute_tolerance` is that share
+    of the spread. `largest_difference` is absolute, over all outputs of floating point, on the rows given.
     """
 
     rows: int
     absolute_tolerance: float
     relative_tolerance: float
     largest_difference: float
+
+
+class Cost(msgspec.Struct, frozen=True):
+    """What one request of `rows` rows costs: seconds, and bytes by which the process grows at its peak."""
+
+    rows: int
+    seconds: float
+    bytes: int
+
+
+class Engine(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """Which engine was chosen when a native model was saved, and why.
+
+    Attributes:
+        chosen: the key of the runtime, `onnx` or `sklearn`.
+        reason: in words.
+        onnx, native: what each cost on the machine of the saving; empty where the model was not compiled.
+    """
+
+    chosen: str
+    reason: str
+    onnx: tuple[Cost, ...] = ()
+    native: tuple[Cost, ...] = ()
 
 
 class Manifest(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -55,6 +80,7 @@ class Manifest(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_f
         training: where it comes from.
         valid_for_days: how long after `training.data.until` (else `trained_at`) the model is good; None: by policy.
         parity: measured when a native model was compiled; None otherwise.
+        engine: the choice between the compiled and the native model; None where there was none.
         prepare: the file of preprocessing code, relative to the package, or None.
         description: for people.
     """
@@ -68,6 +94,7 @@ class Manifest(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_f
     training: Training = Training()
     valid_for_days: int | None = None
     parity: Parity | None = None
+    engine: Engine | None = None
     prepare: str | None = None
     description: str | None = None
     format: int = 1

@@ -8,15 +8,16 @@ import msgspec
 import numpy as np
 
 from septet.errors import UnsupportedModel
-from septet.model.manifest import Parity
+from septet.model.manifest import Engine, Parity
 from septet.model.signature import Signature
-from septet.packing.compilation import compiled
-from septet.packing.parity import measured, without_unseen_missing
+from septet.packing.compilation import compiled, quiet
+from septet.packing.measurement import cheaper, measured
+from septet.packing.parity import Gate, inexact, without_unseen_missing
 from septet.packing.signatures import as_compiled
 from septet.packing.storage import stored
 from septet.runtimes.base import LoadOptions, Runtime
+from septet.runtimes.fitted import fitted
 from septet.runtimes.formats import load
-from septet.runtimes.unread import reading
 from septet.types import Tensors
 
 _PROBED_ROWS = 8
@@ -38,13 +39,14 @@ class Trained(msgspec.Struct, frozen=True, eq=False):
 class Artefact(msgspec.Struct, frozen=True, eq=False):
     """A file, the key of its runtime, and the runtime itself, loaded from it.
 
-    `parity` is measured where the model was compiled; `fallback` says why where it was not.
+    `parity` is measured where the model was compiled; `fallback` says why where the native model is kept.
     """
 
     key: str
     path: Path
     runtime: Runtime
     signature: Signature
+    engine: Engine
     parity: Parity | None = None
     fallback: str | None = None
 
@@ -58,39 +60,63 @@ def trusting(path: Path) -> LoadOptions:
 def artefact_of(trained: Trained, folder: Path) -> Artefact:
     """Write the model to `folder`: as ONNX with float32, else with float64, else as skops, else as joblib.
 
+    ONNX is taken where it passes the gate and costs no more than the native model.
+
     Raises:
         UnsupportedModel: it can be stored in none of these ways.
     """
     reasons = []
+    gate: list[Gate] = []
     for wide in (False, True):
-        found = _compiled(trained, folder / "model.onnx", double=wide)
+        found = _compiled(trained, folder / "model.onnx", gate, double=wide)
         if isinstance(found, Artefact):
-            return found
+            return _cheaper(trained, found, folder)
         reasons.append(found)
     single, double = reasons
     same = f"ONNX does not do: {single}"
     apart = f"ONNX does not do with 32-bit numbers: {single}; nor with 64-bit numbers: {double}"
     fallback = same if single == double else apart
-    return _native(trained, folder, fallback)
+    return _native(trained, folder, Engine("sklearn", fallback))
 
 
-def _compiled(trained: Trained, path: Path, *, double: bool) -> Artefact | str:
+def _cheaper(trained: Trained, found: Artefact, folder: Path) -> Artefact:
+    """The compiled artefact, or the native one where that costs less and can be stored."""
+    onnx, native = measured(found.runtime, trained.rows), measured(trained.native, trained.rows)
+    chosen, reason = cheaper(onnx, native)
+    engine = Engine(chosen, reason, onnx, native)
+    if chosen == found.key:
+        return msgspec.structs.replace(found, engine=engine)
+    try:
+        return _native(trained, folder, engine)
+    except UnsupportedModel as exc:
+        kept = Engine(found.key, f"{reason}, but {exc.message}", onnx, native)
+        return msgspec.structs.replace(found, engine=kept)
+
+
+def _compiled(trained: Trained, path: Path, gate: list[Gate], *, double: bool) -> Artefact | str:
+    """The compiled model, or why it will not do. The first that can be compiled leaves its gate for the next."""
     choices = [trained.signature]
     if not trained.strict:
         # A model may accept missing values that it never saw, and then the compiled one need not agree on them.
         choices.append(without_unseen_missing(trained.signature, trained.rows))
-    reason = ""
+    reason = None if double else inexact(trained.rows)
+    if reason is not None:
+        return reason
     try:
-        path.write_bytes(compiled(trained.model, trained.signature, double=double))
-        runtime = reading(load("onnx", path, LoadOptions()), trained.signature)
+        with quiet():
+            path.write_bytes(compiled(trained.model, trained.signature, double=double))
+        runtime = fitted(load("onnx", path, LoadOptions()), trained.signature)
+        if not gate:
+            gate.append(Gate(trained.native, trained.signature, trained.rows, trained.model))
         for accepted in choices:
-            verdict = measured(trained.native, runtime, trained.rows, accepted)
+            verdict = gate[0].judged(runtime, accepted)
             if isinstance(verdict, Parity):
-                return Artefact("onnx", path, runtime, as_compiled(accepted, runtime.signature), verdict)
+                engine = Engine("onnx", "it answers as the native model")
+                return Artefact("onnx", path, runtime, as_compiled(accepted, runtime.signature), engine, verdict)
             reason = verdict.reason
     except Exception as exc:  # noqa: BLE001 - converter and engine raise anything; each means "not compiled"
         reason = _first_line(exc).replace(f"{path}: ", "").replace(str(path), path.name)
-    return reason
+    return reason or ""
 
 
 def _first_line(exc: BaseException) -> str:
@@ -101,7 +127,7 @@ def _first_line(exc: BaseException) -> str:
     return f"{type(exc).__name__}: {lines[0][:200]}"
 
 
-def _native(trained: Trained, folder: Path, fallback: str) -> Artefact:
+def _native(trained: Trained, folder: Path, engine: Engine) -> Artefact:
     found: list[Runtime] = []
     head = _head(trained.rows)
     wanted = trained.native.run(head)
@@ -120,8 +146,8 @@ def _native(trained: Trained, folder: Path, fallback: str) -> Artefact:
     try:
         path = stored(trained.model, folder, proven)
     except UnsupportedModel as exc:
-        raise UnsupportedModel(f"{exc.message}; and {fallback}") from exc
-    return Artefact("sklearn", path, found[0], trained.signature, fallback=fallback)
+        raise UnsupportedModel(f"{exc.message}; and {engine.reason}") from exc
+    return Artefact("sklearn", path, found[0], trained.signature, engine, fallback=engine.reason)
 
 
 def _steady(runtime: Runtime, rows: Tensors, wanted: Tensors) -> bool:

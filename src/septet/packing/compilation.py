@@ -1,15 +1,22 @@
 """A fitted scikit-learn estimator compiled to ONNX, with the native model's names on its inputs and outputs."""
 
+import io
 import json
+import logging
 import warnings
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, redirect_stdout
+from functools import partial
 from typing import Any
 
-import numpy as np
+import msgspec
 
 from septet.errors import UnsupportedModel
-from septet.model.signature import DTYPES, Kind, Signature, Tensor
+from septet.model.signature import Kind, Signature, Tensor
+from septet.packing.converters import Converter, own_converters, own_shapes
+from septet.packing.positions import by_position
 from septet.packing.provenance import final_step
+from septet.runtimes.fitted import graph_name, is_unread
 
 # What every onnxruntime from 1.20 on reads, and every converter writes.
 _OPSETS = {"": 18, "ai.onnx.ml": 3}
@@ -20,6 +27,9 @@ _STRING = 8
 # Names under which the ONNX runtime looks for columns and classes in a bare file.
 _COLUMNS_KEY = "feature_names"
 _LABELS_KEY = "labels"
+# Names of inputs that no converter uses for anything else.
+_SAFE = "septet_input_"
+_ELEMENTS = ("float32", "float64", "int64", "bool", "string")
 
 
 def compiled(model: Any, signature: Signature, *, double: bool) -> bytes:
@@ -32,83 +42,97 @@ def compiled(model: Any, signature: Signature, *, double: bool) -> bytes:
         Exception: whatever the converter raises; it knows many estimators, not all.
     """
     _check(signature)
-    if double and any(not np.isfinite(thresholds).all() for thresholds in _thresholds(model)):
-        # The converter would search for ever for the number beside an infinite one.
-        raise UnsupportedModel("trees that split on missing values have no form with 64-bit numbers")
+    read = [tensor for tensor in signature.inputs if not is_unread(tensor)]
     types = _types(double=double)
-    inputs = [(tensor.name, types[tensor.dtype](list(tensor.shape))) for tensor in signature.inputs]
-    converted = _converted(model, inputs, signature)
-    unread = {tensor.name for tensor in signature.inputs if all(column.optional for column in tensor.columns)}
-    _restore_inputs(converted, inputs, unread)
+    inputs = [(f"{_SAFE}{place}", types[tensor.dtype](list(tensor.shape))) for place, tensor in enumerate(read)]
+    placed = by_position(model, [column.name for tensor in read for column in tensor.columns])
+    converted = _converted(placed, inputs, signature, own_converters(double=double))
+    _restore_inputs(converted, inputs)
     _name_outputs(converted, signature)
-    _describe(converted, signature)
+    _name_inputs(converted, [tensor.name for tensor in read])
+    _describe(converted, msgspec.structs.replace(signature, inputs=tuple(read)))
     content: bytes = converted.SerializeToString()
     return content
 
 
-def _thresholds(value: Any) -> Iterator[Any]:
-    """The thresholds of every decision tree in an estimator, however deep."""
-    if hasattr(value, "tree_"):
-        yield value.tree_.threshold
-    elif hasattr(value, "get_params"):
-        for part in vars(value).values():
-            yield from _thresholds(part)
-    elif isinstance(value, (list, tuple)) or (isinstance(value, np.ndarray) and value.dtype == object):
-        for part in value:
-            yield from _thresholds(part)
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep what the converter warns of and logs away from the user; what matters is compared."""
+    loggers = [logging.getLogger(name) for name in ("skl2onnx", "onnx", "onnxconverter_common")]
+    levels = [logger.level for logger in loggers]
+    try:
+        with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            for logger in loggers:
+                logger.setLevel(logging.CRITICAL)
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
-def _converted(model: Any, inputs: list[tuple[str, Any]], signature: Signature) -> Any:
-    import skl2onnx
-
+def _converted(model: Any, inputs: list[tuple[str, Any]], signature: Signature, own: Mapping[type, Converter]) -> Any:
     raw = {"raw_scores": True} if signature.scores == "scores" else {}
     choices: list[Any] = [None]
     if signature.kind in {Kind.CLASSIFICATION, Kind.MULTILABEL}:
-        choices = [{id(model): {"zipmap": False, **raw}}, {id(final_step(model)): raw} if raw else None]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        for options in choices[:-1]:
-            try:
-                return skl2onnx.convert_sklearn(model, initial_types=inputs, options=options, target_opset=_OPSETS)
-            except NameError:
-                # The converter's way to say that it has no such option; it then has nothing to switch off either.
-                continue
-        return skl2onnx.convert_sklearn(model, initial_types=inputs, options=choices[-1], target_opset=_OPSETS)
+        choices = [{id(model): {"zipmap": False, **raw}}, {id(final_step(model)): raw} if raw else None, None]
+    for options in choices[:-1]:
+        try:
+            return _with_options(model, inputs, options, own)
+        except NameError:
+            # The converter's way to say that it has no such option; it then has nothing to switch off either.
+            continue
+    return _with_options(model, inputs, choices[-1], own)
+
+
+def _with_options(model: Any, inputs: list[tuple[str, Any]], options: Any, own: Mapping[type, Converter]) -> Any:
+    import skl2onnx
+
+    convert = partial(
+        skl2onnx.convert_sklearn,
+        model,
+        initial_types=inputs,
+        options=options,
+        custom_conversion_functions=dict(own),
+        custom_shape_calculators=own_shapes(own),
+    )
+    try:
+        return convert(target_opset=_OPSETS)
+    except TypeError:
+        # Some converters compare the whole mapping with a number.
+        return convert(target_opset=_OPSETS[""])
 
 
 def _check(signature: Signature) -> None:
     if signature.kind is Kind.TENSORS:
         raise UnsupportedModel("several targets with classes of their own have no common form in ONNX")
-    for column in signature.columns:
-        if column.dtype.startswith("datetime64") and not column.optional:
-            raise UnsupportedModel(f"column {column.name!r} holds moments, for which ONNX has no type")
-        if column.dtype == "string" and column.nullable and not column.optional and column.categories is not None:
-            raise UnsupportedModel(f"column {column.name!r} may be a missing text, which ONNX cannot hold")
+    for tensor in signature.inputs:
+        if is_unread(tensor):
+            continue
+        if tensor.dtype not in _ELEMENTS:
+            raise UnsupportedModel(f"input {tensor.name!r} holds {tensor.dtype}, which has no form in ONNX")
+        for column in tensor.columns:
+            if column.dtype == "string" and column.nullable and not column.optional and column.categories is not None:
+                raise UnsupportedModel(f"column {column.name!r} may be a missing text, which ONNX cannot hold")
 
 
 def _types(*, double: bool) -> Mapping[str, Any]:
     from skl2onnx.common import data_types
 
     return {
-        **dict.fromkeys(("float32", "float64"), data_types.DoubleTensorType if double else data_types.FloatTensorType),
-        # Of columns that the model does not read: what it reads has been checked.
-        **{name: data_types.StringTensorType for name in DTYPES if name.startswith("datetime64")},
-        "uint64": data_types.UInt64TensorType,
+        "float64": data_types.DoubleTensorType if double else data_types.FloatTensorType,
+        "float32": data_types.DoubleTensorType if double else data_types.FloatTensorType,
         "int64": data_types.Int64TensorType,
         "bool": data_types.BooleanTensorType,
         "string": data_types.StringTensorType,
     }
 
 
-def _restore_inputs(converted: Any, inputs: list[tuple[str, Any]], unread: Collection[str]) -> None:
-    """The converter leaves out inputs that the model drops: those that callers still send are declared again.
-
-    Those of columns that are not read at all stay out: they may be missing, which ONNX has no text for.
-    """
+def _restore_inputs(converted: Any, inputs: list[tuple[str, Any]]) -> None:
+    """The converter leaves out inputs that the model drops; callers still send them, so they are declared again."""
     from onnx import helper
 
     present = {value.name for value in converted.graph.input}
-    inputs = [(name, kind) for name, kind in inputs if name in present or name not in unread]
     for name, kind in inputs:
         if name not in present:
             element = kind.to_onnx_type().tensor_type.elem_type
@@ -151,6 +175,20 @@ def _name_outputs(converted: Any, signature: Signature) -> None:
             ]
         )
         converted.graph.output.append(helper.make_tensor_value_info(tensor.name, element, list(tensor.shape)))
+
+
+def _name_inputs(converted: Any, names: list[str]) -> None:
+    """Give the inputs their names, but for one that the graph has for something else; see `runtimes.fitted`."""
+    graph = converted.graph
+    taken = {name for node in graph.node for name in (*node.input, *node.output)}
+    taken |= {value.name for value in graph.initializer} | {value.name for value in graph.output}
+    for place, name in enumerate(names):
+        safe = f"{_SAFE}{place}"
+        given = graph_name(name) if name in taken or not name else name
+        _rename(graph, safe, given)
+        for value in graph.input:
+            if value.name == safe:
+                value.name = given
 
 
 def _match(tensor: Tensor, found: list[Any]) -> Any:

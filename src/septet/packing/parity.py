@@ -1,16 +1,40 @@
-"""How closely a compiled model reproduces the native one."""
+"""How closely a compiled model reproduces the native one: the gate that it passes before it is served.
+
+`Gate` draws the rows once (`septet.packing.probes` and its neighbours), with the native answers, and judges any
+number of compiled models by them. What a gate proves is bounded by its budget of rows, which is spent evenly and with a
+fixed seed; see `docs/package.md`.
+"""
+
+import time
+import warnings
+import zlib
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import msgspec
 import numpy as np
 
 from septet.model.manifest import Parity
 from septet.model.signature import DTYPES, Signature
+from septet.packing import boundaries, extremes
+from septet.packing.landmarks import sites_of
+from septet.packing.neighbours import spread
+from septet.packing.probes import Probes, joined, places_of, replaced, whole
+from septet.packing.ties import Ties
 from septet.runtimes.base import Runtime
 from septet.types import Array, Tensors
 
 ABSOLUTE_TOLERANCE = 1e-5
 RELATIVE_TOLERANCE = 1e-4
 MOST_ROWS = 10_000
+_SEED = 20_260_101
+_SECONDS = 1.5  # for each of the parts of the probes, by the native model's own time
+_FEWEST, _MOST = 1_000, 20_000
+_MOST_WAYS = 192
+_MOST_COLUMNS = 200
+_ALONE = 48
+# How far the place of a jump may be off, as a share of the column's spread.
+_NARROW_PLACE, _WIDE_PLACE = 1e-5, 1e-9
 _UNKNOWN = "a value that was not in training"
 
 
@@ -20,24 +44,207 @@ class Unequal(msgspec.Struct, frozen=True):
     reason: str
 
 
-def measured(native: Runtime, compiled: Runtime, tensors: Tensors, signature: Signature) -> Parity | Unequal:
-    """Run both on the same rows: labels must be equal on every row, floats within the tolerances.
+class Gate:
+    """The rows on which a native model is compared with others, and its answers to them.
 
-    Besides `tensors` both answer rows with a missing value or an unknown category in each column for which
-    `signature` accepts them, so that what it promises was tried.
+    Attributes:
+        probes: the rows that the native model answers, and those that it refuses.
     """
-    taken = {tensor.name: tensor.dtype for tensor in compiled.signature.inputs}
-    rows = _with_edges(tensors, signature)
-    expected = native.run(rows)
-    actual = compiled.run({name: array.astype(DTYPES[taken[name]]) for name, array in rows.items()})
-    largest = 0.0
-    for name, wanted in expected.items():
-        difference = _difference(name, wanted, actual[name])
-        if isinstance(difference, Unequal):
-            return difference
-        largest = max(largest, difference)
-    count = len(next(iter(rows.values())))
-    return Parity(count, ABSOLUTE_TOLERANCE, RELATIVE_TOLERANCE, largest)
+
+    def __init__(self, native: Runtime, signature: Signature, rows: Tensors, model: Any = None) -> None:
+        self._native = native
+        self._signature = signature
+        self._random = np.random.default_rng(_SEED)
+        rows = {name: array[:MOST_ROWS] for name, array in rows.items()}
+        self._rows = rows
+        self._places = places_of(signature, rows)
+        native_rows = getattr(native, "native_rows", None)
+        self._exact = model is None or bool(sites_of(model))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            self._ties = Ties(model, signature, native.run, native_rows, (self._places, rows))
+            self.probes = joined(list(self._drawn(model, native_rows)))
+            self._answers, self._refused = _answered(native.run, self.probes.tensors)
+        real = np.flatnonzero((self.probes.why == 0) & ~self._refused)
+        self._tolerances = {
+            name: _absolute(array[real]) for name, array in self._answers.items() if array.dtype.kind == "f"
+        }
+
+    def judged(self, compiled: Runtime, signature: Signature) -> Parity | Unequal:
+        """Compare a compiled model on the probes that `signature` accepts.
+
+        Labels must be equal (but see `septet.packing.ties`), floats within the tolerances, and what the native model
+        refuses must be refused.
+        """
+        narrow = {tensor.name: DTYPES[tensor.dtype] for tensor in compiled.signature.inputs}
+        keep = self._accepted(signature) & _carried(self.probes, narrow)
+        keep &= ~(self._refused & self.probes.lenient)
+        rows = np.flatnonzero(keep)
+        probes = self.probes.chosen(rows)
+
+        def run(tensors: Tensors) -> Tensors:
+            with np.errstate(over="ignore"):
+                return compiled.run({name: array.astype(narrow[name]) for name, array in tensors.items()})
+
+        actual, refused = _answered(run, probes.tensors)
+        wrong = np.flatnonzero(refused != self._refused[rows])
+        if wrong.size:
+            return _refusal(probes, int(wrong[0]), wrong.size, native=bool(self._refused[rows][wrong[0]]))
+        answered = np.flatnonzero(~refused)
+        probes = probes.chosen(answered)
+        expected = {name: array[rows[answered]] for name, array in self._answers.items()}
+        actual = {name: array[answered] for name, array in actual.items()}
+        largest = 0.0
+        for name, wanted in expected.items():
+            verdict = self._compared(name, wanted, actual.get(name), probes)
+            if isinstance(verdict, Unequal):
+                return verdict
+            largest = max(largest, verdict)
+        batches = self._in_batches(run, probes, actual)
+        if batches is not None:
+            return batches
+        return Parity(len(rows), ABSOLUTE_TOLERANCE, RELATIVE_TOLERANCE, largest)
+
+    def _drawn(self, model: Any, native_rows: Callable[[Tensors], Any] | None) -> Iterator[Probes]:
+        rows, places, random = self._rows, self._places, self._random
+        yield whole(rows, places, "a row of the data")
+        begun = time.perf_counter()
+        head = {name: array[:64] for name, array in rows.items()}
+        count = len(next(iter(head.values())))
+        self._native.run(head)
+        each = (time.perf_counter() - begun) / max(1, count)
+        most = int(np.clip(_SECONDS / max(each, 1e-9), _FEWEST, _MOST))
+        columns = random.permutation(len(places))[:_MOST_COLUMNS]
+        numeric = np.array([at for at in columns.tolist() if places[at].numeric], dtype=np.int64)
+        texts = np.array([at for at in columns.tolist() if places[at].carried == "string"], dtype=np.int64)
+        drawn = [
+            *extremes.numbers(rows, places, numeric, random),
+            *extremes.texts(rows, places, texts, random),
+            *(whole(mixed, places, reason) for mixed, reason in extremes.combined(rows, places, 500, random)),
+            *self._unknown(texts),
+        ]
+        yield from _at_most(drawn, most, random)
+        if native_rows is not None and model is not None:
+            found = list(boundaries.at_sites(rows, places, native_rows, sites_of(model), most, random))
+            yield from _at_most(found, most, random)
+        ways = int(np.clip(most // 200, 16, _MOST_WAYS))
+        moving = np.array([at for at in numeric.tolist() if places[at].continuous], dtype=np.int64)
+        try:
+            yield from boundaries.jumps(rows, places, self._as_numbers, moving, ways, random)
+        except Exception:  # noqa: BLE001 - the native model refuses a value between two of the data
+            return
+
+    def _unknown(self, texts: Array) -> Iterator[Probes]:
+        for at in texts.tolist():
+            values = np.array([_UNKNOWN, None], dtype=object)
+            yield replaced(self._rows, self._places, np.zeros(2, dtype=int), np.full(2, at), values, "an unknown text")
+
+    def _as_numbers(self, tensors: Tensors) -> Array:
+        parts = []
+        for array in self._native.run(tensors).values():
+            flat = array.reshape(len(array), -1)
+            if flat.dtype.kind in "fbiu":
+                parts.append(flat.astype(np.float64))
+            else:
+                codes = [[zlib.crc32(str(value).encode("utf-8", "replace")) for value in row] for row in flat.tolist()]
+                parts.append(np.array(codes, dtype=np.float64))
+        return np.concatenate(parts, axis=1)
+
+    def _accepted(self, signature: Signature) -> Array:
+        """The probes that this signature accepts, which may refuse missing values that the gate's own does not."""
+        keep = np.ones(len(self.probes), dtype=bool)
+        places = places_of(signature, self.probes.tensors)
+        for mine, place in zip(self._places, places, strict=True):
+            if mine.column.nullable and not place.column.nullable and place.carried.startswith("float"):
+                keep &= ~np.isnan(place.values(self.probes.tensors))
+        return keep
+
+    def _compared(self, name: str, wanted: Array, got: Array | None, probes: Probes) -> float | Unequal:
+        if got is None or wanted.shape != got.shape:
+            shape = None if got is None else list(got.shape[1:])
+            return Unequal(f"output {name!r} has the shape {shape} in each row and not {list(wanted.shape[1:])}")
+        if wanted.dtype.kind == "f":
+            return self._floats(name, wanted, got, probes)
+        unlike = np.asarray(wanted != got).reshape(len(wanted), -1).any(axis=1)
+        differing = np.flatnonzero(unlike)
+        if differing.size:
+            some = {key: array[differing] for key, array in probes.tensors.items()}
+            differing = differing[~self._ties.excused(some, name, got[differing])]
+        differing = self._not_moved(name, got, probes, differing)
+        if not differing.size:
+            return 0.0
+        return _difference(name, wanted, got, probes, differing)
+
+    def _floats(self, name: str, wanted: Array, got: Array, probes: Probes) -> float | Unequal:
+        wide = got.astype(np.float64)
+        with np.errstate(invalid="ignore", over="ignore"):
+            distance = np.abs(wide - wanted)
+            close = distance <= self._tolerances[name] + RELATIVE_TOLERANCE * np.abs(wanted)
+            close |= (wide == wanted) | (np.isnan(wide) & np.isnan(wanted))
+            # Larger than the compiled output's dtype can say.
+            close |= np.isinf(wide) & (np.abs(wanted) > np.finfo(got.dtype).max) & (np.sign(wide) == np.sign(wanted))
+        differing = np.flatnonzero(~close.reshape(len(close), -1).all(axis=1))
+        differing = self._not_moved(name, got, probes, differing)
+        if differing.size:
+            return _difference(name, wanted, got, probes, differing)
+        real = probes.why == 0
+        return float(np.where(np.isfinite(distance), distance, 0.0)[real].max(initial=0.0))
+
+    def _not_moved(self, name: str, got: Array, probes: Probes, rows: Array) -> Array:
+        """The rows that differ for more than the place of a jump, where that place is itself the sum of rounded terms.
+
+        A model without constants jumps where such sums are compared (votes of a support vector machine, distances to
+        neighbours), and engines round in different orders. Then the native answer to one of the two sides will do.
+        """
+        by_sums = np.array([self._exact or reason != boundaries.JUMP for reason in probes.reasons])
+        moved = rows[~by_sums[probes.why[rows]]]
+        if not moved.size:
+            return rows
+        far = _NARROW_PLACE if got.dtype == np.float32 else _WIDE_PLACE
+        fine = np.zeros(len(rows), dtype=bool)
+        for sign in (-1, 1):
+            shifted = {key: array[moved].copy() for key, array in probes.tensors.items()}
+            for at in np.unique(probes.changed[moved]):
+                place = self._places[int(at)]
+                here = np.flatnonzero(probes.changed[moved] == at)
+                step = sign * far * spread(place.values(self._rows).astype(np.float64))
+                shifted[place.tensor][here if place.at is None else (here, place.at)] += step
+            native = self._native.run(shifted)[name]
+            if native.dtype.kind == "f":
+                limit = self._tolerances[name] + RELATIVE_TOLERANCE * np.abs(native)
+                same = np.abs(got[moved] - native) <= limit
+            else:
+                same = np.asarray(got[moved] == native)
+            fine[~by_sums[probes.why[rows]]] |= same.reshape(len(moved), -1).all(axis=1)
+        return rows[~fine]
+
+    def _in_batches(self, run: Callable[[Tensors], Tensors], probes: Probes, actual: Tensors) -> Unequal | None:
+        """Each of some rows alone, in twos and in 64s answers as among all."""
+        count = len(probes)
+        chosen = np.unique(np.linspace(0, count - 1, min(count, 64 * 4)).astype(int))
+        for size in (1, 2, 64):
+            some = chosen[:: max(1, len(chosen) // _ALONE)] if size < 64 else chosen  # noqa: PLR2004
+            for start in range(0, len(some), size):
+                rows = some[start : start + size]
+                part = run({name: array[rows] for name, array in probes.tensors.items()})
+                for name, array in actual.items():
+                    verdict = self._compared(name, array[rows], part[name], probes.chosen(rows))
+                    if isinstance(verdict, Unequal):
+                        return Unequal(f"in a batch of {size}, {verdict.reason}")
+        return None
+
+
+def inexact(rows: Tensors) -> str | None:
+    """Why numbers of the data need 64 bits: a whole one that float32 does not hold; None where there is none."""
+    for name, array in rows.items():
+        if array.dtype.kind in "fi" and array.size:
+            wide = array[np.isfinite(array)].astype(np.float64)
+            whole_ones = wide[(np.abs(wide) > 2.0**24) & (wide == np.floor(wide))]
+            with np.errstate(over="ignore"):
+                lost = whole_ones[whole_ones.astype(np.float32) != whole_ones]
+            if lost.size:
+                return f"input {name!r} holds {lost[0]:.0f}, which 32 bits cannot"
+    return None
 
 
 def without_unseen_missing(signature: Signature, tensors: Tensors) -> Signature:
@@ -55,34 +262,86 @@ def without_unseen_missing(signature: Signature, tensors: Tensors) -> Signature:
     return msgspec.structs.replace(signature, inputs=tuple(inputs))
 
 
-def _difference(name: str, wanted: Array, got: Array) -> float | Unequal:
-    if wanted.shape != got.shape:
-        return Unequal(f"output {name!r} has the shape {list(got.shape)} and not {list(wanted.shape)}")
-    if wanted.dtype.kind != "f":
-        unequal = int(np.sum(wanted != got))
-        return Unequal(f"output {name!r} differs in {unequal} of {wanted.size} values") if unequal else 0.0
-    close = np.isclose(got, wanted, RELATIVE_TOLERANCE, ABSOLUTE_TOLERANCE, equal_nan=True)
-    distance = np.abs(np.where(np.isfinite(wanted) & np.isfinite(got), got - wanted, 0.0))
-    largest = float(distance.max(initial=0.0))
-    if close.all():
-        return largest
-    return Unequal(f"output {name!r} differs in {int(np.sum(~close))} of {wanted.size} values, by up to {largest:.3g}")
+def _absolute(values: Array) -> Array:
+    """The absolute tolerance of each column of an output: less where its values lie close together."""
+    flat = values.reshape(len(values), -1).astype(np.float64)
+    each = np.array([ABSOLUTE_TOLERANCE * min(1.0, spread(flat[:, at])) for at in range(flat.shape[1])])
+    return each.reshape(values.shape[1:]) if values.ndim > 1 else each
 
 
-def _with_edges(tensors: Tensors, signature: Signature) -> Tensors:
-    rows = {name: [array[:MOST_ROWS]] for name, array in tensors.items()}
-    for tensor in signature.inputs:
-        for place, column in enumerate(tensor.columns):
-            values = [_UNKNOWN] if column.dtype == "string" and column.other_categories else []
-            if column.nullable and tensor.dtype.startswith("float"):
-                values.append(np.nan)  # type: ignore[arg-type]
-            for value in values:
-                for name, array in tensors.items():
-                    rows[name].append(_edge(array, place, value) if name == tensor.name else array[:1])
-    return {name: np.concatenate(parts) for name, parts in rows.items()}
+def _carried(probes: Probes, narrow: dict[str, Any]) -> Array:
+    """The rows whose numbers are no infinities in the compiled model's dtypes."""
+    keep = np.ones(len(probes), dtype=bool)
+    for name, array in probes.tensors.items():
+        if array.dtype.kind == "f":
+            with np.errstate(over="ignore"):
+                lost = np.isinf(array.astype(narrow[name])) & ~np.isinf(array)
+            keep &= ~lost.reshape(len(array), -1).any(axis=1)
+    return keep
 
 
-def _edge(array: Array, place: int, value: object) -> Array:
-    row = array[:1].copy()
-    row[(..., place) if row.ndim > 1 else ...] = value
-    return row
+def _at_most(drawn: list[Probes], most: int, random: np.random.Generator) -> list[Probes]:
+    """The probes, thinned evenly to about `most` rows."""
+    share = min(1.0, most / max(1, sum(map(len, drawn))))
+    if share == 1:
+        return drawn
+    return [part.chosen(np.flatnonzero(random.random(len(part)) < share)) for part in drawn]
+
+
+def _answered(run: Callable[[Tensors], Tensors], tensors: Tensors) -> tuple[Tensors, Array]:
+    """The answers to the rows, and which are refused; a refused row's answer stands for nothing.
+
+    Raises:
+        Exception: no row is answered.
+    """
+    count = len(next(iter(tensors.values())))
+    refused = np.zeros(count, dtype=bool)
+    parts: list[tuple[Array, Tensors]] = []
+    failure: Exception | None = None
+    waiting = [np.arange(count)]
+    while waiting:
+        rows = waiting.pop()
+        try:
+            parts.append((rows, run({name: array[rows] for name, array in tensors.items()})))
+        except Exception as exc:  # noqa: BLE001 - engines and estimators raise anything
+            failure = exc
+            if len(rows) == 1:
+                refused[rows] = True
+            else:
+                waiting += [rows[: len(rows) // 2], rows[len(rows) // 2 :]]
+    if not parts:
+        raise failure or ValueError("there are no rows")
+    answers: dict[str, Array] = {}
+    for name, sample in parts[0][1].items():
+        kind = np.result_type(*[part[name].dtype for _, part in parts])
+        filled = np.zeros((count, *sample.shape[1:]), dtype=kind)
+        for rows, part in parts:
+            if len(part[name]) != len(rows) or part[name].shape[1:] != sample.shape[1:]:
+                raise ValueError(f"output {name!r} has the shape {list(part[name].shape)} for {len(rows)} rows")
+            filled[rows] = part[name]
+        answers[name] = filled
+    return answers, refused
+
+
+def _refusal(probes: Probes, row: int, count: int, *, native: bool) -> Unequal:
+    who = ("the native model refuses and ONNX answers", "the native model answers and ONNX refuses")[not native]
+    return Unequal(f"{who} {count} of {len(probes)} rows: {probes.named(row)}")
+
+
+def _difference(name: str, wanted: Array, got: Array, probes: Probes, rows: Array) -> Unequal:
+    row = int(rows[0])
+    if wanted.dtype.kind == "f":
+        with np.errstate(invalid="ignore", over="ignore"):
+            apart = np.nan_to_num(np.abs(got[rows].astype(np.float64) - wanted[rows]), posinf=np.inf)
+        row = int(rows[int(apart.reshape(len(rows), -1).max(axis=1).argmax())])
+        how = f", by up to {float(apart.max()):.3g}"
+    else:
+        how = ""
+    return Unequal(
+        f"output {name!r} differs in {len(rows)} of {len(wanted)} rows{how}; for {probes.named(row)} "
+        f"the native model gives {_shown(wanted[row])}, ONNX {_shown(got[row])}"
+    )
+
+
+def _shown(value: Any) -> str:
+    return f"{value.tolist() if isinstance(value, (np.ndarray, np.generic)) else value!r:.60}"[:80]

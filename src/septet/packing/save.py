@@ -97,6 +97,7 @@ def save(
             training=training(statement, model, rows, answers),
             valid_for_days=statement.valid_for_days,
             parity=artefact.parity,
+            engine=artefact.engine,
             prepare=None if ready.steps is None else PREPARE_NAME,
             description=statement.description,
         )

@@ -71,7 +71,8 @@ def _declared(column: Column, statement: Statement) -> Column:
 
 def as_compiled(native: Signature, compiled: Signature) -> Signature:
     """The native signature with the tensors of the compiled model, in which no text that is read can be missing."""
-    inputs = {tensor.name: tensor.dtype for tensor in compiled.inputs}
+    inputs = {tensor.name: tensor.dtype for tensor in native.inputs}
+    inputs |= {tensor.name: tensor.dtype for tensor in compiled.inputs}
     outputs = {tensor.name: tensor.dtype for tensor in compiled.outputs}
     return msgspec.structs.replace(
         native,

@@ -62,6 +62,10 @@ class SklearnRuntime:
             except ValueError as exc:
                 raise InputRejected(str(exc)) from exc
 
+    def native_rows(self, tensors: Tensors) -> Any:
+        """The rows as the estimator takes them: a DataFrame, an array, or texts."""
+        return self._rows.native(tensors)
+
     def close(self) -> None:
         """Forget the estimator."""
         self._each = {}

@@ -1,0 +1,127 @@
+"""What an answer costs with each engine: time and memory, for one row, for 64 and for a large request."""
+
+import resource
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from septet.model.manifest import Cost
+from septet.runtimes.base import Runtime
+from septet.types import Tensors
+
+LARGE = 10_000  # the most rows that a server takes in one request unless told otherwise
+_FEW = (1, 64)
+_STEP = 8
+_ENOUGH_SECONDS = 0.1
+_MOST_RUNS = 30
+_MOST_SECONDS = 2.0
+_MOST_BYTES = 1 << 30
+_PEAK = Path("/proc/self/clear_refs")
+_STATUS = Path("/proc/self/status")
+# A row of ONNX may cost so much more than a native one before it is not worth being without training libraries.
+_SLOWER = 1.5
+_MUCH_SLOWER, _LONG_SECONDS = 10.0, 1.0
+_MUCH_LARGER, _LARGE_BYTES = 4.0, 512 << 20
+
+
+def measured(runtime: Runtime, rows: Tensors) -> tuple[Cost, ...]:
+    """Costs of `runtime` at 1, 64 and up to 10,000 rows, made by repeating `rows`.
+
+    The large request grows step by step for as long as the next is expected to take at most 2 s and 1 GiB.
+    """
+    dtypes = {tensor.name: np.dtype(object) for tensor in runtime.signature.inputs if tensor.dtype == "string"}
+    narrow = {tensor.name: dtypes.get(tensor.name) or np.dtype(tensor.dtype) for tensor in runtime.signature.inputs}
+    runtime.run(_repeated(rows, 2, narrow))
+    found = [_cost(runtime, _repeated(rows, count, narrow), count) for count in _FEW]
+    count = _FEW[-1]
+    while count < LARGE:
+        last = found[-1]
+        count = min(count * _STEP, LARGE)
+        factor = count / last.rows
+        if last.seconds * factor > _MOST_SECONDS or last.bytes * factor > _MOST_BYTES:
+            break
+        cost = _cost(runtime, _repeated(rows, count, narrow), count)
+        found[2:] = [cost]
+    return tuple(found)
+
+
+def cheaper(onnx: tuple[Cost, ...], native: tuple[Cost, ...]) -> tuple[str, str]:
+    """`onnx` or `sklearn`, and the reason in words.
+
+    One row decides, as that is what is served most: ONNX, unless it takes more than 1.5 times as long. A large
+    request overrules where ONNX explodes: over 10 times as long and over a second, or over 4 times the memory and over
+    512 MiB, both for 10,000 rows by what was measured.
+    """
+    first, other = onnx[0], native[0]
+    if first.seconds > _SLOWER * other.seconds:
+        return "sklearn", f"one row takes {_time(other.seconds)} natively and {_time(first.seconds)} with ONNX"
+    slow, slow_native = _at_large(onnx, lambda cost: cost.seconds), _at_large(native, lambda cost: cost.seconds)
+    if slow > _MUCH_SLOWER * slow_native and slow > _LONG_SECONDS:
+        return "sklearn", f"{LARGE} rows take about {_time(slow_native)} natively and {_time(slow)} with ONNX"
+    large, large_native = _at_large(onnx, lambda cost: cost.bytes), _at_large(native, lambda cost: cost.bytes)
+    if large > _MUCH_LARGER * large_native and large > _LARGE_BYTES:
+        return (
+            "sklearn",
+            f"{LARGE} rows take about {large_native / 2**20:.0f} MiB natively and {large / 2**20:.0f} MiB with ONNX",
+        )
+    return "onnx", f"one row takes {_time(first.seconds)} with ONNX and {_time(other.seconds)} natively"
+
+
+def _at_large(costs: tuple[Cost, ...], of: Callable[[Cost], float]) -> float:
+    return of(costs[-1]) * LARGE / costs[-1].rows
+
+
+def _time(seconds: float) -> str:
+    for unit, size in (("s", 1.0), ("ms", 1e-3)):
+        if seconds >= size:
+            return f"{seconds / size:.3g} {unit}"
+    return f"{seconds * 1e6:.3g} us"
+
+
+def _repeated(rows: Tensors, count: int, narrow: dict[str, np.dtype[np.generic]]) -> Tensors:
+    length = len(next(iter(rows.values())))
+    chosen = np.arange(count) % length
+    with np.errstate(over="ignore"):
+        return {name: array[chosen].astype(narrow[name]) for name, array in rows.items()}
+
+
+def _cost(runtime: Runtime, rows: Tensors, count: int) -> Cost:
+    """The least time of some runs, and the growth of the process's resident memory at its peak in the first."""
+    before = _reset_peak()
+    times: list[float] = []
+    begun = time.perf_counter()
+    peak = 0
+    while not times or (time.perf_counter() - begun < _ENOUGH_SECONDS and len(times) < _MOST_RUNS):
+        start = time.perf_counter()
+        runtime.run(rows)
+        times.append(time.perf_counter() - start)
+        if len(times) == 1:
+            peak = max(0, _peak() - before)
+    return Cost(count, float(min(times)), peak)
+
+
+def _reset_peak() -> int:
+    """Make the highest resident memory the present one, where the system can; its bytes."""
+    try:
+        _PEAK.write_text("5")
+    except OSError:
+        return _peak()
+    return _status("VmRSS")
+
+
+def _peak() -> int:
+    try:
+        return _status("VmHWM")
+    except OSError:
+        unit = 1 if sys.platform == "darwin" else 1024
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def _status(key: str) -> int:
+    for line in _STATUS.read_text().splitlines():
+        if line.startswith(key):
+            return int(line.split()[1]) * 1024
+    raise OSError(f"{_STATUS} does not say {key}")
