@@ -57,6 +57,8 @@ class Manifest(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_f
         parity: measured when a native model was compiled; None otherwise.
         prepare: the file of preprocessing code, relative to the package, or None.
         description: for people.
+        row_independent: whether its code, which Septet does not know, answers each row by itself. Golden rows must
+            prove it at every start.
     """
 
     name: str
@@ -70,4 +72,5 @@ class Manifest(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_f
     parity: Parity | None = None
     prepare: str | None = None
     description: str | None = None
+    row_independent: bool = False
     format: int = 1

@@ -95,6 +95,7 @@ def save(
             parity=artefact.parity,
             prepare=None if steps is None else PREPARE_NAME,
             description=statement.description,
+            row_independent=statement.row_independent,
         )
         files: dict[str, bytes | Path] = {artefact.path.name: artefact.path.read_bytes()}
         if statement.prepare is not None:

@@ -12,10 +12,11 @@ import numpy as np
 
 from septet.errors import MissingExtra, UnsupportedModel
 from septet.model.signature import DTYPES, Column, Signature, Tensor
-from septet.runtimes.base import InputRejected, LoadOptions
+from septet.runtimes.base import Independence, InputRejected, LoadOptions
 from septet.runtimes.sklearn_columns import Fact, facts_of, first_step, reads_text
 from septet.runtimes.sklearn_file import read_estimator
 from septet.runtimes.sklearn_outputs import Output, Outputs, outputs_of
+from septet.runtimes.sklearn_rows import independence
 from septet.types import Array, Tensors
 
 _MATRIX = "input"
@@ -26,11 +27,20 @@ class SklearnRuntime:
 
     Attributes:
         signature: read from the estimator.
+        independence: known by the classes of the estimator and of all that it holds.
         facts: `engine`, `engine_version`, `estimator`.
     """
 
-    def __init__(self, rows: "_Rows", outputs: Outputs, confined: Callable[[], Any], facts: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        rows: "_Rows",
+        outputs: Outputs,
+        confined: Callable[[], Any],
+        independence: Independence,
+        facts: Mapping[str, Any],
+    ) -> None:
         self._rows = rows
+        self.independence = independence
         self._before = outputs.before
         self._each: dict[str, Output] = {output.tensor.name: output for output in outputs.each}
         self._confined = confined
@@ -98,7 +108,7 @@ def runtime_of(model: Any, options: LoadOptions, *, source: str) -> SklearnRunti
     with confined():
         outputs = _probed(model, rows, source)
     facts = {"engine": "scikit-learn", "engine_version": sklearn.__version__, "estimator": type(model).__name__}
-    return SklearnRuntime(rows, outputs, confined, facts)
+    return SklearnRuntime(rows, outputs, confined, independence(model), facts)
 
 
 class _Rows:
