@@ -27,8 +27,8 @@ class Independence(msgspec.Struct, frozen=True):
         reason: in words: what proves it, or what stands against it.
         exact: where proven: whether a row has the same answer to the bit, whatever is computed beside it; else sums may
             be rounded in another order.
-        foreign: where not proven: whether that is only because it is code that Septet does not know, for which a package
-            may vouch.
+        foreign: where not proven: whether that is only because it is code which Septet does not know, so that a
+            package may vouch for it.
         kept: whether every output certainly has one row for each row asked; where not, other numbers are no fault.
     """
 

@@ -9,6 +9,8 @@ from septet.model.signature import DTYPES, Signature, Tensor
 from septet.runtimes.base import Independence, InputRejected
 from septet.types import Array, Tensors
 
+_INDEPENDENT = Independence(proven=True, reason="every value is computed by itself", exact=True)
+
 
 class EchoRuntime:
     """Answers each output with `scale * x + shift` of an input x, shaped and typed as the output declares.
@@ -32,7 +34,7 @@ class EchoRuntime:
         rejects: Sequence[Any] = (),
         fails: Sequence[Any] = (),
         before: Callable[[int], object] | None = None,
-        independence: Independence = Independence(proven=True, reason="every value is computed by itself", exact=True),
+        independence: Independence = _INDEPENDENT,
     ) -> None:
         """Take the values on which to raise `InputRejected` or `RuntimeError`, and what to call before each run.
 

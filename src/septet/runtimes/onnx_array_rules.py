@@ -40,7 +40,7 @@ def _single(_node: Node, values: Values, _scope: Scope) -> Sequence[Value]:
     return (Value(first(values).shape, first(values).axis),)
 
 
-def _per_element(node: Node, values: Values, scope: Scope) -> Sequence[Value]:
+def _per_element(node: Node, values: Values, _scope: Scope) -> Sequence[Value]:
     """Quantization: a scale and a zero point, one for all or one for each place of an axis."""
     fixed(values)
     value = first(values)
@@ -53,7 +53,7 @@ def _per_element(node: Node, values: Values, scope: Scope) -> Sequence[Value]:
     return (Value(value.shape, value.axis),)
 
 
-def _reduced(node: Node, values: Values, scope: Scope) -> Sequence[Value]:
+def _reduced(node: Node, values: Values, _scope: Scope) -> Sequence[Value]:
     value, axes = first(values), parameter(node, values, "axes", 1)
     if value.elements is not None and value.axis is None and node.op == "ReduceProd" and value.rank == 1:
         if None in value.elements:

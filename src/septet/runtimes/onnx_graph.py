@@ -185,29 +185,32 @@ def _attribute(data: memoryview, found: dict[str, tuple[Scalar, ...]], parts: di
                 # Every known writer puts the name first, so the arrays of a forest are never walked.
                 if name not in _ATTRIBUTES:
                     return
-            case 3:
-                values.append(wire.signed(value))
-            case 4 | 9:
-                values.append(wire.text(value))
             case 5:
                 parts[name] = _initializer(wire.view(value))
             case 6:
                 parts[name] = _graph(wire.view(value))
-            case 7:
-                values.extend(_floats(value))
-            case 8:
-                values.extend(wire.integers(value))
             case 20:
                 kind = wire.signed(value)
             case _:
-                pass
+                values.extend(_scalars(number, value))
     # A writer may leave out a number that is 0.
     found[name] = tuple(values) or ((0,) if kind == _INT_ATTRIBUTE else ())
 
 
-def _floats(value: wire.Value) -> Iterator[float]:
-    for (number,) in struct.iter_unpack("<f", wire.view(value)):
-        yield number
+def _scalars(number: int, value: wire.Value) -> Iterator[Scalar]:
+    """The numbers or texts of one field of an attribute."""
+    match number:
+        case 3:
+            yield wire.signed(value)
+        case 4 | 9:
+            yield wire.text(value)
+        case 7:
+            for (each,) in struct.iter_unpack("<f", wire.view(value)):
+                yield each
+        case 8:
+            yield from wire.integers(value)
+        case _:
+            pass
 
 
 def _value(data: memoryview) -> Value:

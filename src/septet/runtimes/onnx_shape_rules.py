@@ -52,8 +52,7 @@ def _constant(node: Node, _values: Values, scope: Scope) -> Sequence[Value]:
 
 def _reshape(node: Node, values: Values, _scope: Scope) -> Sequence[Value]:
     value, target = first(values), argument(values, 1)
-    given = integers(node, "shape")
-    elements = tuple(map(Size, given)) if target is None and given is not None else target and target.elements
+    elements = target.elements if target is not None else tuple(map(Size, integers(node, "shape") or ()))
     if elements is None or (target is not None and target.axis is not None):
         raise Unproven("takes its shape from the values of a request")
     sizes = _target(value, elements, zeros=not node.number("allowzero", 0))
@@ -319,7 +318,9 @@ def _scatter_elements(node: Node, values: Values, _scope: Scope) -> Sequence[Val
 
 def _alike(one: Value, other: Value) -> bool:
     """Whether both have the rows on the same axis, as many places to each."""
-    return one.axis == other.axis is not None and one.sizes[one.axis] == other.sizes[one.axis]
+    if one.axis is None or one.axis != other.axis:
+        return False
+    return one.sizes[one.axis] == other.sizes[one.axis]
 
 
 def _gather_nd(node: Node, values: Values, _scope: Scope) -> Sequence[Value]:

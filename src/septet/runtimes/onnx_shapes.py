@@ -54,6 +54,9 @@ class Said(msgspec.Struct, frozen=True):
     alike: bool = True
 
 
+_NOTHING = Said()
+
+
 class Shapes(msgspec.Struct, frozen=True):
     """The settled shapes. `rows` as in `Signature`; `one_by_one` where the model takes one row at a time."""
 
@@ -72,7 +75,7 @@ def settle(
     inputs: Sequence[Tensor],
     outputs: Sequence[Output],
     run: Callable[[Tensors], Sequence[Any]],
-    said: Said = Said(),
+    said: Said = _NOTHING,
 ) -> Shapes:
     """Decide the shapes; `run` computes all outputs, in order, and raises whatever the engine raises.
 
@@ -96,7 +99,7 @@ def settle(
 
 def _fixed(inputs: Sequence[Tensor], outputs: Sequence[Output], answers: Answers, *, single: bool) -> Shapes:
     free = any(None in tensor.shape for tensor in inputs)
-    layouts = {output.name: _layout(output, answers.get(output.name), Said()) for output in outputs}
+    layouts = {output.name: _layout(output, answers.get(output.name), _NOTHING) for output in outputs}
     kept = [output for output in outputs if layouts[output.name] is not Layout.DROPPED]
     settled = [_settled(item, answers.get(item.name), layouts[item.name], rows=False, free=free) for item in kept]
     if single and all(tensor.shape and tensor.shape[0] == 1 for tensor in settled):
