@@ -11,6 +11,28 @@ from septet.model.signature import Signature
 from septet.types import Identity, Predict, Submit, Tensors
 
 
+class Merging(msgspec.Struct, frozen=True):
+    """Whether rows of different requests are run together.
+
+    Attributes:
+        merged: whether they are.
+        reason: why, or why not.
+        exact: whether a row's answer is then the same to the bit as alone.
+        relative_tolerance, absolute_tolerance: where it is not: a number of floating point may differ by so much of the
+            largest one of its row's output, plus so much.
+    """
+
+    merged: bool
+    reason: str
+    exact: bool = False
+    relative_tolerance: float = 0.0
+    absolute_tolerance: float = 0.0
+
+
+def _nothing_known() -> Merging:
+    return Merging(merged=False, reason="nothing is known of the model's rows")
+
+
 class Service(msgspec.Struct, frozen=True):
     """One model, ready to answer.
 
@@ -27,6 +49,7 @@ class Service(msgspec.Struct, frozen=True):
         facts: measured at start, in seconds: `load_seconds`, `warmup_seconds`, and where there is a sample
             `run_seconds`, for one row.
         freshness: judges the age of the training data at the time of the call.
+        merging: whether rows of different requests share a run, at the time of the call: a cold model may learn that.
         batch_rows: the most rows of waiting requests that are run together; 1 where requests are never merged.
     """
 
@@ -41,3 +64,4 @@ class Service(msgspec.Struct, frozen=True):
     facts: Mapping[str, float]
     freshness: Callable[[], Freshness]
     batch_rows: int = 1
+    merging: Callable[[], Merging] = _nothing_known

@@ -55,19 +55,19 @@ def test_a_model_whose_rows_depend_on_each_other_is_not_merged(
     function: Callable[[Array], Array], bounds: dict[str, Any]
 ) -> None:
     shape = signature(**bounds)
-    assert not warm_up(Function(shape, function), shape, sample(shape)).mergeable
+    assert not warm_up(Function(shape, function), shape, sample(shape)).merging.merged
 
 
 def test_rows_of_whole_numbers_that_depend_on_each_other_are_not_merged() -> None:
     shape = signature("int64")
-    assert not warm_up(Function(shape, centred), shape, sample(shape)).mergeable
+    assert not warm_up(Function(shape, centred), shape, sample(shape)).merging.merged
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float16", "int8", "bool"])
 def test_a_model_of_independent_rows_is_merged(dtype: str) -> None:
     shape = signature(dtype)
     warmth = warm_up(Function(shape, lambda x: x * 2), shape, sample(shape))
-    assert warmth.mergeable
+    assert warmth.merging.merged
     assert warmth.answer["y"].shape == (1, 2)
     assert 0 <= warmth.cost.seconds(1) <= warmth.cost.seconds(100)
 
@@ -75,7 +75,7 @@ def test_a_model_of_independent_rows_is_merged(dtype: str) -> None:
 def test_a_unit_without_rows_is_not_merged() -> None:
     unit = Signature(Kind.TENSORS, (Tensor("x", "float32", (2,)),), (Tensor("y", "float32", (2,)),), rows=False)
     model = Function(unit, lambda x: x)
-    assert not warm_up(model, unit, sample(unit)).mergeable
+    assert not warm_up(model, unit, sample(unit)).merging.merged
     assert set(model.runs) == {2}
 
 

@@ -37,13 +37,15 @@ from septet.protocols.rpc.paths import INFER, STREAM_INFER
 from septet.protocols.surfaces import Surfaces
 from septet.protocols.v1 import V1
 from septet.runtimes.quota import threads_for
-from septet.service import Service
+from septet.service import Merging, Service
 from septet.settings import Model, Settings
 from septet.tensors import plain
 from septet.types import Tensors
 from septet.web.pages import CONTENT_SECURITY_POLICY, FILES, page
 
 logger = logging.getLogger("septet")
+
+_COLD = "no row was known that the model answers; it learns from the first request that it does"
 
 
 def open_service(path: Path, settings: Settings) -> Service:
@@ -59,14 +61,15 @@ def open_service(path: Path, settings: Settings) -> Service:
     warm = time.perf_counter()
     engine = Engine(opened.runtime, opened.signature, sample)
     cost = None if warmth is None else warmth.cost
-    batch_rows = 1 if warmth is None else _batch_rows(warmth, settings)
+    merging = _Merging(Merging(merged=False, reason=_COLD) if warmth is None else warmth.merging, settings)
+    batch_rows = merging.rows
     batcher = Batcher(
         engine,
         opened.identity,
         cost,
         max_batch_rows=batch_rows,
         max_pending=settings.limits.max_pending,
-        learn=partial(_learn, opened, engine, settings) if warmth is None else None,
+        learn=partial(_learn, opened, engine, merging) if warmth is None else None,
     )
     facts = {"load_seconds": loaded - begun, "warmup_seconds": warm - loaded}
     return Service(
@@ -81,6 +84,7 @@ def open_service(path: Path, settings: Settings) -> Service:
         facts=facts if cost is None else {**facts, "run_seconds": cost.seconds(1)},
         freshness=partial(age_of, opened.manifest, settings.model),
         batch_rows=batch_rows,
+        merging=merging,
     )
 
 
@@ -99,7 +103,7 @@ def _promise(opened: Opened, warmth: Warmth | None) -> Golden | None:
     golden = opened.golden
     if golden is None or warmth is None:
         return None
-    alone = opened.signature.rows and not warmth.mergeable
+    alone = opened.signature.rows and not warmth.merging.merged
     answer = warmth.answer if alone else _first_row(golden.answer, opened)
     return msgspec.structs.replace(golden, request=_first_row(golden.request, opened), answer=answer)
 
@@ -121,17 +125,40 @@ def _warm(path: Path, opened: Opened) -> tuple[Warmth | None, Tensors | None]:
         return None, None
 
 
-def _batch_rows(warmth: Warmth, settings: Settings) -> int:
-    return settings.model.max_batch_rows if warmth.mergeable else 1
+class _Merging:
+    """Whether requests share a run: said in the log, and told to whom asks; a cold model learns it later."""
+
+    def __init__(self, merging: Merging, settings: Settings) -> None:
+        self._most = settings.model.max_batch_rows
+        self.learned(merging)
+
+    def learned(self, merging: Merging) -> None:
+        if merging.merged and self._most == 1:
+            merging = Merging(merged=False, reason="max_batch_rows is 1")
+        self._merging = merging
+        if not merging.merged:
+            logger.info("requests are run one by one: %s", merging.reason)
+            return
+        how = "to the bit" if merging.exact else f"within {merging.relative_tolerance:g} of a row's largest number"
+        logger.info("requests that wait are run together, with the same answers %s: %s", how, merging.reason)
+
+    @property
+    def rows(self) -> int:
+        """The most rows of a run."""
+        return self._most if self._merging.merged else 1
+
+    def __call__(self) -> Merging:
+        return self._merging
 
 
-def _learn(opened: Opened, engine: Engine, settings: Settings, tensors: Tensors) -> tuple[Cost, int]:
+def _learn(opened: Opened, engine: Engine, merging: _Merging, tensors: Tensors) -> tuple[Cost, int]:
     """Warm a cold model up on the first row of a request that it has answered."""
     # Copies: a decoder's arrays may be views of a large body.
     row = {name: array.copy() for name, array in _first_row(plain(tensors), opened).items()}
     warmth = warm_up(opened.runtime, opened.signature, row)
     engine.sample = row
-    return warmth.cost, _batch_rows(warmth, settings)
+    merging.learned(warmth.merging)
+    return warmth.cost, merging.rows
 
 
 def layout() -> Layout:

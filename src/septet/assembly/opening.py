@@ -1,5 +1,6 @@
 """From a path to a loaded, proven model: a package folder, or a bare file with a package derived in memory."""
 
+import logging
 import re
 from pathlib import Path
 
@@ -13,15 +14,19 @@ from septet.model.labels import read_labels, with_labels
 from septet.model.manifest import Manifest
 from septet.model.package import check_unlisted_labels, read_package
 from septet.model.signature import Column, Signature, Tensor
+from septet.predictor.comparison import require_independence
 from septet.runtimes.base import LoadOptions, Runtime
 from septet.runtimes.fitted import fitted
 from septet.runtimes.formats import load, runtime_for
 from septet.runtimes.prepared import Prepared, read_steps
 from septet.runtimes.versions import require_versions
+from septet.runtimes.vouched import Vouched
 from septet.settings import Model
 from septet.types import Identity
 
 NO_LABELS = "none"
+
+_log = logging.getLogger("septet")
 
 
 class Opened(msgspec.Struct, frozen=True):
@@ -78,6 +83,8 @@ def _package(path: Path, settings: Model, options: LoadOptions) -> Opened:
     elif settings.labels != NO_LABELS:
         manifest = msgspec.structs.replace(manifest, signature=_labelled(manifest.signature, path, settings.labels))
     _prove(path, runtime, package.golden)
+    if manifest.row_independent:
+        runtime = _vouched(path, runtime, manifest.signature, package.golden)
     identity = Identity(settings.name or manifest.name, settings.version or manifest.version, package.digest)
     return Opened(runtime, identity, manifest, package.golden)
 
@@ -124,6 +131,24 @@ def _agree(path: Path, declared: Signature, loaded: Signature) -> None:
                 f"{path}: the manifest's {what} are not the model's: {facts(ours)} against {facts(theirs)}. "
                 "Pack the model again."
             )
+
+
+def _vouched(path: Path, runtime: Runtime, signature: Signature, golden: Golden | None) -> Runtime:
+    """The runtime as one of independent rows, where nothing but unknown code stands against that.
+
+    Raises:
+        PackageInvalid: there is no golden row to prove it by, or rows are none.
+        GoldenMismatch: the rows depend on each other.
+    """
+    if golden is None or not signature.rows:
+        raise PackageInvalid(
+            f"{path}: the package says row_independent = true, and has no golden rows to prove it. Pack it with --data."
+        )
+    require_independence(path, runtime, signature, golden)
+    proof = runtime.independence
+    if not proof.proven and not proof.foreign:
+        _log.warning("row_independent = true changes nothing for a graph: %s", proof.reason)
+    return Vouched(runtime) if proof.foreign else runtime
 
 
 def _prove(path: Path, runtime: Runtime, golden: Golden | None) -> None:

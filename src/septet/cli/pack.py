@@ -56,6 +56,11 @@ def configure(parser: Parser) -> None:
     about.add_argument("--valid-for-days", type=_days, metavar="N", help="days for which the model is good")
     about.add_argument("--description", metavar="TEXT", help="what the model does, for people")
     about.add_argument("--owner", metavar="TEXT", help="who answers for it")
+    about.add_argument(
+        "--row-independent",
+        action="store_true",
+        help="the model's own classes and functions answer each row by itself; proven at every start",
+    )
     add_settings(parser, ("model.name", "model.version", "model.labels", "model.trust", "model.nullable", "logs.level"))
 
 
@@ -112,6 +117,8 @@ def _about(args: Namespace, model: Model) -> About:
         about["description"] = args.description
     if args.owner is not None:
         about["owner"] = args.owner
+    if args.row_independent:
+        about["row_independent"] = True
     return about
 
 

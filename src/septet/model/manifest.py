@@ -83,6 +83,8 @@ class Manifest(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_f
         engine: the choice between the compiled and the native model; None where there was none.
         prepare: the file of preprocessing code, relative to the package, or None.
         description: for people.
+        row_independent: whether its code, which Septet does not know, answers each row by itself. Golden rows must
+            prove it at every start.
     """
 
     name: str
@@ -97,4 +99,5 @@ class Manifest(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_f
     engine: Engine | None = None
     prepare: str | None = None
     description: str | None = None
+    row_independent: bool = False
     format: int = 1

@@ -72,6 +72,7 @@ def pack(  # noqa: PLR0913 - each is a flag of `septet pack`
         training=training(statement, None, None if data is None else rows_of(data), answers),
         valid_for_days=statement.valid_for_days,
         description=statement.description,
+        row_independent=statement.row_independent,
     )
     golden = golden_of(runtime, signature, rows)
     profile = None if data is None else profile_of_data(data, signature, answers)

@@ -41,6 +41,7 @@ class About(TypedDict, total=False):
     nullable: Sequence[str]
     ranges: Mapping[str, tuple[float | None, float | None]]
     prepare: str | Path
+    row_independent: bool
     clock: Callable[[], dt.datetime]
 
 
@@ -61,6 +62,7 @@ class Statement(msgspec.Struct, frozen=True, kw_only=True):
         nullable: the columns that may be missing; None: as the estimator says.
         ranges: the lowest and highest value accepted, by column; either may be None.
         prepare: a file of preprocessing code (see `septet.runtimes.prepared`).
+        row_independent: that the model's own code answers each row by itself; proven at every start.
         clock: the current time, in UTC.
     """
 
@@ -74,6 +76,7 @@ class Statement(msgspec.Struct, frozen=True, kw_only=True):
     nullable: Sequence[str] | None = None
     ranges: Mapping[str, tuple[float | None, float | None]] = {}
     prepare: str | Path | None = None
+    row_independent: bool = False
     clock: Callable[[], dt.datetime] = _now
 
 

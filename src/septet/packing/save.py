@@ -100,6 +100,7 @@ def save(
             engine=artefact.engine,
             prepare=None if ready.steps is None else PREPARE_NAME,
             description=statement.description,
+            row_independent=statement.row_independent,
         )
         check_signature(served, str(root))
         files: dict[str, bytes | Path] = {artefact.path.name: artefact.path.read_bytes()}

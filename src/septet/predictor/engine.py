@@ -30,6 +30,7 @@ class Engine:
         self._run = runtime.run
         self._signature = signature
         self._check = Checker(signature)
+        self._kept = signature.rows and runtime.independence.kept
         self.sample = sample
         # Only where an inner dimension is free can two valid requests differ in shape.
         ragged = any(size is None for tensor in signature.inputs for size in tensor.shape[1:])
@@ -59,7 +60,7 @@ class Engine:
         outputs = self._run(merged, requests[0].outputs)
         rows = [request.rows for request in requests]
         count = sum(rows)
-        self._verify(outputs, count)
+        _verify(outputs, count)
         shared = Outputs(outputs, count)
         # Of each request, the row behind its last.
         return [Part(shared, stop - own, stop) for own, stop in zip(rows, accumulate(rows), strict=True)]
@@ -71,7 +72,8 @@ class Engine:
             if problems:
                 return invalid(problems, "column" if self._signature.columns else "input")
             outputs = self._run(tensors, request.outputs)
-            self._verify(outputs, request.rows)
+            if self._kept:
+                _verify(outputs, request.rows)
         except SeptetError as error:
             return error
         except InputRejected as error:
@@ -99,18 +101,17 @@ class Engine:
             return False
         return True
 
-    def _verify(self, outputs: Tensors, rows: int) -> None:
-        """N rows in, N rows out (C-5).
 
-        Raises:
-            ModelFailed: the model broke this.
-        """
-        if not self._signature.rows:
-            return
-        for name, array in outputs.items():
-            if array.ndim == 0 or len(array) != rows:
-                shape = list(array.shape)
-                raise ModelFailed(f"The model's output {name!r} has shape {shape} for {rows} rows: rows would be lost.")
+def _verify(outputs: Tensors, rows: int) -> None:
+    """N rows in, N rows out (C-5).
+
+    Raises:
+        ModelFailed: the model broke this.
+    """
+    for name, array in outputs.items():
+        if array.ndim == 0 or len(array) != rows:
+            shape = list(array.shape)
+            raise ModelFailed(f"The model's output {name!r} has shape {shape} for {rows} rows: rows would be lost.")
 
 
 def _key(request: Request) -> Hashable:

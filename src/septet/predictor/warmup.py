@@ -1,4 +1,8 @@
-"""Warm-up: the first runs of a model, which prove that it answers and measure what a run costs."""
+"""Warm-up: the first runs of a model, which prove that it answers and measure what a run costs.
+
+Whether rows may be merged is no finding of warm-up: the runtime says whether it is proven. Warm-up measures how exact
+that is, with ordinary rows beside extreme ones, and forbids merging where it finds more than rounding.
+"""
 
 import time
 from typing import Any
@@ -7,8 +11,11 @@ import msgspec
 import numpy as np
 
 from septet.model.signature import Column, Signature
+from septet.predictor.comparison import ABSOLUTE, RELATIVE, Difference, difference, stacked
 from septet.predictor.cost import Cost
+from septet.predictor.extremes import extremes
 from septet.runtimes.base import Runtime
+from septet.service import Merging
 from septet.types import Array, Tensors
 
 REPEATS = 5
@@ -16,8 +23,6 @@ REPEATS = 5
 MANY_ROWS = 16
 # Runs slower than this are measured once: start-up should not take minutes.
 SLOW_SECONDS = 0.2
-# Matrix products may round differently for one row and for many; what is beyond these is another answer.
-RELATIVE, ABSOLUTE = 1e-3, 1e-5
 
 
 class Warmth(msgspec.Struct, frozen=True):
@@ -26,12 +31,12 @@ class Warmth(msgspec.Struct, frozen=True):
     Attributes:
         answer: the model's answer to the sample.
         cost: the expected seconds of a run.
-        mergeable: whether rows are independent: a batch of rows has each row's own answer.
+        merging: whether rows of different requests may share a run, and how exact that is.
     """
 
     answer: Tensors
     cost: Cost
-    mergeable: bool
+    merging: Merging
 
 
 def warm_up(runtime: Runtime, signature: Signature, sample: Tensors) -> Warmth:
@@ -43,18 +48,48 @@ def warm_up(runtime: Runtime, signature: Signature, sample: Tensors) -> Warmth:
     answer = runtime.run(sample)
     one = _fastest(runtime, sample)
     if not signature.rows:
-        return Warmth(answer, Cost(one, 0.0), mergeable=False)
+        return Warmth(answer, Cost(one, 0.0), Merging(merged=False, reason=runtime.independence.reason))
     rows = 2 if one > SLOW_SECONDS else MANY_ROWS
     many = varied(signature, sample, rows)
     try:
         together = runtime.run(many)
-    except Exception:  # noqa: BLE001 - a model that cannot take several rows is served one by one
-        return Warmth(answer, Cost(one, one), mergeable=False)
-    same = all(
-        _same(runtime.run({name: array[i : i + 1] for name, array in many.items()}), together, i) for i in range(rows)
-    )
+    except Exception as error:  # noqa: BLE001 - a model that cannot take several rows is served one by one
+        return Warmth(answer, Cost(one, one), Merging(merged=False, reason=f"it fails on several rows: {error}"))
+    merging = Merging(merged=False, reason=runtime.independence.reason)
+    if runtime.independence.proven:
+        found = _difference(runtime, many, together)
+        if one <= SLOW_SECONDS:
+            found |= _beside(runtime, many, extremes(signature, sample))
+        merging = _merging(runtime, found)
     per_row = max(0.0, (_fastest(runtime, many) - one) / (rows - 1))
-    return Warmth(answer, Cost(max(0.0, one - per_row), per_row), mergeable=same)
+    return Warmth(answer, Cost(max(0.0, one - per_row), per_row), merging)
+
+
+def _difference(runtime: Runtime, rows: Tensors, together: Tensors) -> Difference:
+    """Between the answers to rows alone and `together`, where these come first."""
+    found = Difference()
+    for row in range(len(next(iter(rows.values())))):
+        alone = runtime.run({name: array[row : row + 1] for name, array in rows.items()})
+        found |= difference(alone, together, row)
+    return found
+
+
+def _beside(runtime: Runtime, rows: Tensors, others: Tensors) -> Difference:
+    """Between the answers to rows alone and beside extreme ones."""
+    try:
+        together = runtime.run(stacked((rows, others)))
+    except Exception:  # noqa: BLE001 - values that the engine refuses; then they share no run's answers
+        return Difference()
+    return _difference(runtime, rows, together)
+
+
+def _merging(runtime: Runtime, found: Difference) -> Merging:
+    proof = runtime.independence
+    if found.where:
+        return Merging(merged=False, reason=f"warm-up found that rows depend on each other: {found.where}")
+    if proof.exact and not found.largest:
+        return Merging(merged=True, reason=proof.reason, exact=True)
+    return Merging(merged=True, reason=proof.reason, relative_tolerance=RELATIVE, absolute_tolerance=ABSOLUTE)
 
 
 def varied(signature: Signature, sample: Tensors, rows: int) -> Tensors:
@@ -104,16 +139,3 @@ def _fastest(runtime: Runtime, tensors: Tensors) -> float:
         if times[-1] > SLOW_SECONDS:
             break
     return min(times)
-
-
-def _same(alone: Tensors, together: Tensors, row: int) -> bool:
-    for name, one in alone.items():
-        many = together[name]
-        if many.ndim == 0 or len(many) <= row or len(one) != 1 or many.shape[1:] != one.shape[1:]:
-            return False
-        if one.dtype.kind == "f":
-            if not np.allclose(many[row], one[0], rtol=RELATIVE, atol=ABSOLUTE, equal_nan=True):
-                return False
-        elif not np.array_equal(many[row], one[0]):
-            return False
-    return True

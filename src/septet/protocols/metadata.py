@@ -34,6 +34,7 @@ def metadata(service: Service, *, limits: Limits) -> dict[str, Any]:
         "labels": list(signature.labels),
         "classes": list(signature.classes),
         **_provenance(manifest),
+        "merging": msgspec.to_builtins(service.merging()),
         "freshness": msgspec.to_builtins(service.freshness()),
         "limits": {"max_rows": limits.max_rows, "max_body_bytes": limits.max_body_bytes},
     }

@@ -17,6 +17,28 @@ class InputRejected(Exception):
     """
 
 
+class Independence(msgspec.Struct, frozen=True):
+    """Whether each row's answer depends on that row alone, as a fact of what really runs.
+
+    Only where that is proven may rows of different callers share a run.
+
+    Attributes:
+        proven: whether it is.
+        reason: in words: what proves it, or what stands against it.
+        exact: where proven: whether a row has the same answer to the bit, whatever is computed beside it; else sums may
+            be rounded in another order.
+        foreign: where not proven: whether that is only because it is code which Septet does not know, so that a
+            package may vouch for it.
+        kept: whether every output certainly has one row for each row asked; where not, other numbers are no fault.
+    """
+
+    proven: bool
+    reason: str
+    exact: bool = False
+    foreign: bool = False
+    kept: bool = True
+
+
 class LoadOptions(msgspec.Struct, frozen=True):
     """What an engine may be told when it loads an artefact.
 
@@ -38,6 +60,10 @@ class Runtime(Protocol):
     @property
     def signature(self) -> Signature:
         """What the artefact itself says it takes and gives (a package's manifest may say more)."""
+
+    @property
+    def independence(self) -> Independence:
+        """Whether each row's answer depends on that row alone."""
 
     def run(self, tensors: Tensors, outputs: Sequence[str] | None = None) -> Tensors:
         """Compute the wanted outputs (None: all) for arrays of the signature's dtypes and shapes.

@@ -51,6 +51,7 @@ class Fitted:
         self._runtime = runtime
         self._names = tuple(names.items())
         self.signature = signature
+        self.independence = runtime.independence
 
     def run(self, tensors: Tensors, outputs: Sequence[str] | None = None) -> Tensors:
         """Compute the wanted outputs; see `septet.runtimes.base.Runtime`."""

@@ -17,9 +17,11 @@ import numpy as np
 from septet.errors import DamagedModel, ModelNotFound, UnsupportedModel
 from septet.model.signature import Signature
 from septet.runtimes import onnx_graph, onnx_signature
-from septet.runtimes.base import InputRejected, LoadOptions
+from septet.runtimes.base import Independence, InputRejected, LoadOptions
 from septet.runtimes.onnx_faults import explained, rejection
 from septet.runtimes.onnx_graph import Graph
+from septet.runtimes.onnx_independence import independence, said
+from septet.runtimes.onnx_rows import outlook
 from septet.runtimes.onnx_shapes import Layout, Shapes, arranged, settle
 from septet.types import Array, Tensors
 
@@ -35,13 +37,20 @@ class OnnxRuntime:
 
     Attributes:
         signature: read from the file.
+        independence: proven from the graph.
         facts: `engine`, `engine_version`, `opset` (by domain), `ir_version`, `producer`, `metadata`.
     """
 
     def __init__(
-        self, session: "InferenceSession", shapes: Shapes, signature: Signature, facts: Mapping[str, Any]
+        self,
+        session: "InferenceSession",
+        shapes: Shapes,
+        signature: Signature,
+        independence: Independence,
+        facts: Mapping[str, Any],
     ) -> None:
         self.signature = signature
+        self.independence = independence
         self.facts = facts
         self._run = session.run
         self._names = [tensor.name for tensor in signature.outputs]
@@ -120,9 +129,11 @@ def load(path: Path, options: LoadOptions) -> OnnxRuntime:
     declared = onnx_signature.outputs(path, session.get_outputs())
     inputs = onnx_signature.inputs(path, session.get_inputs(), graph)
     names = [output.name for output in declared]
-    shapes = settle(inputs, declared, lambda tensors: session.run(names, tensors))
+    view = outlook(graph, threads=options.threads)
+    shapes = settle(inputs, declared, lambda tensors: session.run(names, tensors), said(graph, view))
     _log_dropped(path, shapes)
-    return OnnxRuntime(session, shapes, onnx_signature.signature(graph, shapes), _facts(graph))
+    signature = onnx_signature.signature(graph, shapes)
+    return OnnxRuntime(session, shapes, signature, independence(graph, view, shapes), _facts(graph))
 
 
 def _mapped(path: Path) -> memoryview:

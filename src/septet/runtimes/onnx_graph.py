@@ -5,6 +5,7 @@ those of the public schema, `onnx.proto3`. Nothing here copies a weight: values 
 in `without_zipmaps`, which writes a new file image.
 """
 
+import struct
 from collections.abc import Iterator, Mapping
 
 import msgspec
@@ -30,15 +31,37 @@ _ATTRIBUTES = frozenset(
         *("cats_strings", "cats_int64s", "zeros"),
         *("keys_strings", "keys_int64s", "values_strings"),
         *("axis", "to"),
+        # What says whether rows stay apart; see `onnx_rows`.
+        *("axes", "perm", "keepdims", "noop_with_empty_axes", "transA", "transB", "batch_dims", "batch_axis", "k"),
+        *("kernel_shape", "strides", "pads", "dilations", "auto_pad", "ceil_mode", "group", "output_padding"),
+        *("output_shape", "layout", "direction", "hidden_size", "blocksize", "start", "end", "starts", "ends"),
+        *("split", "num_outputs", "shape", "allowzero", "select_last_index", "equation", "value_int", "value_ints"),
+        *(
+            "training_mode",
+            "is_test",
+            "stopwords",
+            "pad_value",
+            "pool_strings",
+            "ngram_indexes",
+            "n_targets",
+            "targets",
+            "mark",
+        ),
+        *("num_scan_inputs", "scan_input_axes", "scan_output_axes", "scan_input_directions", "prob_a", "norm"),
+        *("value", "body"),
     )
 )
+_INT_ATTRIBUTE = 2
 
 
 class Node(msgspec.Struct, frozen=True):
     """One operation.
 
     Attributes:
-        attributes: those that say what classes and categories there are, and what an operation does with columns.
+        attributes: those that say what classes and categories there are, and what an operation does with rows and
+            columns.
+        tensor: the constant that it holds (its attribute `value`), if any.
+        body: the graph that it runs again and again, for a Scan or Loop.
     """
 
     domain: str
@@ -46,6 +69,8 @@ class Node(msgspec.Struct, frozen=True):
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     attributes: Mapping[str, tuple[Scalar, ...]]
+    tensor: "Initializer | None" = None
+    body: "Graph | None" = None
 
     @property
     def classes(self) -> tuple[Scalar, ...]:
@@ -59,10 +84,19 @@ class Node(msgspec.Struct, frozen=True):
 
 
 class Value(msgspec.Struct, frozen=True):
-    """A declared input or output; `shaped` says whether it declares a shape, be it a free one."""
+    """A declared input or output.
+
+    `sizes` are those of its shape: a number, the name that the file gives a free one, or "" for a free one without a
+    name; None where no shape is declared.
+    """
 
     name: str
-    shaped: bool
+    sizes: tuple[int | str, ...] | None
+
+    @property
+    def shaped(self) -> bool:
+        """Whether it declares a shape, be it a free one."""
+        return self.sizes is not None
 
 
 class Initializer(msgspec.Struct, frozen=True):
@@ -74,19 +108,30 @@ class Initializer(msgspec.Struct, frozen=True):
     location: str | None = None
     offset: int = 0
     length: int = 0
+    shape: tuple[int, ...] = ()
 
 
 class Graph(msgspec.Struct, frozen=True):
-    """The main graph, and the facts of the model around it."""
+    """The main graph, and the facts of the model around it.
+
+    `functions` are the operators that the file defines itself, by domain and name; `results` are the outputs as they
+    are declared.
+    """
 
     nodes: tuple[Node, ...]
     inputs: tuple[Value, ...]
-    outputs: tuple[str, ...]
+    results: tuple[Value, ...]
     initializers: Mapping[str, Initializer]
     opsets: Mapping[str, int]
     metadata: Mapping[str, str]
     ir_version: int
     producer: str
+    functions: frozenset[tuple[str, str]] = frozenset()
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """The names of the outputs."""
+        return tuple(value.name for value in self.results)
 
     @property
     def producers(self) -> dict[str, Node]:
@@ -98,6 +143,7 @@ def _node(data: memoryview) -> Node:
     domain = op = ""
     inputs, outputs = [], []
     attributes: dict[str, tuple[Scalar, ...]] = {}
+    parts: dict[str, Initializer | Graph] = {}
     for number, value in wire.fields(data):
         match number:
             case 1:
@@ -107,17 +153,30 @@ def _node(data: memoryview) -> Node:
             case 4:
                 op = wire.text(value)
             case 5:
-                attributes.update(_attribute(wire.view(value)))
+                _attribute(wire.view(value), attributes, parts)
             case 7:
                 domain = wire.text(value)
             case _:
                 pass
-    return Node("" if domain == "ai.onnx" else domain, op, tuple(inputs), tuple(outputs), attributes)
+    tensor, body = parts.get("value"), parts.get("body")
+    return Node(
+        _domain(domain),
+        op,
+        tuple(inputs),
+        tuple(outputs),
+        attributes,
+        tensor if isinstance(tensor, Initializer) else None,
+        body if isinstance(body, Graph) else None,
+    )
 
 
-def _attribute(data: memoryview) -> dict[str, tuple[Scalar, ...]]:
-    """An attribute's whole numbers or texts under its name; of one that nobody asks for nothing."""
-    name = ""
+def _domain(name: str) -> str:
+    return "" if name == "ai.onnx" else name
+
+
+def _attribute(data: memoryview, found: dict[str, tuple[Scalar, ...]], parts: dict[str, "Initializer | Graph"]) -> None:
+    """Add an attribute's numbers or texts, tensor or graph under its name; of one that nobody asks for nothing."""
+    name, kind = "", 0
     values: list[Scalar] = []
     for number, value in wire.fields(data):
         match number:
@@ -125,27 +184,55 @@ def _attribute(data: memoryview) -> dict[str, tuple[Scalar, ...]]:
                 name = wire.text(value)
                 # Every known writer puts the name first, so the arrays of a forest are never walked.
                 if name not in _ATTRIBUTES:
-                    return {}
-            case 3:
-                values.append(wire.signed(value))
-            case 8:
-                values.extend(wire.integers(value))
-            case 9:
-                values.append(wire.text(value))
+                    return
+            case 5:
+                parts[name] = _initializer(wire.view(value))
+            case 6:
+                parts[name] = _graph(wire.view(value))
+            case 20:
+                kind = wire.signed(value)
             case _:
-                pass
-    return {name: tuple(values)}
+                values.extend(_scalars(number, value))
+    # A writer may leave out a number that is 0.
+    found[name] = tuple(values) or ((0,) if kind == _INT_ATTRIBUTE else ())
+
+
+def _scalars(number: int, value: wire.Value) -> Iterator[Scalar]:
+    """The numbers or texts of one field of an attribute."""
+    match number:
+        case 3:
+            yield wire.signed(value)
+        case 4 | 9:
+            yield wire.text(value)
+        case 7:
+            for (each,) in struct.iter_unpack("<f", wire.view(value)):
+                yield each
+        case 8:
+            yield from wire.integers(value)
+        case _:
+            pass
 
 
 def _value(data: memoryview) -> Value:
-    name, shaped = "", False
+    name, sizes = "", None
     for number, value in wire.fields(data):
         if number == _NAME:
             name = wire.text(value)
         elif number == _TYPE:
             tensors = (wire.view(item) for field, item in wire.fields(wire.view(value)) if field == _TENSOR_TYPE)
-            shaped = any(field == _SHAPE for tensor in tensors for field, _ in wire.fields(tensor))
-    return Value(name, shaped)
+            shapes = [item for tensor in tensors for field, item in wire.fields(tensor) if field == _SHAPE]
+            if shapes:
+                sizes = tuple(_size(wire.view(item)) for _, item in wire.fields(wire.view(shapes[0])))
+    return Value(name, sizes)
+
+
+def _size(data: memoryview) -> int | str:
+    for number, value in wire.fields(data):
+        if number == 1:
+            return wire.signed(value)
+        if number == 2:  # noqa: PLR2004 - dim_param
+            return wire.text(value)
+    return ""
 
 
 def _pair(data: memoryview) -> tuple[str, str]:
@@ -156,8 +243,11 @@ def _pair(data: memoryview) -> tuple[str, str]:
 def _initializer(data: memoryview) -> Initializer:
     name, element, external = "", 0, False
     entries: list[tuple[str, str]] = []
+    shape: list[int] = []
     for number, value in wire.fields(data):
         match number:
+            case 1:
+                shape.extend(wire.integers(value))
             case 2:
                 element = wire.signed(value)
             case 8:
@@ -169,7 +259,8 @@ def _initializer(data: memoryview) -> Initializer:
             case _:
                 pass
     where = dict(entries) if external else {}
-    return Initializer(name, element, data, where.get("location"), _bytes(where, "offset"), _bytes(where, "length"))
+    place = where.get("location"), _bytes(where, "offset"), _bytes(where, "length")
+    return Initializer(name, element, data, *place, tuple(shape))
 
 
 def _bytes(where: Mapping[str, str], key: str) -> int:
@@ -206,6 +297,7 @@ def read(data: memoryview) -> Graph:
     """
     opsets: dict[str, int] = {}
     metadata: dict[str, str] = {}
+    functions: set[tuple[str, str]] = set()
     ir_version, producer, version, graph = 0, "", "", memoryview(b"")
     for number, value in wire.fields(data):
         match number:
@@ -223,9 +315,23 @@ def read(data: memoryview) -> Graph:
             case 14:
                 key, item = _pair(wire.view(value))
                 metadata[key] = item
+            case 25:
+                functions.add(_function(wire.view(value)))
             case _:
                 pass
-    return _graph(graph, opsets, metadata, ir_version, f"{producer} {version}".strip())
+    return msgspec.structs.replace(
+        _graph(graph),
+        opsets=opsets,
+        metadata=metadata,
+        ir_version=ir_version,
+        producer=f"{producer} {version}".strip(),
+        functions=frozenset(functions),
+    )
+
+
+def _function(data: memoryview) -> tuple[str, str]:
+    texts = {number: wire.text(value) for number, value in wire.fields(data) if number in {1, 10}}
+    return _domain(texts.get(10, "")), texts.get(1, "")
 
 
 def _opset(data: memoryview) -> tuple[str, int]:
@@ -235,10 +341,10 @@ def _opset(data: memoryview) -> tuple[str, int]:
             domain = wire.text(value)
         elif number == _VERSION:
             version = wire.signed(value)
-    return "" if domain == "ai.onnx" else domain, version
+    return _domain(domain), version
 
 
-def _graph(data: memoryview, opsets: dict[str, int], metadata: dict[str, str], ir_version: int, producer: str) -> Graph:
+def _graph(data: memoryview) -> Graph:
     nodes, inputs, outputs, initializers = [], [], [], []
     for number, value in wire.fields(data):
         match number:
@@ -249,11 +355,11 @@ def _graph(data: memoryview, opsets: dict[str, int], metadata: dict[str, str], i
             case 11:
                 inputs.append(_value(wire.view(value)))
             case 12:
-                outputs.append(_value(wire.view(value)).name)
+                outputs.append(_value(wire.view(value)))
             case _:
                 pass
     known = {item.name: item for item in initializers}
-    return Graph(tuple(nodes), tuple(inputs), tuple(outputs), known, opsets, metadata, ir_version, producer)
+    return Graph(tuple(nodes), tuple(inputs), tuple(outputs), known, {}, {}, 0, "")
 
 
 def zipmaps(graph: Graph) -> dict[str, Node]:

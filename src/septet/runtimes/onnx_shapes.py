@@ -40,6 +40,23 @@ class Output(msgspec.Struct, frozen=True):
     sequence: bool = False
 
 
+class Said(msgspec.Struct, frozen=True):
+    """What the graph says of the rows.
+
+    Attributes:
+        axes: where the rows of an output lie, for each of which that is proven.
+        apart: the outputs whose first dimension has another name than that of the inputs, such as the number of boxes.
+        alike: whether the first dimensions of all inputs may be the same.
+    """
+
+    axes: Mapping[str, int] = {}
+    apart: frozenset[str] = frozenset()
+    alike: bool = True
+
+
+_NOTHING = Said()
+
+
 class Shapes(msgspec.Struct, frozen=True):
     """The settled shapes. `rows` as in `Signature`; `one_by_one` where the model takes one row at a time."""
 
@@ -54,15 +71,23 @@ class Shapes(msgspec.Struct, frozen=True):
 Answers: TypeAlias = Mapping[str, Sequence[Any]]
 
 
-def settle(inputs: Sequence[Tensor], outputs: Sequence[Output], run: Callable[[Tensors], Sequence[Any]]) -> Shapes:
-    """Decide the shapes; `run` computes all outputs, in order, and raises whatever the engine raises."""
+def settle(
+    inputs: Sequence[Tensor],
+    outputs: Sequence[Output],
+    run: Callable[[Tensors], Sequence[Any]],
+    said: Said = _NOTHING,
+) -> Shapes:
+    """Decide the shapes; `run` computes all outputs, in order, and raises whatever the engine raises.
+
+    What the graph says of the rows counts more than what zeros show.
+    """
     leads = {tensor.shape[0] if tensor.shape else -1 for tensor in inputs}
     if leads != {None}:
         return _fixed(inputs, outputs, _probe(inputs, outputs, run, (1,)), single=leads == {1})
     answers = _probe(inputs, outputs, run, _ROWS)
-    layouts = {output.name: _layout(output, answers.get(output.name)) for output in outputs}
+    layouts = {output.name: _layout(output, answers.get(output.name), said) for output in outputs}
     kept = [output for output in outputs if layouts[output.name] is not Layout.DROPPED]
-    rows = all(_follows(output, answers.get(output.name), layouts[output.name]) for output in kept)
+    rows = said.alike and all(_follows(item, answers.get(item.name), layouts[item.name], said) for item in kept)
     if not rows or Layout.AS_IS not in layouts.values():
         # Rows on the second axis are believed only beside another output that has them on the first.
         rows = rows and Layout.SECOND_AXIS not in layouts.values()
@@ -74,7 +99,7 @@ def settle(inputs: Sequence[Tensor], outputs: Sequence[Output], run: Callable[[T
 
 def _fixed(inputs: Sequence[Tensor], outputs: Sequence[Output], answers: Answers, *, single: bool) -> Shapes:
     free = any(None in tensor.shape for tensor in inputs)
-    layouts = {output.name: _layout(output, answers.get(output.name)) for output in outputs}
+    layouts = {output.name: _layout(output, answers.get(output.name), _NOTHING) for output in outputs}
     kept = [output for output in outputs if layouts[output.name] is not Layout.DROPPED]
     settled = [_settled(item, answers.get(item.name), layouts[item.name], rows=False, free=free) for item in kept]
     if single and all(tensor.shape and tensor.shape[0] == 1 for tensor in settled):
@@ -114,9 +139,11 @@ def _zeros(tensor: Tensor, rows: int, inner: int) -> Array:
     return np.full(_probed(tensor, rows, inner), "" if tensor.dtype == "string" else 0, DTYPES[tensor.dtype])
 
 
-def _layout(output: Output, answers: Sequence[Any] | None) -> Layout:
+def _layout(output: Output, answers: Sequence[Any] | None, said: Said) -> Layout:
     if output.sequence:
         return Layout.STACKED if answers and all(map(_stackable, answers)) else Layout.DROPPED
+    if output.name in said.axes:
+        return Layout.SECOND_AXIS if said.axes[output.name] == 1 else Layout.AS_IS
     if answers and _on_axis(answers, 1) and not _on_axis(answers, 0):
         return Layout.SECOND_AXIS
     return Layout.AS_IS
@@ -131,7 +158,11 @@ def _on_axis(answers: Sequence[Array], axis: int) -> bool:
     return sizes == _ROWS
 
 
-def _follows(output: Output, answers: Sequence[Any] | None, layout: Layout) -> bool:
+def _follows(output: Output, answers: Sequence[Any] | None, layout: Layout, said: Said) -> bool:
+    if output.name in said.axes:
+        return said.axes[output.name] == (1 if layout is Layout.SECOND_AXIS else 0)
+    if output.name in said.apart:
+        return False
     if answers is None:
         return output.shape is None or (len(output.shape) > 0 and output.shape[0] is None)
     seen = [arranged(answer, layout) for answer in answers]
@@ -156,7 +187,8 @@ def _settled(output: Output, answers: Sequence[Any] | None, layout: Layout, *, r
     if len({len(shape) for shape in seen}) > 1:
         return Tensor(output.name, output.dtype, declared or (None,))
     if declared is None or len(declared) != len(seen[0]):
-        declared = tuple(None if free else size for size in seen[0])
+        # How many boxes zeros have says nothing of how many there may be.
+        declared = tuple(None if free or (not rows and at == 0) else size for at, size in enumerate(seen[0]))
     columns = zip(declared, *seen, strict=True)
     # A free size stays free: that zeros gave the same twice does not prove that it is fixed.
     shape = tuple(sizes[0] if set(sizes) == {sizes[0]} else _agreed(sizes, free=free) for sizes in columns)

@@ -14,7 +14,7 @@ import numpy as np
 
 from septet.errors import DamagedModel, ModelNotFound, PackageInvalid
 from septet.model.signature import DTYPES, Signature, Tensor
-from septet.runtimes.base import InputRejected, LoadOptions, Runtime
+from septet.runtimes.base import Independence, InputRejected, LoadOptions, Runtime
 from septet.runtimes.trust import require_trust
 from septet.types import Array, Tensors
 
@@ -56,6 +56,7 @@ class Prepared:
 
     def __init__(self, runtime: Runtime, steps: Steps, signature: Signature) -> None:
         self.signature = signature
+        self.independence = _independence(runtime.independence)
         self._runtime = runtime
         self._steps = steps
 
@@ -72,6 +73,15 @@ class Prepared:
     def close(self) -> None:
         """Free the engine's memory."""
         self._runtime.close()
+
+
+def _independence(model: Independence) -> Independence:
+    """That of a model behind code which may look at its whole batch."""
+    if not model.proven and not model.foreign:
+        return model
+    return Independence(
+        proven=False, reason="the package's prepare.py is code that Septet does not know", foreign=True, kept=model.kept
+    )
 
 
 def prepared_tensors(steps: Steps, tensors: Tensors, raw: Signature, model: Signature) -> Tensors:

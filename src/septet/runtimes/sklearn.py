@@ -11,8 +11,9 @@ from typing import Any
 
 from septet.errors import UnsupportedModel
 from septet.model.signature import Signature
-from septet.runtimes.base import InputRejected, LoadOptions
+from septet.runtimes.base import Independence, InputRejected, LoadOptions
 from septet.runtimes.sklearn_file import read_estimator
+from septet.runtimes.sklearn_independence import independence
 from septet.runtimes.sklearn_outputs import Output, Outputs, outputs_of
 from septet.runtimes.sklearn_rows import Rows
 from septet.types import Tensors
@@ -32,11 +33,20 @@ class SklearnRuntime:
 
     Attributes:
         signature: read from the estimator.
+        independence: known by the classes of the estimator and of all that it holds.
         facts: `engine`, `engine_version`, `estimator`.
     """
 
-    def __init__(self, rows: Rows, outputs: Outputs, confined: Callable[[], Any], facts: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        rows: Rows,
+        outputs: Outputs,
+        confined: Callable[[], Any],
+        independence: Independence,
+        facts: Mapping[str, Any],
+    ) -> None:
         self._native = rows.native
+        self.independence = independence
         self._before = outputs.before
         self._each: dict[str, Output] = {output.tensor.name: output for output in outputs.each}
         self._confined = confined
@@ -110,7 +120,7 @@ def runtime_of(model: Any, options: LoadOptions, *, source: str) -> SklearnRunti
     with confined():
         outputs = _probed(model, rows, options, source)
     facts = {"engine": "scikit-learn", "engine_version": sklearn.__version__, "estimator": type(model).__name__}
-    return SklearnRuntime(rows, outputs, confined, facts)
+    return SklearnRuntime(rows, outputs, confined, independence(model), facts)
 
 
 def _probed(model: Any, rows: Rows, options: LoadOptions, source: str) -> Outputs:

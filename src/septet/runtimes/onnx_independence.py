@@ -1,0 +1,68 @@
+"""What an ONNX graph says of its rows: which outputs have them, and whether each depends on its own alone."""
+
+import re
+
+from septet.runtimes.base import Independence
+from septet.runtimes.onnx_graph import Graph
+from septet.runtimes.onnx_rows import Outlook
+from septet.runtimes.onnx_shapes import Layout, Said, Shapes
+
+# Names that exporters make up for a free dimension which has none: they differ where the dimension is the same.
+_MADE_UP = re.compile(r"unk__\d+|.*_dim_\d+|\?|None")
+_MOST_NAMED = 3
+
+
+def said(graph: Graph, view: Outlook) -> Said:
+    """What the graph says of the rows, as far as shapes are settled by it."""
+    axes = {name: axis for name in graph.outputs if (axis := view.axis(name)) is not None}
+    inputs = {_name(value.sizes) for value in graph.inputs if value.name not in graph.initializers}
+    named = inputs - {""}
+    outputs = {value.name: _name(value.sizes) for value in graph.results}
+    apart = frozenset(name for name, lead in outputs.items() if lead and lead not in named)
+    return Said(axes, apart, len(named) <= 1)
+
+
+def _name(sizes: tuple[int | str, ...] | None) -> str:
+    """The name of the first dimension, "" where it has none of its own."""
+    lead = sizes[0] if sizes else ""
+    return "" if isinstance(lead, int) or _MADE_UP.fullmatch(lead) else lead
+
+
+def independence(graph: Graph, view: Outlook, shapes: Shapes) -> Independence:
+    """Whether each row's answer depends on that row alone."""
+    if shapes.one_by_one:
+        return Independence(proven=True, reason="the model takes one row at a time", exact=True)
+    if not shapes.rows:
+        return Independence(proven=False, reason=_without_rows(graph, view, shapes), kept=False)
+    for tensor in shapes.outputs:
+        axis = 1 if shapes.layouts[tensor.name] is Layout.SECOND_AXIS else 0
+        if view.axis(tensor.name) != axis:
+            reason = f"the output {tensor.name!r} is not proven to have its rows apart: {_why(view, tensor.name)}"
+            return Independence(proven=False, reason=reason, kept=False)
+    if not view.rounding:
+        return Independence(proven=True, reason="every operator of the graph works row by row", exact=True)
+    some = ", ".join(view.rounding[:_MOST_NAMED])
+    more = " and others" if len(view.rounding) > _MOST_NAMED else ""
+    reason = f"every operator of the graph works row by row; {some}{more} may round in another order"
+    return Independence(proven=True, reason=reason)
+
+
+def _without_rows(graph: Graph, view: Outlook, shapes: Shapes) -> str:
+    """Why the model's axis 0 is not the row."""
+    if any(not tensor.shape or tensor.shape[0] is not None for tensor in shapes.inputs):
+        return "the model takes a fixed number of rows"
+    if not said(graph, view).alike:
+        return "the first dimensions of the inputs have different names"
+    apart = said(graph, view).apart
+    for tensor in shapes.outputs:
+        if tensor.name in apart and view.axis(tensor.name) is None:
+            return f"the output {tensor.name!r} has a first dimension of another name than the inputs"
+    lost = next((tensor.name for tensor in shapes.outputs if view.axis(tensor.name) != 0), "")
+    return f"the output {lost!r} has no row for each row: {_why(view, lost)}"
+
+
+def _why(view: Outlook, name: str) -> str:
+    known = view.outputs.get(name, "")
+    if isinstance(known, str):
+        return known
+    return "its rows do not lie on one axis, one place each"

@@ -1,0 +1,486 @@
+"""How the operators of ONNX that move values, and those that compute shapes, treat the rows; see `onnx_rows`."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from septet.runtimes.onnx_graph import Node, constants
+from septet.runtimes.onnx_sizes import ONE, Elements, Size, Sizes, over, product, times
+from septet.runtimes.onnx_value import (
+    Rule,
+    Scope,
+    Unproven,
+    Value,
+    Values,
+    argument,
+    broadcast,
+    constant,
+    first,
+    fixed,
+    integers,
+    parameter,
+    place_of,
+    reshaped,
+)
+
+_INT64 = 7
+_TO_THE_END = 2**31 - 1
+_OVER_ROWS = "works along the rows"
+
+
+def _shape(node: Node, values: Values, scope: Scope) -> Sequence[Value]:
+    value = first(values)
+    if value.shape is None:
+        return (Value((scope.unknown(),)),)
+    start, end = node.number("start", 0), node.attributes.get("end")
+    sizes = value.shape[slice(start, int(end[0]) if end else None)]
+    return (Value((Size(len(sizes)),), None, sizes),)
+
+
+def _size(_node: Node, values: Values, _scope: Scope) -> Sequence[Value]:
+    return (Value((), None, (product(first(values).sizes),)),)
+
+
+def _constant(node: Node, _values: Values, scope: Scope) -> Sequence[Value]:
+    if node.tensor is not None:
+        return (constant(node.tensor),)
+    for name in ("value_int", "value_ints"):
+        found = integers(node, name)
+        if found is not None:
+            shape = () if name == "value_int" else (Size(len(found)),)
+            return (Value(shape, None, tuple(map(Size, found))),)
+    return (Value((scope.unknown(),)),)
+
+
+def _reshape(node: Node, values: Values, _scope: Scope) -> Sequence[Value]:
+    value, target = first(values), argument(values, 1)
+    elements = target.elements if target is not None else tuple(map(Size, integers(node, "shape") or ()))
+    if elements is None or (target is not None and target.axis is not None):
+        raise Unproven("takes its shape from the values of a request")
+    sizes = _target(value, elements, zeros=not node.number("allowzero", 0))
+    return (reshaped(value, sizes),)
+
+
+def _target(value: Value, elements: Elements, *, zeros: bool) -> Sizes:
+    sizes: list[Size] = []
+    for at, each in enumerate(elements):
+        if each is None:
+            raise Unproven("takes its shape from the values of a request")
+        sizes.append(value.sizes[at] if each == Size(0) and zeros else each)
+    rest = Size(-1)
+    if rest not in sizes:
+        return tuple(sizes)
+    inferred = over(product(value.sizes), product(size for size in sizes if size != rest))
+    if inferred is None:
+        raise Unproven("may move values of one row to another")
+    return tuple(inferred if size == rest else size for size in sizes)
+
+
+def _flatten(node: Node, values: Values, _scope: Scope) -> Sequence[Value]:
+    value = first(values)
+    axis = place_of(node.number("axis", 1), value.rank)
+    return (reshaped(value, (product(value.sizes[:axis]), product(value.sizes[axis:]))),)
+
+
+def _transpose(node: Node, values: Values, _scope: Scope) -> Sequence[Value]:
+    value = first(values)
+    order = integers(node, "perm") or tuple(reversed(range(value.rank)))
+    axis = None if value.axis is None else order.index(value.axis)
+    return (Value(tuple(value.sizes[at] for at in order), axis),)
+
+
+def _squeeze(node: Node, values: Values, _scope: Scope) -> Sequence[Value]:
+    value, axes = first(values), parameter(node, values, "axes", 1)
+    if axes is None:
+        # One row alone would lose its axis.
+        raise Unproven("removes every axis of one place")
+    gone = {place_of(axis, value.rank) for axis in axes}
+    if value.axis in gone:
+        raise Unproven(_OVER_ROWS)
+    sizes = tuple(size for at, size in enumerate(value.sizes) if at not in gone)
+    axis = None if value.axis is None else value.axis - sum(at < value.axis for at in gone)
+    return (Value(sizes, axis, value.elements, value.filler if value.rank - 1 not in gone else None),)
+
+
+def _unsqueeze(node: Node, values: Values, _scope: Scope) -> Sequence[Value]:
+    value, axes = first(values), parameter(node, values, "axes", 1) or ()
+    rank = value.rank + len(axes)
+    new = {place_of(axis, rank) for axis in axes}
+    old = [at for at in range(rank) if at not in new]
+    sizes = tuple(ONE if at in new else value.sizes[old.index(at)] for at in range(rank))
+    return (Value(sizes, None if value.axis is None else old[value.axis], value.elements),)
+
+
+def _concat(node: Node, values: Values, scope: Scope) -> Sequence[Value]:
+    given = [value for value in values if value is not None]
+    axis = place_of(node.number("axis", 1), first(values).rank)
+    return (joined(given, axis, scope),)
+
+
+def joined(values: Sequence[Value], axis: int, scope: Scope) -> Value:
+    """Values one behind the other on an axis.
+
+    Raises:
+        Unproven: the rows lie on that axis, or not all are of the rows.
+    """
+    rows = {value.axis for value in values}
+    if rows == {None}:
+        return _joined_constants(values, axis, scope)
+    if None in rows or len(rows) > 1 or axis in rows:
+        raise Unproven("joins the rows to something else")
+    place = values[0].axis or 0
+    if len({value.sizes[place] for value in values}) > 1:
+        raise Unproven("joins the rows to something else")
+    along = [value.sizes[axis] for value in values]
+    sizes = values[0].sizes
+    return Value((*sizes[:axis], _sum(along, scope), *sizes[axis + 1 :]), place)
+
+
+def _joined_constants(values: Sequence[Value], axis: int, scope: Scope) -> Value:
+    sizes = values[0].sizes
+    elements: Elements | None = ()
+    for value in values:
+        length = product(value.sizes)
+        if value.rank != 1 or (value.elements is None and length.names):
+            elements = None
+        if elements is not None:
+            elements += value.elements if value.elements is not None else (None,) * length.number
+    if elements is None and any(value.sized for value in values):
+        raise Unproven("computes with the number of rows")
+    along = _sum([value.sizes[axis] for value in values], scope)
+    return Value((*sizes[:axis], along, *sizes[axis + 1 :]), None, elements)
+
+
+def _sum(sizes: Sequence[Size], scope: Scope) -> Size:
+    names = {size.names for size in sizes}
+    return Size(sum(size.number for size in sizes), names.pop()) if len(names) == 1 else scope.unknown()
+
+
+def _split(node: Node, values: Values, scope: Scope) -> Sequence[Value]:
+    value, parts = first(values), parameter(node, values, "split", 1)
+    axis = place_of(node.number("axis", 0), value.rank)
+    if axis == value.axis:
+        raise Unproven(_OVER_ROWS)
+    count = len(node.outputs)
+    even = over(value.sizes[axis], Size(count))
+    sizes = [Size(part) for part in parts] if parts else [even or scope.unknown() for _ in range(count)]
+    return [Value((*value.sizes[:axis], size, *value.sizes[axis + 1 :]), value.axis) for size in sizes]
+
+
+def _slice(node: Node, values: Values, scope: Scope) -> Sequence[Value]:
+    value = first(values)
+    fixed(values)
+    if "starts" in node.attributes:
+        bounds = [integers(node, name) for name in ("starts", "ends", "axes")] + [None]
+    else:
+        given = [argument(values, place) for place in (1, 2, 3, 4)]
+        bounds = [None if each is None or each.elements is None else _whole(each.elements) for each in given]
+        if given[2] is not None and bounds[2] is None:
+            raise Unproven("is told only while it runs which axis to cut")
+    starts, ends, axes, steps = bounds
+    count = next((len(each) for each in (axes, starts, ends) if each is not None), value.rank)
+    places = [place_of(axis, value.rank) for axis in axes or range(count)]
+    sizes = list(value.sizes)
+    elements = value.elements
+    for at, place in enumerate(places):
+        cut = None if starts is None or ends is None else slice(starts[at], ends[at], steps[at] if steps else 1)
+        if place == value.axis:
+            if cut is None or cut.start != 0 or cut.stop < _TO_THE_END or cut.step != 1:
+                raise Unproven(_OVER_ROWS)
+            continue
+        size = sizes[place]
+        sizes[place] = scope.unknown()
+        if cut is not None and not size.names:
+            sizes[place] = Size(len(range(*cut.indices(size.number))))
+        if elements is not None:
+            elements = elements[cut] if cut is not None else None
+    if elements is None and value.sized:
+        raise Unproven("computes with the number of rows")
+    return (Value(tuple(sizes), value.axis, elements),)
+
+
+def _whole(elements: Elements) -> tuple[int, ...] | None:
+    known = [each.number for each in elements if each is not None and not each.names]
+    return tuple(known) if len(known) == len(elements) else None
+
+
+def _pad(node: Node, values: Values, scope: Scope) -> Sequence[Value]:
+    value, pads, axes = first(values), parameter(node, values, "pads", 1), parameter(node, values, "axes", 3)
+    fixed(values)
+    if pads is None:
+        raise Unproven("is told only while it runs what to add")
+    places = [place_of(axis, value.rank) for axis in axes] if axes is not None else list(range(value.rank))
+    sizes = list(value.sizes)
+    for at, place in enumerate(places):
+        more = pads[at], pads[at + len(places)]
+        if more == (0, 0):
+            continue
+        if place == value.axis:
+            raise Unproven(_OVER_ROWS)
+        size = sizes[place]
+        sizes[place] = scope.unknown() if size.names else Size(size.number + sum(more))
+    return (Value(tuple(sizes), value.axis),)
+
+
+def _tile(_node: Node, values: Values, _scope: Scope) -> Sequence[Value]:
+    value, times_each = first(values), argument(values, 1)
+    repeats = None if times_each is None or times_each.axis is not None or value.sized else times_each.elements
+    if repeats is None or None in repeats:
+        raise Unproven("is told only while it runs how often to repeat")
+    known = [each for each in repeats if each is not None]
+    sizes = tuple(times(size, each) for size, each in zip(value.sizes, known, strict=True))
+    places = [at for at, each in enumerate(known) if each.of_rows]
+    if value.axis is not None:
+        if known[value.axis] != ONE or places:
+            raise Unproven("repeats the rows")
+        return (Value(sizes, value.axis),)
+    if len(places) > 1:
+        raise Unproven("has the rows on two axes")
+    return (Value(sizes, places[0] if places else None),)
+
+
+def _of_shape(elements: Elements | None, scope: Scope) -> Value:
+    """A value of equal rows, of a computed shape."""
+    if elements is None:
+        raise Unproven("takes its shape from the values of a request")
+    sizes = tuple(scope.unknown() if each is None else each for each in elements)
+    places = [at for at, size in enumerate(sizes) if size.of_rows]
+    if len(places) > 1:
+        raise Unproven("has the rows on two axes")
+    return Value(sizes, places[0] if places else None)
+
+
+def _expand(_node: Node, values: Values, scope: Scope) -> Sequence[Value]:
+    value, target = first(values), argument(values, 1)
+    if target is None or target.axis is not None or value.sized:
+        raise Unproven("takes its shape from the values of a request")
+    return (broadcast((value, _of_shape(target.elements, scope)), scope),)
+
+
+def _constant_of_shape(node: Node, values: Values, scope: Scope) -> Sequence[Value]:
+    source = first(values)
+    if source.axis is not None:
+        raise Unproven("takes its shape from the values of a request")
+    made = _of_shape(source.elements, scope)
+    number = Size(int(constants(node.tensor)[0])) if node.tensor and node.tensor.element == _INT64 else None
+    length = product(made.sizes)
+    if made.axis is None and made.rank <= 1 and not length.names and number is not None:
+        return (Value(made.shape, None, (number,) * length.number),)
+    return (made,)
+
+
+def _gather(node: Node, values: Values, scope: Scope) -> Sequence[Value]:
+    data, indices = first(values), argument(values, 1)
+    if indices is None:
+        raise Unproven("lacks its indices")
+    axis = place_of(node.number("axis", 0), data.rank)
+    if data.elements is not None and data.rank == 1 and indices.axis is None:
+        return (_picked(data.elements, indices, scope),)
+    if data.sized or indices.sized or (data.axis is not None and indices.axis is not None):
+        raise Unproven("picks rows by the values of others")
+    if data.axis == axis:
+        raise Unproven(_OVER_ROWS)
+    sizes = (*data.sizes[:axis], *indices.sizes, *data.sizes[axis + 1 :])
+    place = None
+    if data.axis is not None:
+        place = data.axis if data.axis < axis else data.axis + indices.rank - 1
+    elif indices.axis is not None:
+        place = axis + indices.axis
+    return (Value(sizes, place),)
+
+
+def _picked(elements: Elements, indices: Value, scope: Scope) -> Value:
+    known = None if indices.elements is None else _whole(indices.elements)
+    if known is not None and all(-len(elements) <= at < len(elements) for at in known):
+        return Value(indices.shape, None, tuple(elements[at] for at in known))
+    if indices.sized or any(each is not None and each.of_rows for each in elements):
+        raise Unproven("computes with the number of rows")
+    return Value(indices.shape or (scope.unknown(),))
+
+
+def _gather_elements(node: Node, values: Values, _scope: Scope) -> Sequence[Value]:
+    data, indices = first(values), argument(values, 1)
+    if indices is None or indices.axis is None:
+        raise Unproven(_OVER_ROWS)
+    axis = place_of(node.number("axis", 0), indices.rank)
+    # A constant table has no rows but along the axis of the indices.
+    fits = axis == indices.axis if data.axis is None else (axis != indices.axis and _alike(data, indices))
+    if not fits:
+        raise Unproven("picks rows by the values of others")
+    return (Value(indices.shape, indices.axis),)
+
+
+def _scatter_elements(node: Node, values: Values, _scope: Scope) -> Sequence[Value]:
+    data, *others = [first(values), *values[1:]]
+    axis = place_of(node.number("axis", 0), data.rank)
+    if data.axis is None or axis == data.axis or not all(each is not None and _alike(data, each) for each in others):
+        raise Unproven("writes to rows by the values of others")
+    return (Value(data.shape, data.axis),)
+
+
+def _alike(one: Value, other: Value) -> bool:
+    """Whether both have the rows on the same axis, as many places to each."""
+    if one.axis is None or one.axis != other.axis:
+        return False
+    return one.sizes[one.axis] == other.sizes[one.axis]
+
+
+def _gather_nd(node: Node, values: Values, _scope: Scope) -> Sequence[Value]:
+    data, indices = first(values), argument(values, 1)
+    batch = node.number("batch_dims", 0)
+    if indices is None or indices.axis is None or indices.axis == indices.rank - 1:
+        raise Unproven(_OVER_ROWS)
+    if data.axis is not None and not (_alike(data, indices) and data.axis < batch):
+        raise Unproven("picks rows by the values of others")
+    if data.axis is None and indices.axis < batch:
+        raise Unproven("picks rows by the values of others")
+    width = indices.sizes[-1]
+    if width.names:
+        raise Unproven("takes a value of unknown shape")
+    return (Value((*indices.sizes[:-1], *data.sizes[batch + width.number :]), indices.axis),)
+
+
+def _one_hot(node: Node, values: Values, scope: Scope) -> Sequence[Value]:
+    indices, depth = first(values), argument(values, 1)
+    fixed(values)
+    axis = place_of(node.number("axis", -1), indices.rank + 1)
+    known = None if depth is None or depth.elements is None else _whole(depth.elements)
+    size = Size(known[0]) if known else scope.unknown()
+    place = None if indices.axis is None else indices.axis + (axis <= indices.axis)
+    return (Value((*indices.sizes[:axis], size, *indices.sizes[axis:]), place),)
+
+
+def _trilu(_node: Node, values: Values, _scope: Scope) -> Sequence[Value]:
+    value = first(values)
+    fixed(values)
+    if value.axis is not None and value.axis >= value.rank - 2:
+        raise Unproven(_OVER_ROWS)
+    return (Value(value.shape, value.axis),)
+
+
+def _sequence(_node: Node, values: Values, _scope: Scope) -> Sequence[Value]:
+    """A sequence of values with the rows on the first axis of each: known as one of them."""
+    value = first(values)
+    if not all(each is not None and _alike(value, each) for each in values):
+        raise Unproven("joins the rows to something else")
+    return (Value(value.shape, value.axis),)
+
+
+def calculated(node: Node, values: Values) -> Elements | None:
+    """The elements of a result of operators on whole numbers, or None where none of the arguments' are known.
+
+    Raises:
+        Unproven: one depends on the number of rows in another way than as a product.
+    """
+    combine = _CALCULATIONS.get(node.op)
+    given = [value for value in values if value is not None]
+    sized = any(value.sized for value in given)
+    if any(value.axis is not None for value in given):
+        if sized:
+            raise Unproven("computes with the number of rows")
+        return None
+    if all(value.elements is None for value in given):
+        return None
+    length = max(0 if value.elements is None else len(value.elements) for value in given)
+    columns = [_stretched(value, length) for value in given]
+    if combine is None or any(column is None for column in columns):
+        if sized:
+            raise Unproven("computes with the number of rows")
+        return None
+    known = [column for column in columns if column is not None]
+    return tuple(combine(*each) for each in zip(*known, strict=True))
+
+
+def _stretched(value: Value, length: int) -> Elements | None:
+    if value.shape is None or value.rank > 1 or product(value.shape).names:
+        return None
+    own = value.elements or (None,) * product(value.shape).number
+    return own if len(own) == length else own * length if len(own) == 1 else None
+
+
+def _either(*sizes: Size | None) -> Size | None:
+    if any(size is not None and size.of_rows for size in sizes):
+        raise Unproven("computes with the number of rows")
+    return None
+
+
+def _multiplied(one: Size | None, other: Size | None) -> Size | None:
+    return _either(one, other) if one is None or other is None else times(one, other)
+
+
+def _divided(one: Size | None, other: Size | None) -> Size | None:
+    quotient = None if one is None or other is None else over(one, other)
+    return _either(one, other) if quotient is None else quotient
+
+
+def _added(one: Size | None, other: Size | None, sign: int = 1) -> Size | None:
+    if one is None or other is None:
+        return _either(one, other)
+    if other.number == 0:
+        return one
+    return Size(one.number + sign * other.number) if not one.names and not other.names else _either(one, other)
+
+
+def _subtracted(one: Size | None, other: Size | None) -> Size | None:
+    return _added(one, other, -1)
+
+
+def _equal(one: Size | None, other: Size | None) -> Size | None:
+    if one is None or other is None:
+        return _either(one, other)
+    if one == other:
+        return ONE
+    if not one.names and not other.names:
+        return Size(0)
+    # A size is never below zero.
+    positive, mark = (one, other) if one.names else (other, one)
+    return Size(0) if positive.number > 0 > mark.number and not mark.names else _either(one, other)
+
+
+def _chosen(which: Size | None, one: Size | None, other: Size | None) -> Size | None:
+    if which is None or which.names:
+        return one if one == other else _either(which, one, other)
+    return one if which.number else other
+
+
+_CALCULATIONS: Mapping[str, Callable[..., Size | None]] = {
+    "Mul": _multiplied,
+    "Div": _divided,
+    "Add": _added,
+    "Sub": _subtracted,
+    "Equal": _equal,
+    "Where": _chosen,
+    "Identity": lambda size: size,
+    "Cast": lambda size: size,
+}
+
+#: Operators that may be told how many rows there are; all others then give up.
+COUNTING = frozenset(
+    (
+        *("Reshape", "Expand", "ConstantOfShape", "Tile", "Concat", "Gather", "Slice", "Squeeze", "Unsqueeze"),
+        *("Shape", "Size", "ReduceProd", *_CALCULATIONS),
+    )
+)
+
+RULES: Mapping[tuple[str, str], Rule] = {
+    ("", "Shape"): _shape,
+    ("", "Size"): _size,
+    ("", "Constant"): _constant,
+    ("", "Reshape"): _reshape,
+    ("", "Flatten"): _flatten,
+    ("", "Transpose"): _transpose,
+    ("", "Squeeze"): _squeeze,
+    ("", "Unsqueeze"): _unsqueeze,
+    ("", "Concat"): _concat,
+    ("", "Split"): _split,
+    ("", "Slice"): _slice,
+    ("", "Pad"): _pad,
+    ("", "Tile"): _tile,
+    ("", "Expand"): _expand,
+    ("", "ConstantOfShape"): _constant_of_shape,
+    ("", "Gather"): _gather,
+    ("", "GatherElements"): _gather_elements,
+    ("", "GatherND"): _gather_nd,
+    ("", "ScatterElements"): _scatter_elements,
+    ("", "OneHot"): _one_hot,
+    ("", "Trilu"): _trilu,
+    ("", "SequenceConstruct"): _sequence,
+}
