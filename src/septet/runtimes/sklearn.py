@@ -74,7 +74,7 @@ class SklearnRuntime:
 
     def native_rows(self, tensors: Tensors) -> Any:
         """The rows as the estimator takes them: a DataFrame, an array, or texts."""
-        return self._rows.native(tensors)
+        return self._native(tensors)
 
     def close(self) -> None:
         """Forget the estimator."""
