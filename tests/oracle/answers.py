@@ -19,7 +19,7 @@ from septet.errors import SeptetError
 from septet.protocols.json_body import JsonBody
 from septet.service import Service
 from septet.settings import Model, Settings
-from septet.types import Array, Request, Response
+from septet.types import Array, Request, Response, Tensors
 from tests.oracle.estimators import Fitted
 
 #: How closely a compiled model, or a run that others share, reproduces the native answer; labels are equal.
@@ -193,12 +193,12 @@ async def _story(made: Fitted, service: Service, asked: Sequence[Asked], rng: ra
             continue
         ready.append((each, body))
     for each, body in ready:
-        got = await _answered(service, body)
+        got = await answered(service, body.tensors, body.rows)
         found += _judged("alone", each, got, exact=not compiled)
     for _ in range(2):
         crowd = [rng.choice(ready) for _ in range(OTHERS + 1)] if ready else []
         rng.shuffle(crowd)
-        answers = await asyncio.gather(*(_answered(service, body) for _, body in crowd))
+        answers = await asyncio.gather(*(answered(service, body.tensors, body.rows) for _, body in crowd))
         for (each, _), got in zip(crowd, answers, strict=True):
             found += _judged("among others", each, got, exact=False)
     good = [each for each, _ in ready if isinstance(each.native, dict)]
@@ -219,7 +219,8 @@ async def _together(
         if isinstance(rows, list)
         else rows[places]
     )
-    got = await _answered(service, decode(msgspec.json.encode({"data": [each.cells for each in good]})))
+    body = decode(msgspec.json.encode({"data": [each.cells for each in good]}))
+    got = await answered(service, body.tensors, body.rows)
     try:
         native: Any = {each.name: wanted(made.model, each.name, chosen) for each in service.signature.outputs}
     except Exception as error:  # noqa: BLE001
@@ -243,7 +244,7 @@ def _judged(kind: str, asked: Asked, got: Any, *, exact: bool) -> list[Finding]:
     return found
 
 
-async def _answered(service: Service, body: Any) -> Any:
+async def answered(service: Service, tensors: Tensors, rows: int) -> Any:
     """A request by callback, as the transports make them; all of one turn may share a run."""
     future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
 
@@ -251,6 +252,6 @@ async def _answered(service: Service, body: Any) -> Any:
         if not future.done():
             future.set_result(outcome)
 
-    service.submit(Request(body.tensors, body.rows, "x", None, time.monotonic() + 60.0), done)
+    service.submit(Request(tensors, rows, "x", None, time.monotonic() + 60.0), done)
     outcome = await future
     return outcome if isinstance(outcome, Exception) else dict(outcome.tensors.items())
