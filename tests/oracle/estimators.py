@@ -115,8 +115,8 @@ def _encoding(frame: Frame, rng: np.random.Generator) -> Any:
 def _fit(name: str, model: Any, frame: Frame, rng: np.random.Generator) -> Fitted:
     what, target = _target(model, frame, rng)
     model.fit(frame.fitted, target)
-    if not hasattr(model, "predict") and not hasattr(model, "transform"):
-        raise TypeError(name)
+    # Some settings are found impossible only when it answers.
+    (model.predict if hasattr(model, "predict") else model.transform)(frame.fitted)
     return Fitted(name, model, frame, f"{' '.join(repr(model).split())} on {frame.kind}, target {what}")
 
 
