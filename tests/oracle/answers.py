@@ -108,7 +108,8 @@ def cells_of(rows: Any, at: int) -> list[Any]:
     """A row as JSON values."""
     if isinstance(rows, list):
         return [rows[at]]
-    values = rows.iloc[at].tolist() if isinstance(rows, pd.DataFrame) else rows[at].tolist()
+    # Column by column: a row of a frame would have one dtype for all.
+    values = [rows[name].iloc[at] for name in rows] if isinstance(rows, pd.DataFrame) else rows[at].tolist()
     return [json_value(value) for value in values]
 
 

@@ -1,7 +1,7 @@
 """Every estimator of scikit-learn with random settings and data answers as it does in Python: alone and among others.
 
-By default some of them, always the same, are examined in one way each. `SEPTET_ORACLE_TURNS=20` examines every one in so
-many ways; `python -m tests.oracle.run` prints what it finds.
+By default some of them, always the same, are examined in one way each. `SEPTET_ORACLE_TURNS=20` examines every one in
+so many ways; `python -m tests.oracle.run` prints what it finds.
 """
 
 import os
