@@ -183,6 +183,17 @@ def documents(rng: np.random.Generator) -> Frame:
     return Frame("documents", made(ROWS, WORDS), [*made(ASKED - 1, [*WORDS, "unseen", "ÉTÉ"]), ""])
 
 
+def interleaved(rng: np.random.Generator) -> Frame:
+    """Numbers and texts in turn, and a number as large as no float holds."""
+
+    def turned(rows: pd.DataFrame) -> pd.DataFrame:
+        big = 2**60 + rng.integers(0, 5, len(rows)).astype(np.uint64)
+        return rows.assign(big=big)[["pay", "town", "age", "big", "size"]]
+
+    frame = towns(rng)
+    return Frame("columns in turn", turned(frame.fitted), turned(frame.asked))
+
+
 #: What an estimator is given as it stands, in random order, until one fits.
 PLAIN: tuple[Callable[[np.random.Generator], Frame], ...] = (
     floats,
@@ -195,4 +206,4 @@ PLAIN: tuple[Callable[[np.random.Generator], Frame], ...] = (
     nullable,
 )
 #: What it is given behind encoders of its columns.
-ENCODED: tuple[Callable[[np.random.Generator], Frame], ...] = (towns, missing_towns, categories, dropped)
+ENCODED: tuple[Callable[[np.random.Generator], Frame], ...] = (towns, missing_towns, categories, dropped, interleaved)
