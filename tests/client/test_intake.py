@@ -241,9 +241,11 @@ def test_a_missing_value_does_not_hide_a_wrong_one() -> None:
     assert refused(frame, one_column("float32", nullable=True)).problems[-1].row == 1
 
 
-def test_a_missing_text_is_refused_because_the_protocol_has_none() -> None:
-    told = refused([{**PERSON, "deck": None}], MIXED)
-    assert told.problems[0].column == "deck"
+def test_a_missing_text_is_taken_where_the_column_is_nullable_and_refused_elsewhere() -> None:
+    for given in ([{**PERSON, "deck": None}], pd.DataFrame([{**PERSON, "deck": None}])):
+        assert take(given, MIXED).tensors["deck"].tolist() == [[None]]
+    told = refused(pd.DataFrame([{**PERSON, "sex": None}]), MIXED)
+    assert [(each.row, each.column, each.received) for each in told.problems] == [(0, "sex", "null")]
 
 
 def test_rows_are_refused_in_the_words_of_the_server() -> None:

@@ -40,7 +40,7 @@ class JsonTensor:
         self.is_text = is_text(tensor.dtype)
         self._dtype = np.dtype(object) if self.is_text else DTYPES[tensor.dtype]
         self._nullable = any(takes_null(column, tensor.dtype) for column in tensor.columns)
-        kind = carried_type(tensor.dtype, nullable=self._nullable)
+        kind, wide = (carried_type(tensor.dtype, nullable=self._nullable, wide=wide) for wide in (False, True))
         self.flat = msgspec.json.Decoder(list[kind]).decode  # type: ignore[valid-type]
         self.nested = msgspec.json.Decoder(nested_type(kind, tensor.shape, rows=True)).decode
 
