@@ -132,7 +132,7 @@ class _Caster:
         wrong: dict[int, str] = {}
         for at, value in enumerate(array.ravel().tolist()):
             column = self._columns[at % len(self._columns)]
-            endless = isinstance(value, float) and not math.isfinite(value) and self._carrier in FLOAT_LIMITS
+            endless = isinstance(value, float) and not math.isfinite(value) and column.dtype in FLOAT_LIMITS
             if endless or (is_missing(value) and takes_null(column, self._carrier)):
                 found[at] = value if endless else None
                 continue

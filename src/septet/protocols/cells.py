@@ -48,17 +48,28 @@ def _type(column: Column, carrier: str, *, wide: bool) -> Any:
         return str
     if dtype == "bool":
         return bool
-    if dtype in FLOAT_LIMITS:
-        narrow = finest(column, carrier)
-        most, limit = EXACT_LIMITS[narrow], FLOAT_LIMITS[narrow]
-        if not wide:
-            return Annotated[float, msgspec.Meta(ge=-most, le=most)]
+    return _float(finest(column, carrier), wide=wide) if dtype in FLOAT_LIMITS else _whole(column, carrier, wide=wide)
+
+
+def _float(dtype: str, *, wide: bool) -> Any:
+    most, limit = EXACT_LIMITS[dtype], FLOAT_LIMITS[dtype]
+    if wide:
         return Annotated[int, msgspec.Meta(ge=-most, le=most)] | Annotated[float, msgspec.Meta(ge=-limit, le=limit)]
-    # msgspec holds integer bounds in 64 signed bits; uint64 is bounded below only, and numpy refuses what is above.
+    # The next whole number behind the last that is exact would be read as that one.
+    return Annotated[float, msgspec.Meta(ge=1 - most, le=most - 1)]
+
+
+def _whole(column: Column, carrier: str, *, wide: bool) -> Any:
     low, high = whole_limits(column, carrier)
+    # msgspec holds integer bounds in 64 signed bits; uint64 is bounded below only, and numpy refuses what is above.
     bounds = msgspec.Meta(ge=low) if high > INT_LIMITS["int64"][1] else msgspec.Meta(ge=low, le=high)
+    if carrier not in EXACT_LIMITS:
+        return Annotated[int, bounds]
     # Libraries write the whole numbers of a column with missing ones as 3.0; that they are whole is checked of all.
-    return Annotated[float if carrier in EXACT_LIMITS else int, bounds]
+    if wide:
+        return Annotated[int, bounds] | Annotated[float, bounds]
+    last = EXACT_LIMITS[carrier] - 1
+    return Annotated[float, msgspec.Meta(ge=max(low, -last), le=min(high, last))]
 
 
 def nested_type(kind: Any, shape: Sequence[int | None], *, rows: bool) -> Any:

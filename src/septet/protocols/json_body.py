@@ -82,10 +82,7 @@ class JsonBody:
             msgspec.MsgspecError, ValueError, RecursionError: it must be read with care, too.
             Malformed: it has a key twice.
         """
-        try:
-            parsed = self._decode(body)
-        except msgspec.ValidationError:
-            parsed = self._decode_wide(body)
+        parsed = self._parsed(body)
         data, records, inputs, request_id = parsed.data, parsed.records, parsed.inputs, parsed.id
         quotes = 2 if request_id is None else 6
         if inputs is not UNSET or self._rows is None:
@@ -116,6 +113,12 @@ class JsonBody:
             return Body(self._rows.tensors(rows, count), count, request_id)
         except OverflowError:
             return None
+
+    def _parsed(self, body: bytes) -> Any:
+        try:
+            return self._decode(body)
+        except msgspec.ValidationError:
+            return self._decode_wide(body)
 
     def _keep(self, body: bytes) -> None:
         """Know what stands around the values of a body with one row of numbers: no other brackets are in it."""
