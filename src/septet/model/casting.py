@@ -61,6 +61,16 @@ def cast_tensor(array: Array, tensor: Tensor) -> Array:
     return np.stack([cast(array[:, at], each, tensor.dtype) for at, each in enumerate(columns)], axis=1)
 
 
+def uncarried(values: Array, column: Column) -> Array:
+    """The values of one column, as its tensor carries them, in the column's own dtype; one with missing values is kept.
+
+    The array is the same where nothing is to be changed.
+    """
+    if values.dtype == DTYPES[column.dtype] or (values.dtype.kind == "f" and np.isnan(values).any()):
+        return values
+    return values.astype(DTYPES[column.dtype])
+
+
 def inexact(array: Array, dtype: str) -> Array:
     """Which whole numbers of an array of integers a dtype of floating point cannot hold exactly."""
     # Of the least int64 the magnitude is a number only without a sign.
