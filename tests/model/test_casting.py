@@ -133,5 +133,7 @@ def test_moments_of_any_unit_and_kind_become_those_of_the_column() -> None:
     assert cast(np.array([dt.date(2026, 1, 31)], object), column, "datetime64[s]").tolist()[0].day == 31
     for wrong in (np.array(["2026-01-31T12:00:00.5"], "datetime64[ms]"), np.array([5]), np.array(["soon"])):
         assert refused(wrong, column, "datetime64[s]")[:2] == (0, "t")
+    day = Column("t", "datetime64[s]", pandas_dtype="date")
+    assert "a date" in refused(np.array(["2026-01-31T12:00:00"], "datetime64[s]"), day, "datetime64[s]")[2]
     far = np.array(["2500-01-01"], "datetime64[s]")
     assert "datetime64[ns] can hold" in refused(far, Column("t", "datetime64[ns]"), "datetime64[ns]")[2]

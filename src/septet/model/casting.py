@@ -11,6 +11,7 @@ from typing import Any, Final
 import numpy as np
 
 from septet.errors import MOST_PROBLEMS, Problem, invalid
+from septet.model.moments import is_date
 from septet.model.received import received
 from septet.model.signature import DTYPES, Column, Tensor
 from septet.model.values import (
@@ -134,6 +135,9 @@ class _Caster:
         converted = array.astype(DTYPES[self._carrier])
         back = converted.astype(array.dtype)
         self._refuse(array, _differ(array, back), f"{self._expected}, that {self._carrier} can hold")
+        if is_date(self._column):
+            days = array.astype("datetime64[D]").astype(array.dtype)
+            self._refuse(array, _differ(array, days), self._expected)
         return converted
 
     def _one_by_one(self, array: Array) -> Array:

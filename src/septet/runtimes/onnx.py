@@ -21,6 +21,7 @@ from septet.runtimes.base import InputRejected, LoadOptions
 from septet.runtimes.onnx_faults import explained, rejection
 from septet.runtimes.onnx_graph import Graph
 from septet.runtimes.onnx_shapes import Layout, Shapes, arranged, settle
+from septet.runtimes.onnx_texts import read_texts, refuse_missing
 from septet.types import Array, Tensors
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ class OnnxRuntime:
 
     Attributes:
         signature: read from the file.
+        texts: the inputs in which no text may be missing.
         facts: `engine`, `engine_version`, `opset` (by domain), `ir_version`, `producer`, `metadata`.
     """
 
@@ -44,6 +46,8 @@ class OnnxRuntime:
         self.signature = signature
         self.facts = facts
         self._run = session.run
+        # The inputs in which no text may be missing; empty for nearly every model.
+        self.texts: tuple[str, ...] = ()
         self._names = [tensor.name for tensor in signature.outputs]
         self._one_by_one = shapes.one_by_one
         plain = {tensor.name for tensor in shapes.outputs if tensor.shape}
@@ -59,6 +63,8 @@ class OnnxRuntime:
         names = self._names if outputs is None else list(outputs)
         if not names:
             return {}
+        if self.texts:
+            refuse_missing(tensors, self.texts)
         try:
             if self._one_by_one:
                 return self._row_by_row(tensors, names)
@@ -122,7 +128,9 @@ def load(path: Path, options: LoadOptions) -> OnnxRuntime:
     names = [output.name for output in declared]
     shapes = settle(inputs, declared, lambda tensors: session.run(names, tensors))
     _log_dropped(path, shapes)
-    return OnnxRuntime(session, shapes, onnx_signature.signature(graph, shapes), _facts(graph))
+    runtime = OnnxRuntime(session, shapes, onnx_signature.signature(graph, shapes), _facts(graph))
+    runtime.texts = read_texts(graph, runtime.signature)
+    return runtime
 
 
 def _mapped(path: Path) -> memoryview:
