@@ -5,7 +5,7 @@ the same words. Arrays and frames are converted column by column; a value is nev
 """
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum
 from typing import Any
 
@@ -17,7 +17,7 @@ from septet.model.casting import cast, cast_tensor, plain
 from septet.model.moments import expected, is_moment, texts
 from septet.model.received import received
 from septet.model.signature import Column, Signature
-from septet.model.values import bare, is_optional
+from septet.model.values import bare, is_optional, is_whole
 from septet.protocols.json_body import JsonBody
 from septet.protocols.openinference.contract import Contract
 from septet.protocols.openinference.datatypes import DATATYPES
@@ -108,7 +108,24 @@ class Intake:
 
     def _from_rows(self, data: Sequence[Any]) -> Tensors:
         key = "records" if data and all(isinstance(each, Mapping) for each in data) else "data"
-        return self._written(self._body(msgspec.json.encode({key: data}, enc_hook=_plain)).tensors)
+        body = msgspec.json.encode({key: data}, enc_hook=_plain)
+        if b"null" in body and self._columns:
+            self._refuse_infinities(data)
+        return self._written(self._body(body).tensors)
+
+    def _refuse_infinities(self, rows: Sequence[Any]) -> None:
+        """Refuse infinities, which JSON would write as missing values."""
+        named: Iterable[tuple[Any, Any]]
+        for row, cells in enumerate(rows):
+            if isinstance(cells, Mapping):
+                named = cells.items()
+            elif isinstance(cells, Sequence):
+                named = zip((each.name for each in self._columns), cells, strict=False)
+            else:
+                continue
+            for name, value in named:
+                if isinstance(value, float | np.floating) and np.isinf(value):
+                    raise invalid([Problem(row, str(name), "a finite number", str(value))])
 
     def _joined(self, values: list[Array]) -> dict[str, Array]:
         """The model's tensors, of one array a column."""
@@ -160,7 +177,7 @@ def _values(series: Any, column: Column) -> Array:
     """A column of a frame as an array; what is missing is NaN for a number, NaT for a moment, and None for all else."""
     if is_moment(column.dtype) and hasattr(series, "dt") and hasattr(series.dt, "tz"):
         return _moments(series, column)
-    if not series.hasnans:
+    if not series.hasnans or (is_whole(column.dtype) and series.dtype in (np.float64, np.float32)):
         return np.asarray(series)
     if column.dtype.startswith("float"):
         try:
