@@ -1,5 +1,6 @@
 """Arrays, frames, records and rows become the model's tensors, and what does not fit is refused with its place."""
 
+import datetime as dt
 from collections.abc import Mapping
 from typing import Any
 
@@ -241,9 +242,109 @@ def test_a_missing_value_does_not_hide_a_wrong_one() -> None:
     assert refused(frame, one_column("float32", nullable=True)).problems[-1].row == 1
 
 
-def test_a_missing_text_is_refused_because_the_protocol_has_none() -> None:
-    told = refused([{**PERSON, "deck": None}], MIXED)
-    assert told.problems[0].column == "deck"
+def test_a_missing_text_is_taken_where_the_column_is_nullable_and_refused_elsewhere() -> None:
+    for given in ([{**PERSON, "deck": None}], pd.DataFrame([{**PERSON, "deck": None}])):
+        assert take(given, MIXED).tensors["deck"].tolist() == [[None]]
+    told = refused(pd.DataFrame([{**PERSON, "sex": None}]), MIXED)
+    assert [(each.row, each.column, each.received) for each in told.problems] == [(0, "sex", "null")]
+
+
+TRIP = Signature(
+    Kind.TENSORS,
+    (
+        Tensor(
+            "x",
+            "float32",
+            (None, 3),
+            (Column("fare", "float32"), Column("age", "int64", nullable=True), Column("alone", "bool", nullable=True)),
+        ),
+        Tensor("note", "string", (None, 1), (Column("note", "string", optional=True),)),
+        Tensor("when", "datetime64[ms]", (None,), (Column("when", "datetime64[ms]", timezone="UTC", nullable=True),)),
+        Tensor("day", "datetime64[s]", (None, 1), (Column("day", "datetime64[s]", pandas_dtype="date"),)),
+    ),
+    (Tensor("y", "float32", (None,)),),
+)
+DAY = dt.date(2026, 1, 31)
+
+
+def trips(**columns: Any) -> pd.DataFrame:
+    table = {
+        "fare": [1.5, 2],
+        "age": pd.array([30, None], dtype="Int64"),
+        "alone": pd.array([True, None], dtype="boolean"),
+        "note": pd.array(["a", None], dtype="string"),
+        "when": pd.to_datetime(pd.Series(["2026-01-31T12:00:00.25", None])).dt.tz_localize("Europe/Berlin"),
+        "day": [DAY, DAY],
+    }
+    return pd.DataFrame({**table, **columns})
+
+
+def shown(tensors: Mapping[str, Any]) -> dict[str, str]:
+    return {name: repr(array.tolist()) for name, array in tensors.items()}
+
+
+EXPECTED = {
+    "x": "[[1.5, 30.0, 1.0], [2.0, nan, nan]]",
+    "note": "[['a'], [None]]",
+    "when": "['2026-01-31T11:00:00.25Z', None]",
+    "day": "[['2026-01-31'], ['2026-01-31']]",
+}
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        trips(),
+        trips().convert_dtypes(),
+        trips().astype({"note": "category", "when": object}),
+        trips(age=[30.0, np.nan], alone=[True, None], note=["a", np.nan], day=pd.to_datetime([DAY, DAY])),
+        trips(when=["2026-01-31T12:00:00.25+01:00", pd.NaT], note=["a", pd.NA], day=["2026-01-31"] * 2),
+    ],
+)
+def test_every_type_that_pandas_has_for_a_column_means_the_same(frame: pd.DataFrame) -> None:
+    assert shown(take(frame, TRIP).tensors) == EXPECTED
+    records = frame.astype(object).to_dict("records")
+    assert shown(take(records, TRIP).tensors) == EXPECTED
+
+
+def test_an_optional_column_may_be_left_out_of_frames_records_and_arrays() -> None:
+    frame = trips().drop(columns="note")
+    for given in (frame, frame.astype(object).to_dict("records")):
+        assert shown(take(given, TRIP).tensors) == {**EXPECTED, "note": "[[None], [None]]"}
+    arrays = {
+        "x": np.array([[1.5, 30, 1]]),
+        "when": np.array(["2026-01-31T11:00"], "datetime64[m]"),
+        "day": np.array([["2026-01-31"]], "datetime64[D]"),
+    }
+    assert take(arrays, TRIP).tensors["note"].tolist() == [[None]]
+    assert take(arrays, TRIP).tensors["when"].tolist() == ["2026-01-31T11:00:00Z"]
+    assert "lacks the columns 'age'" in refused(trips().drop(columns="age"), TRIP).message
+
+
+@pytest.mark.parametrize(
+    ("columns", "row", "column"),
+    [
+        ({"when": pd.to_datetime(["2026-01-31"] * 2)}, 0, "when"),
+        ({"when": ["2026-01-31T12:00:00Z", "2026-01-31"]}, 1, "when"),
+        ({"day": pd.to_datetime(["2026-01-31"] * 2).tz_localize("UTC")}, 0, "day"),
+        ({"day": pd.to_datetime(["2026-01-31", "2026-01-31 12:00"], format="mixed")}, 1, "day"),
+        ({"day": [DAY, None]}, 1, "day"),
+        ({"age": [30, 20_000_001]}, 1, "age"),
+        ({"age": [30, 30.5]}, 1, "age"),
+        ({"fare": [1, 20_000_001]}, 1, "fare"),
+        ({"alone": [True, 1]}, 1, "alone"),
+        ({"note": ["a", 1]}, 1, "note"),
+    ],
+)
+def test_a_value_of_another_type_than_its_columns_is_refused(columns: dict[str, Any], row: int, column: str) -> None:
+    told = refused(trips(**columns), TRIP)
+    assert [(problem.row, problem.column) for problem in told.problems] == [(row, column)]
+
+
+def test_infinities_in_records_are_no_missing_values() -> None:
+    for rows in ([{"x": 1.0}, {"x": np.inf}], [[None], [-np.inf]]):
+        told = refused(rows, one_column("float32", nullable=True))
+        assert [(problem.row, problem.column) for problem in told.problems] == [(1, "x")]
 
 
 def test_rows_are_refused_in_the_words_of_the_server() -> None:

@@ -169,3 +169,65 @@ def test_every_value_out_of_place_is_found_and_no_other(rows: Array, nullable: b
     for (row, at), value in np.ndenumerate(rows):
         well = nullable if np.isnan(value) else -10 <= value <= 10
         assert ((row, "abc"[at]) in named) is not well
+
+
+CARRIED = (
+    Column("f", "float32"),
+    Column("i", "int64", nullable=True),
+    Column("u", "uint8"),
+    Column("b", "bool", nullable=True),
+    Column("o", "int64", optional=True, minimum=-5, maximum=5),
+)
+LIMITS = {"i": (-(2**63), 2**63 - 1), "u": (0, 255), "b": (0, 1), "o": (-5, 5)}
+
+
+def is_well(column: Column, value: float) -> bool:
+    if np.isnan(value):
+        return column.nullable or column.optional
+    if column.name not in LIMITS:
+        return bool(np.isfinite(value))
+    low, high = LIMITS[column.name]
+    return low <= value <= high and value == np.trunc(value)
+
+
+@given(
+    st.lists(st.sampled_from(CARRIED), min_size=1, max_size=5, unique=True),
+    st.sampled_from(["float32", "float64"]),
+    st.data(),
+)
+@settings(max_examples=200)
+def test_columns_in_a_matrix_are_checked_as_their_own_dtypes_are(
+    columns: list[Column], carrier: str, data: st.DataObject
+) -> None:
+    cell = st.sampled_from([0, 1, 2, -1, 5, 6, 255, 256, 0.5, NAN, INF, -INF, -0.0, 2.0**62, 2.0**63, 1e30, -(2.0**63)])
+    rows = np.array(data.draw(st.lists(st.tuples(*[cell] * len(columns)), min_size=1, max_size=3)), carrier)
+    wrong = [
+        (row, column.name)
+        for row, values in enumerate(rows.tolist())
+        for column, value in zip(columns, values, strict=True)
+        if not is_well(column, value)
+    ]
+    told = problems(table(*columns, dtype=carrier), {"x": rows}, most=99)
+    assert [(problem.row, problem.column) for problem in told] == wrong
+
+
+def test_a_value_of_a_carried_column_is_told_in_words() -> None:
+    taken = table(*CARRIED[:4])
+    rows = np.array([[1, 1.5, 1, 2], [NAN, NAN, NAN, NAN]], np.float32)
+    assert [(each.column, each.expected, each.received) for each in problems(taken, {"x": rows})] == [
+        ("i", "a whole number or null", "1.5"),
+        ("b", "true or false, as 1 or 0 or null", "2.0"),
+        ("f", "a finite number", "NaN"),
+        ("u", "a whole number", "NaN"),
+    ]
+
+
+def test_a_moment_may_be_missing_where_null_is_taken_and_has_bounds_in_its_unit() -> None:
+    moments = np.array([["2026-01-31", "NaT"], ["1969-12-31", "2026-01-31"]], "datetime64[s]")
+    columns = (Column("t", "datetime64[s]", minimum=0), Column("n", "datetime64[s]", nullable=True))
+    (problem,) = problems(table(*columns, dtype="datetime64[s]"), {"x": moments})
+    assert (problem.row, problem.column, problem.received) == (1, "t", "1969-12-31T00:00:00")
+    (missing,) = problems(table(Column("t", "datetime64[s]"), dtype="datetime64[s]"), {"x": moments[:1, 1:]})
+    assert (missing.row, missing.received) == (0, "null")
+    listed_days = table(Column("t", "datetime64[s]", categories=("2026-01-31",)), dtype="datetime64[s]")
+    assert [each.row for each in problems(listed_days, {"x": moments[:, :1]})] == [1]

@@ -29,7 +29,7 @@ def elements(dtype: str) -> st.SearchStrategy[Any]:
         return st.booleans()
     kind = DTYPES[dtype]
     if kind.kind == "M":
-        moments = st.datetimes(dt.datetime(1678, 1, 1), dt.datetime(2262, 1, 1))
+        moments = st.datetimes(dt.datetime.fromisoformat("1678-01-01"), dt.datetime.fromisoformat("2262-01-01"))
         return moments.map(lambda moment: np.datetime64(moment, "us").astype(kind))
     if kind.kind == "f":
         return hnp.from_dtype(kind, allow_nan=False, allow_infinity=False)

@@ -115,7 +115,7 @@ ELEMENTS = {
 }
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("dtype", ELEMENTS)
 def test_every_dtype_goes_in_and_comes_out_unchanged(tmp_path: Path, dtype: str) -> None:
     runtime = served(saved(tmp_path, identity(ELEMENTS[dtype])))
     assert [tensor.dtype for tensor in (*runtime.signature.inputs, *runtime.signature.outputs)] == [dtype, dtype]
@@ -124,6 +124,12 @@ def test_every_dtype_goes_in_and_comes_out_unchanged(tmp_path: Path, dtype: str)
     answer = runtime.run({"x": rows})["y"]
     assert answer.dtype == DTYPES[dtype]
     np.testing.assert_array_equal(answer, rows)
+
+
+def test_a_missing_text_is_refused_and_not_read_as_the_text_none(tmp_path: Path) -> None:
+    runtime = served(saved(tmp_path, identity(TensorProto.STRING)))
+    with pytest.raises(InputRejected, match="the text in row 1 of 'x' is missing, and ONNX has no missing texts"):
+        runtime.run({"x": np.array([["a", "b"], ["c", None]], object)})
 
 
 def test_columns_are_named_after_the_input(tmp_path: Path) -> None:

@@ -59,7 +59,7 @@ def _file(path: Path, settings: Model, options: LoadOptions) -> Opened:
     runtime = load(key, path, options)
     signature = _labelled(runtime.signature, path.parent, settings.labels)
     if settings.nullable:
-        signature = _nullable(signature)
+        signature = _nullable(signature, texts=key != "onnx")
     name = settings.name or re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem).strip("-._") or "model"
     manifest = Manifest(name, settings.version or "0", key, path.name, signature, {path.name: digest})
     return Opened(runtime, Identity(name, manifest.version, identity_digest(digest)), manifest, None)
@@ -98,11 +98,11 @@ def _labelled(signature: Signature, folder: Path, labels: str | None) -> Signatu
     return with_labels(signature, read_labels(Path(labels)), labels, in_any_order=True)
 
 
-def _nullable(signature: Signature) -> Signature:
-    """Every column that can hold a missing value (floating point and text) takes null."""
+def _nullable(signature: Signature, *, texts: bool) -> Signature:
+    """Every column that can hold a missing value takes null: floating point, and `texts` where the engine has such."""
 
     def column(each: Column) -> Column:
-        able = each.dtype == "string" or each.dtype.startswith("float")
+        able = (texts and each.dtype == "string") or each.dtype.startswith("float")
         return msgspec.structs.replace(each, nullable=able)
 
     inputs = tuple(

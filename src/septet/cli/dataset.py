@@ -10,6 +10,7 @@ import numpy as np
 
 from septet.cli.source import format_of, pieces
 from septet.errors import Invalid, NotFound
+from septet.model.casting import uncarried
 from septet.model.signature import Signature
 from septet.types import Array, Tensors
 
@@ -47,7 +48,7 @@ def _by_column(signature: Signature, tensors: Tensors) -> Mapping[str, Array]:
     if not signature.columns:
         return tensors
     return {
-        column.name: tensors[tensor.name].reshape(-1, len(tensor.columns))[:, at]
+        column.name: uncarried(tensors[tensor.name].reshape(-1, len(tensor.columns))[:, at], column)
         for tensor in signature.inputs
         for at, column in enumerate(tensor.columns)
     }

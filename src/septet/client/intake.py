@@ -5,7 +5,7 @@ the same words. Arrays and frames are converted column by column; a value is nev
 """
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum
 from typing import Any
 
@@ -14,10 +14,10 @@ import numpy as np
 
 from septet.errors import Invalid, Problem, invalid
 from septet.model.casting import cast, cast_tensor, plain
-from septet.model.moments import expected, is_moment
+from septet.model.moments import expected, is_moment, texts
 from septet.model.received import received
 from septet.model.signature import Column, Signature
-from septet.model.values import is_optional
+from septet.model.values import bare, is_optional, is_whole
 from septet.protocols.json_body import JsonBody
 from septet.protocols.openinference.contract import Contract
 from septet.protocols.openinference.datatypes import DATATYPES
@@ -36,7 +36,10 @@ class Form(Enum):
 
 
 class Taken(msgspec.Struct, frozen=True):
-    """The tensors of a request. `index` labels the rows of a frame."""
+    """The tensors of a request, as the Open Inference Protocol has them: moments as texts.
+
+    `index` labels the rows of a frame.
+    """
 
     tensors: Tensors
     form: Form
@@ -50,6 +53,7 @@ class Intake:
         self._inputs = signature.inputs
         self._columns = signature.columns
         self._rows = signature.rows
+        self._moments = {each.name: each.columns or (bare(each),) for each in signature.inputs if is_moment(each.dtype)}
         self._contract = Contract(signature, max_rows=max_rows)
         self._body = JsonBody(signature, max_rows=max_rows)
 
@@ -104,7 +108,24 @@ class Intake:
 
     def _from_rows(self, data: Sequence[Any]) -> Tensors:
         key = "records" if data and all(isinstance(each, Mapping) for each in data) else "data"
-        return self._body(msgspec.json.encode({key: data}, enc_hook=_plain)).tensors
+        body = msgspec.json.encode({key: data}, enc_hook=_plain)
+        if b"null" in body and self._columns:
+            self._refuse_infinities(data)
+        return self._written(self._body(body).tensors)
+
+    def _refuse_infinities(self, rows: Sequence[Any]) -> None:
+        """Refuse infinities, which JSON would write as missing values."""
+        named: Iterable[tuple[Any, Any]]
+        for row, cells in enumerate(rows):
+            if isinstance(cells, Mapping):
+                named = cells.items()
+            elif isinstance(cells, Sequence):
+                named = zip((each.name for each in self._columns), cells, strict=False)
+            else:
+                continue
+            for name, value in named:
+                if isinstance(value, float | np.floating) and np.isinf(value):
+                    raise invalid([Problem(row, str(name), "a finite number", str(value))])
 
     def _joined(self, values: list[Array]) -> dict[str, Array]:
         """The model's tensors, of one array a column."""
@@ -122,7 +143,16 @@ class Intake:
             if each.name in arrays:
                 self._contract.input(each.name, DATATYPES[each.dtype], arrays[each.name].shape)
         tensors, _ = self._contract.tensors(arrays.items())
-        return tensors
+        return self._written(tensors)
+
+    def _written(self, tensors: Tensors) -> Tensors:
+        """The tensors with texts in place of moments."""
+        if not self._moments:
+            return tensors
+        return {
+            name: texts(array, self._moments[name]) if name in self._moments else array
+            for name, array in tensors.items()
+        }
 
     def _check_names(self, noun: str, known: list[str], given: list[Any], free: list[str]) -> None:
         """Refuse names that are not known or missing; those that are `free` may be left out."""
@@ -147,7 +177,7 @@ def _values(series: Any, column: Column) -> Array:
     """A column of a frame as an array; what is missing is NaN for a number, NaT for a moment, and None for all else."""
     if is_moment(column.dtype) and hasattr(series, "dt") and hasattr(series.dt, "tz"):
         return _moments(series, column)
-    if not series.hasnans:
+    if not series.hasnans or (is_whole(column.dtype) and series.dtype in (np.float64, np.float32)):
         return np.asarray(series)
     if column.dtype.startswith("float"):
         try:

@@ -11,6 +11,7 @@ from typing import Any, Final
 import numpy as np
 
 from septet.errors import MOST_PROBLEMS, Problem, invalid
+from septet.model.moments import is_date
 from septet.model.received import received
 from septet.model.signature import DTYPES, Column, Tensor
 from septet.model.values import (
@@ -59,6 +60,16 @@ def cast_tensor(array: Array, tensor: Tensor) -> Array:
     if len({(each.dtype, each.timezone) for each in columns}) == 1:
         return _Caster(tensor.dtype, columns, "column")(array)
     return np.stack([cast(array[:, at], each, tensor.dtype) for at, each in enumerate(columns)], axis=1)
+
+
+def uncarried(values: Array, column: Column) -> Array:
+    """The values of one column, as its tensor carries them, in the column's own dtype; one with missing values is kept.
+
+    The array is the same where nothing is to be changed.
+    """
+    if values.dtype == DTYPES[column.dtype] or (values.dtype.kind == "f" and np.isnan(values).any()):
+        return values
+    return values.astype(DTYPES[column.dtype])
 
 
 def inexact(array: Array, dtype: str) -> Array:
@@ -124,6 +135,9 @@ class _Caster:
         converted = array.astype(DTYPES[self._carrier])
         back = converted.astype(array.dtype)
         self._refuse(array, _differ(array, back), f"{self._expected}, that {self._carrier} can hold")
+        if is_date(self._column):
+            days = array.astype("datetime64[D]").astype(array.dtype)
+            self._refuse(array, _differ(array, days), self._expected)
         return converted
 
     def _one_by_one(self, array: Array) -> Array:
@@ -132,7 +146,7 @@ class _Caster:
         wrong: dict[int, str] = {}
         for at, value in enumerate(array.ravel().tolist()):
             column = self._columns[at % len(self._columns)]
-            endless = isinstance(value, float) and not math.isfinite(value) and self._carrier in FLOAT_LIMITS
+            endless = isinstance(value, float) and not math.isfinite(value) and column.dtype in FLOAT_LIMITS
             if endless or (is_missing(value) and takes_null(column, self._carrier)):
                 found[at] = value if endless else None
                 continue

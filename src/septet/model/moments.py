@@ -6,12 +6,14 @@ time zone, a text must say its offset and the count is that of UTC; where it had
 
 import datetime as dt
 import re
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
 
 from septet.model.signature import Column
 from septet.tensors import listed
+from septet.types import Array
 
 #: How numpy counts a missing moment (NaT).
 NAT: Final = -(2**63)
@@ -78,7 +80,19 @@ def counted(text: str, column: Column) -> int:
 
 def written(moment: np.datetime64, column: Column) -> str | None:
     """A moment of the column as ISO 8601 text; None where it is missing."""
-    text: str | None = listed(np.array(moment))
+    found: str | None = texts(np.array(moment), (column,)).item()
+    return found
+
+
+def texts(array: Array, columns: Sequence[Column]) -> Array:
+    """Moments as ISO 8601 texts, None where one is missing; `columns` are those of axis 1, or the only one."""
+    flat = [_suffixed(text, columns[at % len(columns)]) for at, text in enumerate(listed(array.ravel()))]
+    found = np.empty(len(flat), object)
+    found[:] = flat
+    return found.reshape(array.shape)
+
+
+def _suffixed(text: str | None, column: Column) -> str | None:
     if text is None:
         return None
     if is_date(column):

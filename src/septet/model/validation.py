@@ -180,24 +180,46 @@ def _check(tensor: Tensor, rules: tuple[_Rule, ...]) -> _Check | None:
         return _Check(tensor.name, rules, _string_test(rules), _string_mask(rules))
     if kind == "M":
         mask = _moment_mask(rules)
-        return _Check(tensor.name, rules, lambda array: b"\0" not in mask(array).tobytes(), mask)
+        return _Check(tensor.name, rules, _mask_test(mask), mask)
     if not tensor.columns:
         return None
-    bounded = any(
-        column.minimum is not None or column.maximum is not None or column.dtype != tensor.dtype
-        for column in tensor.columns
-    )
+    bounded = any(column.minimum is not None or column.maximum is not None for column in tensor.columns)
+    carried = any(column.dtype != tensor.dtype for column in tensor.columns)
     listed = any(rule.categories is not None for rule in rules)
-    if kind == "f" and not (bounded or listed or any(rule.nullable for rule in rules)):
+    if kind == "f" and not (bounded or listed or carried or any(rule.nullable for rule in rules)):
         return _Check(tensor.name, rules, _is_finite, np.isfinite)
-    if kind != "f" and not (bounded or listed):
+    if kind != "f" and not (bounded or listed or carried):
         return None
     mask = _numeric_mask(rules, kind)
-    return _Check(tensor.name, rules, lambda array: b"\0" not in mask(array).tobytes(), mask)
+    test = _mask_test(mask) if bounded or listed or not any(rule.whole for rule in rules) else _whole_test(rules, mask)
+    return _Check(tensor.name, rules, test, mask)
 
 
 def _is_finite(array: Array) -> bool:
     return b"\0" not in np.isfinite(array).tobytes()
+
+
+def _mask_test(mask: _Mask) -> _Test:
+    return lambda array: b"\0" not in mask(array).tobytes()
+
+
+def _whole_test(rules: tuple[_Rule, ...], mask: _Mask) -> _Test:
+    """The test of floats some of whose columns are whole numbers: at first as if nothing were missing."""
+    places = [at for at, rule in enumerate(rules) if rule.whole]
+    low = np.array([rules[at].low for at in places])
+    high = np.array([rules[at].high for at in places])
+    adjacent = places == list(range(places[0], places[-1] + 1))
+    # A slice is a view, and taken sooner than single columns.
+    own = (slice(None), slice(places[0], places[-1] + 1) if adjacent else places)
+
+    def test(array: Array) -> bool:
+        numbers = array if len(rules) == 1 else array[own]
+        whole = np.trunc(np.minimum(np.maximum(numbers, low), high)) == numbers
+        if b"\0" not in whole.tobytes() and _is_finite(array):
+            return True
+        return b"\0" not in mask(array).tobytes()
+
+    return test
 
 
 def _numeric_mask(rules: tuple[_Rule, ...], kind: str) -> _Mask:
@@ -207,14 +229,12 @@ def _numeric_mask(rules: tuple[_Rule, ...], kind: str) -> _Mask:
     listed = [(at, np.array(sorted(rule.categories))) for at, rule in enumerate(rules) if rule.categories is not None]
     low = None if kind == "b" else np.array([rule.low for rule in rules])
     high = None if kind == "b" else np.array([rule.high for rule in rules])
-    carried = [at for at, rule in enumerate(rules) if rule.whole]
-    whole = slice(None) if len(carried) == len(rules) else carried
+    free = np.array([not rule.whole for rule in rules])
 
     def mask(array: Array) -> Array:
         fine = np.ones(array.shape, np.bool_) if low is None else (array >= low) & (array <= high)
-        if carried:
-            numbers = array.reshape(-1, len(rules))[:, whole]
-            fine.reshape(-1, len(rules))[:, whole] &= np.trunc(numbers) == numbers
+        if not free.all():
+            fine &= (np.trunc(array) == array) | free
         if listed:
             table, marks = array.reshape(-1, len(rules)), fine.reshape(-1, len(rules))
             for at, values in listed:

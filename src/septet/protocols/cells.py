@@ -4,6 +4,9 @@ The type is compiled into msgspec decoders (the fast way); `septet.model.values.
 was refused, to say which rows and columns are wrong. Both accept the same values but for two leniencies of `read`: an
 integral number written with a fraction (`3.0`) is accepted for an integer column, as JSON Schema has it, and a whole
 number beyond the first that a carrier of floating point must round, where it is one that need not be.
+
+A number of floating point has two types. As long as each whole number is one of the dtype, nothing can be changed by
+reading it as a float, which is the faster one. Beyond, a `wide` type tells whole numbers from decimals.
 """
 
 from collections.abc import Sequence
@@ -27,36 +30,46 @@ from septet.model.values import (
 __all__ = ["RECEIVED_LENGTH", "Mismatch", "carried_type", "json_type", "nested_type", "received", "shown_key"]
 
 
-def json_type(column: Column, carrier: str) -> Any:
+def json_type(column: Column, carrier: str, *, wide: bool = False) -> Any:
     """The msgspec type of a JSON value of a column, in a tensor of the dtype `carrier`; a moment is a text."""
-    kind = _type(column, carrier)
+    kind = _type(column, carrier, wide=wide)
     return kind | None if takes_null(column, carrier) else kind
 
 
-def carried_type(carrier: str, *, nullable: bool) -> Any:
+def carried_type(carrier: str, *, nullable: bool, wide: bool = False) -> Any:
     """The msgspec type of a JSON value of a tensor, whatever its columns."""
-    kind = _type(Column("", carrier), carrier)
+    kind = _type(Column("", carrier), carrier, wide=wide)
     return kind | None if nullable else kind
 
 
-def _type(column: Column, carrier: str) -> Any:
+def _type(column: Column, carrier: str, *, wide: bool) -> Any:
     dtype = column.dtype
     if is_text(dtype):
         return str
     if dtype == "bool":
         return bool
-    if dtype in FLOAT_LIMITS:
-        narrow = finest(column, carrier)
-        most, limit = EXACT_LIMITS[narrow], FLOAT_LIMITS[narrow]
-        whole = Annotated[int, msgspec.Meta(ge=-most, le=most)]
-        return whole | (Annotated[float, msgspec.Meta(ge=-limit, le=limit)] if narrow != "float64" else float)
-    # msgspec holds integer bounds in 64 signed bits; uint64 is bounded below only, and numpy refuses what is above.
+    return _float(finest(column, carrier), wide=wide) if dtype in FLOAT_LIMITS else _whole(column, carrier, wide=wide)
+
+
+def _float(dtype: str, *, wide: bool) -> Any:
+    most, limit = EXACT_LIMITS[dtype], FLOAT_LIMITS[dtype]
+    if wide:
+        return Annotated[int, msgspec.Meta(ge=-most, le=most)] | Annotated[float, msgspec.Meta(ge=-limit, le=limit)]
+    # The next whole number behind the last that is exact would be read as that one.
+    return Annotated[float, msgspec.Meta(ge=1 - most, le=most - 1)]
+
+
+def _whole(column: Column, carrier: str, *, wide: bool) -> Any:
     low, high = whole_limits(column, carrier)
+    # msgspec holds integer bounds in 64 signed bits; uint64 is bounded below only, and numpy refuses what is above.
     bounds = msgspec.Meta(ge=low) if high > INT_LIMITS["int64"][1] else msgspec.Meta(ge=low, le=high)
     if carrier not in EXACT_LIMITS:
         return Annotated[int, bounds]
     # Libraries write the whole numbers of a column with missing ones as 3.0; that they are whole is checked of all.
-    return Annotated[int, bounds] | Annotated[float, bounds]
+    if wide:
+        return Annotated[int, bounds] | Annotated[float, bounds]
+    last = EXACT_LIMITS[carrier] - 1
+    return Annotated[float, msgspec.Meta(ge=max(low, -last), le=min(high, last))]
 
 
 def nested_type(kind: Any, shape: Sequence[int | None], *, rows: bool) -> Any:

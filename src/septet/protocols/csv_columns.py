@@ -105,7 +105,7 @@ def _floats(cells: Sequence[str], limit: float, exact: int) -> Sequence[float] |
     if not (isfinite(sum(found)) and -limit <= low and high <= limit):
         return None
     # Decimals are rounded; whole numbers beyond those that are all exact are looked at one by one.
-    if (low < -exact or high > exact) and any(
+    if (low <= -exact or high >= exact) and any(
         abs(each) >= exact and not _is_decimal(cell) for each, cell in zip(found, cells, strict=True)
     ):
         return None

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from septet.model.moments import is_moment, written
+from septet.model.moments import is_moment, texts, written
 from septet.model.signature import Column, Kind, Signature, Tensor
-from septet.model.values import column_at, is_whole
+from septet.model.values import bare, is_whole
 from septet.protocols.answers import Answers
 from septet.tensors import listed
 from septet.types import Array, Tensors
@@ -84,8 +84,7 @@ def values(tensor: Tensor, array: Array) -> Any:
     """Write an input as nested lists; a moment as its column has it."""
     if not is_moment(tensor.dtype):
         return nested(array)
-    texts = [written(moment, column_at(tensor, at)) for at, moment in enumerate(array.reshape(-1))]
-    return np.array(texts, object).reshape(array.shape).tolist()
+    return texts(array, tensor.columns or (bare(tensor),)).tolist()
 
 
 def csv_text(signature: Signature, tensors: Tensors) -> str | None:

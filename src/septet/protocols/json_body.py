@@ -46,8 +46,11 @@ class JsonBody:
         self._refuses_extra = extra_columns == "refuse"
         names = [*(tensor.name for tensor in signature.inputs), *(column.name for column in signature.columns)]
         self._decode: Callable[[bytes], Any] = _undecoded
+        # The same with numbers beyond those of which each whole one is exact; see `cells`.
+        self._decode_wide: Callable[[bytes], Any] = _undecoded
         if not any(_ESCAPED.search(name) for name in names):
-            self._decode = msgspec.json.Decoder(self._body_type(signature)).decode
+            self._decode = msgspec.json.Decoder(self._body_type(signature, wide=False)).decode
+            self._decode_wide = msgspec.json.Decoder(self._body_type(signature, wide=True)).decode
         self._to_tuple = msgspec.structs.astuple
         # Where a row is numbers alone: what reads one, and what stood around the last that came by itself.
         self._row: Callable[[bytes], tuple[Any, ...]] = _undecoded
@@ -84,7 +87,7 @@ class JsonBody:
             msgspec.MsgspecError, ValueError, RecursionError: it must be read with care, too.
             Malformed: it has a key twice.
         """
-        parsed = self._decode(body)
+        parsed = self._parsed(body)
         data, records, inputs, request_id = parsed.data, parsed.records, parsed.inputs, parsed.id
         quotes = 2 if request_id is None else 6
         if inputs is not UNSET or self._rows is None:
@@ -105,8 +108,9 @@ class JsonBody:
         if not self._rows.plain:
             read = list(rows)
             texts = self._rows.texts(read)
-            quotes -= 2 * self._rows.left_out(read)
-            rows = self._rows.held(read)
+            left_out = self._rows.left_out(read)
+            quotes -= 2 * left_out
+            rows = self._rows.held(read, left_out)
         if count_quotes(body) != quotes + 2 * texts or (texts and b"\\" in body):
             self._diagnosis.strict(body)
         if count == 1 and self._row_tensors is not None and records is UNSET and request_id is None:
@@ -115,6 +119,12 @@ class JsonBody:
             return Body(self._rows.tensors(rows, count), count, request_id)
         except OverflowError:
             return None
+
+    def _parsed(self, body: bytes) -> Any:
+        try:
+            return self._decode(body)
+        except msgspec.ValidationError:
+            return self._decode_wide(body)
 
     def _keep(self, body: bytes) -> None:
         """Know what stands around the values of a body with one row of numbers: no other brackets are in it."""
@@ -168,9 +178,13 @@ class JsonBody:
             return None
         return Body(arrays, rows, request_id)
 
-    def _body_type(self, signature: Signature) -> type[msgspec.Struct]:
+    def _body_type(self, signature: Signature, *, wide: bool) -> type[msgspec.Struct]:
         tensors = [
-            _field(f"t{i}", _tensor_type(tensor, rows=signature.rows), optional=signature.rows and is_optional(tensor))
+            _field(
+                f"t{i}",
+                _tensor_type(tensor, rows=signature.rows, wide=wide),
+                optional=signature.rows and is_optional(tensor),
+            )
             for i, tensor in enumerate(signature.inputs)
         ]
         names = {f"t{i}": tensor.name for i, tensor in enumerate(signature.inputs)}
@@ -178,7 +192,7 @@ class JsonBody:
         data: Any = UnsetType
         records: Any = UnsetType
         if self._rows is not None:
-            cells = [json_type(*each) for each in zip(self._rows.columns, self._rows.carriers, strict=True)]
+            cells = [json_type(*each, wide=wide) for each in zip(self._rows.columns, self._rows.carriers, strict=True)]
             columns = {f"c{i}": column.name for i, column in enumerate(self._rows.columns)}
             fields = [
                 _field(f"c{i}", cell, optional=column.optional and holds_missing(carrier))
@@ -210,6 +224,6 @@ def _field(name: str, kind: Any, *, optional: bool) -> tuple[str, Any] | tuple[s
     return (name, kind | UnsetType, UNSET) if optional else (name, kind)
 
 
-def _tensor_type(tensor: Tensor, *, rows: bool) -> Any:
+def _tensor_type(tensor: Tensor, *, rows: bool, wide: bool) -> Any:
     nullable = bool(tensor.columns) and all(takes_null(column, tensor.dtype) for column in tensor.columns)
-    return nested_type(carried_type(tensor.dtype, nullable=nullable), tensor.shape, rows=rows)
+    return nested_type(carried_type(tensor.dtype, nullable=nullable, wide=wide), tensor.shape, rows=rows)

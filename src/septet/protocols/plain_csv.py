@@ -22,15 +22,21 @@ class PlainCsv:
 
     def __init__(self, columns: Sequence[Column], carriers: Sequence[str]) -> None:
         self._header = ",".join(column.name for column in columns).encode()
-        cells = [json_type(*each) for each in zip(columns, carriers, strict=True)]
+        cells, wide = (
+            [json_type(*each, wide=wide) for each in zip(columns, carriers, strict=True)] for wide in (False, True)
+        )
         self._decode = msgspec.json.Decoder(list[tuple[*cells]]).decode  # type: ignore[valid-type]
+        self._decode_wide = msgspec.json.Decoder(list[tuple[*wide]]).decode  # type: ignore[valid-type]
 
     def __call__(self, body: bytes) -> list[tuple[Any, ...]] | None:
         """The rows below a header of the columns' names; None where the body must be read with care."""
         header, _, lines = body.removeprefix(_BOM).replace(b"\r\n", b"\n").partition(b"\n")
         if header != self._header or not lines or lines.translate(None, _NUMERIC):
             return None
-        try:
-            return self._decode(b"[[%b]]" % lines.removesuffix(b"\n").replace(b"\n", b"],["))
-        except msgspec.MsgspecError:
-            return None
+        text = b"[[%b]]" % lines.removesuffix(b"\n").replace(b"\n", b"],[")
+        for decode in (self._decode, self._decode_wide):
+            try:
+                return decode(text)
+            except msgspec.MsgspecError:
+                pass
+        return None

@@ -80,13 +80,13 @@ class Rows:
         """How many cells were left out."""
         return sum(cell is UNSET for row in rows for cell in row) if self._optional else 0
 
-    def held(self, rows: Sequence[Sequence[Any]]) -> Sequence[Sequence[Any]]:
-        """Rows of JSON's values, those that were left out as UNSET, as `tensors` takes them.
+    def held(self, rows: Sequence[Sequence[Any]], left_out: int) -> Sequence[Sequence[Any]]:
+        """Rows of JSON's values, so many of them left out (UNSET), as `tensors` takes them.
 
         Raises:
             ValueError: a text is no moment.
         """
-        if not self._optional and not self._moments:
+        if not left_out and not self._moments:
             return rows
         found: list[list[Any]] = [[None if cell is UNSET else cell for cell in row] for row in rows]
         for at, column in self._moments.items():

@@ -23,6 +23,7 @@ from septet.runtimes.onnx_graph import Graph
 from septet.runtimes.onnx_independence import independence, said
 from septet.runtimes.onnx_rows import outlook
 from septet.runtimes.onnx_shapes import Layout, Shapes, arranged, settle
+from septet.runtimes.onnx_texts import read_texts, refuse_missing
 from septet.types import Array, Tensors
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ class OnnxRuntime:
     Attributes:
         signature: read from the file.
         independence: proven from the graph.
+        texts: the inputs in which no text may be missing.
         facts: `engine`, `engine_version`, `opset` (by domain), `ir_version`, `producer`, `metadata`.
     """
 
@@ -53,6 +55,8 @@ class OnnxRuntime:
         self.independence = independence
         self.facts = facts
         self._run = session.run
+        # The inputs in which no text may be missing; empty for nearly every model.
+        self.texts: tuple[str, ...] = ()
         self._names = [tensor.name for tensor in signature.outputs]
         self._one_by_one = shapes.one_by_one
         plain = {tensor.name for tensor in shapes.outputs if tensor.shape}
@@ -68,6 +72,8 @@ class OnnxRuntime:
         names = self._names if outputs is None else list(outputs)
         if not names:
             return {}
+        if self.texts:
+            refuse_missing(tensors, self.texts)
         try:
             if self._one_by_one:
                 return self._row_by_row(tensors, names)
@@ -133,7 +139,9 @@ def load(path: Path, options: LoadOptions) -> OnnxRuntime:
     shapes = settle(inputs, declared, lambda tensors: session.run(names, tensors), said(graph, view))
     _log_dropped(path, shapes)
     signature = onnx_signature.signature(graph, shapes)
-    return OnnxRuntime(session, shapes, signature, independence(graph, view, shapes), _facts(graph))
+    runtime = OnnxRuntime(session, shapes, signature, independence(graph, view, shapes), _facts(graph))
+    runtime.texts = read_texts(graph, runtime.signature)
+    return runtime
 
 
 def _mapped(path: Path) -> memoryview:

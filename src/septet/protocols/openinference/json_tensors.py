@@ -6,7 +6,7 @@ made of it, to name the value at fault. That way takes a little more: NaN, Infin
 integers, and a bare value for a tensor without axes.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 from math import prod
 from typing import Any
@@ -40,34 +40,32 @@ class JsonTensor:
         self.is_text = is_text(tensor.dtype)
         self._dtype = np.dtype(object) if self.is_text else DTYPES[tensor.dtype]
         self._nullable = any(takes_null(column, tensor.dtype) for column in tensor.columns)
-        kind = carried_type(tensor.dtype, nullable=self._nullable)
-        self.flat = msgspec.json.Decoder(list[kind]).decode  # type: ignore[valid-type]
-        self.nested = msgspec.json.Decoder(nested_type(kind, tensor.shape, rows=True)).decode
+        kinds = [carried_type(tensor.dtype, nullable=self._nullable, wide=wide) for wide in (False, True)]
+        self.flat, flat_wide = (msgspec.json.Decoder(list[kind]).decode for kind in kinds)  # type: ignore[valid-type]
+        self.nested, nested_wide = (
+            msgspec.json.Decoder(nested_type(kind, tensor.shape, rows=True)).decode for kind in kinds
+        )
+        # The second ones are for numbers beyond those of which each whole one is exact; see `cells`.
+        self._flat, self._nested = (self.flat, flat_wide), (self.nested, nested_wide)
 
     def read(self, data: msgspec.Raw, shape: Sequence[int]) -> Array | None:
         """The array of a shape, or None where the values must be read with care; of texts as they stand in JSON."""
         try:
-            if is_nested(data):
-                return self._read_nested(data, shape)
-            values = self.flat(data)
-        except (msgspec.MsgspecError, UnicodeDecodeError, IndexError):
+            nested = is_nested(data)
+        except IndexError:
             return None
-        count = prod(shape)
-        if len(values) != count:
-            return None
+        values = _decoded(self._nested if nested else self._flat, data)
         try:
+            if values is None or (not nested and len(values) != prod(shape)):
+                return None
+            if nested:
+                array = np.array(values, self._dtype)
+                return array if array.shape == tuple(shape) else None
             if self._nullable:
                 return np.array(values, self._dtype).reshape(shape)
-            return np.fromiter(values, self._dtype, count).reshape(shape)
+            return np.fromiter(values, self._dtype, len(values)).reshape(shape)
         except (OverflowError, ValueError):  # an integer above uint64; a shape that no array can have
             return None
-
-    def _read_nested(self, data: msgspec.Raw, shape: Sequence[int]) -> Array | None:
-        try:
-            array = np.array(self.nested(data), self._dtype)
-        except (msgspec.MsgspecError, UnicodeDecodeError, OverflowError, ValueError):
-            return None
-        return array if array.shape == tuple(shape) else None
 
     def careful(self, data: object, shape: Sequence[int], at: Sequence[int] = ()) -> Array:
         """The array of a shape, of values as Python's parser gave them; `at` are the places of missing texts.
@@ -122,6 +120,15 @@ class JsonTensor:
         expected = f"{what}, as its shape {list(shape)} says"
         text = f"Expected {expected}, in {place!r}, received {received(data)}."
         return Invalid(text, (Problem(None, name, expected, received(data)),))
+
+
+def _decoded(decoders: Sequence[Callable[[msgspec.Raw], list[Any]]], data: msgspec.Raw) -> list[Any] | None:
+    for decode in decoders:
+        try:
+            return decode(data)
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            pass
+    return None
 
 
 def is_nested(data: msgspec.Raw) -> bool:

@@ -40,7 +40,8 @@ def paths(service: Service) -> Node:
                 "required": True,
                 "description": (
                     "As the Open Inference Protocol has it; `data` flat or nested, as long as `shape` says. Behind the "
-                    "JSON, raw tensors may follow: see the extension `binary_tensor_data`."
+                    "JSON, raw tensors may follow: see the extension `binary_tensor_data`. The parameter `missing` of "
+                    "an input of BYTES lists the places of its missing texts, such as `0,4`."
                 ),
                 "content": {"application/json": _body(service)},
             },

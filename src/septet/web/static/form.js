@@ -62,6 +62,7 @@ class Field {
     if (column.categories && !column.other_categories) return choice(id, column.categories, value);
     const common = { id, name: id, value, autocomplete: "off", spellcheck: "false" };
     if (column.dtype === "string") return this.withList(h("input", { ...common, type: "text" }));
+    if (isMoment(column)) return momentInput(column, common);
     const step = /int/.test(column.dtype) ? "1" : "any";
     const bounds = { min: column.minimum, max: column.maximum };
     return h("input", { ...common, ...bounds, type: "number", step, inputmode: step === "1" ? "numeric" : "decimal" });
@@ -76,7 +77,7 @@ class Field {
 
   nullTick(sample) {
     const parts = this.list ? [this.list] : [];
-    if (!this.column.nullable) return parts;
+    if (!this.column.nullable && !this.column.optional) return parts;
     this.tick = h("input", { type: "checkbox", id: `${this.id}-null`, "aria-label": `${this.column.name} is null` });
     this.tick.checked = sample === null;
     this.input.disabled = this.tick.checked;
@@ -91,9 +92,15 @@ class Field {
     if (column.categories && !column.other_categories) return JSON.stringify(column.categories[input.selectedIndex]);
     if (column.dtype === "string") return JSON.stringify(input.value);
     const text = input.value.trim();
+    if (isMoment(column) && text !== "") return JSON.stringify(text);
+    if (isMoment(column)) {
+      const noun = column.pandas_dtype === "date" ? "a date" : "a date and a time";
+      this.say(column.nullable || column.optional ? `Enter ${noun}, or tick null.` : `Enter ${noun}.`);
+      return null;
+    }
     if (NUMBER.test(text)) return text;
     if (text !== "" && Number.isFinite(Number(text))) return JSON.stringify(Number(text));
-    this.say(column.nullable ? "Enter a number, or tick null." : "Enter a number.");
+    this.say(column.nullable || column.optional ? "Enter a number, or tick null." : "Enter a number.");
     return null;
   }
 
@@ -105,6 +112,19 @@ class Field {
   }
 }
 
+function isMoment(column) {
+  return column.dtype.startsWith("datetime64");
+}
+
+// A browser's own field for dates has no place for an offset, nor for fractions below a millisecond.
+function momentInput(column, common) {
+  if (column.timezone) return h("input", { ...common, type: "text", placeholder: "2026-01-31T12:00:00Z" });
+  if (column.pandas_dtype === "date") return h("input", { ...common, type: "date" });
+  const fine = /\[(us|ns)\]/.test(column.dtype);
+  if (fine && /\.\d{4,}/.test(common.value)) return h("input", { ...common, type: "text" });
+  return h("input", { ...common, type: "datetime-local", step: column.dtype === "datetime64[s]" ? "1" : "0.001" });
+}
+
 function choice(id, values, chosen) {
   const select = h("select", { id, name: id }, values.map((value) => h("option", { value: String(value) }, String(value))));
   const index = values.findIndex((value) => String(value) === chosen);
@@ -113,6 +133,7 @@ function choice(id, values, chosen) {
 }
 
 function hint(column) {
+  if (column.timezone) return "with its offset, such as Z or +01:00";
   const { minimum: low, maximum: high } = column;
   const known = (value) => value !== null && value !== undefined;
   if (known(low) && known(high)) return `${number(low)} to ${number(high)}`;
