@@ -36,4 +36,6 @@ def _value(column: Column, dtype: str) -> Scalar:
         middle = low / 2 + high / 2
     else:
         middle = min(max(0.0, low if low is not None else 0.0), high if high is not None else np.inf)
-    return middle if column.dtype.startswith("float") else int(np.floor(middle) if high is not None else np.ceil(middle))
+    return (
+        middle if column.dtype.startswith("float") else int(np.floor(middle) if high is not None else np.ceil(middle))
+    )

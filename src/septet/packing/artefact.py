@@ -19,7 +19,6 @@ from septet.runtimes.formats import load
 from septet.runtimes.unread import reading
 from septet.types import Tensors
 
-
 _PROBED_ROWS = 8
 
 
@@ -111,7 +110,9 @@ def _native(trained: Trained, folder: Path, fallback: str) -> Artefact:
         options = msgspec.structs.replace(trusting(path), signature=trained.signature, rows=head)
         runtime = load("sklearn", path, options)
         answers = runtime.run(head)
-        same = all(np.array_equal(answers[name], array, equal_nan=array.dtype.kind == "f") for name, array in wanted.items())
+        same = all(
+            np.array_equal(answers[name], array, equal_nan=array.dtype.kind == "f") for name, array in wanted.items()
+        )
         if not same and _steady(trained.native, head, wanted):
             raise UnsupportedModel("what is read back answers otherwise")
         found.append(runtime)

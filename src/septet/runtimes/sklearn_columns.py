@@ -78,13 +78,13 @@ def first_step(model: Any) -> Any:
 
 def inner_estimators(model: Any) -> list[Any]:
     """The fitted estimators that a meta-estimator hands its own input to; none where they say no more than it does."""
-    found = []
-    for name in _WRAPPED:
-        found.append(getattr(model, name, None))
+    found = [getattr(model, name, None) for name in _WRAPPED]
     for name in _WRAPPED_LISTS:
         several = getattr(model, name, None)
         if isinstance(several, (list, tuple)):
-            found += [getattr(each, "estimator", each) if name == "calibrated_classifiers_" else each for each in several]
+            found += [
+                getattr(each, "estimator", each) if name == "calibrated_classifiers_" else each for each in several
+            ]
     inner = [each for each in found if _is_fitted(each)]
     # A plain estimator inside adds nothing: the wrapper's own tag says whether missing values may pass.
     return inner if any(type(each).__name__ in _STRUCTURED or inner_estimators(each) for each in inner) else []
