@@ -79,9 +79,14 @@ def _read(present: Sequence[Any]) -> tuple[str, Array, str | None, bool] | str:
         return "datetime64[s]", np.array(present, dtype="datetime64[s]"), None, True
     if all(issubclass(each, (dt.datetime, np.datetime64)) for each in types):
         return _moments(present)
-    if all(issubclass(each, (int, float, np.integer, np.floating)) and each is not bool for each in types):
+    if all(_is_number(each) for each in types):
         return _numbers(present)
     return _in_words(present)
+
+
+def _is_number(kind: type) -> bool:
+    # To numpy a duration is an integer, and to Python a boolean is.
+    return issubclass(kind, (int, float, np.integer, np.floating)) and not issubclass(kind, (bool, np.timedelta64))
 
 
 def texts_of(present: Sequence[Any]) -> tuple[str, Array, None, bool] | str:

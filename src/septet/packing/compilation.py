@@ -107,7 +107,11 @@ def _restore_inputs(converted: Any, inputs: list[tuple[str, Any]], unread: Colle
     """
     from onnx import helper
 
-    present = {value.name for value in converted.graph.input}
+    read = {name for node in converted.graph.node for name in node.input}
+    kept = [value for value in converted.graph.input if value.name in read or value.name not in unread]
+    del converted.graph.input[:]
+    converted.graph.input.extend(kept)
+    present = {value.name for value in kept}
     inputs = [(name, kind) for name, kind in inputs if name in present or name not in unread]
     for name, kind in inputs:
         if name not in present:
