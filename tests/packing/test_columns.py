@@ -119,7 +119,12 @@ HOLES = {
     "float64": pd.DataFrame({"age": np.where(GONE, np.nan, AGE), "size": AGE * 2}),
     "Float64": pd.DataFrame({"age": pd.array(np.where(GONE, np.nan, AGE), dtype="Float64"), "size": AGE * 2}),
     "Int64": pd.DataFrame({"age": pd.array(np.where(GONE, np.nan, COUNT), dtype="Int64"), "size": AGE * 2}),
-    "boolean": pd.DataFrame({"age": pd.array(np.where(GONE, None, FLAG), dtype="boolean"), "size": AGE * 2}),
+    "boolean": pd.DataFrame(
+        {
+            "age": pd.array([None if gone else flag for gone, flag in zip(GONE, FLAG, strict=True)], dtype="boolean"),
+            "size": AGE * 2,
+        }
+    ),
 }
 READERS_OF_HOLES = {
     "imputer": lambda: make_pipeline(SimpleImputer(), logistic()),

@@ -108,6 +108,9 @@ def _restore_inputs(converted: Any, inputs: list[tuple[str, Any]], unread: Colle
     from onnx import helper
 
     read = {name for node in converted.graph.node for name in node.input}
+    for value in converted.graph.input:
+        if value.name in read and value.name in unread and value.type.tensor_type.elem_type not in {_FLOAT, _DOUBLE}:
+            raise UnsupportedModel(f"the converter reads the column {value.name!r}, which the model does not read")
     kept = [value for value in converted.graph.input if value.name in read or value.name not in unread]
     del converted.graph.input[:]
     converted.graph.input.extend(kept)
