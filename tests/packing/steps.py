@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 
 pd = pytest.importorskip("pandas")
-base = pytest.importorskip("sklearn.base")
+pytest.importorskip("sklearn")
+
+from sklearn.base import BaseEstimator, TransformerMixin  # noqa: E402
 
 
-class Twice(base.TransformerMixin, base.BaseEstimator):  # type: ignore[misc]
+class Twice(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     """Has nothing to learn, and so no fitted attribute."""
 
     def fit(self, rows: Any, target: Any = None) -> "Twice":  # noqa: ARG002 - the form of every estimator
