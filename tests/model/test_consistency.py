@@ -67,3 +67,38 @@ def test_labels_that_do_not_fit_are_refused(faulty: Signature, words: str) -> No
     with pytest.raises(LabelsMismatch) as caught:
         check_signature(faulty, "septet.toml")
     assert words in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("tensor", "column", "said"),
+    [
+        ("int64", Column("a", "int64", nullable=True), "has no missing value; carry it in float64"),
+        ("bool", Column("a", "bool", nullable=True), "has no missing value"),
+        ("float64", Column("a", "int64", optional=True), "is optional and not nullable"),
+        ("float64", Column("a", "string"), "does not hold"),
+        ("int64", Column("a", "float64"), "does not hold"),
+        ("bool", Column("a", "int64"), "does not hold"),
+        ("datetime64[s]", Column("a", "datetime64[us]"), "does not hold"),
+        ("float64", Column("a", "float64", timezone="UTC"), "is no moment"),
+    ],
+)
+def test_a_tensor_must_hold_what_its_column_takes(tensor: str, column: Column, said: str) -> None:
+    inputs = (Tensor("a", tensor, (None, 1), (column,)),)
+    outputs = (Tensor("prediction", "float64", (None,)),)
+    with pytest.raises(PackageInvalid, match=said):
+        check_signature(Signature(Kind.REGRESSION, inputs, outputs), "a test")
+
+
+@pytest.mark.parametrize(
+    ("tensor", "column"),
+    [
+        ("float64", Column("a", "int64", nullable=True)),
+        ("float32", Column("a", "bool", nullable=True, optional=True)),
+        ("datetime64[us]", Column("a", "datetime64[us]", nullable=True, timezone="Europe/Rome")),
+        ("string", Column("a", "string", nullable=True)),
+    ],
+)
+def test_floats_texts_and_moments_hold_missing_values(tensor: str, column: Column) -> None:
+    inputs = (Tensor("a", tensor, (None, 1), (column,)),)
+    outputs = (Tensor("prediction", "float64", (None,)),)
+    check_signature(Signature(Kind.REGRESSION, inputs, outputs), "a test")

@@ -106,3 +106,25 @@ def test_damaged_golden_rows_are_refused(tensor: str, words: str) -> None:
     with pytest.raises(PackageInvalid, match=r"golden\.json: ") as caught:
         golden_from_json(text.encode(), "golden.json")
     assert words in caught.value.message
+
+
+def test_moments_are_iso_8601_and_missing_ones_null() -> None:
+    when = np.array([["2026-01-01T12:00:00.5"], ["NaT"]], dtype="datetime64[us]")
+    golden = Golden({"when": when}, {"when": when}, 0.0, 0.0)
+    text = golden_to_json(golden)
+    assert b'["2026-01-01T12:00:00.500000"]' in text
+    assert b"[null]" in text
+    read = golden_from_json(text, "a test")
+    assert read.request["when"].dtype == when.dtype
+    np.testing.assert_array_equal(read.request["when"], when)
+    assert mismatches(read, {"when": when}) == ()
+    later = when + np.timedelta64(1, "s")
+    assert "2026-01-01T12:00:01.500000" in mismatches(read, {"when": later})[0]
+
+
+@pytest.mark.parametrize("value", ['["yesterday"]', "[5]"])
+def test_what_is_no_moment_is_refused(value: str) -> None:
+    tensor = f'{{"dtype": "datetime64[us]", "shape": [1], "data": {value}}}'
+    text = f'{{"absolute_tolerance": 0, "relative_tolerance": 0, "request": {{"a": {tensor}}}, "answer": {{}}}}'
+    with pytest.raises(PackageInvalid, match="data does not fit"):
+        golden_from_json(text.encode(), "a test")

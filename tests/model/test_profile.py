@@ -78,3 +78,20 @@ def test_labels_are_profiled_by_share() -> None:
 def test_a_damaged_profile_is_refused() -> None:
     with pytest.raises(PackageInvalid, match=r"profile\.json: does not hold a profile"):
         profile_from_json(b'{"rows": "many"}', "profile.json")
+
+
+def test_moments_are_profiled_in_seconds_since_1970() -> None:
+    when = np.array(["1970-01-01T00:01", "NaT", "1970-01-01T00:03"], dtype="datetime64[ms]")
+    column = profile_of({"when": when}).columns["when"]
+    assert (column.dtype, column.count) == ("datetime64[ms]", 3)
+    assert column.missing == pytest.approx(1 / 3)
+    assert column.numbers is not None
+    assert (column.numbers.minimum, column.numbers.mean, column.numbers.maximum) == (60, 120, 180)
+    assert profile_of({"when": np.array([], "datetime64[s]")}).columns["when"].numbers is None
+
+
+def test_booleans_some_of_which_are_missing_are_still_booleans() -> None:
+    column = profile_of({"flag": np.array([True, None, False, True], dtype=object)}).columns["flag"]
+    assert (column.dtype, column.missing) == ("bool", 0.25)
+    assert column.categories is not None
+    assert column.categories.shares["True"] == pytest.approx(2 / 3)

@@ -39,3 +39,17 @@ def test_a_library_that_is_not_installed_is_named_with_its_extra(monkeypatch: py
     monkeypatch.setitem(versions.HELD, "sklearn", ("a-library-that-nobody-has",))
     with pytest.raises(MissingExtra, match=r"septet\[sklearn\]"):
         require_versions(manifest("sklearn", a_library_that_nobody_has="1.0"))
+
+
+def test_the_libraries_of_other_estimators_count_too_under_each_of_their_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    def version(name: str) -> str:
+        if name != "xgboost-cpu":
+            raise metadata.PackageNotFoundError(name)
+        return "3.2.0"
+
+    monkeypatch.setattr(metadata, "version", version)
+    require_versions(manifest("sklearn", xgboost="3.2.9"))
+    with pytest.raises(VersionsMismatch, match=r"trained with xgboost 3\.1\.0"):
+        require_versions(manifest("sklearn", xgboost="3.1.0"))
+    with pytest.raises(MissingExtra, match=r"pip install lightgbm==4\.6\.0"):
+        require_versions(manifest("sklearn", lightgbm="4.6.0"))

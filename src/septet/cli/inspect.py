@@ -10,6 +10,8 @@ from septet.cli.parser import Parser
 from septet.cli.table import aligned
 from septet.model.manifest import Manifest
 from septet.model.signature import Column
+from septet.runtimes.formats import FORMATS
+from septet.runtimes.sklearn import UNKNOWN
 
 ARGUMENTS = "PATH"
 DESCRIPTION = """\
@@ -50,6 +52,8 @@ def _text(description: Description) -> Iterator[str]:
     if manifest is not None:
         yield from _signature(manifest)
         yield from _section("Provenance", _provenance(manifest))
+    if not description.package and description.path.suffix in FORMATS["sklearn"].suffixes:
+        yield from ("", "Not known", f"  {UNKNOWN}")
     if description.freshness is not None:
         yield from _section("Age", [(description.freshness.state, age_text(description.freshness))])
     yield from _section("Files (SHA-256)", sorted(description.files.items()))

@@ -72,19 +72,31 @@ def _read(present: Sequence[Any]) -> tuple[str, Array, str | None, bool] | str:
     """The dtype, values, time zone of values that are all there, and whether they are days; else what they are."""
     types = set(map(type, present))
     if all(issubclass(each, str) for each in types):
-        return "string", _objects([str(value) for value in present]), None, False
+        return texts_of(present)
     if types <= {bool, np.bool_}:
         return "bool", np.array(present, dtype=np.bool_), None, False
-    if not types & {bool, np.bool_}:
-        if all(issubclass(each, (int, np.integer)) for each in types):
-            return _whole(present)
-        if all(issubclass(each, (int, float, np.integer, np.floating)) for each in types):
-            return "float64", np.array([float(value) for value in present]), None, False
     if types == {dt.date}:
         return "datetime64[s]", np.array(present, dtype="datetime64[s]"), None, True
     if all(issubclass(each, (dt.datetime, np.datetime64)) for each in types):
         return _moments(present)
+    if all(_is_number(each) for each in types):
+        return _numbers(present)
     return _in_words(present)
+
+
+def _is_number(kind: type) -> bool:
+    # To numpy a duration is an integer, and to Python a boolean is.
+    return issubclass(kind, (int, float, np.integer, np.floating)) and not issubclass(kind, (bool, np.timedelta64))
+
+
+def texts_of(present: Sequence[Any]) -> tuple[str, Array, None, bool] | str:
+    """The same, of values that are texts."""
+    texts = [str(value) for value in present]
+    try:
+        "\n".join(texts).encode()
+    except UnicodeEncodeError:
+        return "texts with half of a surrogate pair, which have no form in UTF-8"
+    return "string", _objects(texts), None, False
 
 
 def _objects(values: Sequence[Any]) -> Array:
@@ -93,7 +105,9 @@ def _objects(values: Sequence[Any]) -> Array:
     return array
 
 
-def _whole(present: Sequence[Any]) -> tuple[str, Array, None, bool] | str:
+def _numbers(present: Sequence[Any]) -> tuple[str, Array, None, bool] | str:
+    if any(isinstance(value, (float, np.floating)) for value in present):
+        return "float64", np.array([float(value) for value in present]), None, False
     low, high = min(map(int, present)), max(map(int, present))
     for dtype, largest in _LARGEST.items():
         if high <= largest and low >= (-largest - 1 if dtype == "int64" else 0):

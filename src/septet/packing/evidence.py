@@ -69,10 +69,10 @@ def profile_of_rows(rows: Rows, signature: Signature, target: Array | None) -> P
 
 def _natural(given: Given) -> Array:
     """A column's values; booleans some of which are missing as such, not as the numbers that carry them."""
-    if given.column.dtype != "bool" or given.values.dtype.kind == "b":
-        return given.values
-    values = np.full(len(given.values), None, dtype=object)
-    values[~given.missing] = given.values[~given.missing].astype(np.bool_).astype(object)
+    if given.column.dtype != "bool" or given.cells.dtype.kind == "b":
+        return given.cells
+    values = np.full(len(given.cells), None, dtype=object)
+    values[~given.missing] = given.cells[~given.missing].astype(np.bool_).astype(object)
     return values
 
 

@@ -1,31 +1,29 @@
 """The rows that a user gives (DataFrame, array, list, mapping of columns), column by column with its own type."""
 
-from collections.abc import Mapping, Sequence
-from numbers import Integral
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 import numpy as np
 
 from septet.errors import Invalid
-from septet.model.signature import Column
-from septet.packing.cells import Cells, cells_of
+from septet.model.signature import DTYPES, Column
+from septet.packing.cells import Cells, cells_of, texts_of
 from septet.types import Array
 
 _EXACT = 2**53
-_MOST_NAMES = 10
 _ROW_AXES = 2
 _UNITS = ("s", "ms", "us", "ns")
 
 
 class Given(msgspec.Struct, frozen=True, eq=False):
-    """One column of the data: what it says of itself, its values as a tensor carries them, [N], and where it lacks one.
+    """One column of the data: what it says of itself, its cells as a tensor carries them, [N], and which are missing.
 
     `fault` says in words why no request can carry such values; the column's dtype then means nothing.
     """
 
     column: Column
-    values: Array
+    cells: Array
     missing: Array
     fault: str = ""
 
@@ -37,9 +35,9 @@ class Given(msgspec.Struct, frozen=True, eq=False):
     @property
     def wide(self) -> bool:
         """Whether it holds whole numbers that float64 does not hold exactly."""
-        if self.values.dtype.kind not in "iu" or not self.values.size:
+        if self.cells.dtype.kind not in "iu" or not self.cells.size:
             return False
-        return int(self.values.max()) > _EXACT or int(self.values.min()) < -_EXACT
+        return int(self.cells.max()) > _EXACT or int(self.cells.min()) < -_EXACT
 
 
 class Rows(msgspec.Struct, frozen=True, eq=False):
@@ -126,7 +124,7 @@ def _names(labels: Sequence[Any]) -> list[str]:
         Invalid: some are neither, or two are the same.
     """
     for label in labels:
-        if not isinstance(label, (str, Integral)) or isinstance(label, bool):
+        if not _is_name(label):
             several = " (a MultiIndex)" if isinstance(label, tuple) else ""
             raise Invalid(
                 f"the data has a column named {label!r}{several}, and a column's name is a text: rename the columns, "
@@ -137,6 +135,10 @@ def _names(labels: Sequence[Any]) -> list[str]:
     if twice is not None:
         raise Invalid(f"the data has the column {twice!r} {names.count(twice)} times: give each a name of its own")
     return names
+
+
+def _is_name(label: Any) -> bool:
+    return isinstance(label, (str, int, np.integer)) and not isinstance(label, bool)
 
 
 def _of_array(data: Any) -> Rows:
@@ -169,26 +171,21 @@ def _renamed(given: Given, name: str) -> Given:
 def _of_values(name: str, values: Array) -> Given:
     """A column of a numpy array."""
     kind = values.dtype.kind
-    none = np.zeros(len(values), dtype=np.bool_)
-    if kind == "b":
-        return Given(Column(name, "bool"), values, none)
-    if kind in "iu":
-        dtype = "uint64" if values.dtype == np.uint64 else "int64"
-        return Given(Column(name, dtype), values.astype(dtype), none)
+    missing = np.zeros(len(values), dtype=np.bool_)
+    if kind == "O":
+        return _of_cells(name, cells_of(values.tolist()))
     if kind == "f":
         dtype = "float32" if values.dtype == np.float32 else "float64"
         missing = np.isnan(values)
-        return Given(Column(name, dtype, nullable=bool(missing.any())), values.astype(dtype), missing)
-    if kind == "M":
+    elif kind == "M":
         unit = np.datetime_data(values.dtype)[0]
         dtype = f"datetime64[{unit if unit in _UNITS else 's'}]"
         missing = np.isnat(values)
-        return Given(Column(name, dtype, nullable=bool(missing.any())), values.astype(dtype), missing)
-    if kind == "O":
-        return _of_cells(name, cells_of(values.tolist()))
-    if kind == "U":
-        return Given(Column(name, "string"), values.astype(object), none)
-    return Given(Column(name, "string"), values, none, fault=f"values of {values.dtype.name}")
+    elif kind in "biuU":
+        dtype = {"b": "bool", "U": "string"}.get(kind) or ("uint64" if values.dtype == np.uint64 else "int64")
+    else:
+        return Given(Column(name, "string"), values, missing, fault=f"values of {values.dtype.name}")
+    return Given(Column(name, dtype, nullable=bool(missing.any())), values.astype(DTYPES[dtype]), missing)
 
 
 def _of_cells(name: str, cells: Cells, pandas_dtype: str | None = None) -> Given:
@@ -206,32 +203,42 @@ def _of_cells(name: str, cells: Cells, pandas_dtype: str | None = None) -> Given
 
 def _of_series(name: str, series: Any) -> Given:
     """A column of a DataFrame."""
-    dtype = series.dtype
-    if hasattr(dtype, "subtype") and str(dtype).startswith("Sparse"):
-        return _of_series(name, series.sparse.to_dense())
-    if isinstance(dtype, np.dtype):
-        if dtype.kind == "O":
-            cells = cells_of(series.tolist())
-            missing = {"nan": "object[nan]", "NA": "object[NA]"}.get(cells.spelled, "object")
-            return _of_cells(name, cells, missing)
-        given = _of_values(name, series.to_numpy())
-        own = "float64" if given.column.dtype == "float32" else given.column.dtype
-        column = msgspec.structs.replace(given.column, dtype=own, pandas_dtype=str(dtype))
-        return msgspec.structs.replace(
-            given, column=column, values=given.values.astype(own) if dtype.kind == "f" else given.values
-        )
-    kind = type(dtype).__name__
-    if kind == "CategoricalDtype":
-        return _of_category(name, series)
-    if kind == "DatetimeTZDtype":
-        return _of_zoned(name, series)
-    missing = np.asarray(series.isna().to_numpy(), dtype=np.bool_)
-    if kind == "StringDtype":
-        column = Column(name, "string", nullable=bool(missing.any()), pandas_dtype=str(dtype))
-        return Given(column, _texts(series, missing), missing)
-    if dtype.kind in "iufb" and kind not in ("PeriodDtype", "IntervalDtype"):
-        return _of_masked(name, series, missing)
-    return Given(Column(name, "string"), missing, missing, fault=f"values of {dtype}")
+    kind = type(series.dtype).__name__
+    if isinstance(series.dtype, np.dtype):
+        return _of_plain(name, series)
+    reader = _READERS.get(kind)
+    if reader is not None:
+        return reader(name, series)
+    gone = np.asarray(series.isna().to_numpy(), dtype=np.bool_)
+    if series.dtype.kind in "iufb":
+        return _of_masked(name, series, gone)
+    return Given(Column(name, "string"), gone, gone, fault=f"values of {series.dtype}")
+
+
+def _of_plain(name: str, series: Any) -> Given:
+    """A column whose dtype is numpy's."""
+    if series.dtype.kind == "O":
+        cells = cells_of(series.tolist())
+        missing = {"nan": "object[nan]", "NA": "object[NA]"}.get(cells.spelled, "object")
+        return _of_cells(name, cells, missing)
+    given = _of_values(name, series.to_numpy())
+    # The dtype in training is kept besides, so a float32 need not bind callers to what it holds.
+    own = "float64" if given.column.dtype == "float32" else given.column.dtype
+    column = msgspec.structs.replace(given.column, dtype=own, pandas_dtype=str(series.dtype))
+    values = given.cells.astype(own) if own == "float64" else given.cells
+    return msgspec.structs.replace(given, column=column, cells=values)
+
+
+def _of_texts(name: str, series: Any) -> Given:
+    gone = np.asarray(series.isna().to_numpy(), dtype=np.bool_)
+    column = Column(name, "string", nullable=bool(gone.any()), pandas_dtype=str(series.dtype))
+    texts = _texts(series, gone)
+    found = texts_of(texts[~gone].tolist())
+    return Given(column, texts, gone, fault=found if isinstance(found, str) else "")
+
+
+def _of_sparse(name: str, series: Any) -> Given:
+    return _of_series(name, series.sparse.to_dense())
 
 
 def _texts(series: Any, missing: Array) -> Array:
@@ -261,21 +268,21 @@ def _of_category(name: str, series: Any) -> Given:
     kinds = _of_series(name, dtype.categories.to_series())
     known = kinds.column.dtype
     missing = np.asarray(series.isna().to_numpy(), dtype=np.bool_)
-    if kinds.fault or known.startswith("datetime64") or not len(kinds.values):
-        held = kinds.fault or (f"moments ({dtype.categories.dtype})" if len(kinds.values) else "no values at all")
+    if kinds.fault or known.startswith("datetime64") or not len(kinds.cells):
+        held = kinds.fault or (f"moments ({dtype.categories.dtype})" if len(kinds.cells) else "no values at all")
         return Given(kinds.column, missing, missing, fault=f"categories that are {held}")
     codes = series.cat.codes.to_numpy()
     if known == "string":
-        values = np.where(missing, None, kinds.values[codes])
+        values: Array = np.array(np.where(missing, None, kinds.cells[codes]))
     elif missing.any():
-        values = np.where(missing, np.nan, kinds.values[codes].astype(np.float64))
+        values = np.where(missing, np.nan, kinds.cells[codes].astype(np.float64))
     else:
-        values = kinds.values[codes]
+        values = kinds.cells[codes]
     column = Column(
         name,
         known,
         nullable=bool(missing.any()),
-        categories=tuple(kinds.values.tolist()),
+        categories=tuple(kinds.cells.tolist()),
         pandas_dtype="category[ordered]" if dtype.ordered else "category",
     )
     return Given(column, values, missing)
@@ -298,3 +305,11 @@ def _of_zoned(name: str, series: Any) -> Given:
     except Exception:  # noqa: BLE001 - every library of time zones has its own errors
         return Given(column, missing, missing, fault=f"moments of a time zone without a name ({zone})")
     return Given(column, series.dt.tz_convert("UTC").dt.tz_localize(None).to_numpy(), missing)
+
+
+_READERS: dict[str, Callable[[str, Any], Given]] = {
+    "CategoricalDtype": _of_category,
+    "DatetimeTZDtype": _of_zoned,
+    "StringDtype": _of_texts,
+    "SparseDtype": _of_sparse,
+}

@@ -64,7 +64,7 @@ def promised(rows: Rows, facts: Sequence[Fact]) -> Promise:
     require_types([given for given, fact in zip(rows.columns, facts, strict=True) if fact.used])
     for given, fact in zip(rows.columns, facts, strict=True):
         if not fact.used:
-            if given.fault and given.values.dtype.kind != "f":
+            if given.fault and given.cells.dtype.kind != "f":
                 left.append(given.name)
             else:
                 columns.append(_unread(given.column))

@@ -75,7 +75,7 @@ def named_columns(data: Any) -> dict[str, Array]:
 def plain_values(given: Given, rows: Rows) -> Array:
     """A column's values, [N]: floats with NaN, texts with None, or moments with NaT where missing."""
     if not given.fault:
-        return given.values
+        return given.cells
     place = [column.name for column in rows.columns].index(given.name)
     raw = (
         rows.source.iloc[:, place].tolist() if rows.named else np.asarray(rows.source).reshape(len(rows), -1)[:, place]
@@ -123,7 +123,7 @@ def _joined(columns: Mapping[str, Given], tensor: Tensor) -> Array:
 
 
 def _column(given: Given, name: str, dtype: str) -> Array:
-    values = given.values
+    values = given.cells
     if dtype == "string":
         if values.dtype == object:
             return values

@@ -9,7 +9,7 @@ from typing import Any, Unpack
 import msgspec
 import numpy as np
 
-from septet.errors import Invalid, MissingExtra, UnsupportedModel
+from septet.errors import Invalid, MissingExtra, SeptetError, UnsupportedModel
 from septet.model.consistency import check_signature
 from septet.model.manifest import Manifest
 from septet.model.package import Package, write_package
@@ -24,7 +24,7 @@ from septet.packing.sources import sources_of, told
 from septet.packing.trial import tried
 from septet.runtimes.base import InputRejected, LoadOptions, Runtime
 from septet.runtimes.prepared import Prepared, Steps, prepared_tensors, read_steps
-from septet.types import Tensors
+from septet.types import Array, Tensors
 
 _log = logging.getLogger(__name__)
 
@@ -69,16 +69,34 @@ def save(
 
     Raises:
         UnsupportedModel: the estimator cannot answer new rows, or cannot be stored.
-        Invalid: `data` does not fit the estimator.
+        Invalid: `data` does not fit the estimator; the message names the column.
         LabelsMismatch: the labels do not fit its classes.
         PackageInvalid: the folder exists (and `replace` is False), or `about` names unknown columns.
         MissingExtra: scikit-learn's extra is not installed.
         TypeError: `about` has an unknown name.
     """
     statement = Statement(**about)
-    root = Path(path)
-    rows = rows_of(data)
-    answers = None if target is None else np.asarray(target)
+    identity = name or Path(path).resolve().name, version
+    try:
+        return _saved(model, Path(path), (data, target), identity, statement, replace=replace)
+    except ModuleNotFoundError as exc:
+        raise MissingExtra(f"saving needs {exc.name!r}: pip install 'septet[sklearn]'") from exc
+    except InputRejected as exc:
+        raise Invalid(f"the {type(model).__name__} does not take some of the given rows: {exc}") from exc
+    except (SeptetError, OSError):
+        raise
+    except Exception as exc:
+        # What a model, a library or a preprocessing code raises says nothing of where it was called.
+        raise UnsupportedModel(
+            f"the {type(model).__name__} cannot be saved with these rows ({type(exc).__name__}: {exc})"
+        ) from exc
+
+
+def _saved(
+    model: Any, root: Path, data: tuple[Any, Any], identity: tuple[str, str], statement: Statement, *, replace: bool
+) -> Saved:
+    rows = rows_of(data[0])
+    answers = _target(data[1], len(rows))
     ready = _ready(model, rows, statement)
     with tempfile.TemporaryDirectory(prefix="septet-") as folder:
         trained = Trained(model, ready.native, ready.signature, ready.inner, strict=statement.nullable is not None)
@@ -89,8 +107,8 @@ def save(
             _log.warning("%s keeps the native model as %s: %s", root, artefact.path.name, artefact.fallback)
         served, runtime = _served(artefact, ready, statement)
         manifest = Manifest(
-            name=name or root.resolve().name,
-            version=version,
+            name=identity[0],
+            version=identity[1],
             runtime=artefact.key,
             artefact=artefact.path.name,
             signature=served,
@@ -112,6 +130,15 @@ def save(
     taken = sources_of(served, statement, data, target, columns="data", labels="the model's classes")
     _log.info("%s: %s", root, told(taken))
     return Saved(package, artefact.fallback, trust_needed(package), taken, ready.notes)
+
+
+def _target(target: Any, count: int) -> Array | None:
+    if target is None:
+        return None
+    answers = np.asarray(target)
+    if answers.ndim == 0 or len(answers) != count:
+        raise Invalid(f"the target has {answers.shape[0] if answers.ndim else 'no'} rows and the data {count}")
+    return answers
 
 
 class _Ready(msgspec.Struct, frozen=True, eq=False):
@@ -137,24 +164,19 @@ class _Ready(msgspec.Struct, frozen=True, eq=False):
 def _ready(model: Any, rows: Rows, statement: Statement) -> _Ready:
     if not (hasattr(model, "predict") or hasattr(model, "transform")):
         raise UnsupportedModel(f"the {type(model).__name__} has no method predict or transform that answers new rows")
-    try:
-        steps = _steps(statement)
-        if steps is None:
-            found = tried(model, rows, statement)
-            signature = named(found.native.signature, statement)
-            tensors = tensors_from(rows, signature)
-            return _Ready(found.native, signature, tensors, tensors, signature.inputs, notes=found.notes)
-        from septet.runtimes.sklearn import runtime_of
+    steps = _steps(statement)
+    if steps is None:
+        found = tried(model, rows, statement)
+        signature = named(found.native.signature, statement)
+        tensors = tensors_from(found.rows, signature)
+        return _Ready(found.native, signature, tensors, tensors, signature.inputs, notes=found.notes)
+    from septet.runtimes.sklearn import runtime_of
 
-        native = runtime_of(model, LoadOptions(), source=f"the {type(model).__name__}")
-        raw = msgspec.structs.replace(native.signature, inputs=raw_inputs(rows))
-        tensors = tensors_from(rows, raw)
-        inner = prepared_tensors(steps, tensors, raw, native.signature)
-        return _Ready(native, native.signature, inner, tensors, raw.inputs, steps)
-    except ModuleNotFoundError as exc:
-        raise MissingExtra(f"saving needs {exc.name!r}: pip install 'septet[sklearn]'") from exc
-    except InputRejected as exc:
-        raise Invalid(f"the {type(model).__name__} does not take the given rows: {exc}") from exc
+    native = runtime_of(model, LoadOptions(), source=f"the {type(model).__name__}")
+    raw = msgspec.structs.replace(native.signature, inputs=raw_inputs(rows))
+    tensors = tensors_from(rows, raw)
+    inner = prepared_tensors(steps, tensors, raw, native.signature)
+    return _Ready(native, native.signature, inner, tensors, raw.inputs, steps)
 
 
 def _served(artefact: Artefact, ready: _Ready, statement: Statement) -> tuple[Signature, Runtime]:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
+import numpy as np
 
 from septet.errors import PackageInvalid
 from septet.model.labels import with_labels
@@ -60,13 +61,28 @@ def declared_columns(columns: tuple[Column, ...], statement: Statement) -> tuple
             raise PackageInvalid(
                 f"{argument} names {', '.join(map(repr, strange))}; the columns are {', '.join(sorted(known))}"
             )
+    for name, bounds in statement.ranges.items():
+        if len(tuple(bounds)) != 2 or not all(bound is None or _is_number(bound) for bound in bounds):  # noqa: PLR2004
+            raise PackageInvalid(
+                f"the range of {name!r} is {bounds!r}; give (lowest, highest), either of them a number or None"
+            )
     return tuple(_declared(column, statement) for column in columns)
+
+
+def _plain(bound: Any) -> Any:
+    return bound.item() if isinstance(bound, np.generic) else bound
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
 
 
 def _declared(column: Column, statement: Statement) -> Column:
     low, high = statement.ranges.get(column.name, (column.minimum, column.maximum))
     stated = column.nullable if statement.nullable is None else column.name in statement.nullable
-    return msgspec.structs.replace(column, nullable=stated or column.optional, minimum=low, maximum=high)
+    return msgspec.structs.replace(
+        column, nullable=stated or column.optional, minimum=_plain(low), maximum=_plain(high)
+    )
 
 
 def as_compiled(native: Signature, compiled: Signature) -> Signature:

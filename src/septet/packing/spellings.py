@@ -13,6 +13,7 @@ from septet.packing.given import Given, Rows
 from septet.runtimes.frames import restored
 
 _TEXTS = (("object[nan]", "NaN"), ("object", "None"), ("str", "NaN in pandas' dtype str"), ("string", "pandas.NA"))
+_REMARK = "the model does not take the rows as they are given, and takes missing values written as {}: it is served so"
 _PLAIN = {"bool": "bool", "int64": "int64", "uint64": "uint64", "float64": "float64"}
 
 
@@ -23,11 +24,7 @@ def spellings(rows: Rows, known: Sequence[str] | None) -> Iterator[tuple[Rows, s
     for kind, word in _TEXTS:
         columns = tuple(_spelled(given, kind) for given in rows.columns)
         if columns != rows.columns:
-            yield (
-                _framed(rows, columns),
-                f"the model does not take the rows as they are given, and takes missing values written as {word}: "
-                "it is served so",
-            )
+            yield _framed(rows, columns), _REMARK.format(word)
     if known is None and all(_is_number(given) for given in rows.columns):
         columns = tuple(_with_dtype(given, None) for given in rows.columns)
         array = rows.source.to_numpy(dtype=np.float64, na_value=np.nan)
@@ -62,5 +59,5 @@ def _framed(rows: Rows, columns: tuple[Given, ...]) -> Rows:
     made = {}
     for place, (label, given) in enumerate(zip(rows.source.columns, columns, strict=True)):
         old = rows.source.iloc[:, place].array
-        made[label] = old if given.column == rows.columns[place].column else restored(given.values, given.column)
+        made[label] = old if given.column == rows.columns[place].column else restored(given.cells, given.column)
     return Rows(pd.DataFrame(made), columns, named=True)

@@ -36,9 +36,10 @@ _CLOSE = 1e-6
 
 
 class Tried(msgspec.Struct, frozen=True, eq=False):
-    """The native runtime of an estimator, which answers the given rows as the estimator itself, and remarks on them."""
+    """The native runtime of an estimator, which answers `rows` as the estimator itself, and remarks on them."""
 
     native: Runtime
+    rows: Rows
     notes: tuple[str, ...] = ()
 
 
@@ -74,7 +75,7 @@ def tried(model: Any, rows: Rows, statement: Statement) -> Tried:
         if spelled:
             notes.append(spelled)
         native = _proven(_Trial(model, rows, source, _places(rows), answers), promise, statement)
-    return Tried(native, tuple(notes))
+    return Tried(native, rows, tuple(notes))
 
 
 def _answered(model: Any, rows: Rows, known: Sequence[str] | None) -> tuple[Rows, Mapping[str, Array], str]:
@@ -130,8 +131,10 @@ def _named(model: Any, rows: Rows) -> tuple[Rows, list[str] | None, list[str]]:
     known = feature_names(model)
     width = _width(model) if known is None else len(known)
     if known is not None and rows.named:
-        require_names([given.name for given in rows.columns], known, unread_names(model, known))
-        return rows, known, []
+        names = [given.name for given in rows.columns]
+        require_names(names, known, unread_names(model, known))
+        extra = [name for place, name in enumerate(names) if place not in placed(names, known)]
+        return rows, known, [f"not the model's, and may be left out of requests: {_list(extra)}"] if extra else []
     if width is not None and width != len(rows.columns) and not rows.flat:
         raise Invalid(f"the data has {len(rows.columns)} columns and the model takes {width}")
     if known is not None:
@@ -221,8 +224,8 @@ def _require_rows(answers: Mapping[str, Array], count: int, model: Any) -> None:
     for name, array in answers.items():
         if array.ndim == 0 or len(array) != count:
             raise UnsupportedModel(
-                f"the {type(model).__name__} answers {count} rows with {name!r} of shape {list(array.shape)}: it must give one answer "
-                "for each row"
+                f"the {type(model).__name__} answers {count} rows with {name!r} of shape {list(array.shape)}: "
+                "it must give one answer for each row"
             )
 
 
@@ -301,7 +304,7 @@ def _require_equal(trial: _Trial, got: Tensors) -> None:
     if differing and not _differing(trial.answers, _again(trial)):
         raise UnsupportedModel(
             f"{trial.source} answers the given rows otherwise when they are served ({differing}): it looks at more "
-            "than the names, the types and the values of its columns. Give the rows that it was trained on, as they were"
+            "than names, types and values of its columns. Give the rows that it was trained on, as they were"
         )
 
 

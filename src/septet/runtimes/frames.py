@@ -100,10 +100,9 @@ def _masked(values: Array, column: Column, kind: str) -> Any:
     whole = np.where(gone, 0, values).astype(column.dtype)
     made = pd.array(whole, dtype={"int64": "Int64", "uint64": "UInt64", "bool": "boolean"}[column.dtype])
     made[gone] = pd.NA
-    try:
-        return made.astype(kind)
-    except (OverflowError, TypeError, ValueError):
-        return made
+    # A number that does not fit would become another.
+    narrow = whole if "[" in kind else whole.astype({"boolean": "bool"}.get(kind, kind.lower()))
+    return made.astype(kind) if np.array_equal(narrow, whole) else made
 
 
 def _category(values: Array, column: Column, *, ordered: bool) -> Any:

@@ -1,8 +1,9 @@
 """A runtime with a package's own Python code before and after it.
 
-The file holds `prepare(columns) -> tensors`: from one array of N values per raw column to the model's input tensors,
-and may hold `finish(outputs) -> outputs`, from the model's outputs to those that are answered. Both take and return
-dicts of numpy arrays with N rows.
+The file holds `prepare(columns) -> tensors`: from one array of N values per raw column to the model's input tensors.
+Each array has its column's own dtype; whole numbers and booleans that may be missing are floats with NaN, texts have
+None and moments NaT. It may hold `finish(outputs) -> outputs`, from the model's outputs to those that are answered.
+Both take and return dicts of numpy arrays with N rows.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,7 +14,7 @@ import msgspec
 import numpy as np
 
 from septet.errors import DamagedModel, ModelNotFound, PackageInvalid
-from septet.model.signature import DTYPES, Signature, Tensor
+from septet.model.signature import DTYPES, Column, Signature, Tensor
 from septet.runtimes.base import Independence, InputRejected, LoadOptions, Runtime
 from septet.runtimes.trust import require_trust
 from septet.types import Array, Tensors
@@ -93,7 +94,7 @@ def prepared_tensors(steps: Steps, tensors: Tensors, raw: Signature, model: Sign
     """
     # Copies: functions may write into their columns, and tensors may be read-only or somebody else's.
     columns = {
-        column.name: (array if array.ndim == 1 else array[:, place]).copy()
+        column.name: _raw(array if array.ndim == 1 else array[:, place], column)
         for tensor in raw.inputs
         for array in (tensors[tensor.name],)
         for place, column in enumerate(tensor.columns)
@@ -108,6 +109,11 @@ def prepared_tensors(steps: Steps, tensors: Tensors, raw: Signature, model: Sign
         message = f"prepare returned {sorted(made)} and not {', '.join(missing)}, which the model takes"
         raise RuntimeError(message)
     return {tensor.name: _fitted(made[tensor.name], tensor, rows) for tensor in model.inputs}
+
+
+def _raw(values: Array, column: Column) -> Array:
+    """A copy of one column, of its own dtype where that can hold what may be missing."""
+    return values.copy() if column.nullable or column.dtype == "string" else values.astype(DTYPES[column.dtype])
 
 
 def _fitted(value: Any, tensor: Tensor, rows: int) -> Array:

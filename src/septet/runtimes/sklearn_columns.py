@@ -78,9 +78,7 @@ def first_step(model: Any) -> Any:
 
 def inner_estimators(model: Any) -> list[Any]:
     """The fitted estimators that a meta-estimator hands its own input to; none where they say no more than it does."""
-    found = []
-    for name in _WRAPPED:
-        found.append(getattr(model, name, None))
+    found = [getattr(model, name, None) for name in _WRAPPED]
     for name in _WRAPPED_LISTS:
         several = getattr(model, name, None)
         if isinstance(several, (list, tuple)):

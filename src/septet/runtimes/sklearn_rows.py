@@ -127,7 +127,7 @@ class Rows:
 
 
 def _nones(model: Any, names: Sequence[str]) -> list[bool]:
-    """For each column, whether a missing text was None, rather than NaN, in training: what the estimator knows of it."""
+    """For each column, whether a missing text was None, rather than NaN, in training."""
     try:
         return [fact.none for fact in facts_of(model, names)]
     except Exception:  # noqa: BLE001 - an estimator of anyone's may be built in any way
