@@ -163,9 +163,7 @@ def _kept(encoder: Any, at: int) -> np.ndarray[Any, Any]:
     return values if dropped is None else np.delete(values, int(dropped))
 
 
-def _equal(
-    scope: Any, container: Any, name: str, column: int, values: np.ndarray[Any, Any], *, wide: bool
-) -> str:
+def _equal(scope: Any, container: Any, name: str, column: int, values: np.ndarray[Any, Any], *, wide: bool) -> str:
     element, kind = (_DOUBLE, np.float64) if wide else (_FLOAT, np.float32)
     place, known, picked, same, number = (
         scope.get_unique_variable_name(each) for each in ("place", "known", "picked", "same", "number")
