@@ -33,6 +33,7 @@ _FEWEST, _MOST = 1_000, 20_000
 _MOST_WAYS = 192
 _MOST_COLUMNS = 200
 _ALONE = 48
+_CHUNK = 1024
 # How far the place of a jump may be off, as a share of the column's spread.
 _NARROW_PLACE, _WIDE_PLACE = 1e-5, 1e-9
 _UNKNOWN = "a value that was not in training"
@@ -320,7 +321,8 @@ def _answered(run: Callable[[Tensors], Tensors], tensors: Tensors) -> tuple[Tens
     refused = np.zeros(count, dtype=bool)
     parts: list[tuple[Array, Tensors]] = []
     failure: Exception | None = None
-    waiting = [np.arange(count)]
+    # In parts, as some engines take memory for all pairs of rows and constants.
+    waiting = [np.arange(start, min(start + _CHUNK, count)) for start in range(0, count, _CHUNK)]
     while waiting:
         rows = waiting.pop()
         try:

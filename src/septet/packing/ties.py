@@ -132,7 +132,7 @@ def _apart(scores: Array, binary: bool, middle: float) -> Array:  # noqa: FBT001
 
 
 def _decision(model: Any) -> tuple[Callable[[Any], Any] | None, bool]:
-    """What the label is decided by, where that is no output: margins, of pairs of classes or not; nearness to centres."""
+    """What the label is decided by, besides outputs: margins (and whether of pairs of classes), or nearness."""
     final = model.steps[-1][1] if hasattr(model, "steps") else model
     pairwise = hasattr(final, "decision_function_shape")
     if pairwise:
