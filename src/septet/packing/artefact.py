@@ -19,6 +19,8 @@ from septet.runtimes.fitted import fitted
 from septet.runtimes.formats import load
 from septet.types import Tensors
 
+_HARD_ROWS = 16
+
 
 class Trained(msgspec.Struct, frozen=True, eq=False):
     """A fitted estimator, its native runtime, the signature to promise and the rows to compare on.
@@ -36,6 +38,7 @@ class Trained(msgspec.Struct, frozen=True, eq=False):
 class Artefact(msgspec.Struct, frozen=True, eq=False):
     """A file, the key of its runtime, and the runtime itself, loaded from it.
 
+    `hard` are rows beside the constants of a model that was compiled, in its dtypes.
     `parity` is measured where the model was compiled; `fallback` says why where the native model is kept.
     """
 
@@ -44,6 +47,7 @@ class Artefact(msgspec.Struct, frozen=True, eq=False):
     runtime: Runtime
     signature: Signature
     engine: Engine
+    hard: Tensors | None = None
     parity: Parity | None = None
     fallback: str | None = None
 
@@ -108,7 +112,7 @@ def _compiled(comparison: _Comparison, path: Path, *, double: bool) -> Artefact 
     if not trained.strict:
         # A model may accept missing values that it never saw, and then the compiled one need not agree on them.
         choices.append(without_unseen_missing(trained.signature, trained.rows))
-    reason = None if double else inexact(trained.rows)
+    reason = None if double else inexact(trained.rows, trained.signature)
     if reason is not None:
         return reason
     try:
@@ -124,7 +128,9 @@ def _compiled(comparison: _Comparison, path: Path, *, double: bool) -> Artefact 
         for accepted in choices:
             verdict = comparison.gate.judged(runtime, accepted)
             if isinstance(verdict, Parity):
-                return Artefact("onnx", path, runtime, as_compiled(accepted, runtime.signature), engine, verdict)
+                served = as_compiled(accepted, runtime.signature)
+                hard = comparison.gate.hard(served, _HARD_ROWS)
+                return Artefact("onnx", path, runtime, served, engine, hard, verdict)
             reason = verdict.reason
     except Exception as exc:  # noqa: BLE001 - converter and engine raise anything; each means "not compiled"
         reason = _first_line(exc).replace(f"{path}: ", "").replace(str(path), path.name)

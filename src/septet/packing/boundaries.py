@@ -11,6 +11,7 @@ from septet.packing.probes import Place, Probes, replaced
 from septet.types import Array, Tensors
 
 # float64 has 53 bits; a bisection between two numbers of like size ends at neighbours after about as many steps.
+CONSTANT = "beside a constant of the model"
 JUMP = "beside a jump of the native answer"
 _STEPS = 60
 # The same with eight sections a round, as a call of a model costs more than the rows in it.
@@ -67,7 +68,7 @@ def _of_site(
             every = np.concatenate([beside(values), around(values)], axis=1)
             repeated = np.repeat(base, every.shape[1])
             changed = np.full(len(repeated), column)
-            yield replaced(some, places, repeated, changed, every.ravel(), "beside a constant of the model")
+            yield replaced(some, places, repeated, changed, every.ravel(), CONSTANT)
 
 
 def _targets(arrived: Array, constants: Array, random: np.random.Generator) -> tuple[Array, Array]:

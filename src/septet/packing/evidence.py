@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from septet.model.golden import Golden
@@ -22,6 +23,16 @@ def golden_of(runtime: Runtime, signature: Signature, tensors: Tensors) -> Golde
         chosen = np.unique(np.linspace(0, count - 1, min(count, _GOLDEN_ROWS)).astype(np.int64))
         tensors = {name: array[chosen] for name, array in tensors.items()}
     return Golden(tensors, runtime.run(tensors), ABSOLUTE_TOLERANCE, RELATIVE_TOLERANCE)
+
+
+def with_hard_rows(golden: Golden, runtime: Runtime, hard: Tensors) -> Golden:
+    """Golden rows with those beside the constants of a compiled model, which other engines may take for others."""
+    if not hard or not len(next(iter(hard.values()))):
+        return golden
+    answers = runtime.run(hard)
+    request = {name: np.concatenate([array, hard[name]]) for name, array in golden.request.items()}
+    answer = {name: np.concatenate([array, answers[name]]) for name, array in golden.answer.items()}
+    return msgspec.structs.replace(golden, request=request, answer=answer)
 
 
 def profile_of_data(data: Any, signature: Signature, target: Array | None) -> Profile | None:

@@ -78,6 +78,12 @@ class Gate:
         Labels must be equal (but see `septet.packing.ties`), floats within the tolerances, and what the native model
         refuses must be refused.
         """
+        with warnings.catch_warnings():
+            # Of sums that overflow in rows made to overflow them.
+            warnings.simplefilter("ignore")
+            return self._judged(compiled, signature)
+
+    def _judged(self, compiled: Runtime, signature: Signature) -> Parity | Unequal:
         narrow = {tensor.name: DTYPES[tensor.dtype] for tensor in compiled.signature.inputs}
         keep = self._accepted(signature) & _carried(self.probes, narrow)
         keep &= ~(self._refused & self.probes.lenient)
@@ -106,6 +112,22 @@ class Gate:
         if batches is not None:
             return batches
         return Parity(len(rows), ABSOLUTE_TOLERANCE, RELATIVE_TOLERANCE, largest)
+
+    def hard(self, signature: Signature, most: int) -> Tensors:
+        """Up to `most` of the rows beside constants of the model that `signature` accepts, spread evenly.
+
+        They are such as every engine must answer alike: none is near a tie of labels.
+        """
+        reasons = [at for at, reason in enumerate(self.probes.reasons) if reason == boundaries.CONSTANT]
+        narrow = {tensor.name: DTYPES[tensor.dtype] for tensor in signature.inputs}
+        fits = np.isin(self.probes.why, reasons) & self._accepted(signature) & _carried(self.probes, narrow)
+        rows = np.flatnonzero(fits & ~self._refused)
+        rows = rows[np.unique(np.linspace(0, len(rows) - 1, min(len(rows), most)).astype(int))] if len(rows) else rows
+        tensors = {name: array[rows] for name, array in self.probes.tensors.items()}
+        if len(rows):
+            clear = ~self._ties.tied(tensors)
+            tensors = {name: array[clear] for name, array in tensors.items()}
+        return {name: array.astype(narrow[name]) for name, array in tensors.items()}
 
     def _affordable(self, rows: Tensors) -> int:
         """How many rows a part of the probes may have, by the time that the native model takes for 64."""
@@ -257,8 +279,17 @@ def _spaced(tensors: Tensors, most: int) -> Tensors:
     return {name: array[chosen] for name, array in tensors.items()}
 
 
-def inexact(rows: Tensors) -> str | None:
-    """Why numbers of the data need 64 bits: a whole one that float32 does not hold; None where there is none."""
+def inexact(rows: Tensors, signature: Signature) -> str | None:
+    """Why numbers need 64 bits, whatever the rows given answer; None where nothing speaks for it.
+
+    A whole number of the data that float32 does not hold would become its neighbour, and so would a decimal beside one
+    of the few values that a column takes.
+    """
+    for tensor in signature.inputs:
+        for column in tensor.columns:
+            listed = column.categories is not None and not column.other_categories
+            if listed and column.dtype.startswith("float"):
+                return f"column {column.name!r} takes some numbers and no others, beside which 32 bits round"
     for name, array in rows.items():
         if array.dtype.kind in "fi" and array.size:
             wide = array[np.isfinite(array)].astype(np.float64)

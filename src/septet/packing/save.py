@@ -12,7 +12,7 @@ from septet.errors import MissingExtra
 from septet.model.manifest import Manifest
 from septet.model.package import Package, write_package
 from septet.packing.artefact import Trained, artefact_of, trusting
-from septet.packing.evidence import golden_of, profile_of_data
+from septet.packing.evidence import golden_of, profile_of_data, with_hard_rows
 from septet.packing.provenance import About, Statement, training
 from septet.packing.rows import tensors_of
 from septet.packing.signatures import declared, finished, raw_inputs
@@ -77,6 +77,8 @@ def save(
         artefact = artefact_of(trained, Path(folder))
         if artefact.fallback is not None:
             _log.warning("%s keeps the native model as %s: %s", root, artefact.path.name, artefact.fallback)
+        else:
+            _log.info("%s has the model compiled as %s: %s", root, artefact.path.name, artefact.engine.reason)
         served = artefact.signature
         runtime = artefact.runtime
         if steps is not None:
@@ -101,6 +103,8 @@ def save(
         if statement.prepare is not None:
             files[PREPARE_NAME] = Path(statement.prepare).read_bytes()
         golden = golden_of(runtime, served, tensors_of(data, served))
+        if artefact.hard is not None and steps is None and served.rows:
+            golden = with_hard_rows(golden, runtime, artefact.hard)
         profile = profile_of_data(data, served, answers)
         package = write_package(root, manifest, files, golden=golden, profile=profile, replace=replace)
     return Saved(package, artefact.fallback, trust_needed(package))

@@ -73,6 +73,10 @@ class Ties:
             fine[chosen] = judged
         return fine
 
+    def tied(self, rows: Tensors) -> Array:
+        """Which rows the native model is nearly undecided about."""
+        return self._tied(rows)[0]
+
     def _tied(self, rows: Tensors) -> tuple[Array, Array]:
         """Which rows have tied scores, and which only rounding decides, as their scores are beyond all measure."""
         tied = np.zeros(len(next(iter(rows.values()))), dtype=bool)
