@@ -210,7 +210,7 @@ def test_missing_values_and_unknown_categories_were_compared_too(tmp_path: Path)
 
 
 def test_missing_values_never_seen_are_not_promised_where_the_compiled_model_differs(tmp_path: Path) -> None:
-    model = RandomForestClassifier(n_estimators=10, random_state=0).fit(MATRIX, CLASSES)
+    model = IsolationForest(n_estimators=10, random_state=0).fit(MATRIX)
     saved = save(model, tmp_path / "iris", data=MATRIX)
     assert saved.package.manifest.runtime == "onnx"
     assert not saved.package.manifest.signature.columns[0].nullable
@@ -220,7 +220,7 @@ def test_the_package_proves_itself(tmp_path: Path) -> None:
     save(logistic().fit(FRAME, CLASSES), tmp_path / "iris", data=FRAME, target=CLASSES)
     package = read_package(tmp_path / "iris")
     assert package.golden is not None
-    assert len(package.golden.request["input"]) == 10
+    assert len(package.golden.request["input"]) >= 10
     assert mismatches(package.golden, runtime_of(package).run(package.golden.request)) == ()
     assert set(package.golden.answer["label"].tolist()) == {0, 1, 2}
     assert package.profile is not None

@@ -32,16 +32,30 @@ def read_dataset(path: Path, signature: Signature, target: str | None) -> Datase
     if not path.is_file():
         raise NotFound(f"{path}: there is no such file; give the path of the training rows")
     content = path.read_bytes()
-    form = format_of(path)
     truth = None
     if target is not None:
-        if form != "csv":
+        if format_of(path) != "csv":
             raise Invalid(f"{path}: --target names a column of a .csv file, and this is none")
         content, truth = _without(content, target, path)
-    parts = list(pieces(signature, io.BytesIO(content), form, str(path)))
+    return Dataset(_by_column(signature, _joined(signature, content, path)), truth)
+
+
+def read_tensors(path: Path, signature: Signature) -> Tensors:
+    """Read a file of rows as the tensors of the model's inputs.
+
+    Raises:
+        NotFound: there is no such file.
+        Malformed, Invalid: it cannot be read, or does not fit the model.
+    """
+    if not path.is_file():
+        raise NotFound(f"{path}: there is no such file; give the path of rows for the model")
+    return _joined(signature, path.read_bytes(), path)
+
+
+def _joined(signature: Signature, content: bytes, path: Path) -> Tensors:
+    parts = list(pieces(signature, io.BytesIO(content), format_of(path), str(path)))
     names = [tensor.name for tensor in signature.inputs]
-    tensors = {name: np.concatenate([part.tensors[name] for part in parts]) for name in names}
-    return Dataset(_by_column(signature, tensors), truth)
+    return {name: np.concatenate([part.tensors[name] for part in parts]) for name in names}
 
 
 def _by_column(signature: Signature, tensors: Tensors) -> Mapping[str, Array]:

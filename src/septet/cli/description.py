@@ -68,6 +68,7 @@ def plain(description: Description) -> dict[str, Any]:
         "training": msgspec.to_builtins(manifest.training) if manifest else None,
         "valid_for_days": manifest.valid_for_days if manifest else None,
         "parity": msgspec.to_builtins(manifest.parity) if manifest else None,
+        "engine": msgspec.to_builtins(manifest.engine) if manifest else None,
         "prepare": manifest.prepare if manifest else None,
         "freshness": msgspec.to_builtins(fresh) if fresh else None,
         "files": description.files,

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from septet.cli.description import Description, describe, plain
 from septet.cli.flags import add_path, add_settings, settings
-from septet.cli.overview import age_text, tensor_text
+from septet.cli.overview import age_text, cost_text, tensor_text
 from septet.cli.parser import Parser
 from septet.cli.table import aligned
 from septet.model.manifest import Manifest
@@ -52,6 +52,7 @@ def _text(description: Description) -> Iterator[str]:
     if manifest is not None:
         yield from _signature(manifest)
         yield from _section("Provenance", _provenance(manifest))
+        yield from _section("Engine", _engine(manifest))
     if not description.package and description.path.suffix in FORMATS["sklearn"].suffixes:
         yield from ("", "Not known", f"  {UNKNOWN}")
     if description.freshness is not None:
@@ -121,6 +122,16 @@ def _provenance(manifest: Manifest) -> list[tuple[str, str]]:
         else f"differs by at most {parity.largest_difference:.2g} from the native model on {parity.rows} rows",
     }
     return [(name, str(fact)) for name, fact in facts.items() if fact not in (None, "")]
+
+
+def _engine(manifest: Manifest) -> list[tuple[str, str]]:
+    engine = manifest.engine
+    if engine is None:
+        return []
+    rows = [("chosen", engine.chosen), ("reason", engine.reason)]
+    for name, costs in (("onnx", engine.onnx), ("native", engine.native)):
+        rows += [(f"{name}, {cost.rows} row{'s' if cost.rows != 1 else ''}", cost_text(cost)) for cost in costs]
+    return rows
 
 
 def _pairs(items: Iterable[tuple[str, object]]) -> str:

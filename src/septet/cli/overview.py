@@ -3,10 +3,13 @@
 from itertools import groupby
 
 from septet.model.freshness import Freshness
+from septet.model.manifest import Cost
 from septet.model.signature import Column, Signature, Tensor
 
 _SHOWN = 6  # columns or labels that fit a line
 _DIGITS = 12
+_TIMES = (("s", 1.0), ("ms", 1e-3), ("us", 1e-6))
+_MEGABYTE = 1 << 20
 
 
 def short_digest(digest: str) -> str:
@@ -49,6 +52,12 @@ def age_text(fresh: Freshness) -> str:
     if fresh.state == "unknown":
         return "age not known; a package (septet pack) records what the training data covers"
     return fresh.message
+
+
+def cost_text(cost: Cost) -> str:
+    """Write a cost, such as `24 us, 0.5 MiB`."""
+    unit, size = next(((unit, size) for unit, size in _TIMES if cost.seconds >= size), _TIMES[-1])
+    return f"{cost.seconds / size:.3g} {unit}, {cost.bytes / _MEGABYTE:.1f} MiB"
 
 
 def _rest(columns: tuple[Column, ...]) -> str:

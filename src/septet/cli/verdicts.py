@@ -12,6 +12,7 @@ from typing import Literal
 import msgspec
 
 from septet.assembly.composition import age_of, open_service
+from septet.cli.dataset import read_tensors
 from septet.cli.description import golden_rows
 from septet.cli.overview import age_text, short_digest
 from septet.errors import (
@@ -25,12 +26,14 @@ from septet.errors import (
 from septet.model.digest import file_digest, identity_digest
 from septet.model.manifest import Manifest
 from septet.model.package import Package, read_package
+from septet.packing.parity import Unequal
+from septet.packing.recheck import recompared
 from septet.settings import Settings
 
 State = Literal["ok", "warn", "FAIL", "skip"]
 
 _NATIVE = "sklearn"
-_NAMES = ("manifest", "digests", "libraries", "labels", "loads", "golden rows", "freshness")
+_NAMES = ("manifest", "digests", "libraries", "labels", "loads", "golden rows", "native", "freshness")
 _FAILED_BY: dict[type[StartupError], str] = {
     PackageInvalid: "manifest",
     DigestMismatch: "digests",
@@ -49,8 +52,13 @@ class Verdict(msgspec.Struct, frozen=True):
     counts: bool
 
 
-def verdicts(path: Path, settings: Settings) -> tuple[Verdict, ...]:
-    """Make every check that can be made; one that depends on a failed one is skipped."""
+def verdicts(
+    path: Path, settings: Settings, native: Path | None = None, data: Path | None = None
+) -> tuple[Verdict, ...]:
+    """Make every check that can be made; one that depends on a failed one is skipped.
+
+    `native` is the file of the estimator that was compiled, and `data` one of real rows.
+    """
     found: dict[str, Verdict] = {}
     if path.is_dir():
         package = _read(path, found)
@@ -65,8 +73,11 @@ def verdicts(path: Path, settings: Settings) -> tuple[Verdict, ...]:
         manifest = _open(path, package, settings, found) or manifest
     if manifest is not None:
         _judge_age(manifest, settings, found)
+    if native is not None:
+        _compare(package, settings, native, data, found)
+    names = [name for name in _NAMES if name != "native" or native is not None]
     rest = Verdict("", "skip", "not checked, because of what failed", counts=False)
-    return tuple(found.get(name, msgspec.structs.replace(rest, check=name)) for name in _NAMES)
+    return tuple(found.get(name, msgspec.structs.replace(rest, check=name)) for name in names)
 
 
 def _note(found: dict[str, Verdict], check: str, state: State, detail: str) -> None:
@@ -112,6 +123,27 @@ def _open(path: Path, package: Package | None, settings: Settings, found: dict[s
     proof = "and answers" if service.answer is not None else "but answers no made-up row: pack it with --data to try it"
     _note(found, "loads", "ok", f"with {service.manifest.runtime}, {proof}")
     return service.manifest
+
+
+def _compare(
+    package: Package | None, settings: Settings, native: Path, data: Path | None, found: dict[str, Verdict]
+) -> None:
+    """Put the compiled model through the gate again, where the package could be opened."""
+    if package is None:
+        _note(found, "native", "FAIL", "only a package is compared with a native model")
+        return
+    if found.get("loads", Verdict("", "FAIL", "", counts=True)).state == "FAIL":
+        return
+    try:
+        rows = None if data is None else read_tensors(data, package.manifest.signature)
+        verdict = recompared(package, native, settings.model.trust, rows)
+    except StartupError as exc:
+        _note(found, "native", "FAIL", exc.message)
+        return
+    if isinstance(verdict, Unequal):
+        _note(found, "native", "FAIL", verdict.reason)
+    else:
+        _note(found, "native", "ok", f"equal on {verdict.rows} rows, numbers within {verdict.relative_tolerance:g}")
 
 
 def _note_libraries(manifest: Manifest, found: dict[str, Verdict]) -> None:

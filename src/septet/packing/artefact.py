@@ -1,6 +1,7 @@
 """The file that a package serves: the compiled model where it answers like the native one, else the native one."""
 
 import hashlib
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import msgspec
 import numpy as np
 
 from septet.errors import UnsupportedModel
-from septet.model.manifest import Engine, Parity
+from septet.model.manifest import Cost, Engine, Parity
 from septet.model.signature import Signature
 from septet.packing.compilation import compiled, quiet
 from septet.packing.measurement import cheaper, measured
@@ -21,6 +22,7 @@ from septet.runtimes.formats import load
 from septet.types import Tensors
 
 _PROBED_ROWS = 8
+_HARD_ROWS = 16
 
 
 class Trained(msgspec.Struct, frozen=True, eq=False):
@@ -39,6 +41,7 @@ class Trained(msgspec.Struct, frozen=True, eq=False):
 class Artefact(msgspec.Struct, frozen=True, eq=False):
     """A file, the key of its runtime, and the runtime itself, loaded from it.
 
+    `hard` are rows beside the constants of a model that was compiled, in its dtypes.
     `parity` is measured where the model was compiled; `fallback` says why where the native model is kept.
     """
 
@@ -47,6 +50,7 @@ class Artefact(msgspec.Struct, frozen=True, eq=False):
     runtime: Runtime
     signature: Signature
     engine: Engine
+    hard: Tensors | None = None
     parity: Parity | None = None
     fallback: str | None = None
 
@@ -60,59 +64,76 @@ def trusting(path: Path) -> LoadOptions:
 def artefact_of(trained: Trained, folder: Path) -> Artefact:
     """Write the model to `folder`: as ONNX with float32, else with float64, else as skops, else as joblib.
 
-    ONNX is taken where it passes the gate and costs no more than the native model.
+    ONNX is taken where it costs no more than the native model and passes the gate.
 
     Raises:
         UnsupportedModel: it can be stored in none of these ways.
     """
-    reasons = []
-    gate: list[Gate] = []
-    for wide in (False, True):
-        found = _compiled(trained, folder / "model.onnx", gate, double=wide)
+    reasons: list[str] = []
+    dear: Engine | None = None
+    comparison = _Comparison(trained)
+    for double in (False, True):
+        found = _compiled(comparison, folder / "model.onnx", double=double)
         if isinstance(found, Artefact):
-            return _cheaper(trained, found, folder)
+            return found
+        if isinstance(found, Engine):
+            # With wider numbers it would cost no less.
+            dear = found
+            break
         reasons.append(found)
-    single, double = reasons
-    same = f"ONNX does not do: {single}"
-    apart = f"ONNX does not do with 32-bit numbers: {single}; nor with 64-bit numbers: {double}"
-    fallback = same if single == double else apart
-    return _native(trained, folder, Engine("sklearn", fallback))
+    if dear is not None:
+        engine = dear
+    elif reasons[0] == reasons[1]:
+        engine = Engine("sklearn", f"ONNX does not do: {reasons[0]}")
+    else:
+        single, double_one = reasons
+        words = f"ONNX does not do with 32-bit numbers: {single}; nor with 64-bit numbers: {double_one}"
+        engine = Engine("sklearn", words)
+    return _native(trained, folder, engine)
 
 
-def _cheaper(trained: Trained, found: Artefact, folder: Path) -> Artefact:
-    """The compiled artefact, or the native one where that costs less and can be stored."""
-    onnx, native = measured(found.runtime, trained.rows), measured(trained.native, trained.rows)
-    chosen, reason = cheaper(onnx, native)
-    engine = Engine(chosen, reason, onnx, native)
-    if chosen == found.key:
-        return msgspec.structs.replace(found, engine=engine)
-    try:
-        return _native(trained, folder, engine)
-    except UnsupportedModel as exc:
-        kept = Engine(found.key, f"{reason}, but {exc.message}", onnx, native)
-        return msgspec.structs.replace(found, engine=kept)
+class _Comparison:
+    """A native model with its costs and its gate, each made once and only when it is asked for."""
+
+    def __init__(self, trained: Trained) -> None:
+        self.trained = trained
+
+    @cached_property
+    def costs(self) -> tuple[Cost, ...]:
+        return measured(self.trained.native, self.trained.rows)
+
+    @cached_property
+    def gate(self) -> Gate:
+        trained = self.trained
+        return Gate(trained.native, trained.signature, trained.rows, trained.model)
 
 
-def _compiled(trained: Trained, path: Path, gate: list[Gate], *, double: bool) -> Artefact | str:
-    """The compiled model, or why it will not do. The first that can be compiled leaves its gate for the next."""
+def _compiled(comparison: _Comparison, path: Path, *, double: bool) -> Artefact | Engine | str:
+    """The compiled model; or the choice of the native one, because it costs less; or why it does not do."""
+    trained = comparison.trained
     choices = [trained.signature]
     if not trained.strict:
         # A model may accept missing values that it never saw, and then the compiled one need not agree on them.
         choices.append(without_unseen_missing(trained.signature, trained.rows))
-    reason = None if double else inexact(trained.rows)
+    reason = None if double else inexact(trained.rows, trained.signature)
     if reason is not None:
         return reason
     try:
         with quiet():
             path.write_bytes(compiled(trained.model, trained.signature, double=double))
         runtime = fitted(load("onnx", path, LoadOptions()), trained.signature)
-        if not gate:
-            gate.append(Gate(trained.native, trained.signature, trained.rows, trained.model))
+        # Costs first: a model that takes gigabytes is not run on thousands of rows.
+        costs = measured(runtime, trained.rows)
+        chosen, why = cheaper(costs, comparison.costs)
+        engine = Engine(chosen, why, costs, comparison.costs)
+        if chosen != "onnx":
+            return engine
         for accepted in choices:
-            verdict = gate[0].judged(runtime, accepted)
+            verdict = comparison.gate.judged(runtime, accepted)
             if isinstance(verdict, Parity):
-                engine = Engine("onnx", "it answers as the native model")
-                return Artefact("onnx", path, runtime, as_compiled(accepted, runtime.signature), engine, verdict)
+                served = as_compiled(accepted, runtime.signature)
+                hard = comparison.gate.hard(served, _HARD_ROWS)
+                return Artefact("onnx", path, runtime, served, engine, hard, verdict)
             reason = verdict.reason
     except Exception as exc:  # noqa: BLE001 - converter and engine raise anything; each means "not compiled"
         reason = _first_line(exc).replace(f"{path}: ", "").replace(str(path), path.name)

@@ -11,8 +11,11 @@ from septet.packing.probes import Place, Probes, replaced
 from septet.types import Array, Tensors
 
 # float64 has 53 bits; a bisection between two numbers of like size ends at neighbours after about as many steps.
+CONSTANT = "beside a constant of the model"
 JUMP = "beside a jump of the native answer"
 _STEPS = 60
+# The same with eight sections a round, as a call of a model costs more than the rows in it.
+_SECTIONS, _ROUNDS = 8, 19
 _SAMPLE = 500
 _RESPONSES = 8
 _NEAREST = 2
@@ -65,7 +68,7 @@ def _of_site(
             every = np.concatenate([beside(values), around(values)], axis=1)
             repeated = np.repeat(base, every.shape[1])
             changed = np.full(len(repeated), column)
-            yield replaced(some, places, repeated, changed, every.ravel(), "beside a constant of the model")
+            yield replaced(some, places, repeated, changed, every.ravel(), CONSTANT)
 
 
 def _targets(arrived: Array, constants: Array, random: np.random.Generator) -> tuple[Array, Array]:
@@ -169,21 +172,24 @@ def jumps(
         low[here], high[here] = data[np.minimum(first, last)], data[np.maximum(first, last)]
 
     def at(values: Array) -> Array:
-        moved = {name: array[base] for name, array in tensors.items()}
+        """The answers for values [ways, points] as [ways, points, numbers]."""
+        points = values.shape[1]
+        moved = {name: np.repeat(array[base], points, axis=0) for name, array in tensors.items()}
+        each = np.repeat(changed, points)
         for number in np.unique(changed):
-            here = np.flatnonzero(changed == number)
+            here = np.flatnonzero(each == number)
             place = places[int(number)]
-            moved[place.tensor][here if place.at is None else (here, place.at)] = values[here]
-        return answer(moved)
+            moved[place.tensor][here if place.at is None else (here, place.at)] = values.ravel()[here]
+        return answer(moved).reshape(most, points, -1)
 
-    below, above = at(low), at(high)
-    for _ in range(_STEPS):
-        middle = low / 2 + high / 2
-        between = at(middle)
-        left = _distance(between, below) >= _distance(above, between)
-        low, high = np.where(left, low, middle), np.where(left, middle, high)
-        below = np.where(left[:, None], below, between)
-        above = np.where(left[:, None], between, above)
+    ways = np.arange(most)
+    shares = np.linspace(0, 1, _SECTIONS + 1)
+    for _ in range(_ROUNDS):
+        values = low[:, None] * (1 - shares) + high[:, None] * shares
+        values[:, 0], values[:, -1] = low, high
+        answers = at(values)
+        largest = _distance(answers[:, 1:], answers[:, :-1]).argmax(axis=1)
+        low, high = values[ways, largest], values[ways, largest + 1]
     for ends in (low, high):
         every = beside(ends)
         yield replaced(
@@ -199,7 +205,7 @@ def jumps(
 def _distance(a: Array, b: Array) -> Array:
     with np.errstate(invalid="ignore", over="ignore"):
         apart = np.nan_to_num(np.abs(a - b), nan=1.0)
-    distance: Array = apart.max(axis=1, initial=0.0)
+    distance: Array = apart.max(axis=-1, initial=0.0)
     return distance
 
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from septet.model.golden import Golden
@@ -51,6 +52,16 @@ def _missing(array: Array) -> Array:
     if array.dtype == object:
         return np.array([value is None for value in array.ravel().tolist()], dtype=np.bool_).reshape(array.shape)
     return np.zeros(array.shape, dtype=np.bool_)
+
+
+def with_hard_rows(golden: Golden, runtime: Runtime, hard: Tensors) -> Golden:
+    """Golden rows with those beside the constants of a compiled model, which other engines may take for others."""
+    if not hard or not len(next(iter(hard.values()))):
+        return golden
+    answers = runtime.run(hard)
+    request = {name: np.concatenate([array, hard[name]]) for name, array in golden.request.items()}
+    answer = {name: np.concatenate([array, answers[name]]) for name, array in golden.answer.items()}
+    return msgspec.structs.replace(golden, request=request, answer=answer)
 
 
 def profile_of_data(data: Any, signature: Signature, target: Array | None) -> Profile | None:

@@ -79,7 +79,7 @@ def _inside(model: Any, reach: Reach | None, depth: int) -> Iterator[Site]:
     before = getattr(model, "_preprocessor", None)
     if before is not None:
         yield from _sites(before, reach, depth - 1)
-    if any(hasattr(model, known) for known in ("tree_", "_predictors")) or _is_forest(model):
+    if any(hasattr(model, known) for known in ("tree_", "_predictors")) or is_forest(model):
         return
     subsets = getattr(model, "estimators_features_", None)
     for key, value in getattr(model, "__dict__", {}).items():
@@ -102,7 +102,8 @@ def _estimators(value: Any) -> Iterator[Any]:
         yield value.estimator
 
 
-def _is_forest(model: Any) -> bool:
+def is_forest(model: Any) -> bool:
+    """Whether an estimator consists of decision trees that all read its own input."""
     parts = getattr(model, "estimators_", None)
     subsets = getattr(model, "estimators_features_", None)
     if subsets is not None and any(list(own) != list(range(int(model.n_features_in_))) for own in subsets):
@@ -113,7 +114,7 @@ def _is_forest(model: Any) -> bool:
 def _constants(model: Any) -> dict[int, Array]:
     if hasattr(model, "tree_"):
         return _of_nodes([(model.tree_.feature, model.tree_.threshold, model.tree_.children_left < 0)])
-    if _is_forest(model):
+    if is_forest(model):
         trees = [part.tree_ for part in np.ravel(model.estimators_)]
         return _of_nodes([(tree.feature, tree.threshold, tree.children_left < 0) for tree in trees])
     if hasattr(model, "_predictors"):

@@ -17,7 +17,7 @@ import numpy as np
 from septet.model.manifest import Parity
 from septet.model.signature import DTYPES, Signature
 from septet.packing import boundaries, extremes
-from septet.packing.landmarks import sites_of
+from septet.packing.landmarks import is_forest, sites_of
 from septet.packing.neighbours import spread
 from septet.packing.probes import Probes, joined, places_of, replaced, whole
 from septet.packing.ties import Ties
@@ -33,6 +33,7 @@ _FEWEST, _MOST = 1_000, 20_000
 _MOST_WAYS = 192
 _MOST_COLUMNS = 200
 _ALONE = 48
+_CHUNK = 1024
 # How far the place of a jump may be off, as a share of the column's spread.
 _NARROW_PLACE, _WIDE_PLACE = 1e-5, 1e-9
 _UNKNOWN = "a value that was not in training"
@@ -55,7 +56,8 @@ class Gate:
         self._native = native
         self._signature = signature
         self._random = np.random.default_rng(_SEED)
-        rows = {name: array[:MOST_ROWS] for name, array in rows.items()}
+        self._most = self._affordable(rows)
+        rows = _spaced(rows, min(MOST_ROWS, 2 * self._most))
         self._rows = rows
         self._places = places_of(signature, rows)
         native_rows = getattr(native, "native_rows", None)
@@ -76,6 +78,12 @@ class Gate:
         Labels must be equal (but see `septet.packing.ties`), floats within the tolerances, and what the native model
         refuses must be refused.
         """
+        with warnings.catch_warnings():
+            # Of sums that overflow in rows made to overflow them.
+            warnings.simplefilter("ignore")
+            return self._judged(compiled, signature)
+
+    def _judged(self, compiled: Runtime, signature: Signature) -> Parity | Unequal:
         narrow = {tensor.name: DTYPES[tensor.dtype] for tensor in compiled.signature.inputs}
         keep = self._accepted(signature) & _carried(self.probes, narrow)
         keep &= ~(self._refused & self.probes.lenient)
@@ -105,15 +113,37 @@ class Gate:
             return batches
         return Parity(len(rows), ABSOLUTE_TOLERANCE, RELATIVE_TOLERANCE, largest)
 
+    def hard(self, signature: Signature, most: int) -> Tensors:
+        """Up to `most` of the rows beside constants of the model that `signature` accepts, spread evenly.
+
+        They are such as every engine must answer alike: none is near a tie of labels.
+        """
+        reasons = [at for at, reason in enumerate(self.probes.reasons) if reason == boundaries.CONSTANT]
+        narrow = {tensor.name: DTYPES[tensor.dtype] for tensor in signature.inputs}
+        fits = np.isin(self.probes.why, reasons) & self._accepted(signature) & _carried(self.probes, narrow)
+        rows = np.flatnonzero(fits & ~self._refused)
+        rows = rows[np.unique(np.linspace(0, len(rows) - 1, min(len(rows), most)).astype(int))] if len(rows) else rows
+        tensors = {name: array[rows] for name, array in self.probes.tensors.items()}
+        if len(rows):
+            clear = ~self._ties.tied(tensors)
+            tensors = {name: array[clear] for name, array in tensors.items()}
+        return {name: array.astype(narrow[name]) for name, array in tensors.items()}
+
+    def _affordable(self, rows: Tensors) -> int:
+        """How many rows a part of the probes may have, by the time that the native model takes for 64."""
+        head = {name: array[:64] for name, array in rows.items()}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            self._native.run(head)
+            begun = time.perf_counter()
+            self._native.run(head)
+        each = (time.perf_counter() - begun) / max(1, len(next(iter(head.values()))))
+        return int(np.clip(_SECONDS / max(each, 1e-9), _FEWEST, _MOST))
+
     def _drawn(self, model: Any, native_rows: Callable[[Tensors], Any] | None) -> Iterator[Probes]:
         rows, places, random = self._rows, self._places, self._random
         yield whole(rows, places, "a row of the data")
-        begun = time.perf_counter()
-        head = {name: array[:64] for name, array in rows.items()}
-        count = len(next(iter(head.values())))
-        self._native.run(head)
-        each = (time.perf_counter() - begun) / max(1, count)
-        most = int(np.clip(_SECONDS / max(each, 1e-9), _FEWEST, _MOST))
+        most = self._most
         columns = random.permutation(len(places))[:_MOST_COLUMNS]
         numeric = np.array([at for at in columns.tolist() if places[at].numeric], dtype=np.int64)
         texts = np.array([at for at in columns.tolist() if places[at].carried == "string"], dtype=np.int64)
@@ -127,7 +157,9 @@ class Gate:
         if native_rows is not None and model is not None:
             found = list(boundaries.at_sites(rows, places, native_rows, sites_of(model), most, random))
             yield from _at_most(found, most, random)
-        ways = int(np.clip(most // 200, 16, _MOST_WAYS))
+        if _is_known(model):
+            return
+        ways = int(np.clip(most // 100, 16, _MOST_WAYS))
         moving = np.array([at for at in numeric.tolist() if places[at].continuous], dtype=np.int64)
         try:
             yield from boundaries.jumps(rows, places, self._as_numbers, moving, ways, random)
@@ -234,8 +266,30 @@ class Gate:
         return None
 
 
-def inexact(rows: Tensors) -> str | None:
-    """Why numbers of the data need 64 bits: a whole one that float32 does not hold; None where there is none."""
+def _is_known(model: Any) -> bool:
+    """Whether every place where the answer jumps is a constant that `landmarks` finds: trees on the rows themselves."""
+    trees = hasattr(model, "tree_") or hasattr(model, "_predictors") or is_forest(model)
+    return trees and getattr(model, "_preprocessor", None) is None
+
+
+def _spaced(tensors: Tensors, most: int) -> Tensors:
+    """At most so many rows, taken evenly from all."""
+    count = len(next(iter(tensors.values())))
+    chosen = np.unique(np.linspace(0, count - 1, min(count, most)).astype(np.int64))
+    return {name: array[chosen] for name, array in tensors.items()}
+
+
+def inexact(rows: Tensors, signature: Signature) -> str | None:
+    """Why numbers need 64 bits, whatever the rows given answer; None where nothing speaks for it.
+
+    A whole number of the data that float32 does not hold would become its neighbour, and so would a decimal beside one
+    of the few values that a column takes.
+    """
+    for tensor in signature.inputs:
+        for column in tensor.columns:
+            listed = column.categories is not None and not column.other_categories
+            if listed and column.dtype.startswith("float"):
+                return f"column {column.name!r} takes some numbers and no others, beside which 32 bits round"
     for name, array in rows.items():
         if array.dtype.kind in "fi" and array.size:
             wide = array[np.isfinite(array)].astype(np.float64)
@@ -298,7 +352,8 @@ def _answered(run: Callable[[Tensors], Tensors], tensors: Tensors) -> tuple[Tens
     refused = np.zeros(count, dtype=bool)
     parts: list[tuple[Array, Tensors]] = []
     failure: Exception | None = None
-    waiting = [np.arange(count)]
+    # In parts, as some engines take memory for all pairs of rows and constants.
+    waiting = [np.arange(start, min(start + _CHUNK, count)) for start in range(0, count, _CHUNK)]
     while waiting:
         rows = waiting.pop()
         try:

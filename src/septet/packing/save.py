@@ -15,7 +15,7 @@ from septet.model.manifest import Manifest
 from septet.model.package import Package, write_package
 from septet.model.signature import Signature, Tensor
 from septet.packing.artefact import Artefact, Trained, artefact_of, trusting
-from septet.packing.evidence import golden_of, profile_of_rows
+from septet.packing.evidence import golden_of, profile_of_rows, with_hard_rows
 from septet.packing.given import Rows, rows_of
 from septet.packing.provenance import About, Statement, training
 from septet.packing.rows import tensors_from
@@ -105,6 +105,8 @@ def _saved(
             _log.warning("%s: %s", root, note)
         if artefact.fallback is not None:
             _log.warning("%s keeps the native model as %s: %s", root, artefact.path.name, artefact.fallback)
+        else:
+            _log.info("%s has the model compiled as %s: %s", root, artefact.path.name, artefact.engine.reason)
         served, runtime = _served(artefact, ready, statement)
         manifest = Manifest(
             name=identity[0],
@@ -125,6 +127,8 @@ def _saved(
         if statement.prepare is not None:
             files[PREPARE_NAME] = Path(statement.prepare).read_bytes()
         golden = golden_of(runtime, served, tensors_from(rows, served))
+        if artefact.hard is not None and ready.steps is None and served.rows:
+            golden = with_hard_rows(golden, runtime, artefact.hard)
         profile = profile_of_rows(rows, served, answers)
         package = write_package(root, manifest, files, golden=golden, profile=profile, replace=replace)
     taken = sources_of(served, statement, data, target, columns="data", labels="the model's classes")

@@ -73,6 +73,10 @@ class Ties:
             fine[chosen] = judged
         return fine
 
+    def tied(self, rows: Tensors) -> Array:
+        """Which rows the native model is nearly undecided about."""
+        return self._tied(rows)[0]
+
     def _tied(self, rows: Tensors) -> tuple[Array, Array]:
         """Which rows have tied scores, and which only rounding decides, as their scores are beyond all measure."""
         tied = np.zeros(len(next(iter(rows.values()))), dtype=bool)
@@ -89,18 +93,16 @@ class Ties:
     def _found(self, model: Any, native_rows: Callable[[Tensors], Any] | None, some: Tensors) -> Iterator[_Source]:
         """What decides between labels: functions from rows to scores, whether each says yes or no, and from where."""
         kind, name = self._signature.kind, self._signature.scores
-        classes = len(self._signature.classes or self._signature.labels)
         if name is not None:
             yield lambda rows: self._native(rows)[name], kind is Kind.MULTILABEL, 0.5
         elif kind is Kind.OUTLIERS and any(tensor.name == "scores" for tensor in self._signature.outputs):
             yield lambda rows: self._native(rows)["scores"], True, 0.0
         if native_rows is None:
             return
-        for method in _decisions(model):
+        method, pairwise = _decision(model)
+        if method is not None:
             ask = _asking(method, native_rows)
-            width = ask(some).shape[1:]
-            pairs = width == (classes * (classes - 1) // 2,) and width != (classes,)
-            yield ask, width == () or pairs or kind is Kind.MULTILABEL, 0.0
+            yield ask, pairwise or ask(some).ndim == 1 or kind is Kind.MULTILABEL, 0.0
 
     def _beside(self, rows: Tensors, output: str, given: Array) -> Array:
         count = len(given)
@@ -133,21 +135,22 @@ def _apart(scores: Array, binary: bool, middle: float) -> Array:  # noqa: FBT001
     return apart
 
 
-def _decisions(model: Any) -> list[Callable[[Any], Any]]:
-    """What the label is decided by, where it is no output: margins of classifiers, nearness to centres."""
+def _decision(model: Any) -> tuple[Callable[[Any], Any] | None, bool]:
+    """What the label is decided by, besides outputs: margins (and whether of pairs of classes), or nearness."""
     final = model.steps[-1][1] if hasattr(model, "steps") else model
-    if getattr(final, "decision_function_shape", None) == "ovr":
-        pairwise = copy(final)
-        pairwise.decision_function_shape = "ovo"
-        pairwise.break_ties = False
-        final = pairwise
+    pairwise = hasattr(final, "decision_function_shape")
+    if pairwise:
+        # Votes of pairs decide, and what is given of them as scores may be far from tied where one of them turns.
+        final = copy(final)
+        final.decision_function_shape = "ovo"
+        final.break_ties = False
         if hasattr(model, "steps"):
             model = copy(model)
             model.steps = [*model.steps[:-1], (model.steps[-1][0], final)]
         else:
             model = final
     if hasattr(model, "decision_function"):
-        return [model.decision_function]
+        return model.decision_function, pairwise
     if hasattr(final, "cluster_centers_") and hasattr(model, "transform"):
-        return [lambda rows: -np.asarray(model.transform(rows))]
-    return []
+        return (lambda rows: -np.asarray(model.transform(rows))), False
+    return None, False

@@ -3,7 +3,8 @@
 A graph cannot have an input of an output's name, and one that was compiled lacks inputs that the model does not read.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import msgspec
 
@@ -45,13 +46,19 @@ def fitted(runtime: Runtime, declared: Signature) -> Runtime:
 
 
 class Fitted:
-    """A runtime that is given, by other names, only the inputs that it has."""
+    """A runtime that is given, by other names, only the inputs that it has.
+
+    Attributes:
+        signature: the runtime's, with the inputs that are declared.
+        facts: the runtime's.
+    """
 
     def __init__(self, runtime: Runtime, names: dict[str, str], signature: Signature) -> None:
         self._runtime = runtime
         self._names = tuple(names.items())
         self.signature = signature
         self.independence = runtime.independence
+        self.facts: Mapping[str, Any] = getattr(runtime, "facts", {})
 
     def run(self, tensors: Tensors, outputs: Sequence[str] | None = None) -> Tensors:
         """Compute the wanted outputs; see `septet.runtimes.base.Runtime`."""

@@ -1,0 +1,250 @@
+"""A model is compiled only where it answers as the native one beside every value at which the answer may turn."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from septet.model.signature import Column, Kind, Signature, Tensor
+from septet.packing.parity import Gate, Unequal
+from septet.packing.recheck import recompared
+from septet.packing.rows import tensors_of
+from septet.packing.save import Saved, save
+from septet.runtimes.base import InputRejected, LoadOptions
+from septet.runtimes.fitted import fitted
+from septet.runtimes.formats import load
+
+pd = pytest.importorskip("pandas")
+pytest.importorskip("sklearn")
+pytest.importorskip("skl2onnx")
+
+import joblib  # noqa: E402
+from sklearn.compose import ColumnTransformer  # noqa: E402
+from sklearn.ensemble import (  # noqa: E402
+    HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
+    RandomForestClassifier,
+    VotingClassifier,
+)
+from sklearn.linear_model import LogisticRegression  # noqa: E402
+from sklearn.naive_bayes import GaussianNB  # noqa: E402
+from sklearn.pipeline import make_pipeline  # noqa: E402
+from sklearn.preprocessing import MinMaxScaler, OneHotEncoder, StandardScaler  # noqa: E402
+from sklearn.svm import SVC, OneClassSVM  # noqa: E402
+from sklearn.tree import DecisionTreeClassifier  # noqa: E402
+
+RANDOM = np.random.default_rng(0)
+ROWS = RANDOM.normal(size=(200, 3)) * 100
+SIGN = (ROWS[:, 0] + ROWS[:, 1] > 0).astype(int)
+
+
+def answers(saved: Saved, data: Any) -> dict[str, Any]:
+    manifest = saved.package.manifest
+    runtime = load(manifest.runtime, saved.package.artefact, LoadOptions(trust=saved.trust))
+    served = fitted(runtime, manifest.signature)
+    return dict(served.run(tensors_of(data, manifest.signature)))
+
+
+def beside(values: Any) -> Any:
+    values = np.asarray(values, dtype=np.float64)
+    narrow = values.astype(np.float32)
+    wide = [np.nextafter(narrow, np.float32(way)).astype(np.float64) for way in (-np.inf, np.inf)]
+    return np.concatenate([values, np.nextafter(values, -np.inf), np.nextafter(values, np.inf), narrow, *wide])
+
+
+def test_histogram_boosting_on_unix_times_answers_on_the_right_side_of_each_threshold(tmp_path: Path) -> None:
+    times = 1_700_000_000.0 + np.arange(400.0).reshape(-1, 1)
+    model = HistGradientBoostingRegressor(max_iter=5, min_samples_leaf=5).fit(times, np.arange(400.0) % 7)
+    saved = save(model, tmp_path / "times", data=times)
+    assert saved.package.manifest.signature.inputs[0].dtype == "float64"
+    nodes = np.concatenate([stage[0].nodes for stage in model._predictors])
+    probes = beside(nodes["num_threshold"][nodes["is_leaf"] == 0]).reshape(-1, 1)
+    np.testing.assert_allclose(answers(saved, probes)["prediction"], model.predict(probes), rtol=1e-5)
+
+
+def test_thresholds_that_are_no_float32_travel_as_float64(tmp_path: Path) -> None:
+    model = HistGradientBoostingClassifier(max_iter=5).fit(ROWS, SIGN)
+    saved = save(model, tmp_path / "fine", data=ROWS)
+    manifest = saved.package.manifest
+    assert (manifest.runtime, manifest.signature.inputs[0].dtype) == ("onnx", "float64")
+
+
+def test_a_forest_behind_a_scaler_is_compiled_and_exact(tmp_path: Path) -> None:
+    for scaler in (StandardScaler(), MinMaxScaler()):
+        model = make_pipeline(scaler, RandomForestClassifier(20, random_state=0)).fit(ROWS, SIGN)
+        saved = save(model, tmp_path / type(scaler).__name__, data=ROWS)
+        assert saved.package.manifest.runtime == "onnx"
+        others = RANDOM.normal(size=(2000, 3)) * 150
+        np.testing.assert_array_equal(answers(saved, others)["label"], model.predict(others))
+
+
+def test_ties_of_a_forest_are_broken_as_the_estimator_breaks_them(tmp_path: Path) -> None:
+    model = RandomForestClassifier(10, random_state=0).fit(ROWS, RANDOM.integers(0, 2, 200))
+    saved = save(model, tmp_path / "ties", data=ROWS)
+    others = RANDOM.normal(size=(3000, 3)) * 100
+    tied = np.isclose(model.predict_proba(others)[:, 0], 0.5)
+    assert tied.sum() > 20
+    assert saved.package.manifest.runtime == "onnx"
+    np.testing.assert_array_equal(answers(saved, others)["label"], model.predict(others))
+
+
+@pytest.mark.parametrize("unknown", ["ignore", "error"])
+def test_neighbours_of_categories_are_no_categories(tmp_path: Path, unknown: str) -> None:
+    items = 20_000_000 + 4 * np.arange(6)
+    rows = np.stack([RANDOM.choice(items, 300).astype(float), RANDOM.normal(size=300)], axis=1)
+    encoder = ColumnTransformer([("o", OneHotEncoder(handle_unknown=unknown), [0])], remainder="passthrough")
+    model = make_pipeline(encoder, LogisticRegression()).fit(rows, rows[:, 0] == items[0])
+    saved = save(model, tmp_path / "items", data=rows)
+    signature = saved.package.manifest.signature
+    assert signature.inputs[0].dtype == "float64"
+    assert signature.columns[0].other_categories is (unknown == "ignore")
+    if unknown == "ignore":
+        probes = np.array([[20_000_001.0, 0], [20_000_000.5, 0], [20_000_000, 0]])
+        np.testing.assert_allclose(answers(saved, probes)["probabilities"], model.predict_proba(probes), atol=1e-5)
+
+
+def test_a_label_that_the_compiled_model_makes_up_is_found(tmp_path: Path) -> None:
+    # Between inside and outside the converter's model answers 0.
+    saved = save(OneClassSVM().fit(ROWS), tmp_path / "one", data=ROWS)
+    assert saved.package.manifest.runtime == "sklearn"
+    assert saved.fallback is not None
+    assert "native model gives" in saved.fallback
+
+
+def test_labels_beside_the_boundary_of_a_smooth_model_may_turn_on_the_last_bit(tmp_path: Path) -> None:
+    for model in (LogisticRegression(), SVC(), make_pipeline(StandardScaler(), SVC())):
+        saved = save(model.fit(ROWS, SIGN), tmp_path / "smooth", data=ROWS, replace=True)
+        assert saved.package.manifest.runtime == "onnx"
+
+
+def test_missing_values_go_where_the_forest_was_trained_to_send_them(tmp_path: Path) -> None:
+    rows = ROWS.copy()
+    rows[RANDOM.random(rows.shape) < 0.2] = np.nan
+    model = RandomForestClassifier(8, random_state=0).fit(rows, SIGN)
+    saved = save(model, tmp_path / "holes", data=rows)
+    assert saved.package.manifest.runtime == "onnx"
+    assert all(column.nullable for column in saved.package.manifest.signature.columns)
+    np.testing.assert_array_equal(answers(saved, rows)["label"], model.predict(rows))
+
+
+def test_voting_classifiers_are_compiled(tmp_path: Path) -> None:
+    parts = [("a", LogisticRegression()), ("b", GaussianNB()), ("c", DecisionTreeClassifier(max_depth=3))]
+    model = VotingClassifier(parts, voting="soft").fit(ROWS, SIGN)
+    saved = save(model, tmp_path / "votes", data=ROWS)
+    assert saved.package.manifest.runtime == "onnx"
+    assert model.flatten_transform is True
+
+
+@pytest.mark.parametrize(
+    "name", ["age", "body mass", "größe", "a.b", "label", "probabilities", "input", "", "septet_input_0"]
+)
+def test_columns_of_any_name_compile(tmp_path: Path, name: str) -> None:
+    frame = pd.DataFrame(ROWS, columns=[name, "second", "third"])
+    columns = ColumnTransformer([("s", StandardScaler(), [name]), ("m", MinMaxScaler(), ["third"])])
+    model = make_pipeline(columns, LogisticRegression()).fit(frame, SIGN)
+    saved = save(model, tmp_path / "named", data=frame)
+    signature = saved.package.manifest.signature
+    assert saved.fallback is None
+    assert [column.name for column in signature.columns] == [name, "second", "third"]
+    assert len(signature.inputs) == 1
+    np.testing.assert_allclose(answers(saved, frame)["probabilities"], model.predict_proba(frame), atol=1e-5)
+    assert model.steps[0][1].transformers_[0][2] == [name]
+
+
+@pytest.mark.parametrize("name", ["label", "probabilities", "label_shape", "größe"])
+def test_a_text_column_may_have_the_name_of_an_output(tmp_path: Path, name: str) -> None:
+    frame = pd.DataFrame({name: RANDOM.choice(["a", "b", "c"], 200), "size": ROWS[:, 0]})
+    columns = ColumnTransformer(
+        [("o", OneHotEncoder(handle_unknown="ignore"), [name]), ("s", StandardScaler(), ["size"])]
+    )
+    model = make_pipeline(columns, LogisticRegression()).fit(frame, SIGN)
+    saved = save(model, tmp_path / "named", data=frame)
+    assert saved.fallback is None
+    assert [tensor.name for tensor in saved.package.manifest.signature.inputs] == [name, "size"]
+    np.testing.assert_allclose(answers(saved, frame)["probabilities"], model.predict_proba(frame), atol=1e-5)
+
+
+def test_what_was_chosen_is_logged_and_recorded(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO):
+        saved = save(LogisticRegression().fit(ROWS, SIGN), tmp_path / "chosen", data=ROWS)
+    engine = saved.package.manifest.engine
+    assert engine is not None
+    assert engine.chosen == "onnx"
+    assert engine.reason in caplog.text
+    assert [cost.rows for cost in engine.onnx[:2]] == [1, 64]
+    assert [cost.rows for cost in engine.native[:2]] == [1, 64]
+    assert engine.onnx[-1].rows == 10_000
+
+
+def test_the_package_proves_itself_at_the_thresholds_too(tmp_path: Path) -> None:
+    model = DecisionTreeClassifier(max_depth=3).fit(ROWS, SIGN)
+    saved = save(model, tmp_path / "tree", data=ROWS)
+    golden = saved.package.golden
+    assert golden is not None
+    rows = golden.request["input"]
+    assert len(rows) > 10
+    np.testing.assert_array_equal(golden.answer["label"], model.predict(rows))
+
+
+def test_the_gate_is_repeated_on_the_native_model(tmp_path: Path) -> None:
+    model = DecisionTreeClassifier(max_depth=3).fit(ROWS, SIGN)
+    package = save(model, tmp_path / "tree", data=ROWS).package
+    file = tmp_path / "tree.joblib"
+    joblib.dump(model, file)
+    from septet.packing.artefact import trusting
+
+    trust = trusting(file).trust
+    assert not isinstance(recompared(package, file, trust), Unequal)
+    joblib.dump(DecisionTreeClassifier(max_depth=3).fit(ROWS, 1 - SIGN), file)
+    other = recompared(package, file, trusting(file).trust)
+    assert isinstance(other, Unequal)
+    assert "'label' differs in" in other.reason
+
+
+SIGNATURE = Signature(
+    Kind.REGRESSION,
+    (Tensor("input", "float64", (None, 2), (Column("whole", "int64"), Column("flag", "bool"))),),
+    (Tensor("prediction", "float64", (None,)),),
+)
+
+
+class Recording:
+    """A model that notes what it is asked."""
+
+    def __init__(self, refused: float | None = None) -> None:
+        self.signature = SIGNATURE
+        self.asked: list[Any] = []
+        self._refused = refused
+
+    def run(self, tensors: Any, outputs: Any = None) -> dict[str, Any]:  # noqa: ARG002 - all are given
+        matrix = tensors["input"]
+        self.asked.append(matrix)
+        if self._refused is not None and (matrix[:, 0] == self._refused).any():
+            raise InputRejected("not this one")
+        return {"prediction": matrix[:, 0].astype(np.float64)}
+
+    def close(self) -> None: ...
+
+
+def test_whole_numbers_and_booleans_in_a_matrix_of_floats_are_probed_as_such() -> None:
+    native, compiled = Recording(), Recording()
+    rows = {"input": np.array([[1.0, 0.0], [3.0, 1.0], [7.0, 0.0]])}
+    verdict = Gate(native, SIGNATURE, rows).judged(compiled, SIGNATURE)
+    assert not isinstance(verdict, Unequal)
+    asked = np.concatenate(compiled.asked)
+    assert (asked[:, 0] == np.floor(asked[:, 0])).all()
+    assert 2.0**53 - 1 in np.abs(asked[:, 0])
+    assert set(asked[:, 1]) == {0.0, 1.0}
+
+
+def test_what_the_native_model_refuses_must_be_refused() -> None:
+    rows = {"input": np.array([[1.0, 0.0], [3.0, 1.0], [7.0, 0.0]])}
+    verdict = Gate(Recording(4.0), SIGNATURE, rows).judged(Recording(), SIGNATURE)
+    assert isinstance(verdict, Unequal)
+    assert "the native model refuses and ONNX answers" in verdict.reason
+    assert "whole = 4.0" in verdict.reason
+    verdict = Gate(Recording(), SIGNATURE, rows).judged(Recording(4.0), SIGNATURE)
+    assert isinstance(verdict, Unequal)
+    assert "the native model answers and ONNX refuses" in verdict.reason
