@@ -45,6 +45,10 @@ from septet.web.pages import CONTENT_SECURITY_POLICY, FILES, page
 
 logger = logging.getLogger("septet")
 
+_VOUCH = (
+    ". If it computes each row by itself, pack the model with row_independent, and requests that wait are run together"
+)
+_EXPORT = ". Where every operator works row by row, requests that wait are run together"
 _COLD = "no row was known that the model answers; it learns from the first request that it does"
 
 
@@ -61,7 +65,7 @@ def open_service(path: Path, settings: Settings) -> Service:
     warm = time.perf_counter()
     engine = Engine(opened.runtime, opened.signature, sample)
     cost = None if warmth is None else warmth.cost
-    merging = _Merging(Merging(merged=False, reason=_COLD) if warmth is None else warmth.merging, settings)
+    merging = _Merging(Merging(merged=False, reason=_COLD) if warmth is None else warmth.merging, settings, opened)
     batch_rows = merging.rows
     batcher = Batcher(
         engine,
@@ -128,8 +132,11 @@ def _warm(path: Path, opened: Opened) -> tuple[Warmth | None, Tensors | None]:
 class _Merging:
     """Whether requests share a run: said in the log, and told to whom asks; a cold model learns it later."""
 
-    def __init__(self, merging: Merging, settings: Settings) -> None:
+    def __init__(self, merging: Merging, settings: Settings, opened: Opened) -> None:
         self._most = settings.model.max_batch_rows
+        foreign = opened.runtime.independence.foreign
+        self._advice = _VOUCH if foreign else _EXPORT if opened.signature.rows else ""
+        self._level = logging.WARNING if foreign else logging.INFO
         self.learned(merging)
 
     def learned(self, merging: Merging) -> None:
@@ -137,7 +144,8 @@ class _Merging:
             merging = Merging(merged=False, reason="max_batch_rows is 1")
         self._merging = merging
         if not merging.merged:
-            logger.info("requests are run one by one: %s", merging.reason)
+            advice = self._advice if self._most > 1 else ""
+            logger.log(self._level, "requests are run one by one: %s%s", merging.reason, advice)
             return
         how = "to the bit" if merging.exact else f"within {merging.relative_tolerance:g} of a row's largest number"
         logger.info("requests that wait are run together, with the same answers %s: %s", how, merging.reason)

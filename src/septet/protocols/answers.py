@@ -52,7 +52,8 @@ class Answers:
 
     def _every_output(self, tensors: Tensors) -> Any:
         lists = {name: nested(name, tensors) for name in tensors}
-        if not self._signature.rows:
+        # Outputs of different lengths have no rows in common, whatever the graph said.
+        if not self._signature.rows or len({len(values) for values in lists.values()}) > 1:
             return lists
         return [dict(zip(lists, values, strict=True)) for values in zip(*lists.values(), strict=True)]
 

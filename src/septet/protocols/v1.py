@@ -96,7 +96,7 @@ class V1:
     def _predictions(self, request: Request, response: Response) -> HttpReply:
         """By row: bare values for a single output, else an object of outputs."""
         shown = self._by_output(response.tensors)
-        if not self._single and self._rows:
+        if not self._single and self._rows and len({len(values) for values in shown.values()}) == 1:
             shown = [dict(zip(shown, row, strict=True)) for row in zip(*shown.values(), strict=True)]
         return _answer(b'{"predictions":', shown, request, response)
 

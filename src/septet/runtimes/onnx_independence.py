@@ -9,6 +9,7 @@ from septet.runtimes.onnx_shapes import Layout, Said, Shapes
 
 # Names that exporters make up for a free dimension which has none: they differ where the dimension is the same.
 _MADE_UP = re.compile(r"unk__\d+|.*_dim_\d+|\?|None")
+_COUNTING = frozenset(("Compress", "NonMaxSuppression", "NonZero", "Unique"))
 _MOST_NAMED = 3
 
 
@@ -18,8 +19,18 @@ def said(graph: Graph, view: Outlook) -> Said:
     inputs = {_name(value.sizes) for value in graph.inputs if value.name not in graph.initializers}
     named = inputs - {""}
     outputs = {value.name: _name(value.sizes) for value in graph.results}
-    apart = frozenset(name for name, lead in outputs.items() if lead and lead not in named)
+    counting = _counting(graph)
+    apart = frozenset(name for name, lead in outputs.items() if lead not in named and (lead or name in counting))
     return Said(axes, apart, len(named) <= 1)
+
+
+def _counting(graph: Graph) -> frozenset[str]:
+    """The values behind an operator that decides by their values how many there are."""
+    found: set[str] = set()
+    for node in graph.nodes:
+        if node.op in _COUNTING or not found.isdisjoint(node.inputs):
+            found.update(node.outputs)
+    return frozenset(found)
 
 
 def _name(sizes: tuple[int | str, ...] | None) -> str:
@@ -56,7 +67,7 @@ def _without_rows(graph: Graph, view: Outlook, shapes: Shapes) -> str:
     apart = said(graph, view).apart
     for tensor in shapes.outputs:
         if tensor.name in apart and view.axis(tensor.name) is None:
-            return f"the output {tensor.name!r} has a first dimension of another name than the inputs"
+            return f"the output {tensor.name!r} has rows of its own: its first dimension is not that of the inputs"
     lost = next((tensor.name for tensor in shapes.outputs if view.axis(tensor.name) != 0), "")
     return f"the output {lost!r} has no row for each row: {_why(view, lost)}"
 

@@ -132,8 +132,9 @@ class Answer:
             if frames is None:
                 frames = memo[key] = self._frames(tensors.shared, request, forms)
         else:
-            start, stop = 0, rows
-            frames = self._frames(Outputs(tensors, rows), request, forms)
+            # One unit: an output may have another number of rows than was asked.
+            start, stop = 0, 1
+            frames = self._frames(Outputs(tensors, 1), request, forms)
         if isinstance(frames, _Single):
             return HttpReply(200, begin + frames.texts[start], request.id, JSON, (), "ok", rows, response.timings)
         raw: list[bytes | memoryview]
@@ -192,7 +193,7 @@ class Answer:
             data = raw_bytes(array, dtype)
             width = len(data) // shared.rows
             shape = (rows, *array.shape[1:]) if rows < shared.rows else array.shape
-            parts.append(_described(name, DATATYPES[dtype], shape, rows * width))
+            parts.append(_described(name, DATATYPES[dtype], shape, min(rows, shared.rows) * width))
             values.append((data, width))
         return _Raw(b",".join(parts) + b"]}", values)
 
@@ -200,7 +201,7 @@ class Answer:
         array, dtype = shared.arrays[name], self._dtypes[name]
         if form.classes is not None:
             array, dtype = best(array, form.classes, self._labels.get(name, ()), rows=self._rows), "string"
-        shape = (rows, *array.shape[1:]) if self._rows else array.shape
+        shape = (rows, *array.shape[1:]) if rows < shared.rows else array.shape
         lead = between + _lead(name, DATATYPES[dtype], shape, binary=form.binary)
         if form.binary and not is_text(dtype):
             data = raw_bytes(array, dtype)

@@ -1,5 +1,6 @@
 """An output as its best classes (the extension `classification`): texts of the form `value:index:label`."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -13,7 +14,7 @@ def best(array: Array, count: int, labels: Sequence[str], *, rows: bool) -> Arra
     Without rows the whole array is one, and the shape is [count]. There are fewer where the row has fewer values. Of
     equal values the first comes first; NaN is below every number. The label is left out where there is none.
     """
-    table = array.reshape((len(array), -1) if rows else (1, -1))
+    table = array.reshape((len(array), math.prod(array.shape[1:])) if rows else (1, -1))
     ranked = np.where(np.isnan(table), -np.inf, table) if table.dtype.kind == "f" else table
     # A stable sort of the reversed rows, read from the end: descending, and equal values in their own order.
     order = ranked.shape[1] - 1 - np.argsort(ranked[:, ::-1], axis=1, kind="stable")[:, ::-1][:, :count]
