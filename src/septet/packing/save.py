@@ -131,7 +131,7 @@ def _saved(
             golden = with_hard_rows(golden, runtime, artefact.hard)
         profile = profile_of_rows(rows, served, answers)
         package = write_package(root, manifest, files, golden=golden, profile=profile, replace=replace)
-    taken = sources_of(served, statement, data, target, columns="data", labels="the model's classes")
+    taken = sources_of(served, statement, *data, columns="data", labels="the model's classes")
     _log.info("%s: %s", root, told(taken))
     return Saved(package, artefact.fallback, trust_needed(package), taken, ready.notes)
 
