@@ -295,6 +295,32 @@ def _recurrent() -> Any:
     return model(nodes, [info("x", FLOAT, ("n", 7, 3))], [info("y", FLOAT, ("n", 2))], constants)
 
 
+def _positions() -> Any:
+    """Words and their positions, cut from a table as long as the request, then a layer over both."""
+    nodes = [
+        node("Shape", ["x"], ["shape"]),
+        node("Slice", ["shape", "one", "two"], ["steps"]),
+        node("Slice", ["places", "zero", "steps", "one", "one"], ["own"]),
+        node("Gather", ["table", "x"], ["words"]),
+        node("Gather", ["table", "own"], ["positions"]),
+        node("Add", ["words", "positions"], ["sum"]),
+        node("Shape", ["sum"], ["whole"]),
+        node("Reshape", ["sum", "flat"], ["rows"]),
+        node("Gemm", ["rows", "w", "b"], ["layer"]),
+        node("Reshape", ["layer", "whole"], ["back"]),
+        node("ReduceMean", ["back"], ["y"], axes=[1], keepdims=0),
+    ]
+    constants = [
+        *(_ints(name, [value]) for name, value in (("zero", 0), ("one", 1), ("two", 2))),
+        _ints("places", [list(range(8))]),
+        _float("table", 10, 4),
+        _ints("flat", [-1, 4]),
+        _float("w", 4, 4),
+        _float("b", 4),
+    ]
+    return model(nodes, [info("x", INT64, ("n", "t"))], [_Y], constants)
+
+
 def _images() -> Any:
     nodes = [
         node("Conv", ["x", "w", "b"], ["c"], kernel_shape=[3, 3], pads=[1, 1, 1, 1]),
@@ -397,6 +423,7 @@ def apart() -> Mapping[str, Any]:
         "recurrent": _recurrent(),
         "images": _images(),
         "words": _words(),
+        "positions": _positions(),
         "flattened steps": _flattened_steps(),
         "expanded": _expanded(),
         "static quantization": _quantized(),

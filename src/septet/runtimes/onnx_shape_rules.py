@@ -187,14 +187,27 @@ def _slice(node: Node, values: Values, scope: Scope) -> Sequence[Value]:
                 raise Unproven(_OVER_ROWS)
             continue
         size = sizes[place]
-        sizes[place] = scope.unknown()
         if cut is not None and not size.names:
             sizes[place] = Size(len(range(*cut.indices(size.number))))
+        else:
+            sizes[place] = _cut_off(size, at, values, scope)
         if elements is not None:
             elements = elements[cut] if cut is not None else None
     if elements is None and value.sized:
         raise Unproven("computes with the number of rows")
     return (Value(tuple(sizes), value.axis, elements),)
+
+
+def _cut_off(size: Size, at: int, values: Values, scope: Scope) -> Size:
+    """What is left of an axis that ends where a request's own size says, as a table of positions does."""
+    start, stop, step = (argument(values, place) for place in (1, 2, 4))
+    if start is None or stop is None or start.elements is None or stop.elements is None:
+        return scope.unknown()
+    until = stop.elements[at]
+    plain = step is None or step.elements == (ONE,) * len(stop.elements)
+    if not plain or start.elements[at] != Size(0) or until is None or size.names or size.number <= 1:
+        return scope.unknown()
+    return scope.least(until) if until.names and until.number == 1 else scope.unknown()
 
 
 def _whole(elements: Elements) -> tuple[int, ...] | None:
