@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.runtimes.onnx_models import FLOAT, INT64, constant, info, model, node, onnx
+from tests.runtimes.onnx_models import FLOAT, INT64, ML, STRING, constant, info, model, node, onnx
 
 _ROW = [1.0, 0.5, -0.25, 2.0]
 _X = info("x", FLOAT, ("n", 4))
@@ -221,6 +221,16 @@ def mixing() -> Mapping[str, Any]:
         "layers over rows": _with(
             [node("LayerNormalization", ["x", "s"], ["y"], axis=0)], constant("s", np.ones(4, np.float32))
         ),
+        "counted fillers": _counted("cat", "#"),
+        "stop words": _stopped(),
+        "distances between rows": _microsoft("CDist", "x", output=info("y", FLOAT, ("n", "m"))),
+        "unknown operator": _microsoft(
+            "DynamicQuantizeMatMul",
+            "w",
+            "s",
+            constants=[constant("w", np.ones((4, 4), np.uint8)), constant("s", np.ones(1, np.float32))],
+        ),
+        "scaled row by row": _scaled_row_by_row(),
         "many to one": _with(
             [node("GatherElements", ["x", "at"], ["g"], axis=0), node("Add", ["x", "g"], ["y"])],
             _ints("at", [[0, 0, 0, 0]]),
@@ -416,6 +426,84 @@ def _quantized() -> Any:
     return _with(nodes, *constants)
 
 
+_MICROSOFT = "com.microsoft"
+_TEXTS = info("x", STRING, ("n",))
+
+
+def _counted(*pool: str, filler: str = "#") -> Any:
+    """Texts cut into words, filled up to the longest with another word, and counted."""
+    nodes = [
+        node("Tokenizer", ["x"], ["t"], domain=_MICROSOFT, mark=0, mincharnum=1, pad_value=filler, tokenexp="[^ ]+"),
+        node("Flatten", ["t"], ["f"]),
+        node(
+            "TfIdfVectorizer",
+            ["f"],
+            ["y"],
+            max_gram_length=1,
+            max_skip_count=0,
+            min_gram_length=1,
+            mode="TF",
+            ngram_counts=[0],
+            ngram_indexes=list(range(len(pool))),
+            pool_strings=list(pool),
+            weights=[1.0] * len(pool),
+        ),
+    ]
+    opsets = [onnx.helper.make_opsetid(_MICROSOFT, 1)]
+    return model(nodes, [_TEXTS], [info("y", FLOAT, ("n", len(pool)))], opsets=opsets)
+
+
+def _stopped() -> Any:
+    """A row that is a stop word is left out."""
+    nodes = [node("StringNormalizer", ["x"], ["y"], stopwords=["the"], is_case_sensitive=1)]
+    return model(nodes, [_TEXTS], [info("y", STRING, ("n",))])
+
+
+def _encoded() -> Any:
+    """Categories as numbers and as columns of 0 and 1, beside numbers, as converters write them."""
+    nodes = [
+        node("LabelEncoder", ["c"], ["l"], domain=ML, keys_strings=["a", "b"], values_floats=[1.0, 2.0]),
+        node("OneHotEncoder", ["c"], ["o"], domain=ML, cats_strings=["a", "b"], zeros=1),
+        node("Reshape", ["o", "flat"], ["h"]),
+        node("FeatureVectorizer", ["l", "h", "x"], ["f"], domain=ML, inputdimensions=[1, 2, 4]),
+        node("Scaler", ["f"], ["s"], domain=ML, offset=[0.0] * 7, scale=[1.0] * 7),
+        node("Binarizer", ["s"], ["y"], domain=ML, threshold=0.5),
+    ]
+    inputs = [info("c", STRING, ("n", 1)), _X]
+    return model(nodes, inputs, [info("y", FLOAT, ("n", 7))], [_ints("flat", [-1, 2])])
+
+
+def _microsoft(op: str, *names: str, constants: Any = (), output: Any = _Y) -> Any:
+    opsets = [onnx.helper.make_opsetid(_MICROSOFT, 1)]
+    nodes = [node(op, ["x", *names], ["y"], domain=_MICROSOFT)]
+    return model(nodes, [_X], [output], constants, opsets=opsets)
+
+
+def _whole_numbers() -> Any:
+    """Products of whole numbers whose zero point stands in the file."""
+    nodes = [
+        node("QuantizeLinear", ["x", "s", "z"], ["q"]),
+        node("MatMulInteger", ["q", "w", "z"], ["m"]),
+        node("Cast", ["m"], ["y"], to=FLOAT),
+    ]
+    constants = [
+        constant("s", np.float32(0.02)),
+        constant("z", np.uint8(128)),
+        constant("w", np.arange(16, dtype=np.int8).reshape(4, 4)),
+    ]
+    return _with(nodes, *constants)
+
+
+def _scaled_row_by_row() -> Any:
+    """A scale for each of three rows, whoever they are from."""
+    constants = [
+        constant("s", np.array([0.1, 0.2, 0.3], np.float32)),
+        constant("z", np.array([1, 2, 3], np.uint8)),
+    ]
+    nodes = [node("QuantizeLinear", ["x", "s", "z"], ["q"], axis=0), node("Cast", ["q"], ["y"], to=FLOAT)]
+    return _with(nodes, *constants)
+
+
 def apart() -> Mapping[str, Any]:
     """Graphs that compute each row by itself, as exporters write them."""
     return {
@@ -427,6 +515,13 @@ def apart() -> Mapping[str, Any]:
         "flattened steps": _flattened_steps(),
         "expanded": _expanded(),
         "static quantization": _quantized(),
+        "counted words": _counted("cat", "dog"),
+        "categories": _encoded(),
+        "distances to a table": _microsoft(
+            "CDist", "table", constants=[_float("table", 3, 4)], output=info("y", FLOAT, ("n", 3))
+        ),
+        "activation": _microsoft("Gelu"),
+        "whole numbers": _whole_numbers(),
         "scan over a table": _scan(over_rows=False),
         "inference": _normalization(training=False),
         "softmax of a row": _with([node("Softmax", ["x"], ["y"])]),
