@@ -12,7 +12,7 @@
 NaN and infinities in a model's output are written as null: JSON has no others.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
@@ -53,7 +53,7 @@ class Answers:
     def _every_output(self, tensors: Tensors) -> Any:
         lists = {name: nested(name, tensors) for name in tensors}
         # Outputs of different lengths have no rows in common, whatever the graph said.
-        if not self._signature.rows or len({len(values) for values in lists.values()}) > 1:
+        if not self._signature.rows or not alike(lists.values()):
             return lists
         return [dict(zip(lists, values, strict=True)) for values in zip(*lists.values(), strict=True)]
 
@@ -99,6 +99,12 @@ class Answers:
             [{"label": labels[i], "score": row[i]} for i in order]
             for order, row in zip(best, scores.tolist(), strict=True)
         ]
+
+
+def alike(outputs: Iterable[Any]) -> bool:
+    """Whether all outputs are lists of one length."""
+    lengths = {len(values) if isinstance(values, list) else None for values in outputs}
+    return len(lengths) == 1 and None not in lengths
 
 
 def _names(signature: Signature, shown: tuple[Scalar, ...]) -> dict[Scalar, Scalar]:
