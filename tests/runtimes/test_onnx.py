@@ -115,7 +115,7 @@ ELEMENTS = {
 }
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("dtype", ELEMENTS)
 def test_every_dtype_goes_in_and_comes_out_unchanged(tmp_path: Path, dtype: str) -> None:
     runtime = served(saved(tmp_path, identity(ELEMENTS[dtype])))
     assert [tensor.dtype for tensor in (*runtime.signature.inputs, *runtime.signature.outputs)] == [dtype, dtype]
