@@ -18,7 +18,8 @@ from septet.protocols.asgi import Asgi
 from septet.service import Service
 from septet.settings import Model, Settings
 from septet.types import Array, Request
-from tests.runtimes.graphs import apart, mixing
+from tests.runtimes.exported_graphs import apart
+from tests.runtimes.graphs import mixing
 from tests.runtimes.onnx_models import FLOAT, constant, info, model, node, onnx, saved
 
 pd = pytest.importorskip("pandas")

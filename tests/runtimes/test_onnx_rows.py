@@ -10,7 +10,8 @@ from septet.runtimes.base import LoadOptions
 from septet.runtimes.onnx import load
 from septet.types import Tensors
 from tests.runtimes.alone import assert_rows_apart
-from tests.runtimes.graphs import apart, mixing
+from tests.runtimes.exported_graphs import apart
+from tests.runtimes.graphs import mixing
 from tests.runtimes.onnx_models import saved
 
 ROWS = 16
