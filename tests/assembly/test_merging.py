@@ -18,7 +18,8 @@ from septet.protocols.asgi import Asgi
 from septet.service import Service
 from septet.settings import Model, Settings
 from septet.types import Array, Request
-from tests.runtimes.graphs import apart, mixing
+from tests.runtimes.exported_graphs import apart
+from tests.runtimes.graphs import mixing
 from tests.runtimes.onnx_models import FLOAT, constant, info, model, node, onnx, saved
 
 pd = pytest.importorskip("pandas")
@@ -262,3 +263,41 @@ def test_inputs_whose_first_dimensions_have_different_names_need_not_have_as_man
     body = {"inputs": {"x": [[1.0]], "z": [[-1.0], [2.0]]}}
     assert told(app, "POST", "/predict", json=body).json()["prediction"] == {"y": [[-1.0]], "w": [[1.0], [2.0]]}
     assert "different names" in told(app, "GET", "/metadata").json()["merging"]["reason"]
+
+
+@pytest.mark.parametrize("declared", [("num_dets", 4), None])
+def test_boxes_of_a_model_that_takes_one_image_are_answered_as_they_are(tmp_path: Path, declared: Any) -> None:
+    made = detector("num_dets")
+    made.graph.input[0].CopyFrom(info("x", FLOAT, (1, 4)))
+    made.graph.output[0].CopyFrom(info("boxes", FLOAT, declared))
+    app = septet.asgi(saved(tmp_path, made))
+    assert not told(app, "GET", "/metadata").json()["merging"]["merged"]
+    assert told(app, "GET", "/openapi.json").status_code == 200
+    for row in ROWS:
+        kept = [row] if max(row) > 0.5 else []
+        answer = told(app, "POST", "/predict", json={"inputs": {"x": [row]}})
+        assert answer.json()["prediction"] == {"boxes": kept}
+
+
+def test_a_model_that_takes_one_row_is_merged_where_each_has_one_answer(tmp_path: Path) -> None:
+    def one(op: str, shape: Any) -> Any:
+        return model([node(op, ["x"], ["y"])], [info("x", FLOAT, (1, 4))], [info("y", FLOAT, shape)])
+
+    assert open_service(saved(tmp_path, one("Softmax", (1, 4))), Settings()).merging().exact
+    assert open_service(saved(tmp_path, one("Abs", None)), Settings()).merging().exact
+    shown = open_service(saved(tmp_path, one("Unique", None)), Settings()).merging()
+    assert (shown.merged, shown.exact) == (False, False)
+
+
+def test_a_number_for_all_rows_beside_an_output_of_rows_is_answered(tmp_path: Path) -> None:
+    made = model(
+        [node("Neg", ["x"], ["y"]), node("ReduceSum", ["x"], ["total"], keepdims=0)],
+        [info("x", FLOAT, ("n", 4))],
+        [info("y", FLOAT, ("n", 4)), info("total", FLOAT, ())],
+    )
+    app = septet.asgi(saved(tmp_path, made))
+    answer = told(app, "POST", "/predict", json={"inputs": {"x": ROWS}}).json()["prediction"]
+    assert answer == {"y": [[-value for value in row] for row in ROWS], "total": 3.0}
+    tensor = {"name": "x", "shape": [3, 4], "datatype": "FP32", "data": ROWS}
+    outputs = told(app, "POST", "/v2/models/model/infer", json={"inputs": [tensor]}).json()["outputs"]
+    assert [output["shape"] for output in outputs] == [[3, 4], []]

@@ -32,6 +32,8 @@ def test_the_shipped_package_answers_as_when_it_was_packed() -> None:
     runtime = load(package.manifest.runtime, package.artefact, LoadOptions())
     assert mismatches(package.golden, runtime.run(package.golden.request)) == ()
     assert package.manifest.valid_for_days == 36_500
+    assert runtime.independence.proven
+    assert load("onnx", EXAMPLES / "bare" / "iris_svc.onnx", LoadOptions()).independence.proven
 
 
 def test_the_shipped_files_are_small() -> None:
@@ -48,6 +50,8 @@ def test_an_example_trains_to_a_compiled_package(name: str, tmp_path: Path, monk
     assert (saved.package.manifest.runtime, saved.trust) == ("onnx", ())
     assert saved.package.manifest.parity is not None
     assert saved.package.manifest.training.metrics
+    runtime = load("onnx", saved.package.artefact, LoadOptions())
+    assert runtime.independence.proven, runtime.independence.reason
 
 
 def test_the_columns_of_the_mixed_example_say_what_they_accept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,13 +22,11 @@ COLUMNS = (
     Column("flag", "bool"),
 )
 TEXTS = (Column("any", "string", nullable=True), Column("listed", "string", categories=("a", "b")))
-MOMENT = Column("at", "datetime64[s]", nullable=True)
 SIGNATURE = Signature(
     Kind.TENSORS,
     (
         Tensor("x", "float64", (None, 4), COLUMNS),
         Tensor("t", "string", (None, 2), TEXTS),
-        Tensor("m", "datetime64[s]", (None, 1), (MOMENT,)),
         Tensor("i", "float32", (None, 2, 2)),
         Tensor("k", "int64", (None, 3)),
     ),
@@ -72,16 +70,14 @@ def test_extreme_rows_are_rows_that_the_signature_allows() -> None:
     assert None in rows["t"][:, 0]
     assert set(rows["t"][:, 1].tolist()) == {"a"}
     assert max(len(text or "") for text in rows["t"][:, 0]) > 1000
-    assert np.isnat(rows["m"]).any()
     assert np.isnan(rows["i"]).any()
 
 
 def test_each_column_that_may_be_missing_is_missing_once_by_itself() -> None:
     rows = list(nulls(SIGNATURE, sample(SIGNATURE)))
-    assert len(rows) == 3
+    assert len(rows) == 2
     assert np.isnan(rows[0]["x"][0, 0])
     assert rows[1]["t"][0, 0] is None
-    assert np.isnat(rows[2]["m"]).all()
     assert not np.isnan(rows[1]["x"]).any()
 
 

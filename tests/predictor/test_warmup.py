@@ -9,6 +9,7 @@ import pytest
 from septet.model.sample import sample
 from septet.model.signature import Column, Kind, Signature, Tensor
 from septet.predictor.warmup import MANY_ROWS, varied, warm_up
+from septet.runtimes.base import Independence
 from septet.runtimes.echo import EchoRuntime
 from septet.types import Array, Tensors
 
@@ -95,3 +96,33 @@ def test_varied_rows_keep_bounds_categories_and_the_sample() -> None:
     assert rows["x"][:, 1].max() <= 0
     assert len(set(rows["x"][:, 0].tolist())) > 1
     np.testing.assert_array_equal(rows["x"][0], sample(shape)["x"][0])
+
+
+def test_rows_beside_extreme_ones_forbid_merging_whatever_was_proven() -> None:
+    """A scale from the largest value shows nothing on ordinary rows."""
+    shape = signature()
+
+    def scaled(x: Array) -> Array:
+        step = max(np.float32(1.0), np.abs(np.nan_to_num(x)).max() / np.float32(1e3))
+        return np.asarray(np.round(x / step) * step)
+
+    merging = warm_up(Function(shape, scaled), shape, sample(shape)).merging
+    assert not merging.merged
+    assert "depend on each other" in merging.reason
+
+
+def test_a_model_that_is_not_proven_is_not_merged_though_nothing_speaks_against_it() -> None:
+    shape = signature()
+    doubt = Independence(proven=False, reason="nobody knows it")
+    merging = warm_up(EchoRuntime(shape, independence=doubt), shape, sample(shape)).merging
+    assert (merging.merged, merging.reason) == (False, "nobody knows it")
+
+
+def test_a_difference_within_the_tolerance_is_said_to_be_one() -> None:
+    shape = signature()
+
+    def rounded(x: Array) -> Array:
+        return np.asarray(x + np.float32(1e-6 if len(x) > 1 else 0.0))
+
+    merging = warm_up(Function(shape, rounded), shape, sample(shape)).merging
+    assert (merging.merged, merging.exact, merging.relative_tolerance) == (True, False, 1e-4)

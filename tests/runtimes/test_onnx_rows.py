@@ -10,10 +10,12 @@ from septet.runtimes.base import LoadOptions
 from septet.runtimes.onnx import load
 from septet.types import Tensors
 from tests.runtimes.alone import assert_rows_apart
-from tests.runtimes.graphs import apart, mixing
+from tests.runtimes.exported_graphs import apart
+from tests.runtimes.graphs import mixing
 from tests.runtimes.onnx_models import saved
 
 ROWS = 16
+WORDS = ["", "cat", "dog cat", "a long row of words about a cat", "#", "# cat #", "the"]
 
 
 def rows_for(runtime: Any) -> Tensors:
@@ -22,6 +24,9 @@ def rows_for(runtime: Any) -> Tensors:
     made = {}
     for tensor in runtime.signature.inputs:
         shape = (ROWS, *(6 if size is None else size for size in tensor.shape[1:]))
+        if tensor.dtype == "string":
+            made[tensor.name] = generator.choice(WORDS if len(shape) == 1 else ["a", "b"], shape).astype(object)
+            continue
         if tensor.dtype.startswith("int"):
             made[tensor.name] = generator.integers(0, 10, shape).astype(tensor.dtype)
             continue

@@ -37,9 +37,11 @@ def recompared(package: Package, native: Path, trust: Sequence[str], rows: Tenso
     if rows is None or not len(next(iter(rows.values()))):
         raise PackageInvalid(f"{package.root}: has no golden rows to compare with; give real ones with --data")
     options = LoadOptions(trust=tuple(trust))
-    model, _ = read_estimator(native, options.trust)
-    estimator = runtime_of(model, options, source=str(native))
     signature = _wide(manifest.signature)
+    model, _ = read_estimator(native, options.trust)
+    wide = {tensor.name: rows[tensor.name].astype(DTYPES[tensor.dtype]) for tensor in signature.inputs}
+    told = msgspec.structs.replace(options, signature=signature, rows=wide)
+    estimator = runtime_of(model, told, source=str(native))
     ours, theirs = (
         {tensor.name: (tensor.dtype, tensor.shape) for tensor in each.inputs}
         for each in (signature, estimator.signature)
@@ -47,7 +49,6 @@ def recompared(package: Package, native: Path, trust: Sequence[str], rows: Tenso
     if ours != theirs:
         raise PackageInvalid(f"{native}: takes {theirs}, and the package {ours}: it is not the package's model")
     served = fitted(load(manifest.runtime, package.artefact, options), manifest.signature)
-    wide = {tensor.name: rows[tensor.name].astype(DTYPES[tensor.dtype]) for tensor in signature.inputs}
     return Gate(estimator, signature, wide, model).judged(served, signature)
 
 

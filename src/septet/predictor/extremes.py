@@ -71,6 +71,8 @@ def _missing(column: Column, ordinary: Any) -> Any:
 def _restore(signature: Signature, made: dict[str, Array], row: Tensors) -> None:
     """Put ordinary values where the signature allows no others."""
     wrong = problems(signature, made, most=_ROWS * max(1, len(signature.columns)) * 2)
+    if not wrong:
+        return
     places = {(problem.row, problem.column) for problem in wrong}
     for tensor in signature.inputs:
         for at, column in enumerate(tensor.columns):

@@ -5,6 +5,7 @@ that is, with ordinary rows beside extreme ones, and forbids merging where it fi
 """
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -57,30 +58,30 @@ def warm_up(runtime: Runtime, signature: Signature, sample: Tensors) -> Warmth:
         return Warmth(answer, Cost(one, one), Merging(merged=False, reason=f"it fails on several rows: {error}"))
     merging = Merging(merged=False, reason=runtime.independence.reason)
     if runtime.independence.proven:
-        found = _difference(runtime, many, together)
+        alone = [runtime.run({name: array[at : at + 1] for name, array in many.items()}) for at in range(rows)]
+        found = _difference(alone, together)
         if one <= SLOW_SECONDS:
-            found |= _beside(runtime, many, extremes(signature, sample))
+            found |= _beside(runtime, alone, stacked((many, extremes(signature, sample))))
         merging = _merging(runtime, found)
     per_row = max(0.0, (_fastest(runtime, many) - one) / (rows - 1))
     return Warmth(answer, Cost(max(0.0, one - per_row), per_row), merging)
 
 
-def _difference(runtime: Runtime, rows: Tensors, together: Tensors) -> Difference:
+def _difference(alone: Sequence[Tensors], together: Tensors) -> Difference:
     """Between the answers to rows alone and `together`, where these come first."""
     found = Difference()
-    for row in range(len(next(iter(rows.values())))):
-        alone = runtime.run({name: array[row : row + 1] for name, array in rows.items()})
-        found |= difference(alone, together, row)
+    for row, answer in enumerate(alone):
+        found |= difference(answer, together, row)
     return found
 
 
-def _beside(runtime: Runtime, rows: Tensors, others: Tensors) -> Difference:
+def _beside(runtime: Runtime, alone: Sequence[Tensors], rows: Tensors) -> Difference:
     """Between the answers to rows alone and beside extreme ones."""
     try:
-        together = runtime.run(stacked((rows, others)))
+        together = runtime.run(rows)
     except Exception:  # noqa: BLE001 - values that the engine refuses; then they share no run's answers
         return Difference()
-    return _difference(runtime, rows, together)
+    return _difference(alone, together)
 
 
 def _merging(runtime: Runtime, found: Difference) -> Merging:

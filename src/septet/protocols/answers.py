@@ -12,7 +12,7 @@
 NaN and infinities in a model's output are written as null: JSON has no others.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
@@ -53,7 +53,7 @@ class Answers:
     def _every_output(self, tensors: Tensors) -> Any:
         lists = {name: nested(name, tensors) for name in tensors}
         # Outputs of different lengths have no rows in common, whatever the graph said.
-        if not self._signature.rows or len({len(values) for values in lists.values()}) > 1:
+        if not self._signature.rows or not alike(lists.values()):
             return lists
         return [dict(zip(lists, values, strict=True)) for values in zip(*lists.values(), strict=True)]
 
@@ -101,6 +101,7 @@ class Answers:
         ]
 
 
+<<<<<<< HEAD
 def values_of(signature: Signature) -> dict[Scalar, Scalar]:
     """The model's own class for each value of the output `label`, where their types differ; else empty.
 
@@ -114,6 +115,12 @@ def values_of(signature: Signature) -> dict[Scalar, Scalar]:
     return (
         {} if all(type(each) is own for each in signature.classes) else dict(zip(*[signature.classes] * 2, strict=True))
     )
+=======
+def alike(outputs: Iterable[Any]) -> bool:
+    """Whether all outputs are lists of one length."""
+    lengths = {len(values) if isinstance(values, list) else None for values in outputs}
+    return len(lengths) == 1 and None not in lengths
+>>>>>>> merging
 
 
 def _names(signature: Signature, shown: tuple[Scalar, ...]) -> dict[Scalar, Scalar]:

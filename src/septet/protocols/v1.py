@@ -10,6 +10,7 @@ from typing import Any, Literal
 import msgspec
 
 from septet.errors import Unavailable
+from septet.protocols.answers import alike
 from septet.protocols.dataplane import Dataplane
 from septet.protocols.http import HttpReply, HttpRequest, caller_id, new_id
 from septet.protocols.routes import Encode, Route, Routes
@@ -96,7 +97,7 @@ class V1:
     def _predictions(self, request: Request, response: Response) -> HttpReply:
         """By row: bare values for a single output, else an object of outputs."""
         shown = self._by_output(response.tensors)
-        if not self._single and self._rows and len({len(values) for values in shown.values()}) == 1:
+        if not self._single and self._rows and alike(shown.values()):
             shown = [dict(zip(shown, row, strict=True)) for row in zip(*shown.values(), strict=True)]
         return _answer(b'{"predictions":', shown, request, response)
 

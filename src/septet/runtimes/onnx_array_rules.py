@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from functools import partial
 
+from septet.runtimes.onnx_calculations import calculated
 from septet.runtimes.onnx_graph import Node
-from septet.runtimes.onnx_shape_rules import calculated
 from septet.runtimes.onnx_sizes import ONE, Size, Sizes, product
 from septet.runtimes.onnx_value import (
     Rule,

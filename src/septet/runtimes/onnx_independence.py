@@ -42,7 +42,7 @@ def _name(sizes: tuple[int | str, ...] | None) -> str:
 def independence(graph: Graph, view: Outlook, shapes: Shapes) -> Independence:
     """Whether each row's answer depends on that row alone."""
     if shapes.one_by_one:
-        return Independence(proven=True, reason="the model takes one row at a time", exact=True)
+        return _one_by_one(graph, view, shapes)
     if not shapes.rows:
         return Independence(proven=False, reason=_without_rows(graph, view, shapes), kept=False)
     for tensor in shapes.outputs:
@@ -56,6 +56,17 @@ def independence(graph: Graph, view: Outlook, shapes: Shapes) -> Independence:
     more = " and others" if len(view.rounding) > _MOST_NAMED else ""
     reason = f"every operator of the graph works row by row; {some}{more} may round in another order"
     return Independence(proven=True, reason=reason)
+
+
+def _one_by_one(graph: Graph, view: Outlook, shapes: Shapes) -> Independence:
+    """Of a model that the runtime asks each row by itself: rows stay apart where each has one answer."""
+    declared = {value.name: value.sizes for value in graph.results}
+    for tensor in shapes.outputs:
+        sizes = declared.get(tensor.name)
+        if view.axis(tensor.name) != 0 and (not sizes or sizes[0] != 1):
+            reason = f"the output {tensor.name!r} is not proven to have one row: {_why(view, tensor.name)}"
+            return Independence(proven=False, reason=reason, kept=False)
+    return Independence(proven=True, reason="the model takes one row at a time", exact=True)
 
 
 def _without_rows(graph: Graph, view: Outlook, shapes: Shapes) -> str:

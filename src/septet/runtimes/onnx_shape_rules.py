@@ -1,7 +1,8 @@
 """How the operators of ONNX that move values, and those that compute shapes, treat the rows; see `onnx_rows`."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
+from septet.runtimes.onnx_calculations import CALCULATIONS
 from septet.runtimes.onnx_graph import Node, constants
 from septet.runtimes.onnx_sizes import ONE, Elements, Size, Sizes, over, product, times
 from septet.runtimes.onnx_value import (
@@ -187,14 +188,27 @@ def _slice(node: Node, values: Values, scope: Scope) -> Sequence[Value]:
                 raise Unproven(_OVER_ROWS)
             continue
         size = sizes[place]
-        sizes[place] = scope.unknown()
         if cut is not None and not size.names:
             sizes[place] = Size(len(range(*cut.indices(size.number))))
+        else:
+            sizes[place] = _cut_off(size, at, values, scope)
         if elements is not None:
             elements = elements[cut] if cut is not None else None
     if elements is None and value.sized:
         raise Unproven("computes with the number of rows")
     return (Value(tuple(sizes), value.axis, elements),)
+
+
+def _cut_off(size: Size, at: int, values: Values, scope: Scope) -> Size:
+    """What is left of an axis that ends where a request's own size says, as a table of positions does."""
+    start, stop, step = (argument(values, place) for place in (1, 2, 4))
+    if start is None or stop is None or start.elements is None or stop.elements is None:
+        return scope.unknown()
+    until = stop.elements[at]
+    plain = step is None or step.elements == (ONE,) * len(stop.elements)
+    if not plain or start.elements[at] != Size(0) or until is None or size.names or size.number <= 1:
+        return scope.unknown()
+    return scope.least(until) if until.names and until.number == 1 else scope.unknown()
 
 
 def _whole(elements: Elements) -> tuple[int, ...] | None:
@@ -364,99 +378,11 @@ def _sequence(_node: Node, values: Values, _scope: Scope) -> Sequence[Value]:
     return (Value(value.shape, value.axis),)
 
 
-def calculated(node: Node, values: Values) -> Elements | None:
-    """The elements of a result of operators on whole numbers, or None where none of the arguments' are known.
-
-    Raises:
-        Unproven: one depends on the number of rows in another way than as a product.
-    """
-    combine = _CALCULATIONS.get(node.op)
-    given = [value for value in values if value is not None]
-    sized = any(value.sized for value in given)
-    if any(value.axis is not None for value in given):
-        if sized:
-            raise Unproven("computes with the number of rows")
-        return None
-    if all(value.elements is None for value in given):
-        return None
-    length = max(0 if value.elements is None else len(value.elements) for value in given)
-    columns = [_stretched(value, length) for value in given]
-    if combine is None or any(column is None for column in columns):
-        if sized:
-            raise Unproven("computes with the number of rows")
-        return None
-    known = [column for column in columns if column is not None]
-    return tuple(combine(*each) for each in zip(*known, strict=True))
-
-
-def _stretched(value: Value, length: int) -> Elements | None:
-    if value.shape is None or value.rank > 1 or product(value.shape).names:
-        return None
-    own = value.elements or (None,) * product(value.shape).number
-    return own if len(own) == length else own * length if len(own) == 1 else None
-
-
-def _either(*sizes: Size | None) -> Size | None:
-    if any(size is not None and size.of_rows for size in sizes):
-        raise Unproven("computes with the number of rows")
-    return None
-
-
-def _multiplied(one: Size | None, other: Size | None) -> Size | None:
-    return _either(one, other) if one is None or other is None else times(one, other)
-
-
-def _divided(one: Size | None, other: Size | None) -> Size | None:
-    quotient = None if one is None or other is None else over(one, other)
-    return _either(one, other) if quotient is None else quotient
-
-
-def _added(one: Size | None, other: Size | None, sign: int = 1) -> Size | None:
-    if one is None or other is None:
-        return _either(one, other)
-    if other.number == 0:
-        return one
-    return Size(one.number + sign * other.number) if not one.names and not other.names else _either(one, other)
-
-
-def _subtracted(one: Size | None, other: Size | None) -> Size | None:
-    return _added(one, other, -1)
-
-
-def _equal(one: Size | None, other: Size | None) -> Size | None:
-    if one is None or other is None:
-        return _either(one, other)
-    if one == other:
-        return ONE
-    if not one.names and not other.names:
-        return Size(0)
-    # A size is never below zero.
-    positive, mark = (one, other) if one.names else (other, one)
-    return Size(0) if positive.number > 0 > mark.number and not mark.names else _either(one, other)
-
-
-def _chosen(which: Size | None, one: Size | None, other: Size | None) -> Size | None:
-    if which is None or which.names:
-        return one if one == other else _either(which, one, other)
-    return one if which.number else other
-
-
-_CALCULATIONS: Mapping[str, Callable[..., Size | None]] = {
-    "Mul": _multiplied,
-    "Div": _divided,
-    "Add": _added,
-    "Sub": _subtracted,
-    "Equal": _equal,
-    "Where": _chosen,
-    "Identity": lambda size: size,
-    "Cast": lambda size: size,
-}
-
 #: Operators that may be told how many rows there are; all others then give up.
 COUNTING = frozenset(
     (
         *("Reshape", "Expand", "ConstantOfShape", "Tile", "Concat", "Gather", "Slice", "Squeeze", "Unsqueeze"),
-        *("Shape", "Size", "ReduceProd", *_CALCULATIONS),
+        *("Shape", "Size", "ReduceProd", *CALCULATIONS),
     )
 )
 

@@ -83,7 +83,8 @@ def settle(
     """
     leads = {tensor.shape[0] if tensor.shape else -1 for tensor in inputs}
     if leads != {None}:
-        return _fixed(inputs, outputs, _probe(inputs, outputs, run, (1,)), single=leads == {1})
+        single = leads == {1} and not any(output.name in said.apart for output in outputs)
+        return _fixed(inputs, outputs, _probe(inputs, outputs, run, (1,)), single=single)
     answers = _probe(inputs, outputs, run, _ROWS)
     layouts = {output.name: _layout(output, answers.get(output.name), said) for output in outputs}
     kept = [output for output in outputs if layouts[output.name] is not Layout.DROPPED]

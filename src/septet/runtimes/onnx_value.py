@@ -1,6 +1,6 @@
 """What is known of a value of an ONNX graph before it runs: its shape, and how it depends on the rows of a run."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import count
 from typing import TypeAlias
 
@@ -86,10 +86,25 @@ class Scope:
     def __init__(self, opsets: Mapping[str, int]) -> None:
         self.opset = opsets.get("", 1)
         self._numbers = count()
+        self._least: dict[Size, Size] = {}
 
     def unknown(self) -> Size:
         """A size that is not known, and does not depend on the rows."""
         return Size(1, (f"size {next(self._numbers)}",))
+
+    def least(self, size: Size) -> Size:
+        """The smaller of a size and of a number above 1."""
+        found = self.unknown()
+        self._least[found] = size
+        return found
+
+    def agreed(self, sizes: Collection[Size]) -> Size | None:
+        """The one size that so many of them, none of them 1, can have together when the model runs, if any."""
+        if len(sizes) == 1:
+            return next(iter(sizes))
+        # The smaller of a size and of a number above 1 is either that size or does not fit to it.
+        same = {self._least.get(size, size) for size in sizes}
+        return same.pop() if len(same) == 1 else None
 
 
 #: From an operator and its arguments to its results; raises `Unproven`.
@@ -193,10 +208,11 @@ def _together(shapes: Sequence[Sizes], scope: Scope) -> Sizes:
 
 def _wider(sizes: Sequence[Size], scope: Scope) -> Size:
     wide = {size for size in sizes if size != ONE}
-    if len(wide) > 1:
-        # One may be 1 when the model runs; a number cannot be.
-        wide = {size for size in wide if not size.names}
-    return wide.pop() if len(wide) == 1 else ONE if not wide and all(s == ONE for s in sizes) else scope.unknown()
+    if not wide:
+        return ONE
+    # One with a name may be 1 when the model runs; a number cannot be.
+    plain = {size for size in wide if not size.names}
+    return scope.agreed(wide) or (plain.pop() if len(plain) == 1 else scope.unknown())
 
 
 def reshaped(value: Value, shape: Sizes) -> Value:
