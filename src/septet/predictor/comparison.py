@@ -41,7 +41,7 @@ def difference(alone: Tensors, together: Tensors, row: int) -> Difference:
         many = together.get(name)
         if many is None or many.ndim == 0 or len(many) <= row or len(one) != 1 or many.shape[1:] != one.shape[1:]:
             return Difference(np.inf, f"the output {name!r} has another shape")
-        found |= _between(name, one[0], many[row])
+        found |= _between(name, one[:1], many[row : row + 1])
     return found
 
 

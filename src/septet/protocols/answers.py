@@ -101,7 +101,6 @@ class Answers:
         ]
 
 
-<<<<<<< HEAD
 def values_of(signature: Signature) -> dict[Scalar, Scalar]:
     """The model's own class for each value of the output `label`, where their types differ; else empty.
 
@@ -115,12 +114,12 @@ def values_of(signature: Signature) -> dict[Scalar, Scalar]:
     return (
         {} if all(type(each) is own for each in signature.classes) else dict(zip(*[signature.classes] * 2, strict=True))
     )
-=======
+
+
 def alike(outputs: Iterable[Any]) -> bool:
     """Whether all outputs are lists of one length."""
     lengths = {len(values) if isinstance(values, list) else None for values in outputs}
     return len(lengths) == 1 and None not in lengths
->>>>>>> merging
 
 
 def _names(signature: Signature, shown: tuple[Scalar, ...]) -> dict[Scalar, Scalar]:
