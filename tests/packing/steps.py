@@ -67,3 +67,28 @@ class Counted(Twice):
     def predict(self, rows: Any) -> Any:
         kinds = sorted({type(rows).__name__, *(str(dtype) for dtype in getattr(rows, "dtypes", []))})
         return np.full(len(rows), float(getattr(rows, "attrs", {}).get("secret", 0) + len(kinds)))
+
+
+class Arrays(Twice):
+    """Takes no DataFrame."""
+
+    def predict(self, rows: Any) -> Any:
+        if not isinstance(rows, np.ndarray):
+            raise TypeError("an array is wanted")
+        return rows[:, 0] * 2.0
+
+
+class Picky(Twice):
+    """Fails on one row that is rare."""
+
+    def predict(self, rows: Any) -> Any:
+        if (np.asarray(rows)[:, 0] == 1000).any():
+            raise ValueError("1000 is refused")
+        return np.asarray(rows)[:, 0] * 2.0
+
+
+class Broken(Twice):
+    """Reads an attribute that it does not have."""
+
+    def predict(self, rows: Any) -> Any:
+        return rows.nowhere

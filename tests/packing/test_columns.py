@@ -1,5 +1,6 @@
 """A saved model answers as its own methods do on the user's own rows, whatever the types of these are."""
 
+import hashlib
 import warnings
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 
 from septet.assembly.opening import Opened, open_model
-from septet.errors import Invalid, UnsupportedModel
+from septet.errors import Invalid, PackageInvalid, UnsupportedModel
 from septet.model.signature import Column
 from septet.packing.rows import tensors_of
 from septet.packing.save import Saved, save
@@ -35,7 +36,7 @@ from sklearn.multioutput import ClassifierChain  # noqa: E402
 from sklearn.pipeline import FeatureUnion, make_pipeline  # noqa: E402
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler  # noqa: E402
 
-from tests.packing.steps import Counted, Described, Hasty, Hours, IsNone, Twice, Weekdays  # noqa: E402
+from tests.packing.steps import Arrays, Broken, Counted, Described, Hasty, Hours, IsNone, Picky, Twice, Weekdays  # noqa: E402
 
 ROWS = 60
 RANDOM = np.random.default_rng(0)
@@ -381,3 +382,72 @@ def test_a_model_that_looks_at_more_than_its_columns_is_refused(tmp_path: Path) 
     data.attrs["secret"] = 7
     with pytest.raises(UnsupportedModel, match="answers the given rows otherwise"):
         save(Counted(), tmp_path / "model", data=data)
+
+
+def test_a_model_that_takes_no_frame_is_given_an_array(tmp_path: Path) -> None:
+    data = NUMBERS["floats, whole numbers and booleans"]
+    saved = save(Arrays(), tmp_path / "model", data=data)
+    assert "is given an array" in saved.notes[0]
+    served = opened(saved)
+    answer = served.runtime.run(tensors_of(data, served.signature))
+    np.testing.assert_array_equal(answer["prediction"], AGE * 2)
+
+
+def test_an_error_of_the_models_own_is_told_as_such(tmp_path: Path) -> None:
+    with pytest.raises(UnsupportedModel, match=r"does not answer the given rows \(AttributeError: .*nowhere"):
+        save(Broken(), tmp_path / "model", data=NUMBERS["array"])
+    assert not (tmp_path / "model").exists()
+
+
+def test_a_rare_row_that_the_model_refuses_does_not_hinder_the_others(tmp_path: Path) -> None:
+    # Of 6,000 rows 2,000 are tried, and this is none of them; the compiled model is compared on more.
+    data = np.arange(6000.0).reshape(-1, 1)
+    saved = save(Picky(), tmp_path / "model", data=data)
+    assert saved.fallback is not None
+
+
+def test_a_target_of_another_length_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(Invalid, match="the target has 3 rows and the data 60"):
+        save(fitted(logistic(), NUMBERS["array"]), tmp_path / "model", data=NUMBERS["array"], target=[0, 1, 0])
+
+
+@pytest.mark.parametrize("bounds", [("low", 1), (1, 2, 3), (True, None)])
+def test_a_range_that_is_none_is_refused(tmp_path: Path, bounds: Any) -> None:
+    model = fitted(logistic(), NUMBERS["floats"])
+    with pytest.raises(PackageInvalid, match="the range of 'age'"):
+        save(model, tmp_path / "model", data=NUMBERS["floats"], ranges={"age": bounds})
+
+
+def test_columns_reach_preprocessing_code_with_their_own_dtypes(tmp_path: Path) -> None:
+    code = tmp_path / "code.py"
+    code.write_text(
+        "import numpy as np\n"
+        "def prepare(columns):\n"
+        "    kinds = [columns[name].dtype.kind for name in ('age', 'count', 'flag', 'note', 'seen')]\n"
+        "    assert kinds == ['f', 'i', 'b', 'O', 'M'], kinds\n"
+        "    hours = columns['seen'].astype('datetime64[h]').astype(int) % 24\n"
+        "    return {'input': np.stack([columns['age'], columns['count'] + columns['flag'], hours], 1).astype(float)}\n"
+    )
+    data = pd.DataFrame({"age": AGE, "count": COUNT, "flag": FLAG, "note": MISSING, "seen": WHEN})
+    inner = np.stack([AGE, COUNT + FLAG, WHEN.hour], axis=1)
+    model = fitted(logistic(), inner)
+    saved = save(model, tmp_path / "model", data=data, prepare=code)
+    assert [column.dtype for column in columns(saved).values()] == [
+        "float64",
+        "int64",
+        "bool",
+        "string",
+        "datetime64[us]",
+    ]
+    served = opened(saved)
+    answer = served.runtime.run(tensors_of(data, served.signature))
+    np.testing.assert_allclose(answer["probabilities"], model.predict_proba(inner), atol=1e-5)
+
+
+def test_a_bare_file_says_what_it_cannot_know(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    joblib = pytest.importorskip("joblib")
+    path = tmp_path / "model.joblib"
+    joblib.dump(fitted(logistic(), NUMBERS["floats"]), path)
+    with caplog.at_level("WARNING"):
+        open_model(path, Model(trust=(hashlib.sha256(path.read_bytes()).hexdigest(),)), threads=1)
+    assert "guessed from the estimator" in caplog.text

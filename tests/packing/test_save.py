@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from septet.assembly.opening import open_model
 from septet.errors import Invalid, LabelsMismatch, PackageInvalid, UnsupportedModel, Untrusted
 from septet.model.golden import mismatches
 from septet.model.package import Package, read_package
@@ -16,6 +17,7 @@ from septet.packing.rows import tensors_of
 from septet.packing.save import Saved, save
 from septet.runtimes.base import LoadOptions, Runtime
 from septet.runtimes.formats import load
+from septet.settings import Model
 
 pd = pytest.importorskip("pandas")
 datasets = pytest.importorskip("sklearn.datasets")
@@ -45,8 +47,8 @@ def runtime_of(package: Package, trust: tuple[str, ...] = ()) -> Runtime:
 
 
 def answers(saved: Saved, data: Any) -> dict[str, Any]:
-    signature = saved.package.manifest.signature
-    return dict(runtime_of(saved.package, saved.trust).run(tensors_of(data, signature)))
+    served = open_model(saved.package.root, Model(trust=saved.trust), threads=1)
+    return dict(served.runtime.run(tensors_of(data, served.signature)))
 
 
 def logistic() -> Any:

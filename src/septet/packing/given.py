@@ -234,7 +234,11 @@ def _of_texts(name: str, series: Any) -> Given:
     column = Column(name, "string", nullable=bool(gone.any()), pandas_dtype=str(series.dtype))
     texts = _texts(series, gone)
     found = texts_of(texts[~gone].tolist())
-    return Given(column, texts, gone, fault=found if isinstance(found, str) else "")
+    if isinstance(found, str):
+        return Given(column, texts, gone, fault=found)
+    # pandas keeps numpy's own texts as they are.
+    texts[~gone] = found[1]
+    return Given(column, texts, gone)
 
 
 def _of_sparse(name: str, series: Any) -> Given:
