@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from septet.errors import Invalid
@@ -34,6 +34,7 @@ def refused(array: Any, column: Column, carrier: str) -> tuple[int | None, str |
     st.integers(-(2**63), 2**64 - 1) | st.integers(0, 63).map(lambda power: 2**power),
     st.sampled_from(["float16", "float32", "float64"]),
 )
+@settings(deadline=None)
 def test_a_whole_number_is_inexact_where_the_float_is_another_one(value: int, dtype: str) -> None:
     with np.errstate(over="ignore"):
         nearest = float(np.dtype(dtype).type(value))

@@ -4,7 +4,7 @@ import datetime as dt
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from septet.model.moments import NAT, counted, texts, written
@@ -18,6 +18,7 @@ WITHIN_NS = st.datetimes(dt.datetime.fromisoformat("1678-01-01"), dt.datetime.fr
 
 
 @given(st.sampled_from(UNITS), WITHIN_NS)
+@settings(deadline=None)
 def test_what_is_written_is_read_as_the_same_moment(name: str, moment: dt.datetime) -> None:
     held = np.datetime64(moment, "us").astype(DTYPES[name])
     for column in (LOCAL[name], ZONED[name]):
@@ -28,6 +29,7 @@ def test_what_is_written_is_read_as_the_same_moment(name: str, moment: dt.dateti
 
 
 @given(WITHIN_NS, st.integers(-23 * 60 - 59, 23 * 60 + 59))
+@settings(deadline=None)
 def test_an_offset_is_counted_as_the_standard_library_counts_it(moment: dt.datetime, minutes: int) -> None:
     aware = moment.replace(tzinfo=dt.timezone(dt.timedelta(minutes=minutes)))
     expected = np.datetime64(aware.astimezone(dt.UTC).replace(tzinfo=None), "us")
