@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from septet.model.moments import NAT, counted, texts, written
+from septet.model.moments import NAT, as_texts, counted, written
 from septet.model.signature import DTYPES, Column
 
 UNITS = [name for name in DTYPES if name.startswith("datetime64")]
@@ -97,7 +97,7 @@ def test_a_text_with_two_meanings_or_none_is_refused(text: str, column: Column, 
 
 def test_a_date_is_written_without_a_time_and_a_missing_moment_as_none() -> None:
     moments = np.array(["2026-01-31", "NaT"], "datetime64[s]")
-    assert texts(moments, (DATE,)).tolist() == ["2026-01-31", None]
-    assert texts(moments, (LOCAL["datetime64[s]"],)).tolist() == ["2026-01-31T00:00:00", None]
+    assert as_texts(moments, (DATE,)).tolist() == ["2026-01-31", None]
+    assert as_texts(moments, (LOCAL["datetime64[s]"],)).tolist() == ["2026-01-31T00:00:00", None]
     assert written(np.datetime64("2026-01-31T12:00:00.250000000"), ZONED["datetime64[ns]"]) == "2026-01-31T12:00:00.25Z"
     assert np.datetime64("NaT", "s").astype(np.int64) == NAT
