@@ -136,5 +136,8 @@ def test_moments_of_any_unit_and_kind_become_those_of_the_column() -> None:
         assert refused(wrong, column, "datetime64[s]")[:2] == (0, "t")
     day = Column("t", "datetime64[s]", pandas_dtype="date")
     assert "a date" in refused(np.array(["2026-01-31T12:00:00"], "datetime64[s]"), day, "datetime64[s]")[2]
+    both = Tensor("x", "datetime64[s]", (None, 2), (day, column))
+    noon = np.array([["2026-01-31", "2026-01-31T12:00:00"]], "datetime64[s]")
+    assert cast_tensor(noon, both).tolist() == noon.tolist()
     far = np.array(["2500-01-01"], "datetime64[s]")
     assert "datetime64[ns] can hold" in refused(far, Column("t", "datetime64[ns]"), "datetime64[ns]")[2]
