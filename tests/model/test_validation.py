@@ -195,7 +195,7 @@ def is_well(column: Column, value: float) -> bool:
     st.sampled_from(["float32", "float64"]),
     st.data(),
 )
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 def test_columns_in_a_matrix_are_checked_as_their_own_dtypes_are(
     columns: list[Column], carrier: str, data: st.DataObject
 ) -> None:

@@ -47,6 +47,8 @@ CELLS: dict[str, st.SearchStrategy[Any]] = {
     **{name: st.sampled_from([0, 1, int(np.iinfo(name).max), int(np.iinfo(name).min)]) for name in WHOLE},
     # Numbers that all floats have.
     **{name: st.sampled_from([0.0, -1.5, 0.25, 2048.0, 3]) for name in DTYPES if name.startswith("float")},
+    # Beyond those of which each whole number is exact.
+    **{name: st.sampled_from([0.0, -1.5, 0.25, 2.0**60, 3]) for name in ("float32", "float64")},
     **{name: st.sampled_from(MOMENTS) for name in DTYPES if name.startswith("datetime64")},
 }
 

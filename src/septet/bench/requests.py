@@ -10,7 +10,8 @@ from septet.bench.load import AnswerForm, Payload, Target
 from septet.errors import Invalid
 from septet.model.signature import Signature
 from septet.protocols import examples
-from septet.protocols.openinference.datatypes import DATATYPES, raw_bytes
+from septet.protocols.openinference.datatypes import DATATYPES, input_bytes
+from septet.protocols.openinference.missing import told
 from septet.types import Tensors
 
 Protocol: TypeAlias = Literal["data", "records", "v2", "v2-binary"]
@@ -99,19 +100,19 @@ class Requests:
                 "name": each.name,
                 "shape": list(tensors[each.name].shape),
                 "datatype": DATATYPES[each.dtype],
-                "data": examples.nested(tensors[each.name].reshape(-1)),
+                "data": examples.values(each, tensors[each.name].reshape(-1)),
             }
             for each in self._signature.inputs
         ]
 
     def _binary(self, tensors: Tensors) -> tuple[dict[str, str], bytes]:
-        raw = [bytes(raw_bytes(tensors[each.name], each.dtype)) for each in self._signature.inputs]
+        raw = [input_bytes(tensors[each.name], each) for each in self._signature.inputs]
         inputs: Sequence[dict[str, Any]] = [
             {
                 "name": each.name,
                 "shape": list(tensors[each.name].shape),
                 "datatype": DATATYPES[each.dtype],
-                "parameters": {"binary_data_size": len(data)},
+                "parameters": {"binary_data_size": len(data), **told(tensors[each.name])},
             }
             for each, data in zip(self._signature.inputs, raw, strict=True)
         ]

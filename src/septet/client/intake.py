@@ -14,7 +14,7 @@ import numpy as np
 
 from septet.errors import Invalid, Problem, invalid
 from septet.model.casting import cast, cast_tensor, plain
-from septet.model.moments import expected, is_moment, texts
+from septet.model.moments import as_texts, expected, is_moment
 from septet.model.received import received
 from septet.model.signature import Column, Signature
 from septet.model.values import bare, is_optional, is_whole
@@ -150,7 +150,7 @@ class Intake:
         if not self._moments:
             return tensors
         return {
-            name: texts(array, self._moments[name]) if name in self._moments else array
+            name: as_texts(array, self._moments[name]) if name in self._moments else array
             for name, array in tensors.items()
         }
 

@@ -13,7 +13,7 @@ from septet.client.questions import Answered, Ask, Describe, Failure, Infer, Que
 from septet.errors import SeptetError
 from septet.model.signature import DTYPES
 from septet.protocols.openinference.datatypes import DATATYPES, dtype_of, from_raw, raw_bytes
-from septet.protocols.openinference.missing import MISSING, written
+from septet.protocols.openinference.missing import told
 from septet.tensors import listed
 from septet.types import Array, Tensors
 
@@ -96,18 +96,12 @@ def named(tensors: Tensors, outputs: tuple[str, ...] | None) -> Tensors:
     return tensors if outputs is None else {name: tensors[name] for name in outputs}
 
 
-def parameters_of(array: Array) -> dict[str, str]:
-    """The parameters of an input: the places of its missing texts, for which BYTES has no value."""
-    missing = written(listed(array.ravel())) if datatype(array)[1] == "BYTES" else None
-    return {} if missing is None else {MISSING: missing}
-
-
 def _json(tensors: Tensors, wanted: Any, parameters: dict[str, Any]) -> tuple[dict[str, str], bytes]:
     inputs = []
     for name, array in tensors.items():
         entry = {**_head(name, array), "data": listed(array.ravel())}
-        if told := parameters_of(array):
-            entry |= {"data": ["" if value is None else value for value in entry["data"]], "parameters": told}
+        if missing := told(array):
+            entry |= {"data": ["" if value is None else value for value in entry["data"]], "parameters": missing}
         inputs.append(entry)
     body = {"inputs": inputs, "outputs": wanted or [], "parameters": parameters}
     finite = all(array.dtype.kind != "f" or np.isfinite(array).all() for array in tensors.values())
@@ -119,7 +113,7 @@ def _binary(tensors: Tensors, wanted: Any, parameters: dict[str, Any]) -> tuple[
     inputs, parts = [], []
     for name, array in tensors.items():
         part = raw_bytes(array, datatype(array)[0])
-        inputs.append({**_head(name, array), "parameters": {"binary_data_size": len(part), **parameters_of(array)}})
+        inputs.append({**_head(name, array), "parameters": {"binary_data_size": len(part), **told(array)}})
         parts.append(part)
     parameters = {**parameters, "binary_data_output": True}
     header = msgspec.json.encode({"inputs": inputs, "outputs": wanted or [], "parameters": parameters})

@@ -6,10 +6,11 @@ import msgspec
 
 from septet.client.faults import failure
 from septet.client.questions import Answered, Ask, Describe, Failure, Infer, Question, Ready, Reply
-from septet.client.rest import datatype, named, parameters_of
+from septet.client.rest import datatype, named
 from septet.errors import SeptetError
 from septet.protocols.errors import STATUS
 from septet.protocols.openinference.datatypes import dtype_of, from_raw, raw_bytes
+from septet.protocols.openinference.missing import told
 from septet.protocols.rpc.descriptors import message
 from septet.protocols.rpc.methods import parsed
 from septet.protocols.rpc.paths import INFER, INFERENCE
@@ -47,7 +48,7 @@ class Rpc:
                 for name, array in tensors.items():
                     dtype, kind = datatype(array)
                     given = request.inputs.add(name=name, datatype=kind, shape=array.shape)
-                    for key, value in parameters_of(array).items():
+                    for key, value in told(array).items():
                         given.parameters[key].string_param = value
                     request.raw_input_contents.append(bytes(raw_bytes(array, dtype)))
                 for name in outputs or ():

@@ -57,7 +57,7 @@ def cast_tensor(array: Array, tensor: Tensor) -> Array:
     if array.dtype.kind in "iuf":
         carried = tuple(Column(each.name, tensor.dtype) for each in columns)
         return _Caster(tensor.dtype, carried, "column")(array)
-    if len({(each.dtype, each.timezone) for each in columns}) == 1:
+    if len({(each.dtype, each.timezone, is_date(each)) for each in columns}) == 1:
         return _Caster(tensor.dtype, columns, "column")(array)
     return np.stack([cast(array[:, at], each, tensor.dtype) for at, each in enumerate(columns)], axis=1)
 

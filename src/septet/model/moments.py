@@ -80,11 +80,11 @@ def counted(text: str, column: Column) -> int:
 
 def written(moment: np.datetime64, column: Column) -> str | None:
     """A moment of the column as ISO 8601 text; None where it is missing."""
-    found: str | None = texts(np.array(moment), (column,)).item()
+    found: str | None = as_texts(np.array(moment), (column,)).item()
     return found
 
 
-def texts(array: Array, columns: Sequence[Column]) -> Array:
+def as_texts(array: Array, columns: Sequence[Column]) -> Array:
     """Moments as ISO 8601 texts, None where one is missing; `columns` are those of axis 1, or the only one."""
     flat = [_suffixed(text, columns[at % len(columns)]) for at, text in enumerate(listed(array.ravel()))]
     found = np.empty(len(flat), object)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from septet.model.moments import is_moment, texts, written
+from septet.model.moments import as_texts, is_moment, written
 from septet.model.signature import Column, Kind, Signature, Tensor
 from septet.model.values import bare, is_whole
 from septet.protocols.answers import Answers
@@ -84,7 +84,7 @@ def values(tensor: Tensor, array: Array) -> Any:
     """Write an input as nested lists; a moment as its column has it."""
     if not is_moment(tensor.dtype):
         return nested(array)
-    return texts(array, tensor.columns or (bare(tensor),)).tolist()
+    return as_texts(array, tensor.columns or (bare(tensor),)).tolist()
 
 
 def csv_text(signature: Signature, tensors: Tensors) -> str | None:

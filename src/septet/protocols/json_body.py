@@ -106,11 +106,8 @@ class JsonBody:
             quotes += 2 * count * len(self._rows.columns)
         texts = 0
         if not self._rows.plain:
-            read = list(rows)
-            texts = self._rows.texts(read)
-            left_out = self._rows.left_out(read)
+            rows, texts, left_out = self._rows.read(rows)
             quotes -= 2 * left_out
-            rows = self._rows.held(read, left_out)
         if count_quotes(body) != quotes + 2 * texts or (texts and b"\\" in body):
             self._diagnosis.strict(body)
         if count == 1 and self._row_tensors is not None and records is UNSET and request_id is None:

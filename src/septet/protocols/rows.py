@@ -33,7 +33,8 @@ class Rows:
         self._strings = [i for i, column in enumerate(self.columns) if is_text(column.dtype)]
         self._moments = {i: column for i, column in enumerate(self.columns) if is_moment(column.dtype)}
         self._optional = any(column.optional for column in self.columns)
-        self.plain = not self._strings and not self._optional
+        self._loose = self._optional or bool(self._moments)
+        self.plain = not self._strings and not self._loose
         packed = Packed(signature.inputs) if packable(signature) else None
         # The numbers of a single input; texts, and several inputs, are kept as rows.
         self._packed = packed if packed is not None and self._single and packed.inputs[0].numbers else None
@@ -72,28 +73,27 @@ class Rows:
             start = stop
         return arrays
 
-    def texts(self, rows: Sequence[Sequence[Any]]) -> int:
-        """How many cells hold a text, in rows of JSON's values."""
-        return sum(isinstance(row[i], str) for i in self._strings for row in rows) if self._strings else 0
+    def read(self, rows: Iterable[Sequence[Any]]) -> tuple[Sequence[Sequence[Any]], int, int]:
+        """Rows of JSON's values, those that were left out as UNSET, as `tensors` takes them.
 
-    def left_out(self, rows: Sequence[Sequence[Any]]) -> int:
-        """How many cells were left out."""
-        return sum(cell is UNSET for row in rows for cell in row) if self._optional else 0
-
-    def held(self, rows: Sequence[Sequence[Any]], left_out: int) -> Sequence[Sequence[Any]]:
-        """Rows of JSON's values, so many of them left out (UNSET), as `tensors` takes them.
+        With them how many cells hold a text, and how many were left out.
 
         Raises:
             ValueError: a text is no moment.
         """
+        given = list(rows)
+        if not self._loose:
+            return given, sum(row[i] is not None for i in self._strings for row in given), 0
+        texts = sum(isinstance(row[i], str) for i in self._strings for row in given)
+        left_out = sum(cell is UNSET for row in given for cell in row) if self._optional else 0
         if not left_out and not self._moments:
-            return rows
-        found: list[list[Any]] = [[None if cell is UNSET else cell for cell in row] for row in rows]
+            return given, texts, 0
+        found: list[list[Any]] = [[None if cell is UNSET else cell for cell in row] for row in given]
         for at, column in self._moments.items():
             for row in found:
                 text = row[at]
                 row[at] = None if text is None else counted(text, column)
-        return found
+        return found, texts, left_out
 
 
 def shaped(tensor: Tensor, cells: Sequence[Any], count: int) -> Array:

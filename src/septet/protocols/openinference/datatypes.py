@@ -12,9 +12,9 @@ from typing import Any, Final
 import numpy as np
 
 from septet.errors import Invalid, Malformed, Problem
-from septet.model.moments import is_moment
+from septet.model.moments import as_texts, is_moment
 from septet.model.signature import DTYPES, Tensor
-from septet.model.values import is_text, moments
+from septet.model.values import bare, is_text, moments
 from septet.protocols.openinference.missing import without
 from septet.tensors import listed
 from septet.types import Array
@@ -73,6 +73,13 @@ def raw_bytes(array: Array, dtype: str) -> bytes | memoryview:
     if array.nbytes < WORTH_A_VIEW:
         return array.tobytes()
     return np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
+
+
+def input_bytes(array: Array, tensor: Tensor) -> bytes:
+    """The raw bytes of an input as a caller sends them: moments as their columns have them."""
+    if is_moment(tensor.dtype):
+        return bytes(raw_bytes(as_texts(array, tensor.columns or (bare(tensor),)), "string"))
+    return bytes(raw_bytes(array, tensor.dtype))
 
 
 def texts_bytes(values: Iterable[str | None]) -> bytes:

@@ -9,7 +9,7 @@ integers, and a bare value for a tensor without axes.
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 from math import prod
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 import numpy as np
@@ -25,13 +25,17 @@ from septet.types import Array
 
 _OPEN = ord("[")
 
+Decode: TypeAlias = Callable[[bytes | msgspec.Raw], list[Any]]
+Decoders: TypeAlias = tuple[Decode, Decode]
+
 
 class JsonTensor:
     """Reads the values of one input, whose shape has been checked.
 
     Attributes:
-        flat: reads a flat list.
-        nested: reads lists nested like the input, of any number of rows.
+        flat: reads a flat list: one decoder for numbers up to those of which each whole one is exact, and one for
+            all; see `cells`.
+        nested: the same for lists nested like the input, of any number of rows.
         is_text: whether the values are texts in JSON: texts themselves, or moments.
     """
 
@@ -41,12 +45,9 @@ class JsonTensor:
         self._dtype = np.dtype(object) if self.is_text else DTYPES[tensor.dtype]
         self._nullable = any(takes_null(column, tensor.dtype) for column in tensor.columns)
         kinds = [carried_type(tensor.dtype, nullable=self._nullable, wide=wide) for wide in (False, True)]
-        self.flat, flat_wide = (msgspec.json.Decoder(list[kind]).decode for kind in kinds)  # type: ignore[valid-type]
-        self.nested, nested_wide = (
-            msgspec.json.Decoder(nested_type(kind, tensor.shape, rows=True)).decode for kind in kinds
-        )
-        # The second ones are for numbers beyond those of which each whole one is exact; see `cells`.
-        self._flat, self._nested = (self.flat, flat_wide), (self.nested, nested_wide)
+        first, second = kinds
+        self.flat: Decoders = (_list(first), _list(second))
+        self.nested: Decoders = (_nested(first, tensor), _nested(second, tensor))
 
     def read(self, data: msgspec.Raw, shape: Sequence[int]) -> Array | None:
         """The array of a shape, or None where the values must be read with care; of texts as they stand in JSON."""
@@ -54,7 +55,7 @@ class JsonTensor:
             nested = is_nested(data)
         except IndexError:
             return None
-        values = _decoded(self._nested if nested else self._flat, data)
+        values = _decoded(self.nested if nested else self.flat, data)
         try:
             if values is None or (not nested and len(values) != prod(shape)):
                 return None
@@ -122,7 +123,15 @@ class JsonTensor:
         return Invalid(text, (Problem(None, name, expected, received(data)),))
 
 
-def _decoded(decoders: Sequence[Callable[[msgspec.Raw], list[Any]]], data: msgspec.Raw) -> list[Any] | None:
+def _list(kind: Any) -> Decode:
+    return msgspec.json.Decoder(list[kind]).decode
+
+
+def _nested(kind: Any, tensor: Tensor) -> Decode:
+    return msgspec.json.Decoder(nested_type(kind, tensor.shape, rows=True)).decode
+
+
+def _decoded(decoders: Decoders, data: msgspec.Raw) -> list[Any] | None:
     for decode in decoders:
         try:
             return decode(data)

@@ -15,6 +15,7 @@ from septet.errors import Invalid, Problem
 from septet.model.received import received
 from septet.model.signature import Tensor
 from septet.model.values import is_text
+from septet.tensors import listed
 from septet.types import Array
 
 #: The parameter's name.
@@ -25,6 +26,12 @@ _PLACES: Final = re.compile(r"\d{1,18}(,\d{1,18})*", re.ASCII)
 def written(values: Iterable[object]) -> str | None:
     """The parameter for values in row-major order, None where one is missing; None where it is not needed."""
     return ",".join(str(place) for place, value in enumerate(values) if value is None) or None
+
+
+def told(array: Array) -> dict[str, str]:
+    """The parameters of an input that say which of its texts or moments are missing; none where none is."""
+    missing = written(listed(array.ravel())) if array.dtype.kind in "OM" else None
+    return {} if missing is None else {MISSING: missing}
 
 
 def places(tensor: Tensor, datatype: str, shape: Sequence[int], value: object) -> list[int]:

@@ -25,7 +25,7 @@ from septet.protocols.openinference.answer import Form
 from septet.protocols.openinference.binary import SIZE
 from septet.protocols.openinference.datatypes import WORTH_A_VIEW, texts_of, view
 from septet.protocols.openinference.document import Document, InputTensor, number
-from septet.protocols.openinference.json_tensors import JsonTensor, is_nested
+from septet.protocols.openinference.json_tensors import Decode, JsonTensor, is_nested
 from septet.protocols.packed import Packed
 from septet.protocols.routes import Encode
 from septet.types import Array, Tensors
@@ -46,7 +46,7 @@ class ListPlan(NamedTuple):
 
     Attributes:
         at: its input's place in the signature.
-        read: reads it.
+        read, read_wide: read it, as `JsonTensor` has them.
         size: how many values it has, or lists of values.
         depth: how deep these lists are; 0 for values.
         pack: packs so many numbers, or texts of moments; None for values that are kept as they are.
@@ -55,7 +55,8 @@ class ListPlan(NamedTuple):
     """
 
     at: int
-    read: Callable[[bytes], list[Any]]
+    read: Decode
+    read_wide: Decode
     size: int
     depth: int
     pack: Callable[..., bytes | list[Any]] | None
@@ -216,8 +217,8 @@ class Plans:
         at, reader, shape = self._places[given.name], self._readers[given.name], plan.shapes[given.name]
         pack = self._packed.inputs[at].packer(prod(shape))
         if is_nested(given.data):
-            return ListPlan(at, reader.nested, shape[0], len(shape) - 1, pack, after)
-        return ListPlan(at, reader.flat, prod(shape), 0, pack, after)
+            return ListPlan(at, *reader.nested, shape[0], len(shape) - 1, pack, after)
+        return ListPlan(at, *reader.flat, prod(shape), 0, pack, after)
 
     def keep_binary(self, text: bytes, document: Document, plan: Plan) -> None:
         """Know the text of a document whose values lie behind it."""
@@ -252,11 +253,14 @@ def _values(plan: Plan, body: bytes, at: int) -> list[Any] | None:
     stop = len(body) - len(plan.rest)
     values: list[Any] = [None] * len(plan.lists)
     try:
-        for place, read, size, depth, pack, after in plan.lists:
+        for place, read, read_wide, size, depth, pack, after in plan.lists:
             end = body.find(after, at) if after else stop
             if end < at:
                 return None
-            found = read(body[at - 1 : end + 1])
+            try:
+                found = read(body[at - 1 : end + 1])
+            except msgspec.ValidationError:
+                found = read_wide(body[at - 1 : end + 1])
             if len(found) != size:
                 return None
             for _ in range(depth):
