@@ -50,3 +50,19 @@ def test_neighbours_among_many_rows_stay_native(tmp_path: Path) -> None:
     assert (saved.package.manifest.runtime, engine.chosen) == ("sklearn", "sklearn")
     assert engine.onnx[0].seconds > engine.native[0].seconds
     assert saved.fallback == engine.reason
+
+
+def test_a_dear_model_is_better_than_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise TypeError("nothing of this kind")
+
+    import skops.io
+
+    monkeypatch.setattr(skops.io, "dump", refused)
+    rows = np.random.default_rng(0).normal(size=(40_000, 2))
+    model = KNeighborsRegressor(1).fit(rows, np.zeros(40_000))
+    saved = save(model, tmp_path / "near", data=rows[:50])
+    engine = saved.package.manifest.engine
+    assert engine is not None
+    assert (saved.package.manifest.runtime, engine.chosen) == ("onnx", "onnx")
+    assert "cannot be stored" in engine.reason

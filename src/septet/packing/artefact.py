@@ -69,27 +69,24 @@ def artefact_of(trained: Trained, folder: Path) -> Artefact:
     Raises:
         UnsupportedModel: it can be stored in none of these ways.
     """
-    reasons: list[str] = []
-    dear: Engine | None = None
     comparison = _Comparison(trained)
+    reasons: list[str] = []
     for double in (False, True):
         found = _compiled(comparison, folder / "model.onnx", double=double)
+        if isinstance(found, Engine):
+            try:
+                return _native(trained, folder, found)
+            except UnsupportedModel:
+                # A dear answer is better than none.
+                comparison.at_any_cost = True
+                found = _compiled(comparison, folder / "model.onnx", double=double)
         if isinstance(found, Artefact):
             return found
-        if isinstance(found, Engine):
-            # With wider numbers it would cost no less.
-            dear = found
-            break
-        reasons.append(found)
-    if dear is not None:
-        engine = dear
-    elif reasons[0] == reasons[1]:
-        engine = Engine("sklearn", f"ONNX does not do: {reasons[0]}")
-    else:
-        single, double_one = reasons
-        words = f"ONNX does not do with 32-bit numbers: {single}; nor with 64-bit numbers: {double_one}"
-        engine = Engine("sklearn", words)
-    return _native(trained, folder, engine)
+        reasons.append(str(found))
+    single, wide = reasons
+    apart = f"ONNX does not do with 32-bit numbers: {single}; nor with 64-bit numbers: {wide}"
+    reason = f"ONNX does not do: {single}" if single == wide else apart
+    return _native(trained, folder, Engine("sklearn", reason))
 
 
 class _Comparison:
@@ -97,6 +94,7 @@ class _Comparison:
 
     def __init__(self, trained: Trained) -> None:
         self.trained = trained
+        self.at_any_cost = False
 
     @cached_property
     def costs(self) -> tuple[Cost, ...]:
@@ -127,7 +125,9 @@ def _compiled(comparison: _Comparison, path: Path, *, double: bool) -> Artefact 
         chosen, why = cheaper(costs, comparison.costs)
         engine = Engine(chosen, why, costs, comparison.costs)
         if chosen != "onnx":
-            return engine
+            if not comparison.at_any_cost:
+                return engine
+            engine = Engine("onnx", f"{why}, but the native model cannot be stored", costs, comparison.costs)
         for accepted in choices:
             verdict = comparison.gate.judged(runtime, accepted)
             if isinstance(verdict, Parity):

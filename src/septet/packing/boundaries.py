@@ -127,18 +127,24 @@ def _solved(
     high = np.full(len(base), (finite.max() if finite.size else 0.0) + width)
 
     def beyond(values: Array) -> Array:
-        copied = {name: array[base] for name, array in some.items()}
+        """Whether the watched column is past the constants, for values [N, points]."""
+        points = values.shape[1]
+        copied = {name: np.repeat(array[base], points, axis=0) for name, array in some.items()}
         place = places[column]
         array = copied[place.tensor]
-        array[slice(None) if place.at is None else (slice(None), place.at)] = values
-        result: Array = seen(copied)[:, at] > constants
+        array[slice(None) if place.at is None else (slice(None), place.at)] = values.ravel()
+        result: Array = seen(copied)[:, at].reshape(-1, points) > constants[:, None]
         return result
 
-    rising = beyond(high)
-    for _ in range(_STEPS):
-        middle = low / 2 + high / 2
-        up = beyond(middle) == rising
-        low, high = np.where(up, low, middle), np.where(up, middle, high)
+    shares = np.linspace(0, 1, _SECTIONS + 1)
+    rows = np.arange(len(base))
+    rising = beyond(high[:, None])
+    for _ in range(_ROUNDS):
+        values = low[:, None] * (1 - shares) + high[:, None] * shares
+        values[:, 0], values[:, -1] = low, high
+        # The first value on the side of the upper end; the upper end itself is one.
+        first = np.argmax(beyond(values[:, 1:]) == rising, axis=1)
+        low, high = values[rows, first], values[rows, first + 1]
     return high
 
 

@@ -41,8 +41,16 @@ class Site(msgspec.Struct, frozen=True, eq=False):
 
 
 def sites_of(model: Any) -> list[Site]:
-    """Every site of a fitted estimator."""
-    return list(_sites(model, None, _DEEPEST))
+    """Every site of a fitted estimator; those that are reached in the same way are one."""
+    merged: dict[int, tuple[Reach | None, dict[int, list[Array]]]] = {}
+    for site in _sites(model, None, _DEEPEST):
+        _, constants = merged.setdefault(id(site.reach), (site.reach, {}))
+        for column, values in site.constants.items():
+            constants.setdefault(column, []).append(values)
+    return [
+        Site({column: np.unique(np.concatenate(parts)) for column, parts in constants.items()}, reach)
+        for reach, constants in merged.values()
+    ]
 
 
 def _sites(model: Any, reach: Reach | None, depth: int) -> Iterator[Site]:
