@@ -13,7 +13,7 @@ from septet.packing.recheck import recompared
 from septet.packing.rows import tensors_of
 from septet.packing.save import Saved, save
 from septet.runtimes.base import Independence, InputRejected, LoadOptions
-from septet.runtimes.fitted import fitted
+from septet.runtimes.declared_inputs import with_declared_inputs
 from septet.runtimes.formats import load
 
 pd = pytest.importorskip("pandas")
@@ -43,7 +43,7 @@ SIGN = (ROWS[:, 0] + ROWS[:, 1] > 0).astype(int)
 def answers(saved: Saved, data: Any) -> dict[str, Any]:
     manifest = saved.package.manifest
     runtime = load(manifest.runtime, saved.package.artefact, LoadOptions(trust=saved.trust))
-    served = fitted(runtime, manifest.signature)
+    served = with_declared_inputs(runtime, manifest.signature)
     return dict(served.run(tensors_of(data, manifest.signature)))
 
 

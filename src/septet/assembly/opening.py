@@ -16,7 +16,7 @@ from septet.model.package import check_unlisted_labels, read_package
 from septet.model.signature import Column, Signature, Tensor
 from septet.predictor.comparison import require_independence
 from septet.runtimes.base import LoadOptions, Runtime
-from septet.runtimes.fitted import fitted
+from septet.runtimes.declared_inputs import with_declared_inputs
 from septet.runtimes.formats import load, runtime_for
 from septet.runtimes.prepared import Prepared, read_steps
 from septet.runtimes.versions import require_versions
@@ -76,7 +76,7 @@ def _package(path: Path, settings: Model, options: LoadOptions) -> Opened:
     if manifest.prepare is not None:
         runtime = Prepared(runtime, read_steps(path / manifest.prepare, options), manifest.signature)
     else:
-        runtime = fitted(runtime, manifest.signature)
+        runtime = with_declared_inputs(runtime, manifest.signature)
         _agree(path, manifest.signature, runtime.signature)
     if settings.labels is None:
         check_unlisted_labels(package)

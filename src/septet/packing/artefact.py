@@ -17,7 +17,7 @@ from septet.packing.parity import Gate, inexact, without_unseen_missing
 from septet.packing.signatures import as_compiled
 from septet.packing.storage import stored
 from septet.runtimes.base import LoadOptions, Runtime
-from septet.runtimes.fitted import fitted
+from septet.runtimes.declared_inputs import with_declared_inputs
 from septet.runtimes.formats import load
 from septet.types import Tensors
 
@@ -119,7 +119,7 @@ def _compiled(comparison: _Comparison, path: Path, *, double: bool) -> Artefact 
     try:
         with quiet():
             path.write_bytes(compiled(trained.model, trained.signature, double=double))
-        runtime = fitted(load("onnx", path, LoadOptions()), trained.signature)
+        runtime = with_declared_inputs(load("onnx", path, LoadOptions()), trained.signature)
         # Costs first: a model that takes gigabytes is not run on thousands of rows.
         costs = measured(runtime, trained.rows)
         chosen, why = cheaper(costs, comparison.costs)

@@ -16,7 +16,7 @@ from septet.model.signature import Kind, Signature, Tensor
 from septet.packing.converters import Converter, own_converters, own_shapes
 from septet.packing.positions import by_position
 from septet.packing.provenance import final_step
-from septet.runtimes.fitted import graph_name, is_unread
+from septet.runtimes.declared_inputs import graph_name, is_unread
 
 # What every onnxruntime from 1.20 on reads, and every converter writes.
 _OPSETS = {"": 18, "ai.onnx.ml": 3}

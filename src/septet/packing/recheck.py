@@ -12,7 +12,7 @@ from septet.model.package import Package
 from septet.model.signature import DTYPES, Signature, Tensor
 from septet.packing.parity import Gate, Unequal
 from septet.runtimes.base import LoadOptions
-from septet.runtimes.fitted import fitted
+from septet.runtimes.declared_inputs import with_declared_inputs
 from septet.runtimes.formats import load
 from septet.types import Tensors
 
@@ -48,7 +48,7 @@ def recompared(package: Package, native: Path, trust: Sequence[str], rows: Tenso
     )
     if ours != theirs:
         raise PackageInvalid(f"{native}: takes {theirs}, and the package {ours}: it is not the package's model")
-    served = fitted(load(manifest.runtime, package.artefact, options), manifest.signature)
+    served = with_declared_inputs(load(manifest.runtime, package.artefact, options), manifest.signature)
     return Gate(estimator, signature, wide, model).judged(served, signature)
 
 

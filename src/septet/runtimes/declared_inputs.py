@@ -23,7 +23,7 @@ def is_unread(tensor: Tensor) -> bool:
     return bool(tensor.columns) and all(column.optional for column in tensor.columns)
 
 
-def fitted(runtime: Runtime, declared: Signature) -> Runtime:
+def with_declared_inputs(runtime: Runtime, declared: Signature) -> Runtime:
     """The runtime itself where it takes the inputs that are declared; else behind the declared ones.
 
     Inputs that are missing in neither way are left to whoever compares the signatures.
@@ -42,10 +42,10 @@ def fitted(runtime: Runtime, declared: Signature) -> Runtime:
             inputs.append(tensor)
     if set(names.values()) != set(own):
         return runtime
-    return Fitted(runtime, names, msgspec.structs.replace(runtime.signature, inputs=tuple(inputs)))
+    return DeclaredInputs(runtime, names, msgspec.structs.replace(runtime.signature, inputs=tuple(inputs)))
 
 
-class Fitted:
+class DeclaredInputs:
     """A runtime that is given, by other names, only the inputs that it has.
 
     Attributes:
