@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-VARIABLE = "SEPTET_TEST_RUN"
+VARIABLE = "TEST_RUN_OF_SEPTET"
 
 
 class Leftovers:

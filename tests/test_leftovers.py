@@ -14,7 +14,7 @@ import os, signal, subprocess, sys
 from tests.leftovers import Leftovers
 with Leftovers():
     subprocess.Popen(["sleep", "3600"], start_new_session=True)
-    print(os.environ["SEPTET_TEST_RUN"], flush=True)
+    print(os.environ["TEST_RUN_OF_SEPTET"], flush=True)
     os.kill(os.getpid(), signal.SIGKILL)
 """
 

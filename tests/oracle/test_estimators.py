@@ -1,6 +1,6 @@
 """Every estimator of scikit-learn with random settings and data answers as it does in Python: alone and among others.
 
-By default some of them, always the same, are examined in one way each. `SEPTET_ORACLE_TURNS=20` examines every one in
+By default some of them, always the same, are examined in one way each. `ORACLE_TURNS=20` examines every one in
 so many ways; `python -m tests.oracle.run` prints what it finds.
 """
 
@@ -12,7 +12,7 @@ import pytest
 from tests.oracle.answers import examined
 from tests.oracle.estimators import fitted, names
 
-TURNS = int(os.environ.get("SEPTET_ORACLE_TURNS", "0"))
+TURNS = int(os.environ.get("ORACLE_TURNS", "0"))
 SHARE = 20
 
 

@@ -24,7 +24,7 @@ from tests.oracle.frames import Frame
 
 ROOT = Path(__file__).parents[2] / "examples"
 TRAINED = ["breast_cancer", "diabetes", "iris", "mixed", "wine"]
-if "SEPTET_ORACLE_TURNS" in os.environ:  # it takes long to train
+if "ORACLE_TURNS" in os.environ:  # it takes long to train
     TRAINED.append("digits")
 SHIPPED = ["iris", "bare/iris_svc.onnx"]
 ASKED = 16
