@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from septet.errors import Invalid
 from septet.model.casting import cast, cast_tensor, inexact
 from septet.model.signature import Column, Tensor
-from septet.model.values import is_exact
+from septet.model.values import Mismatch, is_exact, read
 
 PERSON = Tensor(
     "x",
@@ -141,3 +141,12 @@ def test_moments_of_any_unit_and_kind_become_those_of_the_column() -> None:
     assert cast_tensor(noon, both).tolist() == noon.tolist()
     far = np.array(["2500-01-01"], "datetime64[s]")
     assert "datetime64[ns] can hold" in refused(far, Column("t", "datetime64[ns]"), "datetime64[ns]")[2]
+
+
+def test_a_whole_number_that_the_model_does_not_read_need_not_be_exact() -> None:
+    unread = Column("id", "int64", nullable=True, optional=True)
+    large = 2**60 + 1
+    assert read(unread, "float32", large) == large
+    assert cast(np.array([large]), unread, "float32").tolist() == [float(np.float32(large))]
+    with pytest.raises(Mismatch):
+        read(Column("id", "int64"), "float64", large)

@@ -41,10 +41,13 @@ def test_what_may_be_missing_is_carried_by_floats() -> None:
     assert shown(CITY, count, flag)[1:] == [("count", "float64", ["count"]), ("flag", "float64", ["flag"])]
 
 
-def test_whole_numbers_too_large_for_floats_are_apart() -> None:
-    assert shown(AGE, COUNT, wide=("count",)) == [("input", "float64", ["age"]), ("count", "int64", ["count"])]
-    taken = Column("input", "int64")
-    assert shown(AGE, taken, wide=("input",)) == [("input_", "float64", ["age"]), ("input", "int64", ["input"])]
+def test_beside_whole_numbers_too_large_for_floats_each_column_is_a_tensor_of_its_own_in_its_order() -> None:
+    large = Column("large", "int64")
+    assert shown(AGE, large, COUNT, wide=("large",)) == [
+        ("age", "float64", ["age"]),
+        ("large", "int64", ["large"]),
+        ("count", "int64", ["count"]),
+    ]
     unread = Column("id", "int64", nullable=True, optional=True)
     assert shown(AGE, unread, wide=("id",)) == [("input", "float64", ["age", "id"])]
 

@@ -17,6 +17,7 @@ datasets = pytest.importorskip("sklearn.datasets")
 from sklearn.calibration import CalibratedClassifierCV  # noqa: E402
 from sklearn.cluster import DBSCAN, KMeans  # noqa: E402
 from sklearn.compose import ColumnTransformer  # noqa: E402
+from sklearn.decomposition import SparsePCA  # noqa: E402
 from sklearn.ensemble import HistGradientBoostingClassifier, IsolationForest, RandomForestClassifier  # noqa: E402
 from sklearn.feature_extraction.text import TfidfVectorizer  # noqa: E402
 from sklearn.impute import SimpleImputer  # noqa: E402
@@ -293,3 +294,12 @@ def test_the_rows_are_answered_in_order_whatever_their_number() -> None:
     served = runtime(model)
     for rows in (1, 2, 149):
         np.testing.assert_array_equal(served.run({"input": MATRIX[-rows:]})["label"], model.predict(FRAME[-rows:]))
+
+
+def test_a_transformer_that_answers_a_single_row_without_its_axis_is_answered_by_row() -> None:
+    matrix = np.random.default_rng(0).normal(size=(20, 4))
+    model = SparsePCA(2, random_state=0).fit(matrix)
+    runtime = runtime_of(model, LoadOptions(rows={"input": matrix}), source="the model")
+    alone = runtime.run({"input": matrix[:1]})["transformed"]
+    assert alone.shape == (1, 2)
+    assert alone[0].tolist() == np.ravel(model.transform(matrix[:1])).tolist()

@@ -55,7 +55,7 @@ def cast_tensor(array: Array, tensor: Tensor) -> Array:
     if array.ndim != _MATRIX or array.shape[1] != len(columns):
         columns = columns[:1]
     if array.dtype.kind in "iuf":
-        carried = tuple(Column(each.name, tensor.dtype) for each in columns)
+        carried = tuple(Column(each.name, tensor.dtype, optional=each.optional) for each in columns)
         return _Caster(tensor.dtype, carried, "column")(array)
     if len({(each.dtype, each.timezone, is_date(each)) for each in columns}) == 1:
         return _Caster(tensor.dtype, columns, "column")(array)
@@ -91,6 +91,7 @@ class _Caster:
         self._carrier = carrier
         self._columns = columns
         self._column = columns[0]
+        self._unread = all(column.optional for column in columns)
         self._noun = noun
         self._expected = expected(self._column, carrier)
 
@@ -112,7 +113,7 @@ class _Caster:
             narrow = finest(self._column, self._carrier)
             with np.errstate(over="ignore"):
                 self._refuse(array, np.isinf(array.astype(narrow)) & np.isfinite(array), self._expected)
-            if kind in "iu":
+            if kind in "iu" and not self._unread:
                 self._refuse(array, inexact(array, narrow), expected_exact(self._column, self._carrier))
         return converted
 
@@ -125,7 +126,7 @@ class _Caster:
             good = (np.trunc(array) == array) & (array >= low) & (array < high + 1.0)
             good |= np.isnan(array) & holds_missing(self._carrier)
         self._refuse(array, ~good, self._expected)
-        if self._carrier in EXACT_LIMITS:
+        if self._carrier in EXACT_LIMITS and not self._unread:
             changed = inexact(array, self._carrier) if array.dtype.kind in "iu" else _differ(array, converted)
             self._refuse(array, changed, expected_exact(self._column, self._carrier))
 

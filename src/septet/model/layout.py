@@ -12,8 +12,8 @@ def arranged(columns: Sequence[Column], wide: Collection[str] = ()) -> tuple[Ten
     """The tensors for columns, in their order.
 
     Numbers and booleans travel as one matrix of floats, texts as one of strings. Where texts or moments stand beside
-    other columns, each column has a tensor of its own. `wide` names columns of whole numbers that float64 does not
-    hold exactly: each has a tensor of integers of its own, unless it may be missing.
+    other columns, each column has a tensor of its own; so it is where one is in `wide`: the names of the columns of
+    whole numbers that float64 does not hold exactly.
     """
     if not columns:
         return (Tensor(MATRIX, "float64", (None, None)),)
@@ -22,20 +22,14 @@ def arranged(columns: Sequence[Column], wide: Collection[str] = ()) -> tuple[Ten
         return (_matrix("string", columns),)
     if any(dtype == "string" or dtype.startswith("datetime64") for dtype in dtypes):
         return tuple(_alone(column) for column in columns)
-    apart = [column for column in columns if column.name in wide and not column.nullable]
-    joined = [column for column in columns if column not in apart]
-    tensors = [_alone(column) for column in apart]
-    if joined:
-        dtype = "float32" if {column.dtype for column in joined} == {"float32"} else "float64"
-        tensors.insert(0, _matrix(dtype, joined, taken={tensor.name for tensor in tensors}))
-    return tuple(tensors)
+    if any(column.name in wide and not column.nullable for column in columns):
+        return tuple(_alone(column) for column in columns)
+    dtype = "float32" if dtypes == {"float32"} else "float64"
+    return (_matrix(dtype, columns),)
 
 
-def _matrix(dtype: str, columns: Sequence[Column], taken: Collection[str] = ()) -> Tensor:
-    name = MATRIX
-    while name in taken:
-        name += "_"
-    return Tensor(name, dtype, (None, len(columns)), tuple(columns))
+def _matrix(dtype: str, columns: Sequence[Column]) -> Tensor:
+    return Tensor(MATRIX, dtype, (None, len(columns)), tuple(columns))
 
 
 def _alone(column: Column) -> Tensor:

@@ -2,8 +2,8 @@
 
 The one place of these rules: every codec of the server, the client and the readers of training data follow it. A value
 is told by its column's own dtype; `carrier` is the dtype of the tensor, which may be another one. A whole number that
-the carrier cannot hold exactly is refused, for it would become its neighbour; a number written as a decimal is rounded
-to the nearest one.
+the carrier cannot hold exactly is refused, for it would become its neighbour, unless the model does not read it; a
+number written as a decimal is rounded to the nearest one.
 """
 
 import math
@@ -186,14 +186,14 @@ def _number(column: Column, carrier: str, value: float) -> Any:
         dtype = finest(column, carrier)
         if not -FLOAT_LIMITS[dtype] <= value <= FLOAT_LIMITS[dtype]:
             raise Mismatch(expected(column, carrier))
-        if isinstance(value, int) and not is_exact(value, dtype):
+        if isinstance(value, int) and not column.optional and not is_exact(value, dtype):
             raise Mismatch(expected_exact(column, carrier))
         return float(value)
     low, high = INT_LIMITS[column.dtype]
     if not low <= value <= high or value != math.floor(value):
         raise Mismatch(expected(column, carrier))
     whole = int(value)
-    if carrier in EXACT_LIMITS and not is_exact(whole, carrier):
+    if carrier in EXACT_LIMITS and not column.optional and not is_exact(whole, carrier):
         raise Mismatch(expected_exact(column, carrier))
     return whole
 

@@ -195,7 +195,14 @@ def _output(name: str, compute: Callable[[Any], Any], sample: Any) -> Output:
     # A step with `copy=False` writes into its rows.
     values = answer(copy(sample))
     dtype = "string" if values.dtype == object else values.dtype.name
-    return Output(Tensor(name, dtype, (None, *values.shape[1:])), answer)
+    inner = values.shape[1:]
+
+    def by_row(rows: Any) -> Array:
+        # Of a single row, some transformers (SparsePCA) answer without the axis of rows.
+        found = answer(rows)
+        return found if found.ndim == values.ndim else found.reshape(-1, *inner)
+
+    return Output(Tensor(name, dtype, (None, *inner)), by_row)
 
 
 def dense(values: Any) -> Array:
