@@ -249,6 +249,12 @@ def test_days_reach_the_model_as_days(tmp_path: Path) -> None:
     assert (columns(saved)["day"].dtype, columns(saved)["day"].pandas_dtype) == ("datetime64[s]", "date")
 
 
+def test_moments_are_encoded_as_categories(tmp_path: Path) -> None:
+    data = pd.DataFrame({"day": WHEN.normalize(), "age": AGE})
+    step = ColumnTransformer([("day", OneHotEncoder(handle_unknown="ignore"), ["day"])], remainder="passthrough")
+    require_equal(fitted(make_pipeline(step, logistic()), data), data, tmp_path / "model")
+
+
 def wide() -> Any:
     return pd.DataFrame(
         {

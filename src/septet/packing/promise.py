@@ -98,7 +98,8 @@ def _as(values: Sequence[Scalar], dtype: str) -> tuple[Scalar, ...] | None:
     """Categories as values of a column's dtype; None where they are not."""
     if dtype == "string":
         return tuple(values) if all(isinstance(value, str) for value in values) else None
-    if any(isinstance(value, str) for value in values):
+    # Moments, and whatever else a model lists, are not listed in a signature.
+    if not all(isinstance(value, (bool, int, float)) for value in values):
         return None
     numbers = [float(value) for value in values]
     if dtype.startswith("float"):
