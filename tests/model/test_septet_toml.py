@@ -70,7 +70,7 @@ def test_dates_are_written_as_dates() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
-        ('runtime = "onnx"', 'runtime = "onnx"\nengine = 1', "unknown field `engine`"),
+        ('runtime = "onnx"', 'runtime = "onnx"\nmotor = 1', "unknown field `motor`"),
         ('kind = "regression"', 'kind = "regression"\ncolour = 1', "unknown field `colour` - at `signature`"),
         ("minimum = 0", "lowest = 0", "unknown field `lowest` - at `signature.inputs[0].columns[0]`"),
         ('version = "3"', "version = 3", "Expected `str`, got `int` - at `version`"),

@@ -26,7 +26,7 @@ class Described(Twice):
 
     def transform(self, rows: Any) -> Any:
         city = rows["city"]
-        seen = [city.isna(), city.astype(str) == "rome", city.astype(str).str.len()]
+        seen = [city.isna(), city.astype(str) == "rome", city.astype(str).str.len().fillna(0)]
         return np.stack([np.asarray(each, dtype=float) for each in (*seen, rows["age"].fillna(-1))], axis=1)
 
 

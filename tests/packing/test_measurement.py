@@ -56,9 +56,11 @@ def test_a_dear_model_is_better_than_none(tmp_path: Path, monkeypatch: pytest.Mo
     def refused(*_: object, **__: object) -> None:
         raise TypeError("nothing of this kind")
 
+    import joblib
     import skops.io
 
     monkeypatch.setattr(skops.io, "dump", refused)
+    monkeypatch.setattr(joblib, "dump", refused)
     rows = np.random.default_rng(0).normal(size=(40_000, 2))
     model = KNeighborsRegressor(1).fit(rows, np.zeros(40_000))
     saved = save(model, tmp_path / "near", data=rows[:50])

@@ -9,7 +9,7 @@ from septet.types import Array, Tensors
 def sample(signature: Signature) -> Tensors:
     """Return one row of each input: the middle of declared bounds, the first category, else 0 or the empty string.
 
-    A moment is the start of 1970. Nothing is missing.
+    A moment without bounds is the start of 1970. Nothing is missing.
     """
     return {tensor.name: _array(tensor) for tensor in signature.inputs}
 
@@ -29,7 +29,7 @@ def _nothing(dtype: str) -> Scalar:
 def _value(column: Column, dtype: str) -> Scalar:
     if column.categories:
         return column.categories[0]
-    if dtype in ("string", "bool") or dtype.startswith("datetime64") or column.dtype == "bool":
+    if dtype in ("string", "bool") or column.dtype == "bool":
         return _nothing(dtype)
     low, high = column.minimum, column.maximum
     if low is not None and high is not None:

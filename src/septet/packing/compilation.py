@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from septet.errors import UnsupportedModel
+from septet.model.moments import is_moment
 from septet.model.signature import Kind, Signature, Tensor
 from septet.packing.converters import Converter, own_converters, own_shapes
 from septet.packing.positions import by_position
@@ -109,6 +110,8 @@ def _check(signature: Signature) -> None:
     for tensor in signature.inputs:
         if is_unread(tensor):
             continue
+        if is_moment(tensor.dtype):
+            raise UnsupportedModel(f"input {tensor.name!r} holds moments, for which ONNX has no type")
         if tensor.dtype not in _ELEMENTS:
             raise UnsupportedModel(f"input {tensor.name!r} holds {tensor.dtype}, which has no form in ONNX")
         for column in tensor.columns:

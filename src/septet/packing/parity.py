@@ -60,6 +60,8 @@ class Gate:
         rows = _spaced(rows, min(MOST_ROWS, 2 * self._most))
         self._rows = rows
         self._places = places_of(signature, rows)
+        # How far aside a jump may be, as a share of the column's spread: by the numbers that the compiled model takes.
+        self._aside = _WIDE_PLACE
         native_rows = getattr(native, "native_rows", None)
         self._exact = model is None or bool(sites_of(model))
         with warnings.catch_warnings():
@@ -85,6 +87,7 @@ class Gate:
 
     def _judged(self, compiled: Runtime, signature: Signature) -> Parity | Unequal:
         narrow = {tensor.name: DTYPES[tensor.dtype] for tensor in compiled.signature.inputs}
+        self._aside = _NARROW_PLACE if np.dtype(np.float32) in narrow.values() else _WIDE_PLACE
         keep = self._accepted(signature) & _carried(self.probes, narrow)
         keep &= ~(self._refused & self.probes.lenient)
         rows = np.flatnonzero(keep)
@@ -232,14 +235,13 @@ class Gate:
         moved = rows[~by_sums[probes.why[rows]]]
         if not moved.size:
             return rows
-        far = _NARROW_PLACE if got.dtype == np.float32 else _WIDE_PLACE
         fine = np.zeros(len(rows), dtype=bool)
         for sign in (-1, 1):
             shifted = {key: array[moved].copy() for key, array in probes.tensors.items()}
             for at in np.unique(probes.changed[moved]):
                 place = self._places[int(at)]
                 here = np.flatnonzero(probes.changed[moved] == at)
-                step = sign * far * spread(place.values(self._rows).astype(np.float64))
+                step = sign * self._aside * spread(place.values(self._rows).astype(np.float64))
                 shifted[place.tensor][here if place.at is None else (here, place.at)] += step
             native = self._native.run(shifted)[name]
             if native.dtype.kind == "f":

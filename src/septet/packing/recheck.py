@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from septet.errors import PackageInvalid
+from septet.errors import PackageInvalid, UnsupportedModel
 from septet.model.manifest import Parity
 from septet.model.package import Package
 from septet.model.signature import DTYPES, Signature, Tensor
@@ -41,7 +41,10 @@ def recompared(package: Package, native: Path, trust: Sequence[str], rows: Tenso
     model, _ = read_estimator(native, options.trust)
     wide = {tensor.name: rows[tensor.name].astype(DTYPES[tensor.dtype]) for tensor in signature.inputs}
     told = msgspec.structs.replace(options, signature=signature, rows=wide)
-    estimator = runtime_of(model, told, source=str(native))
+    try:
+        estimator = runtime_of(model, told, source=str(native))
+    except UnsupportedModel as exc:
+        raise PackageInvalid(f"{exc.message}: it is not the package's model") from exc
     ours, theirs = (
         {tensor.name: (tensor.dtype, tensor.shape) for tensor in each.inputs}
         for each in (signature, estimator.signature)
