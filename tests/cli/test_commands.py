@@ -291,6 +291,9 @@ def test_a_label_file_is_said_to_be_used_and_can_be_left_out(model: Path, tmp_pa
     assert "labels from label.json beside model.onnx, golden rows from a made-up row" in septet.out
     assert septet("pack", model, "--out", tmp_path / "p", "--replace", "--labels", "none") == 0
     assert "columns from model.onnx, golden rows" in septet.out
+    other = model.with_name("label.json").rename(tmp_path / "names.json")
+    assert septet("pack", model, "--out", tmp_path / "p", "--replace", "--labels", other) == 0
+    assert f"labels from {other}" in septet.out
 
 
 def test_a_package_that_runs_code_says_what_must_be_trusted(tmp_path: Path, septet: Typed) -> None:

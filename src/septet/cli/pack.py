@@ -3,6 +3,7 @@
 import datetime as dt
 import shlex
 from argparse import ArgumentTypeError, Namespace
+from collections.abc import Mapping
 from pathlib import Path
 
 from septet.cli.dataset import read_dataset
@@ -74,7 +75,9 @@ def run(args: Namespace) -> int:
     model = settings(args).model
     with Progress(f"packing {args.file} ..."):
         saved = _packed(args, model)
-    print(_report(saved, args.out))
+    # The library knows the labels by the name of its argument, and here they are a file.
+    named = {"labels": model.labels} if model.labels and "labels" in saved.sources else {}
+    print(_report(saved, args.out, {**saved.sources, **named}))
     return 0
 
 
@@ -134,13 +137,13 @@ def _can_miss(dtype: str) -> bool:
     return dtype == "string" or dtype.startswith("float")
 
 
-def _report(saved: Saved, out: Path) -> str:
+def _report(saved: Saved, out: Path, sources: Mapping[str, str]) -> str:
     package = saved.package
     manifest, rows = package.manifest, golden_rows(package)
     lines = [
         f"packed {manifest.name}, version {manifest.version}, {short_digest(package.digest)} in {out}:",
         f"  {manifest.artefact} ({manifest.runtime}), {rows} golden row{'s' if rows != 1 else ''}",
-        f"  {told(saved.sources)}",
+        f"  {told(sources)}",
     ]
     if saved.trust:
         lines.append("  loading it runs code from its files, so whoever serves it must trust them by digest")
