@@ -19,6 +19,7 @@ from septet.packing.rows import tensors_of
 from septet.packing.save import Saved, trust_needed
 from septet.packing.signatures import declared
 from septet.packing.sources import sources_of
+from septet.predictor.comparison import require_independence
 from septet.runtimes import onnx_graph
 from septet.runtimes.base import LoadOptions
 from septet.runtimes.formats import load, runtime_for
@@ -47,6 +48,7 @@ def pack(  # noqa: PLR0913 - each is a flag of `septet pack`
         ModelNotFound, DamagedModel, UnsupportedModel, Untrusted, VersionsMismatch, MissingExtra: as when serving it.
         Invalid: `data` does not fit the model.
         LabelsMismatch: the labels do not fit the model's output.
+        GoldenMismatch: `about` says that rows are independent, and they are not.
         PackageInvalid: the folder exists (and `replace` is False), or `about` does not fit the model.
         TypeError: `about` has an unknown name.
     """
@@ -75,6 +77,8 @@ def pack(  # noqa: PLR0913 - each is a flag of `septet pack`
         row_independent=statement.row_independent,
     )
     golden = golden_of(runtime, signature, rows)
+    if statement.row_independent and signature.rows:
+        require_independence(root, runtime, signature, golden)
     profile = None if data is None else profile_of_data(data, signature, answers)
     files: dict[str, bytes | Path] = {source.name: source, **_external(key, source)}
     package = write_package(root, manifest, files, golden=golden, profile=profile, replace=replace)

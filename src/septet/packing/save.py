@@ -22,6 +22,7 @@ from septet.packing.rows import tensors_from
 from septet.packing.signatures import declared, finished, named, raw_inputs
 from septet.packing.sources import sources_of, told
 from septet.packing.trial import tried
+from septet.predictor.comparison import require_independence
 from septet.runtimes.base import InputRejected, LoadOptions, Runtime
 from septet.runtimes.prepared import Prepared, Steps, prepared_tensors, read_steps
 from septet.types import Array, Tensors
@@ -71,6 +72,7 @@ def save(
         UnsupportedModel: the estimator cannot answer new rows, or cannot be stored.
         Invalid: `data` does not fit the estimator; the message names the column.
         LabelsMismatch: the labels do not fit its classes.
+        GoldenMismatch: `about` says that rows are independent, and they are not.
         PackageInvalid: the folder exists (and `replace` is False), or `about` names unknown columns.
         MissingExtra: scikit-learn's extra is not installed.
         TypeError: `about` has an unknown name.
@@ -129,6 +131,8 @@ def _saved(
         golden = golden_of(runtime, served, tensors_from(rows, served))
         if artefact.hard is not None and ready.steps is None and served.rows:
             golden = with_hard_rows(golden, runtime, artefact.hard)
+        if statement.row_independent:
+            require_independence(root, runtime, served, golden)
         profile = profile_of_rows(rows, served, answers)
         package = write_package(root, manifest, files, golden=golden, profile=profile, replace=replace)
     taken = sources_of(served, statement, *data, columns="data", labels="the model's classes")
