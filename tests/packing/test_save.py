@@ -2,6 +2,7 @@
 
 import datetime as dt
 import logging
+import re
 from pathlib import Path
 from typing import Any
 
@@ -331,7 +332,12 @@ def test_what_was_taken_from_where_is_said(tmp_path: Path, caplog: pytest.LogCap
         "golden rows": "data",
         "profile": "data and target",
     }
-    assert "columns from data, labels from the model's classes, golden rows from data" in caplog.text
+    told = "columns from data, labels from the model's classes, golden rows from data"
+    assert told in caplog.text
+    first, chosen, sources = str(saved).splitlines()
+    assert first == f"a, version 1, in {tmp_path / 'a'}"
+    assert re.fullmatch(r"  model\.onnx: one row takes .* with ONNX and .* natively", chosen)
+    assert sources.startswith(f"  {told}")
     about: Any = {"labels": ["x", "y", "z"], "nullable": [], "ranges": {"x0": (0, None)}}
     named = save(logistic().fit(MATRIX, CLASSES), tmp_path / "b", data=MATRIX, **about)
     assert [named.sources[part] for part in ("labels", "nullable columns", "ranges")] == [

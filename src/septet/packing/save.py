@@ -33,7 +33,7 @@ PREPARE_NAME = "prepare.py"
 
 
 class Saved(msgspec.Struct, frozen=True):
-    """What `save` and `pack` made.
+    """What `save` and `pack` made; printed, it says what was chosen, what that costs, and what was taken from where.
 
     Attributes:
         package: the package, as read back.
@@ -49,6 +49,13 @@ class Saved(msgspec.Struct, frozen=True):
     trust: tuple[str, ...] = ()
     sources: Mapping[str, str] = {}
     notes: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        manifest = self.package.manifest
+        chosen = manifest.artefact if manifest.engine is None else f"{manifest.artefact}: {manifest.engine.reason}"
+        lines = (f"{manifest.name}, version {manifest.version}, in {self.package.root}", chosen, told(self.sources))
+        trust = (f"whoever serves it must trust {digest}" for digest in self.trust)
+        return "\n  ".join((*lines, *self.notes, *trust))
 
 
 def save(
