@@ -11,7 +11,8 @@ from typing import Any, TypeAlias
 import msgspec
 import numpy as np
 
-from septet.packing.positions import columns_of, places
+from septet.packing.positions import columns_of
+from septet.runtimes.sklearn_columns import places
 from septet.types import Array
 
 Reach: TypeAlias = Callable[[Any], Any]

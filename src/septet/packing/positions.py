@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from septet.runtimes.sklearn_columns import places
+
 _DEEPEST = 12
 
 
@@ -20,24 +22,6 @@ def by_position(model: Any, order: Sequence[str]) -> Any:
     lack columns that are dropped.
     """
     return _rewritten(model, tuple(order), _DEEPEST)
-
-
-def places(selected: Any, names: Sequence[str]) -> list[int]:
-    """The places that a ColumnTransformer's selection means among columns of these names."""
-    if isinstance(selected, str):
-        return [names.index(selected)]
-    if isinstance(selected, (int, np.integer)):
-        return [int(selected) % max(len(names), 1)]
-    if isinstance(selected, slice):
-        if isinstance(selected.start, str) or isinstance(selected.stop, str):
-            first = 0 if selected.start is None else names.index(selected.start)
-            last = len(names) if selected.stop is None else names.index(selected.stop) + 1
-            return list(range(first, last))
-        return list(range(len(names)))[selected]
-    chosen = list(selected)
-    if chosen and all(isinstance(item, (bool, np.bool_)) for item in chosen):
-        return [place for place, item in enumerate(chosen) if item]
-    return [names.index(item) if isinstance(item, str) else int(item) % max(len(names), 1) for item in chosen]
 
 
 def columns_of(transformer: Any) -> list[str]:

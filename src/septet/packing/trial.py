@@ -24,9 +24,10 @@ from septet.packing.signatures import declared_columns
 from septet.packing.spellings import spellings
 from septet.runtimes.base import LoadOptions, Runtime
 from septet.runtimes.sklearn import runtime_of
-from septet.runtimes.sklearn_columns import first_step, reads_text
+from septet.runtimes.sklearn_columns import reads_text
 from septet.runtimes.sklearn_names import feature_names, placed, require_names
 from septet.runtimes.sklearn_outputs import outputs_of
+from septet.runtimes.sklearn_rows import width_of
 from septet.types import Array, Tensors
 
 _MOST_ROWS = 2000
@@ -109,17 +110,9 @@ def _shaped(model: Any, rows: Rows) -> Rows:
         source = rows.source.iloc[:, 0].to_numpy(dtype=object) if rows.named else np.asarray(rows.source).reshape(-1)
         text = msgspec.structs.replace(column, column=msgspec.structs.replace(column.column, name="text"))
         return Rows(source, (text,), named=False, flat=True)
-    if rows.flat and not texts and not (column.column.dtype == "string" and _width(model) is None):
+    if rows.flat and not texts and not (column.column.dtype == "string" and width_of(model) is None):
         return Rows(np.asarray(rows.source).reshape(-1, 1), rows.columns, named=False)
     return rows
-
-
-def _width(model: Any) -> int | None:
-    for estimator in (model, first_step(model)):
-        width = getattr(estimator, "n_features_in_", None)
-        if width is not None:
-            return int(width)
-    return None
 
 
 def _named(model: Any, rows: Rows) -> tuple[Rows, list[str] | None, list[str]]:
@@ -129,7 +122,7 @@ def _named(model: Any, rows: Rows) -> tuple[Rows, list[str] | None, list[str]]:
         Invalid: the rows have other names, or another width.
     """
     known = feature_names(model)
-    width = _width(model) if known is None else len(known)
+    width = width_of(model) if known is None else len(known)
     if known is not None and rows.named:
         names = [given.name for given in rows.columns]
         require_names(names, known, unread_names(model, known))

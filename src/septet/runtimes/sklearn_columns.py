@@ -201,25 +201,26 @@ def _refusing(fact: Fact) -> Fact:
 def _of_column_transformer(model: Any, names: Sequence[str]) -> list[Fact]:
     facts: list[Fact | None] = [None] * len(names)
     for _, step, selected in model.transformers_:
-        places = _places(selected, names)
+        chosen = places(selected, names)
         if isinstance(step, str) and step == "drop":
             continue
         here = (
-            [Fact(missing=Missing.PASSES)] * len(places)
+            [Fact(missing=Missing.PASSES)] * len(chosen)
             if isinstance(step, str)
-            else read_facts(step, [names[place] for place in places])
+            else read_facts(step, [names[place] for place in chosen])
         )
-        for place, fact in zip(places, here, strict=True):
+        for place, fact in zip(chosen, here, strict=True):
             before = facts[place]
             facts[place] = fact if before is None else _both(before, fact)
     return [Fact(missing=Missing.STOPS, used=False) if fact is None else fact for fact in facts]
 
 
-def _places(selected: Any, names: Sequence[str]) -> list[int]:
+def places(selected: Any, names: Sequence[str]) -> list[int]:
+    """The places that a ColumnTransformer's selection means among columns of these names."""
     if isinstance(selected, str):
         return [names.index(selected)]
     if isinstance(selected, (int, np.integer)):
-        return [int(selected)]
+        return [int(selected) % max(len(names), 1)]
     if isinstance(selected, slice):
         if isinstance(selected.start, str) or isinstance(selected.stop, str):
             first = 0 if selected.start is None else names.index(selected.start)
@@ -229,7 +230,7 @@ def _places(selected: Any, names: Sequence[str]) -> list[int]:
     chosen = list(selected)
     if chosen and all(isinstance(item, (bool, np.bool_)) for item in chosen):
         return [place for place, item in enumerate(chosen) if item]
-    return [names.index(item) if isinstance(item, str) else int(item) for item in chosen]
+    return [names.index(item) if isinstance(item, str) else int(item) % max(len(names), 1) for item in chosen]
 
 
 def _of_feature_union(model: Any, names: Sequence[str]) -> list[Fact]:

@@ -38,7 +38,7 @@ class Rows:
     def _bare(self, model: Any, names: Sequence[str] | None) -> tuple[Tensor, ...]:
         if names is None and reads_text(model):
             return (Tensor(MATRIX, "string", (None,), (Column("text", "string"),)),)
-        width = _width(model) if names is None else len(names)
+        width = width_of(model) if names is None else len(names)
         known = names or [f"x{place}" for place in range(width or 0)]
         facts = facts_of(model, known)
         self._nones = [fact.none for fact in facts]
@@ -153,7 +153,8 @@ def _told(values: Array, *, none: bool) -> Array:
     return np.array([np.nan if value is None else value for value in values], dtype=object)
 
 
-def _width(model: Any) -> int | None:
+def width_of(model: Any) -> int | None:
+    """How many columns the estimator, or what sees its input first, was fitted on; None where it does not say."""
     for estimator in (model, first_step(model)):
         width = getattr(estimator, "n_features_in_", None)
         if width is not None:
