@@ -21,7 +21,7 @@ from septet.packing.promise import Promise, facts_by_column, promised, unread_na
 from septet.packing.provenance import Statement
 from septet.packing.rows import tensors_from
 from septet.packing.signatures import declared_columns
-from septet.packing.spellings import spellings
+from septet.packing.spellings import marked, spellings
 from septet.runtimes.base import LoadOptions, Runtime
 from septet.runtimes.frames import narrow
 from septet.runtimes.sklearn import runtime_of
@@ -68,13 +68,14 @@ def tried(model: Any, rows: Rows, statement: Statement) -> Tried:
     promised(rows, facts_by_column(model, rows, known))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
+        rows, remark = marked(rows, facts_by_column(model, rows, known))
         rows, answers, spelled = _answered(model, rows, known)
+        _require_known(model, rows, known)
         promise = promised(rows, facts_by_column(model, rows, known))
         if promise.left_out:
             left = _list(promise.left_out)
             notes.append(f"left out, as no request can carry them and the model does not read them: {left}")
-        if spelled:
-            notes.append(spelled)
+        notes += [note for note in (spelled or remark,) if note]
         native = _proven(_Trial(model, rows, source, _places(rows), answers), promise, statement)
     return Tried(native, rows, tuple(notes))
 
@@ -96,6 +97,31 @@ def _answered(model: Any, rows: Rows, known: Sequence[str] | None) -> tuple[Rows
         raise _refusal(model, rows, known, exc) from exc
     _require_rows(answers, len(_places(rows)), model)
     return rows, answers, ""
+
+
+def _require_known(model: Any, rows: Rows, known: Sequence[str] | None) -> None:
+    """Refuse columns beside the model's own where its methods do; one that picks its columns by name does not.
+
+    Raises:
+        Invalid: they do.
+    """
+    if known is None or not rows.named:
+        return
+    names = [given.name for given in rows.columns]
+    own = placed(names, known)
+    extra = [place for place in range(len(names)) if place not in own]
+    if not extra:
+        return
+    places = _places(rows)[:_PROBED_ROWS]
+    beside = _own_rows(rows, known, places).reset_index(drop=True)
+    beside = beside[list(known)].join(rows.take(places).iloc[:, extra].reset_index(drop=True))
+    if _quietly(model, beside) is None:
+        word = "column" if len(extra) == 1 else "columns"
+        raise Invalid(
+            f"the data has the {word} {_list([names[place] for place in extra])} which the model does not know: "
+            f"the {type(model).__name__} answers no rows with more columns than it was trained on. Leave out what it "
+            "was not trained on, such as the target"
+        )
 
 
 def _list(names: Sequence[str]) -> str:
