@@ -194,8 +194,9 @@ def _of_steps(steps: Sequence[Any], names: Sequence[str]) -> list[Fact]:
     if type(first).__name__ in _IMPUTERS and _width(rest[0]) == len(names):
         # An imputer keeps the columns in place, so an encoder after it knows their categories.
         later = _of_steps(rest, names)
+        # A missing value that it knows is one that the imputer did not take for missing in training.
         return [
-            msgspec.structs.replace(b, missing=a.missing, spelling=a.spelling)
+            msgspec.structs.replace(b, missing=a.missing, spelling=b.spelling or a.spelling)
             for a, b in zip(facts, later, strict=True)
         ]
     after = all(_allows_nan(step) for step in _until_imputer(rest))
