@@ -13,7 +13,7 @@ from septet.packing.rows import tensors_of
 from septet.packing.trial import tried
 from septet.runtimes.base import LoadOptions
 from septet.runtimes.sklearn import SklearnRuntime, runtime_of
-from septet.types import Tensors
+from septet.types import Array, Tensors
 from tests.runtimes.alone import assert_rows_apart
 
 pytest.importorskip("pandas")
@@ -31,22 +31,29 @@ ROWS = 60
 RANDOM = np.random.default_rng(0)
 TARGET = RANDOM.integers(0, 2, ROWS)
 GONE = np.arange(ROWS) % 5 == 1
-CITY = np.where(GONE, None, RANDOM.choice(["rome", "oslo", "bonn"], ROWS))
+CITY = RANDOM.choice(["rome", "oslo", "bonn"], ROWS).astype(object)
+CITY[GONE] = None
+WITH_NAN = CITY.copy()
+WITH_NAN[GONE] = np.nan
 WHOLE = RANDOM.integers(0, 9, ROWS)
+HOLES = WHOLE.astype(object)
+HOLES[GONE] = None
+FLAGS = (WHOLE > 4).astype(object)
+FLAGS[GONE] = None
 SPELLINGS: dict[str, Any] = {
     "None": pd.Series(CITY, dtype=object),
-    "NaN": pd.Series(np.where(GONE, np.nan, CITY), dtype=object),
+    "NaN": pd.Series(WITH_NAN, dtype=object),
     "str": pd.Series(CITY, dtype="str"),
     "category": pd.Series(pd.Categorical(CITY)),
 }
 NUMBERS: dict[str, Any] = {
     "int64": pd.Series(WHOLE),
     "int8": pd.Series(WHOLE, dtype="int8"),
-    "Int64": pd.array(np.where(GONE, None, WHOLE), dtype="Int64"),
-    "whole objects": pd.Series(np.where(GONE, None, WHOLE), dtype=object),
+    "Int64": pd.array(HOLES, dtype="Int64"),
+    "whole objects": pd.Series(HOLES, dtype=object),
     "float32": pd.Series(np.where(GONE, np.nan, WHOLE / 3), dtype="float32"),
     "bool": pd.Series(WHOLE > 4),
-    "boolean": pd.array(np.where(GONE, None, WHOLE > 4), dtype="boolean"),
+    "boolean": pd.array(FLAGS, dtype="boolean"),
 }
 
 
@@ -151,7 +158,7 @@ def test_texts_of_a_model_without_its_rows_have_one_dtype(texts: Sequence[str | 
     data = pd.DataFrame({"city": SPELLINGS["str"], "count": WHOLE})
     step = ColumnTransformer([("city", ignoring(), ["city"])], remainder="passthrough")
     runtime = runtime_of(fitted(make_pipeline(step, LogisticRegression()), data), LoadOptions(), source="test")
-    rows: Tensors = {}
+    rows: dict[str, Array] = {}
     for tensor in runtime.signature.inputs:
         fill = texts if tensor.dtype == "string" else [1, 2]
         rows[tensor.name] = np.array(fill, dtype=object if tensor.dtype == "string" else float).reshape(2, -1)
