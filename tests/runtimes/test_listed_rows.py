@@ -115,7 +115,7 @@ def test_each_row_alone_has_its_answer_among_others(package: str, name: str) -> 
         assert independence(model).proven, independence(model).reason
         rows = _rows(name)
         methods = [
-            each for each in ("predict", "predict_proba", "decision_function", "transform") if _able(model, each)
+            each for each in ("predict", "predict_proba", "decision_function", "transform") if hasattr(model, each)
         ]
         assert methods
         for method in methods:

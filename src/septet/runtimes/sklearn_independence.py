@@ -110,8 +110,8 @@ _SCALARS = (type(None), bool, int, float, complex, str, bytes, type)
 def independence(model: Any) -> Independence:
     """Whether each row's answer depends on that row alone."""
     if type(model).__name__ in _OF_LABELS:
-        reason = f"{type(model).__name__} chooses how to read its rows by all of them"
-        return Independence(proven=False, reason=reason, foreign=True)
+        doubt = f"{type(model).__name__} chooses how to read its rows by all of them"
+        return Independence(proven=False, reason=doubt, foreign=True)
     walk = _Walk()
     reason = next(walk.doubts(model), None)
     if reason is not None:
