@@ -23,6 +23,7 @@ _SETTINGS: dict[str, dict[str, Any]] = {
     **{name: {"estimator": LogisticRegression()} for name in ("RFE", "RFECV", "MultiOutputClassifier")},
     **{name: {"estimator": Ridge()} for name in ("MultiOutputRegressor", "RegressorChain")},
     "ColumnTransformer": {"transformers": [("a", "passthrough", [0, 1])]},
+    **{name: {"max_iter": 5} for name in ("HistGradientBoostingClassifier", "HistGradientBoostingRegressor")},
     "FeatureUnion": {"transformer_list": [("a", "passthrough")]},
     "FrozenEstimator": {"estimator": LogisticRegression()},
     "GridSearchCV": {"estimator": LogisticRegression(), "param_grid": {"C": [1.0]}},
