@@ -53,7 +53,7 @@ _MANY_NUMBERS = ("MultiTaskElasticNet", "MultiTaskElasticNetCV", "MultiTaskLasso
 # Their rows are labels, or a kernel; `independence` proves nothing of the first.
 _WITHOUT_ROWS = ("KernelCenterer", "LabelBinarizer", "LabelEncoder", "MultiLabelBinarizer", "NearestNeighbors")
 _NAMES = [
-    (package, name)
+    (f"{package}.text" if package.endswith("feature_extraction") else package, name)
     for package, names in _CLASSES.items()
     for name in sorted(names)
     if package.startswith("sklearn") and not name.startswith("_") and name not in _WITHOUT_ROWS
