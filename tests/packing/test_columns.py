@@ -217,6 +217,22 @@ def test_a_missing_text_means_the_same_however_it_is_written(tmp_path: Path, giv
     np.testing.assert_allclose(answer["probabilities"], model.predict_proba(training), rtol=1e-6)
 
 
+def test_a_column_that_the_model_refuses_is_refused_by_name(tmp_path: Path) -> None:
+    data = pd.DataFrame({"age": AGE, "count": COUNT})
+    model = fitted(make_pipeline(StandardScaler(), logistic()), data)
+    with pytest.raises(Invalid, match="the data has the column 'y' which the model does not know"):
+        save(model, tmp_path / "model", data=data.assign(y=TARGET))
+    with pytest.raises(Invalid, match="the data has the columns 'y', 'city' which the model does not know"):
+        save(model, tmp_path / "model", data=data.assign(y=TARGET, city=CITY))
+
+
+def test_a_column_that_the_model_passes_over_is_left_out_of_requests(tmp_path: Path) -> None:
+    data = pd.DataFrame({"age": AGE, "count": COUNT})
+    step = ColumnTransformer([("age", StandardScaler(), ["age"])], remainder="passthrough")
+    saved = require_equal(fitted(make_pipeline(step, logistic()), data), data.assign(y=TARGET), tmp_path / "model")
+    assert saved.notes == ("not the model's, and may be left out of requests: 'y'",)
+
+
 def test_a_model_that_tells_none_from_nan_is_given_what_it_saw(tmp_path: Path) -> None:
     data = pd.DataFrame({"city": pd.Series(MISSING, dtype=object)})
     model = fitted(make_pipeline(IsNone(), logistic()), data)

@@ -98,6 +98,21 @@ def test_varied_rows_keep_bounds_categories_and_the_sample() -> None:
     np.testing.assert_array_equal(rows["x"][0], sample(shape)["x"][0])
 
 
+def test_varied_rows_are_what_their_columns_take() -> None:
+    columns = (
+        Column("whole", "int64"),
+        Column("bound", "int64", maximum=0),
+        Column("no", "bool"),
+    )
+    shape = Signature(Kind.TENSORS, (Tensor("x", "float64", (None, 3), columns),), (Tensor("y", "float32", (None,)),))
+    rows = varied(shape, {"x": np.array([[5.0, 0.0, 1.0]])}, MANY_ROWS)["x"]
+    np.testing.assert_array_equal(rows, np.floor(rows))
+    np.testing.assert_array_equal(rows[0], [5, 0, 1])
+    assert rows[:, 1].max() == 0
+    assert set(rows[:, 2].tolist()) == {0.0, 1.0}
+    assert all(len(set(column.tolist())) > 1 for column in rows.T)
+
+
 def test_rows_beside_extreme_ones_forbid_merging_whatever_was_proven() -> None:
     """A scale from the largest value shows nothing on ordinary rows."""
     shape = signature()

@@ -9,11 +9,22 @@ from collections.abc import Iterator, Sequence
 import msgspec
 import numpy as np
 
+from septet.model.signature import Column
 from septet.packing.given import Given, Rows
 from septet.runtimes.frames import restored
+from septet.runtimes.sklearn_columns import Fact
 
 _TEXTS = (("object[nan]", "NaN"), ("object", "None"), ("str", "NaN in pandas' dtype str"), ("string", "pandas.NA"))
 _REMARK = "the model does not take the rows as they are given, and takes missing values written as {}: it is served so"
+# The missing value of each dtype.
+_WRITTEN = {
+    "object": "None",
+    "object[nan]": "NaN",
+    "object[NA]": "pandas.NA",
+    "str": "NaN",
+    "string": "pandas.NA",
+    "large_string": "pandas.NA",
+}
 _PLAIN = {"bool": "bool", "int64": "int64", "uint64": "uint64", "float64": "float64"}
 
 
@@ -29,6 +40,39 @@ def spellings(rows: Rows, known: Sequence[str] | None) -> Iterator[tuple[Rows, s
         columns = tuple(_with_dtype(given, None) for given in rows.columns)
         array = rows.source.to_numpy(dtype=np.float64, na_value=np.nan)
         yield Rows(array, columns, named=True), "the model takes no DataFrame: it is given an array"
+
+
+def marked(rows: Rows, facts: Sequence[Fact]) -> tuple[Rows, str]:
+    """The rows with missing texts as the estimator knows them, and a remark where the data write them otherwise.
+
+    None, NaN and `pandas.NA` mean the same, and an estimator takes but one of them for a missing value.
+    """
+    columns = list(rows.columns)
+    written: list[str] = []
+    for place, (given, fact) in enumerate(zip(rows.columns, facts, strict=True)):
+        dtype = given.column.pandas_dtype or "object"
+        own = _WRITTEN.get(dtype.split("[pyarrow]")[0].split("[python]")[0])
+        if given.fault or not fact.used or not fact.spelling or own in (None, _WRITTEN[fact.spelling]):
+            continue
+        if given.column.pandas_dtype is not None:
+            columns[place] = _with_dtype(given, fact.spelling)
+        if given.missing.any():
+            written.append(f"{given.name!r} are given to it as {_WRITTEN[fact.spelling]}")
+    if tuple(columns) == rows.columns and not written:
+        return rows, ""
+    made = _framed(rows, tuple(columns)) if rows.named else _filled(rows, tuple(columns), facts)
+    return made, f"as the model knows them, missing values of {', '.join(written)}" if written else ""
+
+
+def _filled(rows: Rows, columns: tuple[Given, ...], facts: Sequence[Fact]) -> Rows:
+    """The rows of an array with its missing values as the estimator knows them."""
+    table = np.array(rows.source, dtype=object)
+    for place, (given, fact) in enumerate(zip(columns, facts, strict=True)):
+        if fact.spelling and given.missing.any() and given.column.dtype == "string":
+            cells = np.full(int(given.missing.sum()), None, dtype=object)
+            filled = restored(cells, Column(given.name, "string", nullable=True, pandas_dtype=fact.spelling))
+            table[(given.missing, place) if table.ndim > 1 else given.missing] = np.asarray(filled, dtype=object)
+    return msgspec.structs.replace(rows, source=table, columns=columns)
 
 
 def _spelled(given: Given, text: str) -> Given:

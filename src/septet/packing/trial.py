@@ -21,8 +21,9 @@ from septet.packing.promise import Promise, facts_by_column, promised, unread_na
 from septet.packing.provenance import Statement
 from septet.packing.rows import tensors_from
 from septet.packing.signatures import declared_columns
-from septet.packing.spellings import spellings
+from septet.packing.spellings import marked, spellings
 from septet.runtimes.base import LoadOptions, Runtime
+from septet.runtimes.frames import narrow
 from septet.runtimes.sklearn import runtime_of
 from septet.runtimes.sklearn_columns import reads_text
 from septet.runtimes.sklearn_names import feature_names, placed, require_names
@@ -68,13 +69,14 @@ def tried(model: Any, rows: Rows, statement: Statement) -> Tried:
     promised(rows, facts_by_column(model, rows, known))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
+        rows, remark = marked(rows, facts_by_column(model, rows, known))
         rows, answers, spelled = _answered(model, rows, known)
+        _require_known(model, rows, known)
         promise = promised(rows, facts_by_column(model, rows, known))
         if promise.left_out:
             left = _list(promise.left_out)
             notes.append(f"left out, as no request can carry them and the model does not read them: {left}")
-        if spelled:
-            notes.append(spelled)
+        notes += [note for note in (spelled or remark,) if note]
         native = _proven(_Trial(model, rows, source, _places(rows), answers), promise, statement)
     return Tried(native, rows, tuple(notes))
 
@@ -96,6 +98,31 @@ def _answered(model: Any, rows: Rows, known: Sequence[str] | None) -> tuple[Rows
         raise _refusal(model, rows, known, exc) from exc
     _require_rows(answers, len(_places(rows)), model)
     return rows, answers, ""
+
+
+def _require_known(model: Any, rows: Rows, known: Sequence[str] | None) -> None:
+    """Refuse columns beside the model's own where its methods do; one that picks its columns by name does not.
+
+    Raises:
+        Invalid: they do.
+    """
+    if known is None or not rows.named:
+        return
+    names = [given.name for given in rows.columns]
+    own = placed(names, known)
+    extra = [place for place in range(len(names)) if place not in own]
+    if not extra:
+        return
+    places = _places(rows)[:_PROBED_ROWS]
+    beside = _own_rows(rows, known, places).reset_index(drop=True)
+    beside = beside[list(known)].join(rows.take(places).iloc[:, extra].reset_index(drop=True))
+    if _quietly(model, beside) is None:
+        word = "column" if len(extra) == 1 else "columns"
+        raise Invalid(
+            f"the data has the {word} {_list([names[place] for place in extra])} which the model does not know: "
+            f"the {type(model).__name__} answers no rows with more columns than it was trained on. Leave out what it "
+            "was not trained on, such as the target"
+        )
 
 
 def _list(names: Sequence[str]) -> str:
@@ -228,17 +255,35 @@ def _proven(trial: _Trial, promise: Promise, statement: Statement) -> Runtime:
     Raises:
         UnsupportedModel: it answers the given rows otherwise than the estimator.
     """
-    columns = promise.columns
     if statement.nullable is not None:
         promise = msgspec.structs.replace(promise, unseen=())
-    native, tensors = _native(trial, declared_columns(columns, statement))
-    _require_equal(trial, native.run(tensors))
+    native, tensors = _native(trial, declared_columns(promise.columns, statement))
+    answers = native.run(tensors)
+    if _differing(trial.answers, answers) and (strict := _as_given(promise)) != promise:
+        # It tells 1 from 1.0, or an int8 from an int64: no value is taken that changes the dtype of a column.
+        promise = strict
+        native, tensors = _native(trial, declared_columns(promise.columns, statement))
+        answers = native.run(tensors)
+    _require_equal(trial, answers)
+    columns = promise.columns
     kept = [_kept(column, native, tensors, trial, promise) for column in columns]
     if tuple(kept) == columns:
         return native
     native, tensors = _native(trial, declared_columns(tuple(kept), statement))
     _require_equal(trial, native.run(tensors))
     return native
+
+
+def _as_given(promise: Promise) -> Promise:
+    """The promise without whole numbers that another dtype than that of the data would carry."""
+    columns = []
+    for column in promise.columns:
+        limits = narrow(column)
+        made = column if limits is None else msgspec.structs.replace(column, minimum=limits[0], maximum=limits[1])
+        if column.name in promise.unseen and column.dtype in ("int64", "uint64"):
+            made = msgspec.structs.replace(made, nullable=False)
+        columns.append(made)
+    return msgspec.structs.replace(promise, columns=tuple(columns))
 
 
 def _native(trial: _Trial, columns: tuple[Column, ...]) -> tuple[Runtime, Tensors]:

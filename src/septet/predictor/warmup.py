@@ -116,12 +116,16 @@ def _spread(column: Column, values: Array) -> Array:
         return np.array([values[0], *known, *[values[0]] * (rows - 1 - len(known))], values.dtype)
     if values.dtype.kind not in "fiu":
         return values
+    if column.dtype == "bool":  # carried as numbers
+        return np.where(np.arange(rows) % 2 == 0, values, 1 - values)
     steps = _steps(values.dtype, 1, rows) if values.dtype.kind == "f" else np.arange(rows) % 2
     low = -np.inf if column.minimum is None else column.minimum
     high = np.inf if column.maximum is None else column.maximum
     others = values + steps
     if not (others <= high).all():  # no room above
         others = np.linspace(values[0], low, rows) if np.isfinite(low) else values - steps
+    if column.dtype in ("int64", "uint64"):
+        others = np.floor(others)
     fitting = (others >= low) & (others <= high)
     return np.where(fitting, others, values[0]).astype(values.dtype)
 

@@ -2,8 +2,12 @@
 
 A text that is missing is None to a caller, however the training data wrote it. The model is given what it saw there:
 `pandas_dtype` is `object` where that was None, `object[nan]` where it was NaN, and `object[NA]` where it was `pd.NA`.
+
+A column's dtype comes from the signature alone, never from the values that happen to stand in it: a row has the same
+form by itself as among the rows of others.
 """
 
+import re
 from typing import Any
 
 import numpy as np
@@ -11,14 +15,17 @@ import numpy as np
 from septet.model.signature import Column
 from septet.types import Array
 
+_WHOLE = ("int64", "uint64", "bool")
+_MASKED = {"int64": "Int64", "uint64": "UInt64", "bool": "boolean"}
 _SPELLED = {"object[nan]": "nan", "object[NA]": "NA"}
 
 
 def restored(values: Array, column: Column) -> Any:
     """One column, [N] as a tensor carries it, as an array of numpy or pandas that has the column's `pandas_dtype`.
 
-    Where a value does not fit that dtype (a missing one among int64, 300 among uint8), the column has the dtype that
-    pandas itself would give to it.
+    Where a value that the signature allows does not fit that dtype, every row has the dtype that pandas would give to
+    a column with such a value: float64 for whole numbers of numpy that may be missing, int64 for an int8 without
+    bounds.
     """
     kind = column.pandas_dtype
     if kind is None:
@@ -42,10 +49,15 @@ def as_objects(values: Array) -> Any:
 
 
 def unframed(values: Array, column: Column) -> Array:
-    """One column as numpy holds it: whole numbers and booleans as such where none is missing."""
-    if column.dtype in ("int64", "uint64", "bool") and values.dtype.kind == "f" and not np.isnan(values).any():
+    """One column as numpy holds it: whole numbers and booleans as such where none may be missing."""
+    if column.dtype in _WHOLE and values.dtype.kind == "f" and not _may_be_missing(values, column):
         return values.astype(column.dtype)
     return values
+
+
+def _may_be_missing(values: Array, column: Column) -> bool:
+    """As the signature says. Rows that break it reach no model; they are not made into numbers all the same."""
+    return column.nullable or (values.dtype.kind == "f" and bool(np.isnan(values).any()))
 
 
 def _text(values: Array, kind: str) -> Any:
@@ -72,7 +84,7 @@ def _filled(values: Array, kind: str) -> Array:
 
 def _objects(values: Array, column: Column, kind: str) -> Array:
     """Numbers and booleans that stood there as Python's own."""
-    whole = column.dtype if column.dtype in ("int64", "uint64", "bool") else "float64"
+    whole = column.dtype if column.dtype in _WHOLE else "float64"
     gone = np.isnan(values) if values.dtype.kind == "f" else np.zeros(len(values), dtype=np.bool_)
     made = np.full(len(values), None, dtype=object)
     made[~gone] = values[~gone].astype(whole).astype(object)
@@ -82,13 +94,29 @@ def _objects(values: Array, column: Column, kind: str) -> Array:
 def _numbers(values: Array, column: Column, kind: str) -> Any:
     if kind[0].isupper() or kind == "boolean" or "[pyarrow]" in kind:
         return _masked(values, column, kind)
-    if column.dtype in ("int64", "uint64", "bool") and values.dtype.kind == "f" and np.isnan(values).any():
-        if column.dtype == "bool":
-            return as_objects(_objects(values, column, "object"))
-        return values
-    whole = unframed(values, column)
-    made = whole.astype(kind)
-    return whole if column.dtype in ("int64", "uint64") and not np.array_equal(made, whole) else made
+    dtype = np.dtype(kind)
+    if dtype.kind in "iub" and _may_be_missing(values, column):
+        return as_objects(_objects(values, column, "object")) if column.dtype == "bool" else values.astype(np.float64)
+    return values.astype(dtype if holds(column) else column.dtype)
+
+
+def holds(column: Column) -> bool:
+    """Whether the dtype that a column of whole numbers had in training holds each number that the signature allows."""
+    limits = narrow(column)
+    if limits is None:
+        return True
+    least, most = limits
+    low, high = column.minimum, column.maximum
+    return low is not None and high is not None and low >= least and high <= most
+
+
+def narrow(column: Column) -> tuple[int, int] | None:
+    """The bounds of a column's `pandas_dtype`, where that holds fewer whole numbers than the column's own dtype."""
+    own = re.fullmatch("(u?int)(8|16|32|64)", (column.pandas_dtype or "").lower().removesuffix("[pyarrow]"))
+    if own is None or column.dtype not in ("int64", "uint64") or own[0] == column.dtype:
+        return None
+    limits = np.iinfo(own[0])
+    return int(limits.min), int(limits.max)
 
 
 def _masked(values: Array, column: Column, kind: str) -> Any:
@@ -98,11 +126,11 @@ def _masked(values: Array, column: Column, kind: str) -> Any:
         return pd.array(values.astype(np.float64), dtype="Float64").astype(kind)
     gone = np.isnan(values) if values.dtype.kind == "f" else np.zeros(len(values), dtype=np.bool_)
     whole = np.where(gone, 0, values).astype(column.dtype)
-    made = pd.array(whole, dtype={"int64": "Int64", "uint64": "UInt64", "bool": "boolean"}[column.dtype])
+    made = pd.array(whole, dtype=_MASKED[column.dtype])
     made[gone] = pd.NA
-    # A number that does not fit would become another.
-    narrow = whole if "[" in kind else whole.astype({"boolean": "bool"}.get(kind, kind.lower()))
-    return made.astype(kind) if np.array_equal(narrow, whole) else made
+    if holds(column):
+        return made.astype(kind)
+    return made.astype(f"{column.dtype}[pyarrow]") if "[pyarrow]" in kind else made
 
 
 def _category(values: Array, column: Column, *, ordered: bool) -> Any:
@@ -115,8 +143,10 @@ def _category(values: Array, column: Column, *, ordered: bool) -> Any:
         if value is not None and value not in places:
             places[value] = len(places)
             known.append(value)
+    # What is known in training decides the dtype, not a value never seen.
+    dtype = None if column.dtype == "string" and known else {"string": "str"}.get(column.dtype, column.dtype)
     codes = np.array([-1 if value is None else places[value] for value in cells.tolist()], dtype=np.int64)
-    return pd.Categorical.from_codes(codes, categories=pd.Index(known), ordered=ordered)
+    return pd.Categorical.from_codes(codes, categories=pd.Index(known, dtype=dtype), ordered=ordered)
 
 
 def _moments(values: Array, column: Column, kind: str) -> Any:

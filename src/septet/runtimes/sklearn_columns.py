@@ -24,6 +24,10 @@ _WRAPPED = ("best_estimator_", "regressor_", "estimator_", "estimator", "_prepro
 _WRAPPED_LISTS = ("calibrated_classifiers_", "estimators_")
 
 
+# Where two estimators read a column, each with a spelling of its own, None is what one of them does not take for NaN.
+_SPELLINGS = ("", "object[nan]", "object[NA]", "object")
+
+
 class Missing(Enum):
     """What an estimator does with a missing value."""
 
@@ -35,16 +39,22 @@ class Missing(Enum):
 class Fact(msgspec.Struct, frozen=True):
     """What one column may hold.
 
-    `none` is set where a missing text was None, rather than NaN, in training; `used` is False where no estimator reads
-    the column.
+    `spelling` is how the estimator that reads the column knows a missing text, as a `pandas_dtype` writes it
+    (`object` for None, `object[nan]`, `object[NA]`), or empty where it does not say; `used` is False where no estimator
+    reads the column.
     """
 
     dtype: str = "float64"
     missing: Missing = Missing.REFUSED
     categories: tuple[Scalar, ...] | None = None
     other_categories: bool = False
-    none: bool = False
+    spelling: str = ""
     used: bool = True
+
+    @property
+    def none(self) -> bool:
+        """Whether a missing text was None, rather than NaN, in training."""
+        return self.spelling == "object"
 
     def column(self, name: str) -> Column:
         """The signature's column of this fact."""
@@ -184,7 +194,11 @@ def _of_steps(steps: Sequence[Any], names: Sequence[str]) -> list[Fact]:
     if type(first).__name__ in _IMPUTERS and _width(rest[0]) == len(names):
         # An imputer keeps the columns in place, so an encoder after it knows their categories.
         later = _of_steps(rest, names)
-        return [msgspec.structs.replace(b, missing=a.missing, none=a.none) for a, b in zip(facts, later, strict=True)]
+        # A missing value that it knows is one that the imputer did not take for missing in training.
+        return [
+            msgspec.structs.replace(b, missing=a.missing, spelling=b.spelling or a.spelling)
+            for a, b in zip(facts, later, strict=True)
+        ]
     after = all(_allows_nan(step) for step in _until_imputer(rest))
     return facts if after else [_refusing(fact) for fact in facts]
 
@@ -247,13 +261,14 @@ def _both(a: Fact, b: Fact) -> Fact:
     main, other = (a, b) if a.dtype == "string" or b.dtype != "string" else (b, a)
     order = (Missing.REFUSED, Missing.PASSES, Missing.STOPS)
     missing = min(a.missing, b.missing, key=order.index)
+    spelling = max(a.spelling, b.spelling, key=_SPELLINGS.index)
     if main.categories is None and other.categories is not None:
-        return msgspec.structs.replace(other, missing=missing, none=a.none or b.none)
+        return msgspec.structs.replace(other, missing=missing, spelling=spelling)
     categories, others = main.categories, main.other_categories
     if categories is not None and other.categories is not None:
         categories, others = _shared(main, other), main.other_categories and other.other_categories
     return msgspec.structs.replace(
-        main, missing=missing, categories=categories, other_categories=others, none=a.none or b.none
+        main, missing=missing, categories=categories, other_categories=others, spelling=spelling
     )
 
 
@@ -279,23 +294,33 @@ def _of_categories(values: np.ndarray[Any, Any], *, others: bool) -> Fact:
     raw = values.tolist()
     present = [value for value in raw if not (value is None or value != value)]  # noqa: PLR0124 - NaN is what differs from itself
     missing = Missing.STOPS if len(present) < len(raw) else Missing.REFUSED
-    none = any(value is None for value in raw)
+    gone = [value for value in raw if value is None or value != value]  # noqa: PLR0124 - as above
+    spelling = spelled(gone[0]) if gone else ""
     if all(isinstance(value, str) for value in present):
-        return Fact("string", missing, tuple(present), others, none)
+        return Fact("string", missing, tuple(present), others, spelling)
     if all(isinstance(value, bool) for value in present):
-        return Fact("bool", missing, tuple(present), others, none)
+        return Fact("bool", missing, tuple(present), others, spelling)
     if all(isinstance(value, int) for value in present):
-        return Fact("int64", missing, tuple(present), others, none)
-    return Fact("float64", missing, tuple(present), others, none)
+        return Fact("int64", missing, tuple(present), others, spelling)
+    return Fact("float64", missing, tuple(present), others, spelling)
 
 
 def _of_imputer(model: Any, names: Sequence[str]) -> list[Fact]:
     width = len(names)
-    none = getattr(model, "missing_values", np.nan) is None
+    spelling = spelled(getattr(model, "missing_values", np.nan))
     fills = np.asarray(getattr(model, "statistics_", np.zeros(width)), dtype=object).ravel().tolist()
     if len(fills) != width:
         fills = [0.0] * width
-    return [Fact("string" if isinstance(fill, str) else "float64", Missing.STOPS, none=none) for fill in fills]
+    return [Fact("string" if isinstance(fill, str) else "float64", Missing.STOPS, spelling=spelling) for fill in fills]
+
+
+def spelled(marker: Any) -> str:
+    """How a `pandas_dtype` writes that a missing value is this one; empty where it is a value like others."""
+    if marker is None:
+        return "object"
+    if type(marker).__name__ == "NAType":
+        return "object[NA]"
+    return "object[nan]" if isinstance(marker, (float, np.floating)) and np.isnan(marker) else ""
 
 
 def _steps(pipeline: Any) -> list[Any]:

@@ -13,7 +13,9 @@ import numpy as np
 
 from septet.runtimes.base import Independence
 
-# The classes whose `predict`, `predict_proba`, `decision_function` and `transform` were read, by package.
+# The classes whose rows are known to be apart, by package. `test_listed_rows.py` compares each on rows alone and among
+# others. No statistic, draw, order or convergence of the batch is in their `predict`, `predict_proba`,
+# `decision_function` and `transform`; chunks of rows change but the rounding of sums.
 _CLASSES: Mapping[str, frozenset[str]] = {
     package: frozenset(names.split())
     for package, names in {
@@ -77,6 +79,9 @@ _EXACT = frozenset(
         *("Pipeline", "RobustScaler", "SelectKBest", "SimpleImputer", "StandardScaler", "VarianceThreshold"),
     )
 )
+# These are listed for what they hold of other estimators' labels. Their own `transform` tells one kind of labels from
+# another by the values of the batch.
+_OF_LABELS = ("LabelBinarizer", "LabelEncoder", "MultiLabelBinarizer")
 # Parameters that only fitting uses.
 _OF_FITTING = frozenset(("callbacks", "cv", "cv_results_", "eval_metric", "refit", "score_func", "scorer_", "scoring"))
 _LIBRARIES = frozenset(
@@ -104,6 +109,9 @@ _SCALARS = (type(None), bool, int, float, complex, str, bytes, type)
 
 def independence(model: Any) -> Independence:
     """Whether each row's answer depends on that row alone."""
+    if type(model).__name__ in _OF_LABELS:
+        doubt = f"{type(model).__name__} chooses how to read its rows by all of them"
+        return Independence(proven=False, reason=doubt, foreign=True)
     walk = _Walk()
     reason = next(walk.doubts(model), None)
     if reason is not None:
@@ -158,6 +166,9 @@ class _Walk:
         )
         if not plain:
             yield "the function of a FunctionTransformer is code that Septet does not know"
+            return
+        if kind.__name__ == "DummyClassifier" and value.strategy in ("stratified", "uniform"):
+            yield f"the DummyClassifier draws its answers at random ({value.strategy})"
             return
         self.names.add(kind.__name__)
         yield from self._each(each for name, each in vars(value).items() if name not in _OF_FITTING)

@@ -67,6 +67,8 @@ class Rows:
             if not whole:
                 return lambda tensors: tensors[first.name]
             dtype = DTYPES[dtypes.pop()]
+            if any(column.nullable for column in columns):
+                return lambda tensors: tensors[first.name]
             return lambda tensors: _exactly(tensors[first.name], dtype)
 
         def native(tensors: Tensors) -> Array:
@@ -97,7 +99,8 @@ class Rows:
                     made[label] = restored(parts[place], columns[place])
                 else:
                     values = _told(parts[place], none=nones[place])
-                    made[label] = as_objects(values) if nones[place] else values
+                    # pandas would choose a dtype for texts by what is missing among them.
+                    made[label] = as_objects(values) if values.dtype == object else values
             return self._frame(made)  # type: ignore[misc]
 
         return native
