@@ -21,6 +21,7 @@ pytest.importorskip("sklearn")
 pytest.importorskip("skl2onnx")
 
 import joblib  # noqa: E402
+from sklearn.cluster import KMeans, MiniBatchKMeans  # noqa: E402
 from sklearn.compose import ColumnTransformer  # noqa: E402
 from sklearn.ensemble import (  # noqa: E402
     HistGradientBoostingClassifier,
@@ -32,7 +33,7 @@ from sklearn.linear_model import LogisticRegression  # noqa: E402
 from sklearn.naive_bayes import GaussianNB  # noqa: E402
 from sklearn.pipeline import make_pipeline  # noqa: E402
 from sklearn.preprocessing import MinMaxScaler, OneHotEncoder, StandardScaler  # noqa: E402
-from sklearn.svm import SVC, OneClassSVM  # noqa: E402
+from sklearn.svm import SVC, LinearSVC, OneClassSVM  # noqa: E402
 from sklearn.tree import DecisionTreeClassifier  # noqa: E402
 
 RANDOM = np.random.default_rng(0)
@@ -111,6 +112,38 @@ def test_a_label_that_the_compiled_model_makes_up_is_found(tmp_path: Path) -> No
     assert saved.package.manifest.runtime == "sklearn"
     assert saved.fallback is not None
     assert "native model gives" in saved.fallback
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("kind", [KMeans, MiniBatchKMeans])
+def test_far_rows_are_of_the_cluster_that_the_native_model_says(tmp_path: Path, kind: Any, dtype: Any) -> None:
+    rows = (np.random.default_rng(0).normal(size=(60, 4)) * [1, 1e-3, 1e4, 1]).astype(dtype)
+    model = make_pipeline(StandardScaler(), kind(2, n_init=1, random_state=0)).fit(rows)
+    saved = save(model, tmp_path / "far", data=rows)
+    assert saved.package.manifest.runtime == "onnx"
+    asked = np.repeat([[sign * 10.0**power] for power in range(1, 10) for sign in (1, -1)], 4, axis=1).astype(dtype)
+    assert answers(saved, asked)["label"].tolist() == model.predict(asked).tolist()
+
+
+def test_rows_that_are_far_off_in_several_columns_are_asked() -> None:
+    signature = Signature(
+        Kind.REGRESSION,
+        (Tensor("input", "float64", (None, 2), (Column("a", "float64"), Column("b", "float64"))),),
+        SIGNATURE.outputs,
+    )
+    compiled = Recording()
+    Gate(Recording(), signature, {"input": np.random.default_rng(0).normal(size=(50, 2))}).judged(compiled, signature)
+    a, b = np.concatenate(compiled.asked).T
+    assert ((a == 1e6) & (b == 1e6)).any()
+    assert ((a == 1e6) & (b == -1e6)).any()
+    assert ((np.abs(a) > 1e8) & (np.abs(b) < 10)).any()
+
+
+def test_a_support_vector_classifier_behind_a_scaler_is_compiled(tmp_path: Path) -> None:
+    model = make_pipeline(StandardScaler(), LinearSVC()).fit(ROWS, SIGN)
+    saved = save(model, tmp_path / "linear", data=ROWS)
+    assert saved.package.manifest.runtime == "onnx"
+    assert answers(saved, ROWS)["label"].tolist() == model.predict(ROWS).tolist()
 
 
 def test_labels_beside_the_boundary_of_a_smooth_model_may_turn_on_the_last_bit(tmp_path: Path) -> None:

@@ -75,7 +75,8 @@ def _converted(model: Any, inputs: list[tuple[str, Any]], signature: Signature, 
     raw = {"raw_scores": True} if signature.scores == "scores" else {}
     choices: list[Any] = [None]
     if signature.kind in {Kind.CLASSIFICATION, Kind.MULTILABEL}:
-        choices = [{id(model): {"zipmap": False, **raw}}, {id(final_step(model)): raw} if raw else None, None]
+        # A last step without such an option must be named, or its pipeline's is taken for its own.
+        choices = [{id(model): {"zipmap": False, **raw}}, {id(final_step(model)): raw}, None]
     for options in choices[:-1]:
         try:
             return _with_options(model, inputs, options, own)

@@ -4,6 +4,7 @@
   stands before them, whatever computes their input.
 - Histogram gradient boosting compares in float64. Its thresholds stand in the graph as such, not rounded to float32.
 - Votes of forests are summed as the estimators sum them (`septet.packing.forests`).
+- Labels of KMeans are decided as the estimator decides them (`septet.packing.clusters`).
 - A OneHotEncoder of numbers compares them whole; the engine's operator would cut off what follows the point.
 """
 
@@ -12,6 +13,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from septet.packing.clusters import convert_centres
 from septet.packing.forests import convert_forest, is_forest
 
 Converter: TypeAlias = Callable[[Any, Any, Any], None]
@@ -23,7 +25,7 @@ _WIDE = ("nodes_values", "nodes_hitrates", "class_weights", "target_weights", "b
 
 def own_converters(*, double: bool) -> Mapping[type, Converter]:
     """The converters by class of estimator, for a graph whose numbers are float64 or float32."""
-    from sklearn import ensemble, preprocessing, tree
+    from sklearn import cluster, ensemble, preprocessing, tree
 
     forests = (
         *(tree.DecisionTreeClassifier, tree.DecisionTreeRegressor, tree.ExtraTreeClassifier, tree.ExtraTreeRegressor),
@@ -31,6 +33,7 @@ def own_converters(*, double: bool) -> Mapping[type, Converter]:
         *(ensemble.ExtraTreesClassifier, ensemble.ExtraTreesRegressor),
     )
     found: dict[type, Converter] = {preprocessing.OneHotEncoder: _one_hot, **dict.fromkeys(forests, _forest)}
+    found.update(dict.fromkeys((cluster.KMeans, cluster.MiniBatchKMeans), convert_centres))
     if not double:
         return found
     boosted = (ensemble.GradientBoostingClassifier, ensemble.GradientBoostingRegressor, ensemble.IsolationForest)
