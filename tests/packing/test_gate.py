@@ -21,18 +21,28 @@ pytest.importorskip("sklearn")
 pytest.importorskip("skl2onnx")
 
 import joblib  # noqa: E402
+from sklearn.base import clone  # noqa: E402
 from sklearn.cluster import KMeans, MiniBatchKMeans  # noqa: E402
 from sklearn.compose import ColumnTransformer  # noqa: E402
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis  # noqa: E402
 from sklearn.ensemble import (  # noqa: E402
     HistGradientBoostingClassifier,
     HistGradientBoostingRegressor,
     RandomForestClassifier,
     VotingClassifier,
 )
-from sklearn.linear_model import LogisticRegression  # noqa: E402
+from sklearn.linear_model import LinearRegression, LogisticRegression  # noqa: E402
+from sklearn.multiclass import OneVsRestClassifier  # noqa: E402
 from sklearn.naive_bayes import GaussianNB  # noqa: E402
 from sklearn.pipeline import make_pipeline  # noqa: E402
-from sklearn.preprocessing import MinMaxScaler, OneHotEncoder, StandardScaler  # noqa: E402
+from sklearn.preprocessing import (  # noqa: E402
+    KBinsDiscretizer,
+    MinMaxScaler,
+    OneHotEncoder,
+    PolynomialFeatures,
+    PowerTransformer,
+    StandardScaler,
+)
 from sklearn.svm import SVC, LinearSVC, OneClassSVM  # noqa: E402
 from sklearn.tree import DecisionTreeClassifier  # noqa: E402
 
@@ -144,6 +154,43 @@ def test_a_support_vector_classifier_behind_a_scaler_is_compiled(tmp_path: Path)
     saved = save(model, tmp_path / "linear", data=ROWS)
     assert saved.package.manifest.runtime == "onnx"
     assert answers(saved, ROWS)["label"].tolist() == model.predict(ROWS).tolist()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(
+    "model",
+    [
+        LinearDiscriminantAnalysis(),
+        OneVsRestClassifier(LogisticRegression()),
+        make_pipeline(KBinsDiscretizer(4, quantile_method="averaged_inverted_cdf"), LogisticRegression()),
+        make_pipeline(KBinsDiscretizer(3, encode="ordinal", strategy="uniform"), LogisticRegression()),
+        make_pipeline(StandardScaler(), PolynomialFeatures(2), LogisticRegression()),
+        make_pipeline(StandardScaler(), PowerTransformer(), LogisticRegression()),
+        make_pipeline(StandardScaler(), PowerTransformer(standardize=False), LogisticRegression()),
+    ],
+    ids=["lda", "ovr", "bins", "ordinal", "polynomial", "power", "bare power"],
+)
+@pytest.mark.parametrize("classes", [2, 3])
+def test_common_models_are_compiled_and_equal_far_away(tmp_path: Path, model: Any, dtype: Any, classes: int) -> None:
+    rows = np.random.default_rng(1).normal(size=(120, 3)).astype(dtype)
+    names = np.array(["no", "yes", "so"])[np.digitize(rows[:, 0] + rows[:, 1], [-0.4, 0.4][: classes - 1])]
+    fitted = clone(model).fit(rows, names)
+    saved = save(fitted, tmp_path / "common", data=rows)
+    assert saved.package.manifest.runtime == "onnx"
+    far = np.random.default_rng(2).normal(size=(60, 3)) * 10.0 ** np.repeat(np.arange(6), 10)[:, None]
+    asked = np.concatenate([rows, far]).astype(dtype)
+    given = answers(saved, asked)
+    assert given["label"].tolist() == fitted.predict(asked).tolist()
+    assert np.allclose(given["probabilities"], fitted.predict_proba(asked), atol=1e-5)
+
+
+def test_a_power_of_nothing_is_a_logarithm(tmp_path: Path) -> None:
+    rows = np.random.default_rng(1).normal(size=(120, 3))
+    model = make_pipeline(PowerTransformer(), LinearRegression()).fit(rows, rows[:, 0])
+    model.steps[0][1].lambdas_[:] = (0.0, 2.0, 1.0)
+    saved = save(model, tmp_path / "logarithm", data=rows)
+    assert saved.package.manifest.runtime == "onnx"
+    assert np.allclose(answers(saved, rows)["prediction"], model.predict(rows), atol=1e-5)
 
 
 def test_labels_beside_the_boundary_of_a_smooth_model_may_turn_on_the_last_bit(tmp_path: Path) -> None:

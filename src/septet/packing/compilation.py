@@ -13,6 +13,7 @@ import msgspec
 
 from septet.errors import UnsupportedModel
 from septet.model.signature import Kind, Signature, Tensor
+from septet.packing.agreement import agree
 from septet.packing.converters import Converter, own_converters, own_shapes
 from septet.packing.positions import by_position
 from septet.packing.provenance import final_step
@@ -47,6 +48,8 @@ def compiled(model: Any, signature: Signature, *, double: bool) -> bytes:
     inputs = [(f"{_SAFE}{place}", types[tensor.dtype](list(tensor.shape))) for place, tensor in enumerate(read)]
     placed = by_position(model, [column.name for tensor in read for column in tensor.columns])
     converted = _converted(placed, inputs, signature, own_converters(double=double))
+    if double:
+        agree(converted)
     _restore_inputs(converted, inputs)
     _name_outputs(converted, signature)
     _name_inputs(converted, [tensor.name for tensor in read])

@@ -5,6 +5,8 @@
 - Histogram gradient boosting compares in float64. Its thresholds stand in the graph as such, not rounded to float32.
 - Votes of forests are summed as the estimators sum them (`septet.packing.forests`).
 - Labels of KMeans are decided as the estimator decides them (`septet.packing.clusters`).
+- Linear discriminants and logistic regressions one against the rest decide by scores (`septet.packing.linear`).
+- Bins have exact edges (`septet.packing.binning`), and powers one float type (`septet.packing.powers`).
 - A OneHotEncoder of numbers compares them whole; the engine's operator would cut off what follows the point.
 """
 
@@ -13,8 +15,11 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from septet.packing.binning import convert_bins
 from septet.packing.clusters import convert_centres
 from septet.packing.forests import convert_forest, is_forest
+from septet.packing.linear import convert_linear, is_linear
+from septet.packing.powers import convert_powers
 
 Converter: TypeAlias = Callable[[Any, Any, Any], None]
 
@@ -25,7 +30,7 @@ _WIDE = ("nodes_values", "nodes_hitrates", "class_weights", "target_weights", "b
 
 def own_converters(*, double: bool) -> Mapping[type, Converter]:
     """The converters by class of estimator, for a graph whose numbers are float64 or float32."""
-    from sklearn import cluster, ensemble, preprocessing, tree
+    from sklearn import cluster, discriminant_analysis, ensemble, multiclass, preprocessing, tree
 
     forests = (
         *(tree.DecisionTreeClassifier, tree.DecisionTreeRegressor, tree.ExtraTreeClassifier, tree.ExtraTreeRegressor),
@@ -34,6 +39,9 @@ def own_converters(*, double: bool) -> Mapping[type, Converter]:
     )
     found: dict[type, Converter] = {preprocessing.OneHotEncoder: _one_hot, **dict.fromkeys(forests, _forest)}
     found.update(dict.fromkeys((cluster.KMeans, cluster.MiniBatchKMeans), convert_centres))
+    linear = (discriminant_analysis.LinearDiscriminantAnalysis, multiclass.OneVsRestClassifier)
+    found.update(dict.fromkeys(linear, _linear))
+    found.update({preprocessing.KBinsDiscretizer: convert_bins, preprocessing.PowerTransformer: _powers})
     if not double:
         return found
     boosted = (ensemble.GradientBoostingClassifier, ensemble.GradientBoostingRegressor, ensemble.IsolationForest)
@@ -65,6 +73,21 @@ def _forest(scope: Any, operator: Any, container: Any) -> None:
         convert_forest(scope, operator, container)
     else:
         _rounding(scope, operator, container)
+
+
+def _linear(scope: Any, operator: Any, container: Any) -> None:
+    raw = container.get_options(operator.raw_operator, {"raw_scores": False})["raw_scores"]
+    if not raw and len(operator.inputs) == 1 and is_linear(operator.raw_operator):
+        convert_linear(scope, operator, container)
+    else:
+        _library(operator)[1](scope, operator, container)
+
+
+def _powers(scope: Any, operator: Any, container: Any) -> None:
+    if operator.raw_operator.method == "yeo-johnson" and len(operator.inputs) == 1:
+        convert_powers(scope, operator, container)
+    else:
+        _library(operator)[1](scope, operator, container)
 
 
 def _rounding(scope: Any, operator: Any, container: Any) -> None:

@@ -91,6 +91,9 @@ def texts(tensors: Tensors, places: tuple[Place, ...], columns: Array, random: n
                 f"{word}\n{word}",
                 f"{word}1",
                 f"\uff46{word}\u044f",
+                # Letters whose lower case is several letters, or an ASCII one.
+                word.upper().replace("I", "\u0130"),
+                word.replace("k", "\u212a"),
             ]
         for count in (2, 5, 30):
             for _ in range(20 if words else 0):
