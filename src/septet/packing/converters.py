@@ -53,11 +53,24 @@ def own_converters(*, double: bool) -> Mapping[type, Converter]:
 
 
 def own_shapes(converters: Mapping[type, Converter]) -> dict[type, Callable[[Any], None]]:
-    """The shape calculators of the library for the same classes."""
+    """The shape calculators of the library for the same classes, with results as wide as what they are made of."""
     from skl2onnx._supported_operators import sklearn_operator_name_map
     from skl2onnx.common._registration import get_shape_calculator
 
-    return {kind: get_shape_calculator(sklearn_operator_name_map[kind]) for kind in converters}
+    return {kind: _widening(get_shape_calculator(sklearn_operator_name_map[kind])) for kind in converters}
+
+
+def _widening(calculate: Callable[[Any], None]) -> Callable[[Any], None]:
+    from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType
+
+    def widened(operator: Any) -> None:
+        calculate(operator)
+        if any(isinstance(given.type, DoubleTensorType) for given in operator.inputs):
+            for output in operator.outputs:
+                if isinstance(output.type, FloatTensorType):
+                    output.set_type(DoubleTensorType(output.type.shape))
+
+    return widened
 
 
 def _library(operator: Any) -> tuple[str, Converter]:
