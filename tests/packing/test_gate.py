@@ -31,6 +31,7 @@ from sklearn.ensemble import (  # noqa: E402
     RandomForestClassifier,
     VotingClassifier,
 )
+from sklearn.impute import SimpleImputer  # noqa: E402
 from sklearn.linear_model import LinearRegression, LogisticRegression  # noqa: E402
 from sklearn.multiclass import OneVsRestClassifier  # noqa: E402
 from sklearn.naive_bayes import GaussianNB  # noqa: E402
@@ -156,7 +157,7 @@ def test_a_support_vector_classifier_behind_a_scaler_is_compiled(tmp_path: Path)
     assert answers(saved, ROWS)["label"].tolist() == model.predict(ROWS).tolist()
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(("dtype", "classes"), [(np.float32, 2), (np.float64, 3)])
 @pytest.mark.parametrize(
     "model",
     [
@@ -170,7 +171,6 @@ def test_a_support_vector_classifier_behind_a_scaler_is_compiled(tmp_path: Path)
     ],
     ids=["lda", "ovr", "bins", "ordinal", "polynomial", "power", "bare power"],
 )
-@pytest.mark.parametrize("classes", [2, 3])
 def test_common_models_are_compiled_and_equal_far_away(tmp_path: Path, model: Any, dtype: Any, classes: int) -> None:
     rows = np.random.default_rng(1).normal(size=(120, 3)).astype(dtype)
     names = np.array(["no", "yes", "so"])[np.digitize(rows[:, 0] + rows[:, 1], [-0.4, 0.4][: classes - 1])]
@@ -182,6 +182,28 @@ def test_common_models_are_compiled_and_equal_far_away(tmp_path: Path, model: An
     given = answers(saved, asked)
     assert given["label"].tolist() == fitted.predict(asked).tolist()
     assert np.allclose(given["probabilities"], fitted.predict_proba(asked), atol=1e-5)
+
+
+def test_steps_that_pass_everything_and_fill_large_numbers_in_are_compiled(tmp_path: Path) -> None:
+    rows = pd.DataFrame({"at": 1.7e9 + np.arange(200.0), "size": np.where(ROWS[:, 0] > 90, np.nan, ROWS[:, 0])})
+    inner = make_pipeline(SimpleImputer(), "passthrough")
+    model = make_pipeline(ColumnTransformer([("n", inner, ["at", "size"])]), StandardScaler(), LogisticRegression())
+    model.fit(rows, SIGN)
+    saved = save(model, tmp_path / "filled", data=rows)
+    assert saved.package.manifest.runtime == "onnx"
+    assert saved.package.manifest.signature.inputs[0].dtype == "float64"
+    assert answers(saved, rows)["label"].tolist() == model.predict(rows).tolist()
+
+
+def test_clusters_behind_encoders_are_compiled(tmp_path: Path) -> None:
+    rows = pd.DataFrame({"town": ["Rome", "Oslo", "Lima", "Bonn"] * 50, "size": ROWS[:, 0], "age": ROWS[:, 1]})
+    encoded = ColumnTransformer(
+        [("t", OneHotEncoder(handle_unknown="ignore"), ["town"]), ("n", MinMaxScaler(), ["size", "age"])]
+    )
+    model = make_pipeline(encoded, KMeans(3, n_init=1, random_state=0)).fit(rows)
+    saved = save(model, tmp_path / "encoded", data=rows)
+    assert saved.package.manifest.runtime == "onnx"
+    assert answers(saved, rows)["label"].tolist() == model.predict(rows).tolist()
 
 
 def test_a_power_of_nothing_is_a_logarithm(tmp_path: Path) -> None:

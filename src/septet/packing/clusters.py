@@ -19,7 +19,7 @@ def convert_centres(scope: Any, operator: Any, container: Any) -> None:
     squares = write.numbers((centres * centres).sum(axis=1)[None])
     rest = write.node("Gemm", [rows, write.numbers(centres), squares], alpha=-2.0, transB=1)
     write.node("ArgMin", [rest], output=0, axis=1, keepdims=0)
-    square = write.node("ReduceSumSquare", [rows], axes=[1], keepdims=1)
+    square = write.node("ReduceSum", [write.node("Mul", [rows, rows], version=14), write.whole([1])], keepdims=1)
     # Rounding may leave less than nothing of a row that is a centre.
     distance = write.node("Relu", [write.node("Add", [rest, square], version=14)], version=14)
     write.node("Sqrt", [distance], output=1)

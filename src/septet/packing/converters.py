@@ -18,6 +18,7 @@ import numpy as np
 from septet.packing.binning import convert_bins
 from septet.packing.clusters import convert_centres
 from septet.packing.forests import convert_forest, is_forest
+from septet.packing.imputation import convert_imputer, is_plain
 from septet.packing.linear import convert_linear, is_linear
 from septet.packing.powers import convert_powers
 
@@ -30,7 +31,7 @@ _WIDE = ("nodes_values", "nodes_hitrates", "class_weights", "target_weights", "b
 
 def own_converters(*, double: bool) -> Mapping[type, Converter]:
     """The converters by class of estimator, for a graph whose numbers are float64 or float32."""
-    from sklearn import cluster, discriminant_analysis, ensemble, multiclass, preprocessing, tree
+    from sklearn import cluster, discriminant_analysis, ensemble, impute, multiclass, preprocessing, tree
 
     forests = (
         *(tree.DecisionTreeClassifier, tree.DecisionTreeRegressor, tree.ExtraTreeClassifier, tree.ExtraTreeRegressor),
@@ -44,6 +45,7 @@ def own_converters(*, double: bool) -> Mapping[type, Converter]:
     found.update({preprocessing.KBinsDiscretizer: convert_bins, preprocessing.PowerTransformer: _powers})
     if not double:
         return found
+    found[impute.SimpleImputer] = _imputer
     boosted = (ensemble.GradientBoostingClassifier, ensemble.GradientBoostingRegressor, ensemble.IsolationForest)
     found.update(dict.fromkeys(boosted, _rounding))
     found.update(
@@ -99,6 +101,16 @@ def _linear(scope: Any, operator: Any, container: Any) -> None:
 def _powers(scope: Any, operator: Any, container: Any) -> None:
     if operator.raw_operator.method == "yeo-johnson" and len(operator.inputs) == 1:
         convert_powers(scope, operator, container)
+    else:
+        _library(operator)[1](scope, operator, container)
+
+
+def _imputer(scope: Any, operator: Any, container: Any) -> None:
+    from skl2onnx.common.data_types import DoubleTensorType
+
+    wide = all(isinstance(given.type, DoubleTensorType) for given in operator.inputs)
+    if wide and is_plain(operator.raw_operator):
+        convert_imputer(scope, operator, container)
     else:
         _library(operator)[1](scope, operator, container)
 
