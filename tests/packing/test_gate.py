@@ -32,14 +32,16 @@ from sklearn.ensemble import (  # noqa: E402
     VotingClassifier,
 )
 from sklearn.impute import SimpleImputer  # noqa: E402
-from sklearn.linear_model import LinearRegression, LogisticRegression  # noqa: E402
+from sklearn.linear_model import LinearRegression, LogisticRegression, SGDClassifier  # noqa: E402
 from sklearn.multiclass import OneVsRestClassifier  # noqa: E402
 from sklearn.naive_bayes import GaussianNB  # noqa: E402
 from sklearn.pipeline import make_pipeline  # noqa: E402
 from sklearn.preprocessing import (  # noqa: E402
     KBinsDiscretizer,
     MinMaxScaler,
+    Normalizer,
     OneHotEncoder,
+    OrdinalEncoder,
     PolynomialFeatures,
     PowerTransformer,
     StandardScaler,
@@ -192,6 +194,27 @@ def test_steps_that_pass_everything_and_fill_large_numbers_in_are_compiled(tmp_p
     saved = save(model, tmp_path / "filled", data=rows)
     assert saved.package.manifest.runtime == "onnx"
     assert saved.package.manifest.signature.inputs[0].dtype == "float64"
+    assert answers(saved, rows)["label"].tolist() == model.predict(rows).tolist()
+
+
+@pytest.mark.parametrize("norm", ["l1", "l2", "max"])
+def test_rows_of_next_to_nothing_are_normalized_as_the_estimator_does(tmp_path: Path, norm: str) -> None:
+    rows = np.random.default_rng(3).normal(size=(80, 2)) * 10
+    model = make_pipeline(Normalizer(norm), SGDClassifier(random_state=0)).fit(rows, rows[:, 0] > 2)
+    saved = save(model, tmp_path / "zeros", data=rows)
+    assert saved.package.manifest.runtime == "onnx"
+    asked = np.array([[0.0, 0.0], [1e-16, -1e-16], [1e-12, 1e-12], [-1e-18, 0.0], [1e200, 1.0]])
+    given = answers(saved, asked)
+    assert given["label"].tolist() == model.predict(asked).tolist()
+    assert np.allclose(given["scores"], model.decision_function(asked), atol=1e-5)
+
+
+def test_a_forest_behind_an_encoder_that_refuses_what_it_does_not_know_is_compiled(tmp_path: Path) -> None:
+    rows = pd.DataFrame({"grade": np.arange(200) % 5, "size": ROWS[:, 0]})
+    encoded = ColumnTransformer([("g", OrdinalEncoder(), ["grade"])], remainder="passthrough")
+    model = make_pipeline(encoded, RandomForestClassifier(3, random_state=0)).fit(rows, SIGN)
+    saved = save(model, tmp_path / "graded", data=rows)
+    assert saved.package.manifest.parity or "Found unknown" not in str(saved.fallback)
     assert answers(saved, rows)["label"].tolist() == model.predict(rows).tolist()
 
 

@@ -20,6 +20,7 @@ from septet.packing.clusters import convert_centres
 from septet.packing.forests import convert_forest, is_forest
 from septet.packing.imputation import convert_imputer, is_plain
 from septet.packing.linear import convert_linear, is_linear
+from septet.packing.norms import convert_norms
 from septet.packing.powers import convert_powers
 
 Converter: TypeAlias = Callable[[Any, Any, Any], None]
@@ -42,6 +43,7 @@ def own_converters(*, double: bool) -> Mapping[type, Converter]:
     found.update(dict.fromkeys((cluster.KMeans, cluster.MiniBatchKMeans), convert_centres))
     linear = (discriminant_analysis.LinearDiscriminantAnalysis, multiclass.OneVsRestClassifier)
     found.update(dict.fromkeys(linear, _linear))
+    found[preprocessing.Normalizer] = convert_norms
     found.update({preprocessing.KBinsDiscretizer: convert_bins, preprocessing.PowerTransformer: _powers})
     if not double:
         return found

@@ -29,6 +29,7 @@ _LONG = 10_000
 # How many times its spread a column is off in rows that are far off in several columns, and what they may be anyway.
 _FAR = tuple(10.0**power for power in range(1, 10))
 _FAR_EACH = 8
+_SMALL = (0.0, 1.0, -1.0, 1e-4, -1e-7, 1e-12, -1e-15, 1e-18)
 
 
 def numbers(
@@ -151,6 +152,7 @@ def far(tensors: Tensors, places: tuple[Place, ...], random: np.random.Generator
         (middle + width * by[:, None] * together, "every column is as far off"),
         (middle + width * by[:, None] * either * uneven, "every column is far off"),
         (np.where(some, middle + width * by[:, None] * either * uneven, np.nan), "some columns are far off"),
+        (np.resize(_SMALL, count)[:, None] + np.zeros(shape), "every column has the same small number"),
         (np.where(single, middle + width * by[:, None] * together, np.nan), "one column is far off"),
     )
     for values, reason in ways:
