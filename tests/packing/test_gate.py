@@ -21,18 +21,32 @@ pytest.importorskip("sklearn")
 pytest.importorskip("skl2onnx")
 
 import joblib  # noqa: E402
+from sklearn.base import clone  # noqa: E402
+from sklearn.cluster import KMeans, MiniBatchKMeans  # noqa: E402
 from sklearn.compose import ColumnTransformer  # noqa: E402
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis  # noqa: E402
 from sklearn.ensemble import (  # noqa: E402
     HistGradientBoostingClassifier,
     HistGradientBoostingRegressor,
     RandomForestClassifier,
     VotingClassifier,
 )
-from sklearn.linear_model import LogisticRegression  # noqa: E402
+from sklearn.impute import SimpleImputer  # noqa: E402
+from sklearn.linear_model import LinearRegression, LogisticRegression, SGDClassifier  # noqa: E402
+from sklearn.multiclass import OneVsRestClassifier  # noqa: E402
 from sklearn.naive_bayes import GaussianNB  # noqa: E402
 from sklearn.pipeline import make_pipeline  # noqa: E402
-from sklearn.preprocessing import MinMaxScaler, OneHotEncoder, StandardScaler  # noqa: E402
-from sklearn.svm import SVC, OneClassSVM  # noqa: E402
+from sklearn.preprocessing import (  # noqa: E402
+    KBinsDiscretizer,
+    MinMaxScaler,
+    Normalizer,
+    OneHotEncoder,
+    OrdinalEncoder,
+    PolynomialFeatures,
+    PowerTransformer,
+    StandardScaler,
+)
+from sklearn.svm import SVC, LinearSVC, OneClassSVM  # noqa: E402
 from sklearn.tree import DecisionTreeClassifier  # noqa: E402
 
 RANDOM = np.random.default_rng(0)
@@ -111,6 +125,116 @@ def test_a_label_that_the_compiled_model_makes_up_is_found(tmp_path: Path) -> No
     assert saved.package.manifest.runtime == "sklearn"
     assert saved.fallback is not None
     assert "native model gives" in saved.fallback
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("kind", [KMeans, MiniBatchKMeans])
+def test_far_rows_are_of_the_cluster_that_the_native_model_says(tmp_path: Path, kind: Any, dtype: Any) -> None:
+    rows = (np.random.default_rng(0).normal(size=(60, 4)) * [1, 1e-3, 1e4, 1]).astype(dtype)
+    model = make_pipeline(StandardScaler(), kind(2, n_init=1, random_state=0)).fit(rows)
+    saved = save(model, tmp_path / "far", data=rows)
+    assert saved.package.manifest.runtime == "onnx"
+    asked = np.repeat([[sign * 10.0**power] for power in range(1, 10) for sign in (1, -1)], 4, axis=1).astype(dtype)
+    assert answers(saved, asked)["label"].tolist() == model.predict(asked).tolist()
+
+
+def test_rows_that_are_far_off_in_several_columns_are_asked() -> None:
+    signature = Signature(
+        Kind.REGRESSION,
+        (Tensor("input", "float64", (None, 2), (Column("a", "float64"), Column("b", "float64"))),),
+        SIGNATURE.outputs,
+    )
+    compiled = Recording()
+    Gate(Recording(), signature, {"input": np.random.default_rng(0).normal(size=(50, 2))}).judged(compiled, signature)
+    a, b = np.concatenate(compiled.asked).T
+    assert ((a == 1e6) & (b == 1e6)).any()
+    assert ((a == 1e6) & (b == -1e6)).any()
+    assert ((np.abs(a) > 1e8) & (np.abs(b) < 10)).any()
+
+
+def test_a_support_vector_classifier_behind_a_scaler_is_compiled(tmp_path: Path) -> None:
+    model = make_pipeline(StandardScaler(), LinearSVC()).fit(ROWS, SIGN)
+    saved = save(model, tmp_path / "linear", data=ROWS)
+    assert saved.package.manifest.runtime == "onnx"
+    assert answers(saved, ROWS)["label"].tolist() == model.predict(ROWS).tolist()
+
+
+@pytest.mark.parametrize(("dtype", "classes"), [(np.float32, 2), (np.float64, 3)])
+@pytest.mark.parametrize(
+    "model",
+    [
+        LinearDiscriminantAnalysis(),
+        OneVsRestClassifier(LogisticRegression()),
+        make_pipeline(KBinsDiscretizer(4, quantile_method="averaged_inverted_cdf"), LogisticRegression()),
+        make_pipeline(KBinsDiscretizer(3, encode="ordinal", strategy="uniform"), LogisticRegression()),
+        make_pipeline(StandardScaler(), PolynomialFeatures(2), LogisticRegression()),
+        make_pipeline(StandardScaler(), PowerTransformer(), LogisticRegression()),
+        make_pipeline(StandardScaler(), PowerTransformer(standardize=False), LogisticRegression()),
+    ],
+    ids=["lda", "ovr", "bins", "ordinal", "polynomial", "power", "bare power"],
+)
+def test_common_models_are_compiled_and_equal_far_away(tmp_path: Path, model: Any, dtype: Any, classes: int) -> None:
+    rows = np.random.default_rng(1).normal(size=(120, 3)).astype(dtype)
+    names = np.array(["no", "yes", "so"])[np.digitize(rows[:, 0] + rows[:, 1], [-0.4, 0.4][: classes - 1])]
+    fitted = clone(model).fit(rows, names)
+    saved = save(fitted, tmp_path / "common", data=rows)
+    assert saved.package.manifest.runtime == "onnx"
+    far = np.random.default_rng(2).normal(size=(60, 3)) * 10.0 ** np.repeat(np.arange(6), 10)[:, None]
+    asked = np.concatenate([rows, far]).astype(dtype)
+    given = answers(saved, asked)
+    assert given["label"].tolist() == fitted.predict(asked).tolist()
+    assert np.allclose(given["probabilities"], fitted.predict_proba(asked), atol=1e-5)
+
+
+def test_steps_that_pass_everything_and_fill_large_numbers_in_are_compiled(tmp_path: Path) -> None:
+    rows = pd.DataFrame({"at": 1.7e9 + np.arange(200.0), "size": np.where(ROWS[:, 0] > 90, np.nan, ROWS[:, 0])})
+    inner = make_pipeline(SimpleImputer(), "passthrough")
+    model = make_pipeline(ColumnTransformer([("n", inner, ["at", "size"])]), StandardScaler(), LogisticRegression())
+    model.fit(rows, SIGN)
+    saved = save(model, tmp_path / "filled", data=rows)
+    assert saved.package.manifest.runtime == "onnx"
+    assert saved.package.manifest.signature.inputs[0].dtype == "float64"
+    assert answers(saved, rows)["label"].tolist() == model.predict(rows).tolist()
+
+
+@pytest.mark.parametrize("norm", ["l1", "l2", "max"])
+def test_rows_of_next_to_nothing_are_normalized_as_the_estimator_does(tmp_path: Path, norm: str) -> None:
+    rows = np.random.default_rng(3).normal(size=(80, 2)) * 10
+    model = make_pipeline(Normalizer(norm), SGDClassifier(random_state=0)).fit(rows, rows[:, 0] > 2)
+    saved = save(model, tmp_path / "zeros", data=rows)
+    assert saved.package.manifest.runtime == "onnx"
+    asked = np.array([[0.0, 0.0], [1e-16, -1e-16], [1e-12, 1e-12], [-1e-18, 0.0], [1e200, 1.0]])
+    given = answers(saved, asked)
+    assert given["label"].tolist() == model.predict(asked).tolist()
+
+
+def test_a_forest_behind_an_encoder_that_refuses_what_it_does_not_know_is_compiled(tmp_path: Path) -> None:
+    rows = pd.DataFrame({"grade": np.arange(200) % 5, "size": ROWS[:, 0]})
+    encoded = ColumnTransformer([("g", OrdinalEncoder(), ["grade"])], remainder="passthrough")
+    model = make_pipeline(encoded, RandomForestClassifier(3, random_state=0)).fit(rows, SIGN)
+    saved = save(model, tmp_path / "graded", data=rows)
+    assert saved.package.manifest.parity or "Found unknown" not in str(saved.fallback)
+    assert answers(saved, rows)["label"].tolist() == model.predict(rows).tolist()
+
+
+def test_clusters_behind_encoders_are_compiled(tmp_path: Path) -> None:
+    rows = pd.DataFrame({"town": ["Rome", "Oslo", "Lima", "Bonn"] * 50, "size": ROWS[:, 0], "age": ROWS[:, 1]})
+    encoded = ColumnTransformer(
+        [("t", OneHotEncoder(handle_unknown="ignore"), ["town"]), ("n", MinMaxScaler(), ["size", "age"])]
+    )
+    model = make_pipeline(encoded, KMeans(3, n_init=1, random_state=0)).fit(rows)
+    saved = save(model, tmp_path / "encoded", data=rows)
+    assert saved.package.manifest.runtime == "onnx"
+    assert answers(saved, rows)["label"].tolist() == model.predict(rows).tolist()
+
+
+def test_a_power_of_nothing_is_a_logarithm(tmp_path: Path) -> None:
+    rows = np.random.default_rng(1).normal(size=(120, 3))
+    model = make_pipeline(PowerTransformer(), LinearRegression()).fit(rows, rows[:, 0])
+    model.steps[0][1].lambdas_[:] = (0.0, 2.0, 1.0)
+    saved = save(model, tmp_path / "logarithm", data=rows)
+    assert saved.package.manifest.runtime == "onnx"
+    assert np.allclose(answers(saved, rows)["prediction"], model.predict(rows), atol=1e-5)
 
 
 def test_labels_beside_the_boundary_of_a_smooth_model_may_turn_on_the_last_bit(tmp_path: Path) -> None:

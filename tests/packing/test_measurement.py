@@ -13,32 +13,60 @@ pytest.importorskip("skl2onnx")
 
 from sklearn.neighbors import KNeighborsRegressor
 
-MEBIBYTE = 1 << 20
+GIBIBYTE = 1 << 30
 
 
-def costs(one: float, large: float = 1e-3, memory: int = 0) -> tuple[Cost, ...]:
-    return Cost(1, one, 0), Cost(64, one, 0), Cost(10_000, large, memory)
+def costs(one: float, some: float, large: float, memory: int = 0) -> tuple[Cost, ...]:
+    return Cost(1, one, 0), Cost(64, some, 0), Cost(10_000, large, memory)
 
 
-def test_a_row_decides_and_ties_go_to_onnx() -> None:
-    assert cheaper(costs(1e-5), costs(5e-4))[0] == "onnx"
-    assert cheaper(costs(1e-3), costs(9e-4))[0] == "onnx"
-    chosen, reason = cheaper(costs(5e-1), costs(7e-4))
-    assert chosen == "sklearn"
-    assert reason == "one row takes 700 us natively and 500 ms with ONNX"
+@pytest.mark.parametrize(
+    ("onnx", "native", "chosen"),
+    [
+        # A small model.
+        (costs(1e-5, 3e-5, 1e-3), costs(5e-4, 6e-4, 1e-2), "onnx"),
+        # Equal, and a little dearer.
+        (costs(1e-3, 1e-3, 1e-3), costs(1e-3, 1e-3, 1e-3), "onnx"),
+        (costs(1.4e-3, 1.4e-3, 1.4e-3), costs(1e-3, 1e-3, 1e-3), "onnx"),
+        (costs(1.6e-3, 1.6e-3, 1.6e-3), costs(1e-3, 1e-3, 1e-3), "sklearn"),
+        # Neighbours among many rows.
+        (costs(0.574, 6.0, 900.0), costs(7e-4, 5e-3, 0.5), "sklearn"),
+        (costs(0.574, 0.6, 20.0), costs(7e-4, 5e-3, 0.5), "sklearn"),
+        # One row is far cheaper, a large request dearer: an encoder of 20,000 categories.
+        (costs(2.1e-4, 8e-3, 1.21, int(1.4 * GIBIBYTE)), costs(31e-3, 31e-3, 38e-3), "onnx"),
+        # One row is a little cheaper, a large request far dearer.
+        (costs(5e-4, 2e-2, 5.0), costs(1e-3, 2e-3, 0.1), "sklearn"),
+        # The native model is the slow one in large requests.
+        (costs(2e-3, 1e-2, 0.1), costs(1e-3, 1e-2, 9.0), "onnx"),
+        # Bounds that no mean outweighs, unless both engines are beyond them.
+        (costs(1e-5, 1e-4, 31.0), costs(31e-3, 31e-3, 29.0), "sklearn"),
+        (costs(1e-5, 1e-4, 31.0), costs(31e-3, 31e-3, 60.0), "onnx"),
+        (costs(1e-5, 1e-4, 0.1, 5 * GIBIBYTE), costs(1e-3, 1e-3, 0.1), "sklearn"),
+        (costs(1e-5, 1e-4, 0.1, 5 * GIBIBYTE), costs(1e-3, 1e-3, 0.1, 9 * GIBIBYTE), "onnx"),
+    ],
+)
+def test_the_mean_of_three_sizes_decides_within_bounds(
+    onnx: tuple[Cost, ...], native: tuple[Cost, ...], chosen: str
+) -> None:
+    assert cheaper(onnx, native)[0] == chosen
 
 
-def test_a_large_request_overrules_where_time_or_memory_explodes() -> None:
-    chosen, reason = cheaper(costs(1e-5, 20.0), costs(1e-3, 0.1))
-    assert (chosen, reason) == ("sklearn", "10000 rows take about 100 ms natively and 20 s with ONNX")
-    assert cheaper(costs(1e-5, 0.9), costs(1e-3, 1e-3))[0] == "onnx"
-    chosen, reason = cheaper(costs(1e-5, memory=4096 * MEBIBYTE), costs(1e-3, memory=64 * MEBIBYTE))
-    assert (chosen, reason) == ("sklearn", "10000 rows take about 64 MiB natively and 4096 MiB with ONNX")
+def test_the_reason_names_the_figures() -> None:
+    assert cheaper(costs(1e-5, 1e-4, 1e-3), costs(2e-5, 2e-4, 2e-3))[1] == (
+        "1, 64 and 10000 rows take 10 us, 100 us and 1 ms with ONNX and 20 us, 200 us and 2 ms natively, "
+        "0.5 times as long in the mean"
+    )
+    assert cheaper(costs(1e-5, 1e-4, 31.0), costs(1e-3, 1e-3, 0.1))[1] == (
+        "10000 rows take about 100 ms natively and 31 s with ONNX"
+    )
+    assert cheaper(costs(1e-5, 1e-4, 0.1, 5 * GIBIBYTE), costs(1e-3, 1e-3, 0.1, GIBIBYTE))[1] == (
+        "10000 rows take about 1024 MiB natively and 5120 MiB with ONNX"
+    )
 
 
 def test_what_was_measured_of_fewer_rows_counts_for_as_many() -> None:
-    few = (Cost(1, 1e-5, 0), Cost(64, 0.1, 200 * MEBIBYTE))
-    assert cheaper(few, costs(1e-3))[0] == "sklearn"
+    few = (Cost(1, 1e-5, 0), Cost(64, 0.3, 0))
+    assert cheaper(few, costs(1e-3, 1e-3, 1.0))[0] == "sklearn"
 
 
 def test_neighbours_among_many_rows_stay_native(tmp_path: Path) -> None:

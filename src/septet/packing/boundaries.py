@@ -64,7 +64,10 @@ def _of_site(
         for column in sources.get(at, ())[:_NEAREST]:
             base, values = _targets(arrived[:, at], constants, random)
             if site.reach is not None:
-                values = _solved(some, places, seen, (column, at), base, values)
+                try:
+                    values = _solved(some, places, seen, (column, at), base, values)
+                except Exception:  # noqa: BLE001, S112 - as above, or a step refuses a value between two of the data
+                    continue
             every = np.concatenate([beside(values), around(values)], axis=1)
             repeated = np.repeat(base, every.shape[1])
             changed = np.full(len(repeated), column)

@@ -14,6 +14,7 @@ import msgspec
 from septet.errors import UnsupportedModel
 from septet.model.moments import is_moment
 from septet.model.signature import Kind, Signature, Tensor
+from septet.packing.agreement import agree
 from septet.packing.converters import Converter, own_converters, own_shapes
 from septet.packing.positions import by_position
 from septet.packing.provenance import final_step
@@ -48,6 +49,8 @@ def compiled(model: Any, signature: Signature, *, double: bool) -> bytes:
     inputs = [(f"{_SAFE}{place}", types[tensor.dtype](list(tensor.shape))) for place, tensor in enumerate(read)]
     placed = by_position(model, [column.name for tensor in read for column in tensor.columns])
     converted = _converted(placed, inputs, signature, own_converters(double=double))
+    if double:
+        agree(converted)
     _restore_inputs(converted, inputs)
     _name_outputs(converted, signature)
     _name_inputs(converted, [tensor.name for tensor in read])
@@ -76,7 +79,8 @@ def _converted(model: Any, inputs: list[tuple[str, Any]], signature: Signature, 
     raw = {"raw_scores": True} if signature.scores == "scores" else {}
     choices: list[Any] = [None]
     if signature.kind in {Kind.CLASSIFICATION, Kind.MULTILABEL}:
-        choices = [{id(model): {"zipmap": False, **raw}}, {id(final_step(model)): raw} if raw else None, None]
+        # A last step without such an option must be named, or its pipeline's is taken for its own.
+        choices = [{id(model): {"zipmap": False, **raw}}, {id(final_step(model)): raw}, None]
     for options in choices[:-1]:
         try:
             return _with_options(model, inputs, options, own)

@@ -4,6 +4,9 @@
   stands before them, whatever computes their input.
 - Histogram gradient boosting compares in float64. Its thresholds stand in the graph as such, not rounded to float32.
 - Votes of forests are summed as the estimators sum them (`septet.packing.forests`).
+- Labels of KMeans are decided as the estimator decides them (`septet.packing.clusters`).
+- Linear discriminants and logistic regressions one against the rest decide by scores (`septet.packing.linear`).
+- Bins have exact edges (`septet.packing.binning`), and powers one float type (`septet.packing.powers`).
 - A OneHotEncoder of numbers compares them whole; the engine's operator would cut off what follows the point.
 """
 
@@ -12,7 +15,13 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from septet.packing.binning import convert_bins
+from septet.packing.clusters import convert_centres
 from septet.packing.forests import convert_forest, is_forest
+from septet.packing.imputation import convert_imputer, is_plain
+from septet.packing.linear import convert_linear, is_linear
+from septet.packing.norms import convert_norms
+from septet.packing.powers import convert_powers
 
 Converter: TypeAlias = Callable[[Any, Any, Any], None]
 
@@ -23,7 +32,7 @@ _WIDE = ("nodes_values", "nodes_hitrates", "class_weights", "target_weights", "b
 
 def own_converters(*, double: bool) -> Mapping[type, Converter]:
     """The converters by class of estimator, for a graph whose numbers are float64 or float32."""
-    from sklearn import ensemble, preprocessing, tree
+    from sklearn import cluster, discriminant_analysis, ensemble, impute, multiclass, preprocessing, tree
 
     forests = (
         *(tree.DecisionTreeClassifier, tree.DecisionTreeRegressor, tree.ExtraTreeClassifier, tree.ExtraTreeRegressor),
@@ -31,8 +40,14 @@ def own_converters(*, double: bool) -> Mapping[type, Converter]:
         *(ensemble.ExtraTreesClassifier, ensemble.ExtraTreesRegressor),
     )
     found: dict[type, Converter] = {preprocessing.OneHotEncoder: _one_hot, **dict.fromkeys(forests, _forest)}
+    found.update(dict.fromkeys((cluster.KMeans, cluster.MiniBatchKMeans), convert_centres))
+    linear = (discriminant_analysis.LinearDiscriminantAnalysis, multiclass.OneVsRestClassifier)
+    found.update(dict.fromkeys(linear, _linear))
+    found[preprocessing.Normalizer] = convert_norms
+    found.update({preprocessing.KBinsDiscretizer: convert_bins, preprocessing.PowerTransformer: _powers})
     if not double:
         return found
+    found[impute.SimpleImputer] = _imputer
     boosted = (ensemble.GradientBoostingClassifier, ensemble.GradientBoostingRegressor, ensemble.IsolationForest)
     found.update(dict.fromkeys(boosted, _rounding))
     found.update(
@@ -42,11 +57,24 @@ def own_converters(*, double: bool) -> Mapping[type, Converter]:
 
 
 def own_shapes(converters: Mapping[type, Converter]) -> dict[type, Callable[[Any], None]]:
-    """The shape calculators of the library for the same classes."""
+    """The shape calculators of the library for the same classes, with results as wide as what they are made of."""
     from skl2onnx._supported_operators import sklearn_operator_name_map
     from skl2onnx.common._registration import get_shape_calculator
 
-    return {kind: get_shape_calculator(sklearn_operator_name_map[kind]) for kind in converters}
+    return {kind: _widening(get_shape_calculator(sklearn_operator_name_map[kind])) for kind in converters}
+
+
+def _widening(calculate: Callable[[Any], None]) -> Callable[[Any], None]:
+    from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType
+
+    def widened(operator: Any) -> None:
+        calculate(operator)
+        if any(isinstance(given.type, DoubleTensorType) for given in operator.inputs):
+            for output in operator.outputs:
+                if isinstance(output.type, FloatTensorType):
+                    output.set_type(DoubleTensorType(output.type.shape))
+
+    return widened
 
 
 def _library(operator: Any) -> tuple[str, Converter]:
@@ -62,6 +90,31 @@ def _forest(scope: Any, operator: Any, container: Any) -> None:
         convert_forest(scope, operator, container)
     else:
         _rounding(scope, operator, container)
+
+
+def _linear(scope: Any, operator: Any, container: Any) -> None:
+    raw = container.get_options(operator.raw_operator, {"raw_scores": False})["raw_scores"]
+    if not raw and len(operator.inputs) == 1 and is_linear(operator.raw_operator):
+        convert_linear(scope, operator, container)
+    else:
+        _library(operator)[1](scope, operator, container)
+
+
+def _powers(scope: Any, operator: Any, container: Any) -> None:
+    if operator.raw_operator.method == "yeo-johnson" and len(operator.inputs) == 1:
+        convert_powers(scope, operator, container)
+    else:
+        _library(operator)[1](scope, operator, container)
+
+
+def _imputer(scope: Any, operator: Any, container: Any) -> None:
+    from skl2onnx.common.data_types import DoubleTensorType
+
+    wide = all(isinstance(given.type, DoubleTensorType) for given in operator.inputs)
+    if wide and is_plain(operator.raw_operator):
+        convert_imputer(scope, operator, container)
+    else:
+        _library(operator)[1](scope, operator, container)
 
 
 def _rounding(scope: Any, operator: Any, container: Any) -> None:

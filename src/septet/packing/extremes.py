@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from septet.packing.neighbours import around, beside, spread
-from septet.packing.probes import Place, Probes, replaced
+from septet.packing.probes import Place, Probes, replaced, whole
 from septet.types import Array, Tensors
 
 _BASES = 3
@@ -26,6 +26,10 @@ TEXTS = (
     "\x00", "one\r\ntwo", "\uff0d\uff46\uff55\uff4c\uff4c",
 )  # fmt: skip
 _LONG = 10_000
+# How many times its spread a column is off in rows that are far off in several columns, and what they may be anyway.
+_FAR = tuple(10.0**power for power in range(1, 10))
+_FAR_EACH = 8
+_SMALL = (0.0, 1.0, -1.0, 1e-4, -1e-7, 1e-12, -1e-15, 1e-18)
 
 
 def numbers(
@@ -88,6 +92,9 @@ def texts(tensors: Tensors, places: tuple[Place, ...], columns: Array, random: n
                 f"{word}\n{word}",
                 f"{word}1",
                 f"\uff46{word}\u044f",
+                # Letters whose lower case is several letters, or an ASCII one.
+                word.upper().replace("I", "\u0130"),
+                word.replace("k", "\u212a"),
             ]
         for count in (2, 5, 30):
             for _ in range(20 if words else 0):
@@ -116,11 +123,63 @@ def combined(
         if place.continuous and place.column.categories is None:
             index = (slice(None),) if place.at is None else (slice(None), place.at)
             data = place.values(tensors).astype(np.float64)
-            centre = float(np.median(data[np.isfinite(data)])) if np.isfinite(data).any() else 0.0
+            centre = _middle(data)
             values = centre + 10 * (place.values(mixed).astype(np.float64) - centre)
             fits = place.fits(values)
             wide[place.tensor][index] = np.where(fits, values, place.values(mixed).astype(np.float64))
     yield wide, "columns of several rows, ten times as far from their middle"
+
+
+def far(tensors: Tensors, places: tuple[Place, ...], random: np.random.Generator) -> Iterator[Probes]:
+    """Rows that are far off in all columns at once, in some, or in one, by 10 to 1e9 times the spread or as such."""
+    moving = [place for place in places if place.numeric and place.column.dtype != "bool" and not place.listed]
+    if not moving:
+        return
+    count = len(_FAR) * _FAR_EACH
+    by = np.repeat(_FAR, _FAR_EACH)
+    shape = (count, len(moving))
+    either = np.where(random.random(shape) < 0.5, -1.0, 1.0)  # noqa: PLR2004
+    together = np.where(np.arange(count) % 2, 1.0, -1.0)[:, None] * np.ones(shape)
+    some = random.random(shape) < random.random((count, 1))
+    single = np.arange(len(moving)) == random.integers(0, len(moving), (count, 1))
+    uneven = 10.0 ** random.uniform(-0.5, 0.5, shape)
+    data = [place.values(tensors).astype(np.float64) for place in moving]
+    middle = np.array([_middle(each) for each in data])
+    width = np.array([spread(each) for each in data])
+    ways = (
+        (by[:, None] * together, "every column has the same large number"),
+        (by[:, None] * either, "every column has the same large number with a sign of its own"),
+        (middle + width * by[:, None] * together, "every column is as far off"),
+        (middle + width * by[:, None] * either * uneven, "every column is far off"),
+        (np.where(some, middle + width * by[:, None] * either * uneven, np.nan), "some columns are far off"),
+        (np.resize(_SMALL, count)[:, None] + np.zeros(shape), "every column has the same small number"),
+        (np.where(single, middle + width * by[:, None] * together, np.nan), "one column is far off"),
+    )
+    for values, reason in ways:
+        base = random.integers(0, len(next(iter(tensors.values()))), count)
+        yield whole(_moved(tensors, base, moving, values), places, reason)
+
+
+def _middle(values: Array) -> float:
+    finite = values[np.isfinite(values)]
+    return float(np.median(finite)) if finite.size else 0.0
+
+
+def _moved(tensors: Tensors, base: Array, moving: list[Place], values: Array) -> Tensors:
+    """Copies of the rows `base` with `values` [rows, places], but where there is none (NaN) or it does not fit."""
+    copied = {name: array[base] for name, array in tensors.items()}
+    for number, place in enumerate(moving):
+        wanted = values[:, number]
+        if not place.column.dtype.startswith("float"):
+            wanted = np.floor(wanted)
+        array = copied[place.tensor]
+        fits = place.fits(wanted) & ~np.isnan(wanted)
+        if array.dtype.kind in "iu":
+            limits = np.iinfo(array.dtype)
+            fits &= (wanted >= limits.min) & (wanted <= limits.max)
+        rows = np.flatnonzero(fits)
+        array[rows if place.at is None else (rows, place.at)] = wanted[rows].astype(array.dtype)
+    return copied
 
 
 def _put(  # noqa: PLR0913 - where, what, why

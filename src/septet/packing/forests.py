@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from septet.packing.graph_writer import GraphWriter
 from septet.types import Array
 
-_FLOAT, _DOUBLE, _INT64, _STRING = 1, 11, 7, 8
+_FLOAT, _DOUBLE = 1, 11
 
 
 def is_forest(model: Any) -> bool:
@@ -46,7 +47,7 @@ def convert_forest(scope: Any, operator: Any, container: Any) -> None:
     container.add_initializer(count, element, [1], [float(len(trees))])
     container.add_node("Div", [votes, count], output.full_name, op_version=14, name=_node(scope, "Div"))
     if classifier:
-        _label(scope, operator, container, output.full_name)
+        GraphWriter(scope, operator, container).label(output.full_name, np.asarray(model.classes_))
 
 
 def _attributes(trees: list[Any], *, classifier: bool) -> dict[str, Any]:
@@ -89,18 +90,6 @@ def _narrow(threshold: Array) -> Array:
         near = threshold.astype(np.float32)
         below = np.nextafter(near, np.float32(-np.inf))
     return np.where(near.astype(np.float64) > threshold, below, near)
-
-
-def _label(scope: Any, operator: Any, container: Any, probabilities: str) -> None:
-    classes = np.asarray(operator.raw_operator.classes_)
-    texts = classes.dtype.kind in "UO"
-    known, best = scope.get_unique_variable_name("classes"), scope.get_unique_variable_name("best")
-    values = [str(each).encode() for each in classes] if texts else classes.astype(np.int64).tolist()
-    container.add_initializer(known, _STRING if texts else _INT64, [len(values)], values)
-    container.add_node("ArgMax", probabilities, best, axis=1, keepdims=0, op_version=13, name=_node(scope, "ArgMax"))
-    container.add_node(
-        "Gather", [known, best], operator.outputs[0].full_name, axis=0, op_version=13, name=_node(scope, "Gather")
-    )
 
 
 def _node(scope: Any, kind: str) -> str:

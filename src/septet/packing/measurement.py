@@ -21,10 +21,9 @@ _MOST_SECONDS = 2.0
 _MOST_BYTES = 1 << 30
 _PEAK = Path("/proc/self/clear_refs")
 _STATUS = Path("/proc/self/status")
-# A row of ONNX may cost so much more than a native one before it is not worth being without training libraries.
-_SLOWER = 1.5
-_MUCH_SLOWER, _LONG_SECONDS = 10.0, 1.0
-_MUCH_LARGER, _LARGE_BYTES = 4.0, 512 << 20
+# ONNX may cost so much more, over all sizes, before it is not worth being without training libraries.
+_TIE = 1.5
+_LONGEST_SECONDS, _LARGEST_BYTES = 30.0, 4 << 30
 
 
 def measured(runtime: Runtime, rows: Tensors) -> tuple[Cost, ...]:
@@ -51,23 +50,31 @@ def measured(runtime: Runtime, rows: Tensors) -> tuple[Cost, ...]:
 def cheaper(onnx: tuple[Cost, ...], native: tuple[Cost, ...]) -> tuple[str, str]:
     """`onnx` or `sklearn`, and the reason in words.
 
-    One row decides, as that is what is served most: ONNX, unless it takes more than 1.5 times as long. A large
-    request overrules where ONNX explodes: over 10 times as long and over a second, or over 4 times the memory and over
-    512 MiB, both for 10,000 rows by what was measured.
+    How many times as long ONNX takes is asked for one row, for 64 and for 10,000, and the geometric mean of the three
+    decides: ONNX up to 1.5. What was measured of fewer rows counts for 10,000 in proportion. Whatever the mean, a model
+    is native where ONNX takes more than 30 s or 4 GiB for 10,000 rows and the native one does not.
     """
-    first, other = onnx[0], native[0]
-    if first.seconds > _SLOWER * other.seconds:
-        return "sklearn", f"one row takes {_time(other.seconds)} natively and {_time(first.seconds)} with ONNX"
     slow, slow_native = _at_large(onnx, lambda cost: cost.seconds), _at_large(native, lambda cost: cost.seconds)
-    if slow > _MUCH_SLOWER * slow_native and slow > _LONG_SECONDS:
+    if slow > _LONGEST_SECONDS >= slow_native:
         return "sklearn", f"{LARGE} rows take about {_time(slow_native)} natively and {_time(slow)} with ONNX"
     large, large_native = _at_large(onnx, lambda cost: cost.bytes), _at_large(native, lambda cost: cost.bytes)
-    if large > _MUCH_LARGER * large_native and large > _LARGE_BYTES:
+    if large > _LARGEST_BYTES >= large_native:
         return (
             "sklearn",
             f"{LARGE} rows take about {large_native / 2**20:.0f} MiB natively and {large / 2**20:.0f} MiB with ONNX",
         )
-    return "onnx", f"one row takes {_time(first.seconds)} with ONNX and {_time(other.seconds)} natively"
+    few = [one.seconds / other.seconds for one, other in zip(onnx[:2], native[:2], strict=True)]
+    mean = (few[0] * few[1] * (slow / slow_native)) ** (1 / 3)
+    times = (
+        f"1, 64 and {LARGE} rows take {_times(onnx, slow)} with ONNX and {_times(native, slow_native)} natively, "
+        f"{mean:.2g} times as long in the mean"
+    )
+    return ("sklearn" if mean > _TIE else "onnx"), times
+
+
+def _times(costs: tuple[Cost, ...], large: float) -> str:
+    one, some = (_time(cost.seconds) for cost in costs[:2])
+    return f"{one}, {some} and {_time(large)}"
 
 
 def _at_large(costs: tuple[Cost, ...], of: Callable[[Cost], float]) -> float:

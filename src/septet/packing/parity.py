@@ -155,6 +155,7 @@ class Gate:
             *extremes.texts(rows, places, texts, random),
             *(whole(mixed, places, reason) for mixed, reason in extremes.combined(rows, places, 500, random)),
             *self._unknown(texts),
+            *extremes.far(rows, places, random),
         ]
         yield from _at_most(drawn, most, random)
         if native_rows is not None and model is not None:

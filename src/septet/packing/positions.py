@@ -43,6 +43,8 @@ def _rewritten(value: Any, order: tuple[str, ...] | None, depth: int) -> Any:
     if not (hasattr(value, "get_params") or hasattr(value, "predict_proba")):
         return value
     found = {name: _rewritten(part, order, depth - 1) for name, part in getattr(value, "__dict__", {}).items()}
+    if isinstance(found.get("steps"), list):
+        found["steps"] = _with_identities(found["steps"])
     differing = {name: part for name, part in found.items() if part is not vars(value)[name]}
     if type(value).__name__ == "VotingClassifier":
         # How its `transform` would answer, which no converter knows, is nothing to its `predict`.
@@ -52,6 +54,15 @@ def _rewritten(value: Any, order: tuple[str, ...] | None, depth: int) -> Any:
     changed = copy(value)
     vars(changed).update(differing)
     return changed
+
+
+def _with_identities(steps: list[Any]) -> list[Any]:
+    """A pipeline's steps with an estimator, which converters know, for each that passes everything through."""
+    if not any(step is None or isinstance(step, str) for _, step in steps):
+        return steps
+    from sklearn.preprocessing import FunctionTransformer
+
+    return [(name, FunctionTransformer() if step is None or isinstance(step, str) else step) for name, step in steps]
 
 
 def _same(new: Any, old: Any) -> bool:

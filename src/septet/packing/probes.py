@@ -33,6 +33,11 @@ class Place(msgspec.Struct, frozen=True):
         """Whether any number may be sent."""
         return self.column.dtype.startswith("float") and self.carried.startswith("float")
 
+    @property
+    def listed(self) -> bool:
+        """Whether only some values may be sent."""
+        return self.column.categories is not None and not self.column.other_categories
+
     def values(self, tensors: Tensors) -> Array:
         """The column's values, one a row."""
         array = tensors[self.tensor]

@@ -151,6 +151,21 @@ def _decision(model: Any) -> tuple[Callable[[Any], Any] | None, bool]:
             model = final
     if hasattr(model, "decision_function"):
         return model.decision_function, pairwise
-    if hasattr(final, "cluster_centers_") and hasattr(model, "transform"):
-        return (lambda rows: -np.asarray(model.transform(rows))), False
+    if hasattr(final, "cluster_centers_") and hasattr(final, "transform"):
+        return _nearness(model, final), False
     return None, False
+
+
+def _nearness(model: Any, final: Any) -> Callable[[Any], Any]:
+    """How near each centre is, in 64 bits and without the square of the row, which is alike for all of them."""
+    before = model[:-1].transform if hasattr(model, "steps") and len(model.steps) > 1 else np.asarray
+    centres = np.asarray(final.cluster_centers_, dtype=np.float64)
+    squares = np.einsum("ij,ij->i", centres, centres)
+
+    def near(rows: Any) -> Array:
+        given = before(rows)
+        matrix = np.asarray(given.toarray() if hasattr(given, "toarray") else given, dtype=np.float64)
+        result: Array = 2 * (matrix @ centres.T) - squares
+        return result
+
+    return near
