@@ -336,7 +336,7 @@ def test_what_was_taken_from_where_is_said(tmp_path: Path, caplog: pytest.LogCap
     assert told in caplog.text
     first, chosen, sources = str(saved).splitlines()
     assert first == f"a, version 1, in {tmp_path / 'a'}"
-    assert re.fullmatch(r"  model\.onnx: one row takes .* with ONNX and .* natively", chosen)
+    assert re.fullmatch(r"  model\.onnx: .* take .* with ONNX and .* natively, .*", chosen)
     assert sources.startswith(f"  {told}")
     about: Any = {"labels": ["x", "y", "z"], "nullable": [], "ranges": {"x0": (0, None)}}
     named = save(logistic().fit(MATRIX, CLASSES), tmp_path / "b", data=MATRIX, **about)
