@@ -117,3 +117,11 @@ def test_what_is_in_doubt_is_left_to_the_careful_way(dtype: str, text: str) -> N
 def test_floats_whose_sum_is_too_large_are_read_all_the_same() -> None:
     found = CsvBody(signature(Column("x", "float64")), max_rows=3)(b'x\n"1.7e308"\n"1.7e308"\n')
     np.testing.assert_array_equal(found.tensors["x"], [[1.7e308], [1.7e308]])
+
+
+@pytest.mark.parametrize(("text", "shown"), [("-0", "0.0"), (" -00", "0.0"), ("-0.0", "-0.0"), ("-0e1", "-0.0")])
+def test_a_whole_zero_has_no_sign(text: str, shown: str) -> None:
+    short, careful = (CsvBody(signature(Column("x", "float16")), max_rows=3) for _ in range(2))
+    careful._read = lambda _lines, _order, _width: None  # type: ignore[assignment]
+    for body, cell in ((short, f'"{text}"'), (short, text), (careful, f'"{text}"')):
+        assert repr(body(f"x\n{cell}\n".encode()).tensors["x"].tolist()) == f"[[{shown}]]"

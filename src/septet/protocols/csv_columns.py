@@ -109,7 +109,12 @@ def _floats(cells: Sequence[str], limit: float, exact: int) -> Sequence[float] |
         abs(each) >= exact and not _is_decimal(cell) for each, cell in zip(found, cells, strict=True)
     ):
         return None
-    return found
+    return _unsigned(found, cells) if 0.0 in found and "-0" in "".join(cells) else found
+
+
+def _unsigned(found: Sequence[float], cells: Sequence[str]) -> list[float]:
+    """The same, but that a whole zero has no sign, as in JSON."""
+    return [each if each or _is_decimal(cell) else 0.0 for each, cell in zip(found, cells, strict=True)]
 
 
 def _is_decimal(cell: str) -> bool:
