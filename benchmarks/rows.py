@@ -12,11 +12,11 @@ from benchmarks.models import Model
 from benchmarks.report import Report, Table, ratio, spread
 from benchmarks.servers import SERVERS
 from septet.assembly.composition import open_service
-from septet.protocols.dataplane import Dataplane
-from septet.protocols.http import HttpRequest, caller_of
-from septet.protocols.native import Native
-from septet.protocols.openinference.inference import Inference
-from septet.protocols.routes import Decode
+from septet.protocols.http.http_messages import HttpRequest, context_of
+from septet.protocols.http.request_factory import RequestFactory
+from septet.protocols.http.routes import Decode
+from septet.protocols.native.native_routes import NativeRoutes
+from septet.protocols.openinference.infer_request import InferRequestReader
 from septet.settings import Settings
 from septet.tensors import plain
 from septet.types import Response, Timings
@@ -89,8 +89,8 @@ def _codecs(bench: Bench, model: Model, bodies: dict[str, Body]) -> dict[str, di
     """CPU milliseconds by form, of Septet's codec (`septet`) and of the conversion alone (`conversion`)."""
     found: dict[str, dict[str, list[float]]] = {form: {"septet": [], "conversion": []} for form in CODED}
     service = open_service(model.path, Settings())
-    dataplane = Dataplane(service, Settings().limits)
-    native, inference = Native(dataplane).predict, Inference(dataplane)
+    request_factory = RequestFactory(service, Settings().limits)
+    native, inference = NativeRoutes(request_factory).predict, InferRequestReader(request_factory)
     label, scores = model.session().run(None, {"input": model.rows[:ROWS]})
     response = Response({"label": label, "probabilities": scores}, ROWS, service.identity, Timings(0.0, 0.0, ROWS))
     steps = {
@@ -111,7 +111,7 @@ def _whole(route: Decode, body: Body, response: Response) -> Callable[[], object
     """Septet's own two halves: the request is decoded, and the answer to it encoded."""
     headers = {name.encode(): value.encode() for name, value in body.headers.items()}
     # What a head says is known to the transport from the second request of a connection on.
-    http = HttpRequest("POST", body.path, b"", headers, body.content, said=caller_of(headers))
+    http = HttpRequest("POST", body.path, b"", headers, body.content, known_context=context_of(headers))
 
     def step() -> object:
         request, encode = route(http)

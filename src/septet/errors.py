@@ -1,7 +1,7 @@
 """Every error Septet raises on purpose, by the side at fault and the step that failed.
 
 A request flows `bytes -> decode -> validate -> run -> encode -> bytes`. The classes carry a neutral `code`;
-`septet.protocols.errors` maps codes to HTTP and gRPC. Nothing here knows a protocol.
+`septet.protocols.http.error_bodies` maps codes to HTTP and gRPC. Nothing here knows a protocol.
 """
 
 from collections.abc import Sequence

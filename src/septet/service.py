@@ -8,7 +8,7 @@ from septet.model.freshness import Freshness
 from septet.model.golden import Golden
 from septet.model.manifest import Manifest
 from septet.model.signature import Signature
-from septet.types import Identity, Predict, Submit, Tensors
+from septet.types import Identity, Predictor, Tensors
 
 
 class Merging(msgspec.Struct, frozen=True):
@@ -33,14 +33,17 @@ def _nothing_known() -> Merging:
     return Merging(merged=False, reason="nothing is known of the model's rows")
 
 
+def _nothing_to_close() -> None:
+    """Free nothing."""
+
+
 class Service(msgspec.Struct, frozen=True):
     """One model, ready to answer.
 
     Attributes:
         identity: in every answer.
         signature: what it takes and gives.
-        predict: the whole predictor, limits included.
-        submit: the same, by callback.
+        predictor: answers every request for the model, whatever protocol it came by; limits and middleware included.
         manifest: the package's, or the one derived from a bare file.
         sample: one valid row (axis 0 of length 1 where the signature has rows) that the model answers; None where
             none could be found.
@@ -50,18 +53,19 @@ class Service(msgspec.Struct, frozen=True):
             `run_seconds`, for one row.
         freshness: judges the age of the training data at the time of the call.
         merging: whether rows of different requests share a run, at the time of the call: a cold model may learn that.
+        close: frees the model and its thread; called once, when no request is under way and none will come.
         batch_rows: the most rows of waiting requests that are run together; 1 where requests are never merged.
     """
 
     identity: Identity
     signature: Signature
-    predict: Predict
-    submit: Submit
+    predictor: Predictor
     manifest: Manifest
     sample: Tensors | None
     answer: Tensors | None
     expected: Golden | None
     facts: Mapping[str, float]
     freshness: Callable[[], Freshness]
+    close: Callable[[], None] = _nothing_to_close
     batch_rows: int = 1
     merging: Callable[[], Merging] = _nothing_known

@@ -1,12 +1,15 @@
 """The one call shape, and the two frozen messages that travel through it.
 
-Everything that answers a prediction is a `Predict`: a loaded model, a limiter, a recorder, a remote server.
-Middleware is `Predict -> Predict`. The records are msgspec structs because one is made per request: creating a
+Everything that answers a prediction is a `Predictor`: a loaded model, a limiter, a recorder, a remote server.
+Middleware is `Predictor -> Predictor`. The records are msgspec structs because one is made per request: creating a
 frozen dataclass costs more than decoding a small JSON body. Those that live for a request are not tracked by the
 collector: they hold no way back to themselves, and many of them would let it run in each turn of the loop.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Coroutine, Mapping
+from functools import partial
 from typing import Any, Protocol, TypeAlias
 
 import msgspec
@@ -68,9 +71,6 @@ class Response(msgspec.Struct, frozen=True, gc=False):
     flags: tuple[str, ...] = ()
 
 
-Predict: TypeAlias = Callable[[Request], Awaitable[Response]]
-
-
 class Pending(Protocol):
     """A request that may still be given up."""
 
@@ -78,7 +78,86 @@ class Pending(Protocol):
         """Want no answer any more: none will be given."""
 
 
-#: A `Predict` that calls back, for who has many requests in hand at once: it costs no coroutine and no future. The
-#: answer, or the error, may come before the call returns; it comes once, on the event loop's thread, and the callback
-#: must not raise.
-Submit: TypeAlias = Callable[[Request, Callable[[Response | Exception], None]], Pending]
+#: Takes the answer of a request, or the error in place of one. It must not raise.
+Done: TypeAlias = Callable[[Response | Exception], None]
+
+
+class Predictor(ABC):
+    """Whatever answers predictions.
+
+    `submit` is the primitive: a caller that has many requests in hand at once needs neither a coroutine nor a future
+    for each. `predict` is derived from it, for callers that await.
+    """
+
+    @abstractmethod
+    def submit(self, request: Request, done: Done) -> Pending:
+        """Begin to answer a request, on the event loop's thread.
+
+        `done` is called once, on that thread, with the answer or the error, perhaps before this returns; never after
+        the returned `Pending` was cancelled.
+        """
+
+    async def predict(self, request: Request) -> Response:
+        """Answer a request; to cancel the awaiting task cancels the request.
+
+        Raises:
+            Exception: whatever error `submit` gives.
+        """
+        future: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
+        pending = self.submit(request, partial(_resolve, future))
+        try:
+            return await future
+        except asyncio.CancelledError:
+            pending.cancel()
+            raise
+
+
+#: Wraps a predictor in another one, which sees each of its requests.
+Middleware: TypeAlias = Callable[[Predictor], Predictor]
+
+
+def adapt(function: Callable[[Request], Coroutine[Any, Any, Response]]) -> Predictor:
+    """A coroutine function as a predictor: each request runs it in a task of its own."""
+    return _CoroutinePredictor(function)
+
+
+class _CoroutinePredictor(Predictor):
+    def __init__(self, function: Callable[[Request], Coroutine[Any, Any, Response]]) -> None:
+        self._function = function
+
+    def submit(self, request: Request, done: Done) -> Pending:
+        return _PendingTask(asyncio.get_running_loop().create_task(self._function(request)), done)
+
+
+class _PendingTask:
+    """The `Pending` of a task."""
+
+    def __init__(self, task: "asyncio.Task[Response]", done: Done) -> None:
+        self._task = task
+        self._done: Done | None = done
+        task.add_done_callback(self._ended)
+
+    def cancel(self) -> None:
+        self._done = None
+        self._task.cancel()
+
+    def _ended(self, task: "asyncio.Task[Response]") -> None:
+        done, self._done = self._done, None
+        if done is None:
+            return
+        if task.cancelled():
+            done(RuntimeError("The coroutine of a predictor was cancelled by its own code."))
+            return
+        error = task.exception()
+        if isinstance(error, BaseException) and not isinstance(error, Exception):
+            error = RuntimeError(f"The coroutine of a predictor ended in {error!r}.")
+        done(task.result() if error is None else error)
+
+
+def _resolve(future: "asyncio.Future[Response]", outcome: Response | Exception) -> None:
+    if future.done():
+        return
+    if isinstance(outcome, Exception):
+        future.set_exception(outcome)
+    else:
+        future.set_result(outcome)

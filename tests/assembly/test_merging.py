@@ -14,7 +14,7 @@ import septet
 from septet.assembly import open_service
 from septet.errors import GoldenMismatch, PackageInvalid
 from septet.model.septet_toml import manifest_from_toml, manifest_to_toml
-from septet.protocols.asgi import Asgi
+from septet.protocols.http.asgi import Asgi
 from septet.service import Service
 from septet.settings import Model, Settings
 from septet.types import Array, Request
@@ -64,7 +64,7 @@ async def asked(service: Service, rows: Array) -> list[Array]:
     """The first output's rows, each asked by itself, all at the same time."""
     name = service.signature.inputs[0].name
     requests = [Request({name: rows[at : at + 1]}, 1, str(at)) for at in range(len(rows))]
-    answers = await asyncio.gather(*map(service.predict, requests))
+    answers = await asyncio.gather(*map(service.predictor.predict, requests))
     return [next(iter(answer.tensors.values())) for answer in answers]
 
 

@@ -14,7 +14,7 @@ import pytest
 import septet
 from septet.assembly import open_service
 from septet.errors import DigestMismatch, GoldenMismatch, LabelsMismatch, ModelNotFound
-from septet.protocols.asgi import Asgi
+from septet.protocols.http.asgi import Asgi
 from septet.settings import Model, Settings
 from septet.types import Array, Request, Response
 from tests.runtimes.onnx_models import FLOAT, constant, converted, engine, info, matrix_of_maps, model, node, saved
@@ -178,7 +178,7 @@ def test_a_model_that_answers_no_made_up_row_is_warmed_up_on_a_real_one(tmp_path
     async def merged() -> list[Response]:
         async with asyncio.timeout(20):
             while True:
-                answers = await asyncio.gather(*map(service.predict, requests))
+                answers = await asyncio.gather(*map(service.predictor.predict, requests))
                 if any(answer.timings.batch_rows > 1 for answer in answers):
                     return answers
 

@@ -2,13 +2,13 @@
 
 from septet.assembly.statistics import statistics
 from septet.events import Finished
-from septet.monitoring.layout import Layout
-from septet.monitoring.tally import Tally
+from septet.monitoring.metrics_layout import MetricsLayout
+from septet.monitoring.shared_metrics import SharedMetrics
 
 
 def test_only_routes_that_predict_count() -> None:
-    tally = Tally(Layout(("/predict", "/health"), ("ok", "invalid")), slots=2)
-    first, second = tally.claim(0), tally.claim(1)
+    shared_metrics = SharedMetrics(MetricsLayout(("/predict", "/health"), ("ok", "invalid")), slots=2)
+    first, second = shared_metrics.claim(0), shared_metrics.claim(1)
     for counts in (first, second):
         for event in (
             Finished("/predict", "a", "ok", 200, 3, 0.5, 0.01, 0.02, 0.03, 0.04, batch_rows=6),
@@ -18,7 +18,7 @@ def test_only_routes_that_predict_count() -> None:
         ):
             counts.turned(1, ())
             counts.turned(0, [event])
-    found = statistics(tally.totals(), {"/predict"})
+    found = statistics(shared_metrics.snapshot(), {"/predict"})
     assert (found.succeeded, found.failed, found.rows, found.runs) == (2, 2, 6, 1)
     assert (found.succeeded_seconds, found.failed_seconds) == (1.0, 0.5)
     assert (found.decode_seconds, found.queue_seconds, found.run_seconds, found.encode_seconds) == (
@@ -29,5 +29,5 @@ def test_only_routes_that_predict_count() -> None:
 
 
 def test_nothing_counted_is_nothing_told() -> None:
-    found = statistics(Tally(Layout(("/predict",), ("ok",))).totals(), {"/predict"})
+    found = statistics(SharedMetrics(MetricsLayout(("/predict",), ("ok",))).snapshot(), {"/predict"})
     assert (found.succeeded, found.failed, found.last, found.failed_seconds) == (0, 0, 0.0, 0.0)

@@ -2,7 +2,6 @@
 
 import json
 import shlex
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,26 +12,23 @@ from septet.model.freshness import Freshness
 from septet.model.manifest import Manifest
 from septet.model.signature import Column, Kind, Signature, Tensor
 from septet.service import Service
-from septet.types import Array, Identity, Pending, Request, Response
+from septet.types import Array, Done, Identity, Pending, Predictor, Request
 
 FRESH = Freshness("fresh", 3, "the training data ends on 2026-11-21, 3 days ago")
 
 
-def submit(_: Request, __: Callable[[Response | Exception], None]) -> Pending:
-    raise AssertionError
+class Never(Predictor):
+    def submit(self, request: Request, done: Done) -> Pending:  # noqa: ARG002 - nobody asks
+        raise AssertionError
 
 
 def service(inputs: tuple[Tensor, ...], sample: dict[str, Array] | None, **more: Any) -> Service:
     signature = Signature(Kind.CLASSIFICATION, inputs, (Tensor("scores", "float32", (None, 3)),), **more)
 
-    async def predict(_: Request) -> Response:
-        raise AssertionError
-
     return Service(
         identity=Identity("iris", "1.2", "sha256:" + "0123456789abcdef" * 4),
         signature=signature,
-        predict=predict,
-        submit=submit,
+        predictor=Never(),
         manifest=Manifest("iris", "1.2", "onnx", "model.onnx", signature),
         sample=sample,
         answer=None,

@@ -16,8 +16,8 @@ from septet.client.rest import Rest
 from septet.client.rpc import Rpc
 from septet.errors import DeadlineExceeded, Invalid, NotFound, Overloaded, SeptetError, Unavailable
 from septet.model.signature import Kind, Tensor
-from septet.protocols.errors import STATUS, envelope
-from septet.protocols.metadata import metadata
+from septet.protocols.http.error_bodies import STATUS, envelope
+from septet.protocols.native.metadata import metadata
 from septet.protocols.openinference.datatypes import DATATYPES
 from septet.service import Service
 from tests.protocols import models

@@ -6,7 +6,7 @@ from septet import errors
 from septet.client.faults import failure
 from septet.client.questions import Reply
 from septet.errors import Problem, SeptetError
-from septet.protocols.errors import STATUS, envelope
+from septet.protocols.http.error_bodies import STATUS, envelope
 
 AT = "http://host:8000"
 

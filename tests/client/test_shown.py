@@ -11,8 +11,8 @@ import pytest
 from septet.client.intake import Form, Taken
 from septet.client.shown import Shown
 from septet.errors import Invalid, NotFound
-from septet.protocols import examples
-from septet.protocols.http import HttpRequest
+from septet.protocols.codecs import examples
+from septet.protocols.http.http_messages import HttpRequest
 from septet.service import Service
 from septet.types import Tensors
 from tests.protocols import models

@@ -12,8 +12,8 @@ import pytest
 from septet import errors
 from septet.cli.main import COMMANDS
 from septet.cli.parser import Parser
-from septet.protocols.api import PATHS
-from septet.protocols.errors import STATUS
+from septet.protocols.http.app import PATHS
+from septet.protocols.http.error_bodies import STATUS
 from septet.protocols.rpc.paths import TEMPLATES as METHODS
 
 ROOT = Path(__file__).parents[2]

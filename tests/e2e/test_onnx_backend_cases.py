@@ -12,9 +12,9 @@ from septet.assembly.composition import application, layout, open_service
 from septet.errors import SeptetError
 from septet.events import Silent
 from septet.model.signature import DTYPES, Signature
-from septet.monitoring.tally import Tally
-from septet.protocols.api import App
-from septet.protocols.http import HttpReply, HttpRequest
+from septet.monitoring.shared_metrics import SharedMetrics
+from septet.protocols.http.app import App
+from septet.protocols.http.http_messages import HttpReply, HttpRequest
 from septet.protocols.openinference.datatypes import DATATYPES, dtype_of, from_raw, raw_bytes
 from septet.settings import Settings
 from septet.types import Array
@@ -87,7 +87,7 @@ def judge(case: Case, folder: Path) -> None:
     path = folder / "model.onnx"
     path.write_bytes(case.model)
     service = open_service(path, Settings())
-    app = application(service, Settings(), Silent(), Tally(layout()).totals, App())
+    app = application(service, Settings(), Silent(), SharedMetrics(layout()).snapshot, App())
     for outputs in (as_json(app, service.signature, case), as_bytes(app, service.signature, case)):
         assert set(outputs) == set(case.outputs), case.name
         for name, array in outputs.items():

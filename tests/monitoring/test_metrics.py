@@ -7,25 +7,25 @@ from prometheus_client.openmetrics import parser as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
 from septet.events import Finished
-from septet.monitoring.layout import Layout
 from septet.monitoring.metrics import ModelFacts, exposition
-from septet.monitoring.tally import Tally, Totals
+from septet.monitoring.metrics_layout import MetricsLayout
+from septet.monitoring.shared_metrics import MetricsSnapshot, SharedMetrics
 from septet.types import Identity
 
 MODEL = ModelFacts(Identity("iris", "1", "sha256:00"), runtime="onnx", kind="classifier")
 DATED = ModelFacts(MODEL.identity, "onnx", "classifier", data_age_days=40.5, freshness="warn")
 
 
-def counted() -> Totals:
-    tally = Tally(Layout(["/predict", "/health"], ["ok", "invalid"]), slots=2)
+def counted() -> MetricsSnapshot:
+    shared_metrics = SharedMetrics(MetricsLayout(["/predict", "/health"], ["ok", "invalid"]), slots=2)
     for slot in range(2):
-        counts = tally.claim(slot)
+        counts = shared_metrics.claim(slot)
         counts.loaded(load_seconds=0.1 + slot, startup_seconds=0.2 + slot)
         counts.turned(1, ())
         counts.turned(1, ())
         counts.turned(0, [Finished("/predict", "id", "ok", 200, 4, 0.002, 0.125, 0.5, 0.25, 0.0625, batch_rows=8)])
-    tally.restarted()
-    return tally.totals()
+    shared_metrics.restarted()
+    return shared_metrics.snapshot()
 
 
 def samples(families: Iterable[Metric]) -> dict[tuple[str, ...], float]:

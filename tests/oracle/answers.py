@@ -16,7 +16,7 @@ import pandas as pd
 import septet
 from septet.assembly import open_service
 from septet.errors import SeptetError
-from septet.protocols.json_body import JsonBody
+from septet.protocols.codecs.json_body import JsonBody
 from septet.service import Service
 from septet.settings import Model, Settings
 from septet.types import Array, Request, Response, Tensors
@@ -258,6 +258,6 @@ async def answered(service: Service, tensors: Tensors, rows: int) -> Any:
         if not future.done():
             future.set_result(outcome)
 
-    service.submit(Request(tensors, rows, "x", None, time.monotonic() + 60.0), done)
+    service.predictor.submit(Request(tensors, rows, "x", None, time.monotonic() + 60.0), done)
     outcome = await future
     return outcome if isinstance(outcome, Exception) else dict(outcome.tensors.items())

@@ -12,15 +12,15 @@ import numpy as np
 
 from septet.assembly.composition import application, layout
 from septet.events import Silent
-from septet.monitoring.tally import Tally
-from septet.protocols.answers import Answers
-from septet.protocols.api import App
-from septet.protocols.dataplane import Dataplane
-from septet.protocols.http import HttpReply, HttpRequest
-from septet.protocols.json_body import JsonBody
+from septet.monitoring.shared_metrics import SharedMetrics
+from septet.protocols.codecs.json_body import JsonBody
+from septet.protocols.codecs.prediction_format import PredictionFormatter
+from septet.protocols.http.app import App
+from septet.protocols.http.http_messages import HttpReply, HttpRequest
+from septet.protocols.http.request_factory import RequestFactory
+from septet.protocols.http.routes import Route
 from septet.protocols.openinference.datatypes import DATATYPES, raw_bytes
-from septet.protocols.openinference.messages import Messages
-from septet.protocols.routes import Route
+from septet.protocols.openinference.infer_messages import InferMessages
 from septet.protocols.rpc.descriptors import message
 from septet.protocols.rpc.paths import INFER
 from septet.service import Service
@@ -50,13 +50,13 @@ class Asking:
         self._names = [column.name for column in service.signature.columns]
         self._decode = JsonBody(service.signature, max_rows=1000)
         self._model = service.identity.name
-        answer = Answers(service.signature).outputs
+        answer = PredictionFormatter(service.signature).outputs
         self._shown = PREDICT if answer is None else answer[0]
-        self.app = application(service, Settings(), Silent(), Tally(layout()).totals, App())
+        self.app = application(service, Settings(), Silent(), SharedMetrics(layout()).snapshot, App())
         self.calls = App()
-        calls = Messages(Dataplane(service, Settings().limits))
+        calls = InferMessages(RequestFactory(service, Settings().limits))
         routes = {INFER: Route(INFER, predict=calls.infer)}
-        self.calls.install(service.identity, routes, Silent(), service.submit, max_body_bytes=1 << 24)
+        self.calls.install(service.identity, routes, Silent(), service.predictor, max_body_bytes=1 << 24)
 
     def ask(self, way: Way) -> dict[str, Any] | str:
         """The answer, or what an error says."""

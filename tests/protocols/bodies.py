@@ -12,7 +12,7 @@ from hypothesis.extra import numpy as hnp
 
 from septet.errors import Invalid, Malformed
 from septet.model.signature import DTYPES, Column, Kind, Signature, Tensor
-from septet.protocols.body import Body
+from septet.protocols.codecs.body import Body
 from septet.tensors import listed
 from septet.types import Array, Tensors
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import datetime as dt
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,13 +11,13 @@ from septet.model.freshness import Freshness
 from septet.model.golden import Golden
 from septet.model.manifest import Data, Manifest, Parity, Training
 from septet.model.signature import DTYPES, Column, Kind, Signature, Tensor
-from septet.protocols.dataplane import Dataplane
-from septet.protocols.http import HttpReply, HttpRequest
-from septet.protocols.native import Native
-from septet.protocols.routes import Decode, Encode
+from septet.protocols.http.http_messages import HttpReply, HttpRequest
+from septet.protocols.http.request_factory import RequestFactory
+from septet.protocols.http.routes import Decode, Encode
+from septet.protocols.native.native_routes import NativeRoutes
 from septet.service import Service
 from septet.settings import Limits
-from septet.types import Identity, Request, Response, Tensors, Timings
+from septet.types import Done, Identity, Predictor, Request, Response, Tensors, Timings
 
 LIMITS = Limits(max_rows=1000, max_body_bytes=1_000_000)
 IDENTITY = Identity("iris", "1.2.0", "sha256:" + "a1" * 32)
@@ -33,6 +33,20 @@ def columns(count: int, dtype: str = "float32") -> tuple[Column, ...]:
 def array(tensor: Tensor, values: Any) -> np.ndarray[Any, Any]:
     """Values as one array of the tensor's dtype."""
     return np.array(values, DTYPES[tensor.dtype])
+
+
+class Constant(Predictor):
+    """Answers every row the same, at once; without `rows`, a request is one unit."""
+
+    def __init__(self, answer: Tensors, *, rows: bool) -> None:
+        self._answer = answer
+        self._rows = rows
+
+    def submit(self, request: Request, done: Done) -> "Given":
+        """Answer."""
+        each = {name: value.repeat(request.rows, 0) if self._rows else value for name, value in self._answer.items()}
+        done(Response(each, request.rows, IDENTITY, NO_TIME))
+        return Given()
 
 
 class Given:
@@ -53,12 +67,12 @@ def answered(service: Service, request: Request, encode: Encode) -> HttpReply:
 
 
 async def _ask(service: Service, request: Request) -> Response:
-    return await service.predict(request)
+    return await service.predictor.predict(request)
 
 
-def native(service: Service, limits: Limits = LIMITS) -> Native:
+def native(service: Service, limits: Limits = LIMITS) -> NativeRoutes:
     """The native routes of a service."""
-    return Native(Dataplane(service, limits))
+    return NativeRoutes(RequestFactory(service, limits))
 
 
 def service(signature: Signature, sample: Mapping[str, Any], answer: Mapping[str, Any], **more: Any) -> Service:
@@ -66,23 +80,11 @@ def service(signature: Signature, sample: Mapping[str, Any], answer: Mapping[str
     taken: Tensors = {each.name: array(each, sample[each.name]) for each in signature.inputs}
     given: Tensors = {each.name: array(each, answer[each.name]) for each in signature.outputs}
 
-    def answered(request: Request) -> Response:
-        rows = {name: value.repeat(request.rows, 0) if signature.rows else value for name, value in given.items()}
-        return Response(rows, request.rows, IDENTITY, NO_TIME)
-
-    async def predict(request: Request) -> Response:
-        return answered(request)
-
-    def submit(request: Request, done: Callable[[Response | Exception], None]) -> Given:
-        done(answered(request))
-        return Given()
-
     manifest = Manifest("iris", "1.2.0", "onnx", "iris.onnx", signature, **more)
     return Service(
         IDENTITY,
         signature,
-        predict,
-        submit,
+        Constant(given, rows=signature.rows),
         manifest,
         sample=taken,
         answer=given,

@@ -7,9 +7,9 @@ import msgspec
 import pytest
 
 from septet.events import Silent
-from septet.protocols.api import App
-from septet.protocols.asgi import Asgi
-from septet.protocols.routes import Route
+from septet.protocols.http.app import App
+from septet.protocols.http.asgi import Asgi
+from septet.protocols.http.routes import Route
 from tests.protocols import models
 
 ROW = b'{"data":[[1,2,3,4]]}'
@@ -20,7 +20,7 @@ def made() -> Asgi:
     service = models.classifier()
     native = models.native(service)
     routes = {"/predict": Route("/predict", predict=native.predict), "/": Route("/", {"GET": native.test})}
-    app.install(models.IDENTITY, routes, Silent(), service.submit, max_body_bytes=1_000)
+    app.install(models.IDENTITY, routes, Silent(), service.predictor, max_body_bytes=1_000)
     return Asgi(app, max_body_bytes=100)
 
 

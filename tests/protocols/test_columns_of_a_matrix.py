@@ -10,17 +10,17 @@ import pytest
 from septet.errors import Invalid, SeptetError, invalid
 from septet.model.signature import Column, Kind, Signature, Tensor
 from septet.model.validation import Checker
-from septet.protocols import examples
-from septet.protocols.csv_body import CsvBody
-from septet.protocols.dataplane import Dataplane
-from septet.protocols.http import HttpRequest
-from septet.protocols.json_body import JsonBody
-from septet.protocols.metadata import metadata
-from septet.protocols.native import Native
-from septet.protocols.npy_body import NpyBody
-from septet.protocols.openapi import openapi
-from septet.protocols.openinference.inference import Inference
-from septet.protocols.v1 import V1
+from septet.protocols.codecs import examples
+from septet.protocols.codecs.csv_body import CsvBody
+from septet.protocols.codecs.json_body import JsonBody
+from septet.protocols.codecs.npy_body import NpyBody
+from septet.protocols.http.http_messages import HttpRequest
+from septet.protocols.http.request_factory import RequestFactory
+from septet.protocols.native.metadata import metadata
+from septet.protocols.native.native_routes import NativeRoutes
+from septet.protocols.openapi.openapi_document import openapi
+from septet.protocols.openinference.infer_request import InferRequestReader
+from septet.protocols.tfserving.v1_routes import V1Routes
 from septet.service import Service
 from septet.types import Request
 from tests.protocols import models
@@ -72,12 +72,12 @@ def ways(value: str) -> dict[str, bytes]:
 
 
 def read(way: str, body: bytes) -> Request:
-    plane = Dataplane(service(), models.LIMITS)
+    plane = RequestFactory(service(), models.LIMITS)
     media = b"text/csv" if way in ("csv", "numbers") else b"application/json"
     http = HttpRequest("POST", "/", b"", {b"content-type": media}, body)
     if way.startswith("v2"):
-        return Inference(plane)(http)[0]
-    return (V1(plane, lambda: False) if way == "v1" else Native(plane)).predict(http)[0]
+        return InferRequestReader(plane)(http)[0]
+    return (V1Routes(plane, lambda: False) if way == "v1" else NativeRoutes(plane)).predict(http)[0]
 
 
 @pytest.mark.parametrize("way", ways("1"))
@@ -165,7 +165,7 @@ def test_moments_in_npy_are_those_of_the_unit() -> None:
 
 def wide(body: Any, media: bytes = b"application/json") -> Request:
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
-    native = Native(Dataplane(service(WIDE), models.LIMITS))
+    native = NativeRoutes(RequestFactory(service(WIDE), models.LIMITS))
     return native.predict(HttpRequest("POST", "/", b"", {b"content-type": media}, content))[0]
 
 
@@ -211,9 +211,9 @@ def test_a_moment_that_is_none_is_refused_with_its_row_and_column(place: int, va
 
 
 def test_a_moment_is_answered_as_text() -> None:
-    plane = Dataplane(service(WIDE), models.LIMITS)
+    plane = RequestFactory(service(WIDE), models.LIMITS)
     http = HttpRequest("POST", "/", b"", {}, json.dumps({"data": [ROW]}).encode())
-    native = models.reply(plane.service, Native(plane).predict, http)
+    native = models.reply(plane.service, NativeRoutes(plane).predict, http)
     assert msgspec.json.decode(native.body)["prediction"] == ["2026-02-01T00:00:00"]
     inputs = [
         {"name": "x", "shape": [1, 3], "datatype": "FP32", "data": [7.5, 30, 1]},
@@ -223,7 +223,7 @@ def test_a_moment_is_answered_as_text() -> None:
     for wanted, held in (([], b'"data":["2026-02-01T00:00:00"]'), (["y"], b"\x13\0\0\0" + b"2026-02-01T00:00:00")):
         outputs = [{"name": name, "parameters": {"binary_data": True}} for name in wanted]
         asked = HttpRequest("POST", "/", b"", {}, json.dumps({"inputs": inputs, "outputs": outputs}).encode())
-        assert held in models.reply(plane.service, Inference(plane), asked).body
+        assert held in models.reply(plane.service, InferRequestReader(plane), asked).body
 
 
 def test_examples_are_written_as_a_caller_writes_them() -> None:

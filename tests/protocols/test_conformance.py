@@ -8,8 +8,8 @@ import pytest
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
 from septet.errors import NotFound
-from septet.protocols.http import HttpReply, HttpRequest
-from septet.protocols.openapi import openapi
+from septet.protocols.http.http_messages import HttpReply, HttpRequest
+from septet.protocols.openapi.openapi_document import openapi
 from septet.settings import Limits
 from tests.protocols import models
 

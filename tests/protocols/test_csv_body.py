@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from septet.errors import Invalid, Malformed
 from septet.model.signature import DTYPES, Column, Kind, Signature, Tensor
-from septet.protocols.csv_body import CsvBody
+from septet.protocols.codecs.csv_body import CsvBody
 from septet.types import Tensors
 from tests.protocols import bodies
 

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from septet.errors import SeptetError
 from septet.model.signature import DTYPES, Column, Kind, Signature, Tensor
-from septet.protocols.csv_body import CsvBody
-from septet.protocols.csv_columns import CsvColumns
+from septet.protocols.codecs.csv_body import CsvBody
+from septet.protocols.codecs.csv_columns import CsvColumns
 
 ABLE = [name for name in DTYPES if name == "string" or name.startswith("float")]
 COLUMNS = [

@@ -18,17 +18,17 @@ from septet.client.questions import Infer
 from septet.client.rest import Rest
 from septet.client.rpc import Rpc
 from septet.model.signature import DTYPES, Column, Kind, Signature, Tensor
-from septet.protocols.dataplane import Dataplane
-from septet.protocols.http import HttpRequest
-from septet.protocols.invocations import Invocations
-from septet.protocols.native import Native
+from septet.protocols.http.http_messages import HttpRequest
+from septet.protocols.http.request_factory import RequestFactory
+from septet.protocols.http.routes import Decode
+from septet.protocols.mlflow.invocations import InvocationsRoute
+from septet.protocols.native.native_routes import NativeRoutes
 from septet.protocols.openinference.contents import FIELDS
 from septet.protocols.openinference.datatypes import DATATYPES, raw_bytes
-from septet.protocols.openinference.inference import Inference
-from septet.protocols.openinference.messages import Messages
-from septet.protocols.routes import Decode
+from septet.protocols.openinference.infer_messages import InferMessages
+from septet.protocols.openinference.infer_request import InferRequestReader
 from septet.protocols.rpc.descriptors import message
-from septet.protocols.v1 import V1
+from septet.protocols.tfserving.v1_routes import V1Routes
 from septet.tensors import joined, plain
 from septet.types import Array, Tensors
 from tests.protocols import models
@@ -319,7 +319,7 @@ def shown(tensors: Tensors) -> dict[str, Any]:
     return {name: (each.dtype, each.shape, repr(each.tolist())) for name, each in tensors.items()}
 
 
-def dataplane(data: st.DataObject, signature: Signature) -> Dataplane:
+def request_factory(data: st.DataObject, signature: Signature) -> RequestFactory:
     sample = {
         tensor.name: array(
             tensor,
@@ -331,7 +331,7 @@ def dataplane(data: st.DataObject, signature: Signature) -> Dataplane:
         )
         for tensor in signature.inputs
     }
-    return Dataplane(models.service(signature, sample, {"y": [1.0]}), models.LIMITS)
+    return RequestFactory(models.service(signature, sample, {"y": [1.0]}), models.LIMITS)
 
 
 def tensors_of(signature: Signature, drawn: Drawn) -> dict[str, Array]:
@@ -344,13 +344,13 @@ def tensors_of(signature: Signature, drawn: Drawn) -> dict[str, Array]:
 def test_all_forms_of_a_request_mean_the_same(data: st.DataObject) -> None:
     signature = data.draw(signatures())
     drawn = data.draw(st.lists(requests(signature), min_size=2, max_size=3))
-    made = dataplane(data, signature)
+    made = request_factory(data, signature)
     ways: list[tuple[Decode, Forms]] = [
-        (Native(made).predict, native),
-        (Inference(made), open_inference),
-        (Messages(made).infer, calls),
-        (V1(made, lambda: False).predict, v1),
-        (Invocations(made).predict, mlflow),
+        (NativeRoutes(made).predict, native),
+        (InferRequestReader(made), open_inference),
+        (InferMessages(made).infer, calls),
+        (V1Routes(made, lambda: False).predict, v1),
+        (InvocationsRoute(made).predict, mlflow),
     ]
     expected = [tensors_of(signature, one) for one in drawn]
     for decode, forms in ways:
@@ -374,12 +374,12 @@ def test_all_forms_of_a_request_mean_the_same(data: st.DataObject) -> None:
 def test_what_a_client_is_given_means_the_same_on_every_wire(data: st.DataObject) -> None:
     signature = data.draw(signatures())
     drawn = data.draw(requests(signature))
-    made, right = dataplane(data, signature), tensors_of(signature, drawn)
+    made, right = request_factory(data, signature), tensors_of(signature, drawn)
     intake = Intake(signature, max_rows=sys.maxsize)
     wires: list[tuple[Any, Decode]] = [
-        (Rest("here", "", binary=False), Inference(made)),
-        (Rest("here", "", binary=True), Inference(made)),
-        (Rpc("here"), Messages(made).infer),
+        (Rest("here", "", binary=False), InferRequestReader(made)),
+        (Rest("here", "", binary=True), InferRequestReader(made)),
+        (Rpc("here"), InferMessages(made).infer),
     ]
     for form, given_data in clients(signature, drawn):
         taken = intake(given_data)

@@ -13,11 +13,11 @@ from septet.errors import Invalid, Malformed, SeptetError, UnsupportedMediaType
 from septet.events import Silent
 from septet.model.manifest import Parity
 from septet.model.signature import Column, Kind, Signature, Tensor
-from septet.protocols.api import App
-from septet.protocols.dataplane import Dataplane
-from septet.protocols.errors import STATUS, refusal
-from septet.protocols.http import HttpReply, HttpRequest
-from septet.protocols.invocations import Invocations
+from septet.protocols.http.app import App
+from septet.protocols.http.error_bodies import STATUS, refusal
+from septet.protocols.http.http_messages import HttpReply, HttpRequest
+from septet.protocols.http.request_factory import RequestFactory
+from septet.protocols.mlflow.invocations import InvocationsRoute
 from septet.service import Service
 from tests.protocols import models
 
@@ -33,13 +33,13 @@ def request(body: Any, **headers: bytes) -> HttpRequest:
 
 
 def post(service: Service, body: Any, **headers: bytes) -> HttpReply:
-    decode = Invocations(Dataplane(service, models.LIMITS)).predict
+    decode = InvocationsRoute(RequestFactory(service, models.LIMITS)).predict
     return models.reply(service, decode, request(body, **headers))
 
 
 def sent(service: Service, body: Any, **headers: bytes) -> Any:
     """The values that the model is given, one list per row."""
-    made, _ = Invocations(Dataplane(service, models.LIMITS)).predict(request(body, **headers))
+    made, _ = InvocationsRoute(RequestFactory(service, models.LIMITS)).predict(request(body, **headers))
     (tensor,) = made.tensors.values()
     return tensor.tolist()
 
@@ -327,8 +327,8 @@ def test_csv_is_refused_where_columns_have_no_names() -> None:
 
 def served(service: Service) -> App:
     made = App()
-    routes = Invocations(Dataplane(service, models.LIMITS)).routes()
-    made.install(models.IDENTITY, routes, Silent(), service.submit, max_body_bytes=1_000)
+    routes = InvocationsRoute(RequestFactory(service, models.LIMITS)).routes()
+    made.install(models.IDENTITY, routes, Silent(), service.predictor, max_body_bytes=1_000)
     return made
 
 

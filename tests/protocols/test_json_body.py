@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from septet.errors import Invalid, Malformed
 from septet.model.signature import DTYPES, Column, Kind, Signature, Tensor
-from septet.protocols.json_body import JsonBody
-from septet.protocols.json_diagnosis import JsonDiagnosis
+from septet.protocols.codecs.json_body import JsonBody
+from septet.protocols.codecs.json_diagnosis import JsonDiagnosis
 from septet.types import Tensors
 from tests.protocols import bodies
 

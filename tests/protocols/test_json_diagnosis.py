@@ -7,8 +7,8 @@ import pytest
 
 from septet.errors import Malformed
 from septet.model.signature import Column, Kind, Signature, Tensor
-from septet.protocols.json_body import JsonBody
-from septet.protocols.json_diagnosis import JsonDiagnosis, shape_text
+from septet.protocols.codecs.json_body import JsonBody
+from septet.protocols.codecs.json_diagnosis import JsonDiagnosis, shape_text
 from tests.protocols import bodies
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from septet.errors import SeptetError
 from septet.model.signature import Column, Kind, Signature, Tensor
-from septet.protocols.json_body import JsonBody
+from septet.protocols.codecs.json_body import JsonBody
 
 
 def signature(dtype: str, *, nullable: bool = False, shape: tuple[int | None, ...] = (None, 2)) -> Signature:

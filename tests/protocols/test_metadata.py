@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from septet.model.manifest import Data, Parity, Training
-from septet.protocols.metadata import metadata
+from septet.protocols.native.metadata import metadata
 from tests.protocols import models
 
 SERVICES = models.every_kind()

@@ -10,7 +10,7 @@ import pytest
 
 from septet.errors import Invalid, Malformed, ModelFailed, NotFound, UnsupportedMediaType
 from septet.model.golden import Golden
-from septet.protocols.http import HttpReply, HttpRequest
+from septet.protocols.http.http_messages import HttpReply, HttpRequest
 from septet.settings import Limits
 from tests.protocols import models
 

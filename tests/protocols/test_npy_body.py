@@ -13,7 +13,7 @@ from numpy.lib import format as npy
 from septet.errors import Invalid, Malformed, UnsupportedMediaType
 from septet.model.signature import DTYPES, Column, Kind, Signature, Tensor
 from septet.model.validation import problems
-from septet.protocols.npy_body import NpyBody
+from septet.protocols.codecs.npy_body import NpyBody
 from septet.types import Array
 from tests.protocols import bodies
 

@@ -11,8 +11,8 @@ from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from septet.model.signature import DTYPES, Column, Kind, Signature, Tensor
-from septet.protocols.errors import STATUS
-from septet.protocols.openapi import openapi
+from septet.protocols.http.error_bodies import STATUS
+from septet.protocols.openapi.openapi_document import openapi
 from septet.service import Service
 from tests.protocols import models
 

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 
 from septet.errors import SeptetError
 from septet.model.signature import Column
-from septet.protocols.body import Body
-from septet.protocols.csv_body import CsvBody
-from septet.protocols.plain_csv import PlainCsv
+from septet.protocols.codecs.body import Body
+from septet.protocols.codecs.csv_body import CsvBody
+from septet.protocols.codecs.plain_csv import PlainCsv
 from tests.protocols import models
 
 COLUMNS = (Column("a", "float32"), Column("b", "int64"))

@@ -11,10 +11,10 @@ import pytest
 from septet.errors import Invalid, Malformed, SeptetError
 from septet.events import Silent
 from septet.model.signature import Column, Kind, Signature, Tensor
-from septet.protocols.api import App
-from septet.protocols.dataplane import Dataplane
-from septet.protocols.http import HttpReply, HttpRequest
-from septet.protocols.v1 import V1
+from septet.protocols.http.app import App
+from septet.protocols.http.http_messages import HttpReply, HttpRequest
+from septet.protocols.http.request_factory import RequestFactory
+from septet.protocols.tfserving.v1_routes import V1Routes
 from septet.service import Service
 from tests.protocols import models
 
@@ -23,8 +23,8 @@ IMAGE = [[1, 2, 3], [4, 5, 6]]
 PASSENGER = {"age": 29, "fare": 7.5, "sex": "female", "deck": None, "alone": True}
 
 
-def v1(service: Service, *, draining: bool = False) -> V1:
-    return V1(Dataplane(service, models.LIMITS), lambda: draining)
+def v1(service: Service, *, draining: bool = False) -> V1Routes:
+    return V1Routes(RequestFactory(service, models.LIMITS), lambda: draining)
 
 
 def post(service: Service, body: Any, **headers: bytes) -> HttpReply:
@@ -46,7 +46,7 @@ def refused(service: Service, body: Any) -> SeptetError:
 def served(service: Service, *, draining: bool = False) -> App:
     made = App()
     routes = v1(service, draining=draining).routes()
-    made.install(models.IDENTITY, routes, Silent(), service.submit, max_body_bytes=1_000)
+    made.install(models.IDENTITY, routes, Silent(), service.predictor, max_body_bytes=1_000)
     return made
 
 

@@ -8,12 +8,12 @@ import pytest
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
 from septet.events import Silent
-from septet.protocols.api import App
-from septet.protocols.dataplane import Dataplane
-from septet.protocols.http import HttpReply, HttpRequest
-from septet.protocols.invocations import Invocations
-from septet.protocols.openapi import openapi
-from septet.protocols.v1 import V1
+from septet.protocols.http.app import App
+from septet.protocols.http.http_messages import HttpReply, HttpRequest
+from septet.protocols.http.request_factory import RequestFactory
+from septet.protocols.mlflow.invocations import InvocationsRoute
+from septet.protocols.openapi.openapi_document import openapi
+from septet.protocols.tfserving.v1_routes import V1Routes
 from septet.service import Service
 from tests.protocols import models
 
@@ -23,10 +23,10 @@ PATHS = ("/v1/models/iris:predict", "/invocations")
 
 
 def served(service: Service) -> App:
-    dataplane = Dataplane(service, models.LIMITS)
+    request_factory = RequestFactory(service, models.LIMITS)
     made = App()
-    routes = {**V1(dataplane, lambda: False).routes(), **Invocations(dataplane).routes()}
-    made.install(models.IDENTITY, routes, Silent(), service.submit, max_body_bytes=1_000_000)
+    routes = {**V1Routes(request_factory, lambda: False).routes(), **InvocationsRoute(request_factory).routes()}
+    made.install(models.IDENTITY, routes, Silent(), service.predictor, max_body_bytes=1_000_000)
     return made
 
 

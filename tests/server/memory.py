@@ -10,13 +10,13 @@ import msgspec
 
 from septet.errors import Invalid
 from septet.events import Observer, Silent
-from septet.protocols.api import App
-from septet.protocols.http import HttpReply, HttpRequest
-from septet.protocols.routes import Encode, Route, Routes
+from septet.protocols.http.app import App
+from septet.protocols.http.http_messages import HttpReply, HttpRequest
+from septet.protocols.http.routes import Encode, Route, Routes
 from septet.server.http import HttpConnection
 from septet.server.wire import Wire
 from septet.settings import Limits
-from septet.types import Identity, Request, Response, Timings
+from septet.types import Identity, Predictor, Request, Response, Timings
 
 IDENTITY = Identity("iris", "1", "sha256:" + "0" * 64)
 HOST = b"Host: here\r\n"
@@ -135,7 +135,7 @@ class Slow:
         await asyncio.sleep(0)
 
 
-class Asked:
+class Asked(Predictor):
     """A model that answers a request with its own body, once it is told to, or at once."""
 
     def __init__(self) -> None:
@@ -188,7 +188,7 @@ class Peer:
             "/slow": Route("/slow", {"GET": self.slow}),
             "/predict": Route("/predict", predict=self.model.decode),
         }
-        self.app.install(IDENTITY, routes, observer or Silent(), self.model.submit, max_body_bytes=1_000)
+        self.app.install(IDENTITY, routes, observer or Silent(), self.model, max_body_bytes=1_000)
         self.now = 0.0  # in seconds since 1970
         self.wire = Wire(self.app, limits or Limits(), clock=lambda: self.now)
         self.transport = MemoryTransport(tls=tls)

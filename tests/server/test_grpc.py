@@ -16,21 +16,21 @@ import pytest
 from septet.assembly.calls import grpc_server
 from septet.errors import ModelFailed, Overloaded, StartupError
 from septet.events import Finished
-from septet.protocols.api import App
+from septet.protocols.http.app import App
 from septet.protocols.rpc.paths import INFER
 from septet.server.grpc import GrpcServer
 from septet.server.h2 import frames
 from septet.server.listener import reserve
 from septet.service import Service
 from septet.settings import Limits, Server, Settings
-from septet.types import Request, Response
+from septet.types import Predictor, Request, Response
 from tests.protocols.models import Given, classifier
 from tests.protocols.openinference.grpc_messages import rows_of_x
 
 Answer = Callable[[Response | Exception], None]
 
 
-class Held:
+class Held(Predictor):
     """A predictor that answers when it is told to."""
 
     def __init__(self) -> None:
@@ -82,16 +82,22 @@ async def started(service: Service, held: Held) -> AsyncIterator[tuple[GrpcServe
         await server.stop(0)
 
 
+class AtOnce(Predictor):
+    """A predictor that gives one outcome at once."""
+
+    def __init__(self, outcome: Exception) -> None:
+        self._outcome = outcome
+
+    def submit(self, request: Request, done: Answer) -> Given:  # noqa: ARG002 - the outcome is known
+        done(self._outcome)
+        return Given()
+
+
 def run(scenario: Callable[[GrpcServer, Any, Held], Awaitable[None]], outcome: Exception | None = None) -> None:
     """Run a scenario over a service that is held, or gives that outcome at once."""
     held = Held()
 
-    def at_once(_: Request, done: Answer) -> Given:
-        assert outcome is not None
-        done(outcome)
-        return Given()
-
-    service = msgspec.structs.replace(classifier(), submit=held.submit if outcome is None else at_once)
+    service = msgspec.structs.replace(classifier(), predictor=held if outcome is None else AtOnce(outcome))
 
     async def main() -> None:
         async with started(service, held) as (server, infer):
@@ -165,7 +171,7 @@ def test_a_call_under_way_is_answered_before_the_end() -> None:
         call = infer(rows_of_x().SerializeToString())
         request = await held.asked()
         stopping = asyncio.ensure_future(server.stop(20))
-        held.waiting[0][1](await classifier().predict(request))
+        held.waiting[0][1](await classifier().predictor.predict(request))
         assert await call
         assert await stopping
 

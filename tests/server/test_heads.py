@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from septet.protocols.http import Caller, HttpRequest
+from septet.protocols.http.http_messages import HttpRequest, RequestContext
 from septet.server import heads
 from septet.server.heads import Heads
 from tests.server.memory import HOST, Peer
@@ -80,8 +80,8 @@ def test_what_a_known_head_says_is_read_once() -> None:
     known.keep(HEAD + b"ab", request(content_length=b"2", **said))
     head = known.of(HEAD + b"cd")
     assert head is not None
-    assert head.request(HEAD + b"cd").caller is head.http.said
-    assert head.http.said == Caller(id="mine", trace="00-1", media_type=b"text/csv")
+    assert head.request(HEAD + b"cd").context is head.http.known_context
+    assert head.http.known_context == RequestContext(id="mine", trace="00-1", media_type=b"text/csv")
 
 
 @pytest.mark.parametrize("chunk", [HEAD + b"a", HEAD + b"abc", HEAD, HEAD[:-1], b"", b"\r\n" + HEAD + b"ab"])

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from septet.protocols.asgi import Asgi
-from septet.protocols.errors import STATUS
+from septet.protocols.http.asgi import Asgi
+from septet.protocols.http.error_bodies import STATUS
 from septet.server.http import MOST_QUEUED
 from septet.server.wire import STATUS_LINES
 from septet.settings import Limits

@@ -11,9 +11,9 @@ import uvicorn
 
 from septet.assembly.composition import application
 from septet.events import Silent
-from septet.monitoring.tally import Totals
-from septet.protocols.api import App
-from septet.protocols.asgi import Asgi, Receive, Scope, Send
+from septet.monitoring.shared_metrics import MetricsSnapshot
+from septet.protocols.http.app import App
+from septet.protocols.http.asgi import Asgi, Receive, Scope, Send
 from septet.service import Service
 from septet.settings import Settings
 from tests.protocols import models
@@ -21,7 +21,7 @@ from tests.waiting import until
 from tests.web.browser import Browser
 
 
-def totals() -> Totals:
+def totals() -> MetricsSnapshot:
     raise AssertionError("the page asks for no metrics")
 
 

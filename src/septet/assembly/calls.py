@@ -4,8 +4,8 @@ import socket
 from collections.abc import Callable, Sequence
 
 from septet.events import Observer
-from septet.protocols.api import App
-from septet.protocols.dataplane import Dataplane
+from septet.protocols.http.app import App
+from septet.protocols.http.request_factory import RequestFactory
 from septet.protocols.openinference.grpc_service import GrpcService
 from septet.protocols.rpc.health import Health
 from septet.protocols.rpc.paths import HEALTH, INFERENCE
@@ -35,10 +35,10 @@ def grpc_server(
         return not app.draining
 
     methods = (
-        *GrpcService(Dataplane(service, settings.limits), http.routes, ready).methods(),
+        *GrpcService(RequestFactory(service, settings.limits), http.routes, ready).methods(),
         *Health(ready, (INFERENCE, service.identity.name)).methods(),
         *Reflection((INFERENCE, HEALTH)).methods(),
     )
     routes = {method.route.template: method.route for method in methods}
-    app.install(service.identity, routes, observer, service.submit, max_body_bytes=settings.limits.max_body_bytes)
+    app.install(service.identity, routes, observer, service.predictor, max_body_bytes=settings.limits.max_body_bytes)
     return GrpcServer(app, methods, sockets, settings, connected=connected, crowded=crowded)

@@ -18,24 +18,24 @@ from septet.model.freshness import Freshness, freshness
 from septet.model.golden import Golden
 from septet.model.manifest import Manifest
 from septet.model.sample import sample as sample_of
-from septet.monitoring.layout import Layout
 from septet.monitoring.metrics import ModelFacts, exposition
-from septet.monitoring.tally import Totals
+from septet.monitoring.metrics_layout import MetricsLayout
+from septet.monitoring.shared_metrics import MetricsSnapshot
 from septet.predictor.batching import Batcher
 from septet.predictor.cost import Cost
 from septet.predictor.engine import Engine
 from septet.predictor.warmup import Warmth, warm_up
-from septet.protocols.api import PATHS, App
-from septet.protocols.dataplane import Dataplane
-from septet.protocols.errors import STATUS
-from septet.protocols.http import Handle, HttpReply, HttpRequest, caller_id, new_id
-from septet.protocols.invocations import Invocations
-from septet.protocols.native import Native
-from septet.protocols.openinference.rest import OpenInference
-from septet.protocols.routes import Route, Routes
+from septet.protocols.http.app import PATHS, App
+from septet.protocols.http.error_bodies import STATUS
+from septet.protocols.http.http_messages import Handle, HttpReply, HttpRequest, new_id, request_id_of
+from septet.protocols.http.request_factory import RequestFactory
+from septet.protocols.http.routes import Route, Routes
+from septet.protocols.mlflow.invocations import InvocationsRoute
+from septet.protocols.native.model_info import ModelInfo
+from septet.protocols.native.native_routes import NativeRoutes
+from septet.protocols.openinference.infer_routes import InferRoutes
 from septet.protocols.rpc.paths import INFER, STREAM_INFER
-from septet.protocols.surfaces import Surfaces
-from septet.protocols.v1 import V1
+from septet.protocols.tfserving.v1_routes import V1Routes
 from septet.runtimes.quota import threads_for
 from septet.service import Merging, Service
 from septet.settings import Model, Settings
@@ -79,8 +79,7 @@ def open_service(path: Path, settings: Settings) -> Service:
     return Service(
         identity=opened.identity,
         signature=opened.signature,
-        predict=batcher,
-        submit=batcher.submit,
+        predictor=batcher,
         manifest=opened.manifest,
         sample=sample,
         answer=None if warmth is None else warmth.answer,
@@ -169,26 +168,26 @@ def _learn(opened: Opened, engine: Engine, merging: _Merging, tensors: Tensors) 
     return warmth.cost, merging.rows
 
 
-def layout() -> Layout:
+def layout() -> MetricsLayout:
     """The closed lists that metrics count by."""
-    return Layout(PATHS, ("ok", *STATUS))
+    return MetricsLayout(PATHS, ("ok", *STATUS))
 
 
 def application(
-    service: Service, settings: Settings, observer: Observer, totals: Callable[[], Totals], app: App
+    service: Service, settings: Settings, observer: Observer, snapshot: Callable[[], MetricsSnapshot], app: App
 ) -> App:
     """Install a service's routes in `app` and return it."""
-    dataplane = Dataplane(service, settings.limits)
-    native = Native(dataplane)
-    open_inference = OpenInference(dataplane, lambda: statistics(totals(), predicting), lambda: app.draining)
-    surfaces = Surfaces(service, limits=settings.limits, root_path=settings.server.root_path)
+    request_factory = RequestFactory(service, settings.limits)
+    native = NativeRoutes(request_factory)
+    open_inference = InferRoutes(request_factory, lambda: statistics(snapshot(), predicting), lambda: app.draining)
+    surfaces = ModelInfo(service, limits=settings.limits, root_path=settings.server.root_path)
     handlers: dict[str, Handle] = {
         "/predict/test": native.test,
         "/predict/test/label": native.test_label,
         "/metadata": surfaces.metadata,
         "/label": surfaces.label,
         "/openapi.json": surfaces.openapi,
-        "/metrics": _metrics(service, totals),
+        "/metrics": _metrics(service, snapshot),
         **dict.fromkeys(FILES, _page),
     }
     routes: Routes = {
@@ -196,12 +195,12 @@ def application(
         "/predict/label": Route("/predict/label", predict=native.predict_label),
         **{path: Route(path, {"GET": handle}) for path, handle in handlers.items()},
         **open_inference.routes(),
-        **V1(dataplane, lambda: app.draining).routes(),
-        **Invocations(dataplane).routes(),
+        **V1Routes(request_factory, lambda: app.draining).routes(),
+        **InvocationsRoute(request_factory).routes(),
     }
     # Calls are answered beside this application, and counted with its requests.
     predicting = {INFER, STREAM_INFER, *(each.template for each in routes.values() if each.predict is not None)}
-    app.install(service.identity, routes, observer, service.submit, max_body_bytes=settings.limits.max_body_bytes)
+    app.install(service.identity, routes, observer, service.predictor, max_body_bytes=settings.limits.max_body_bytes)
     return app
 
 
@@ -211,10 +210,10 @@ async def _page(http: HttpRequest) -> HttpReply:
         raise KeyError(http.path)
     body, media_type = found
     headers = ((b"content-security-policy", CONTENT_SECURITY_POLICY.encode()), (b"x-content-type-options", b"nosniff"))
-    return HttpReply(200, body, caller_id(http.headers) or new_id(), media_type.encode(), headers)
+    return HttpReply(200, body, request_id_of(http.headers) or new_id(), media_type.encode(), headers)
 
 
-def _metrics(service: Service, totals: Callable[[], Totals]) -> Handle:
+def _metrics(service: Service, snapshot: Callable[[], MetricsSnapshot]) -> Handle:
     async def metrics(http: HttpRequest) -> HttpReply:
         age = service.freshness()
         known = None if age.state == "unknown" else age.state
@@ -222,8 +221,8 @@ def _metrics(service: Service, totals: Callable[[], Totals]) -> Handle:
         model = ModelFacts(service.identity, runtime, kind, age.age_days, known)
         accept = http.headers.get(b"accept", b"").decode("latin-1")
         # In a thread: the first page imports the metrics library, which would hold up predictions.
-        page = asyncio.get_running_loop().run_in_executor(None, exposition, totals(), model, accept)
+        page = asyncio.get_running_loop().run_in_executor(None, exposition, snapshot(), model, accept)
         body, media_type = await page
-        return HttpReply(200, body, caller_id(http.headers) or new_id(), media_type.encode())
+        return HttpReply(200, body, request_id_of(http.headers) or new_id(), media_type.encode())
 
     return metrics

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from septet.assembly.composition import application, layout, open_service
 from septet.monitoring.log import AccessLog
-from septet.monitoring.observers import Observers
-from septet.monitoring.tally import Tally
-from septet.protocols.api import App
-from septet.protocols.asgi import Asgi
+from septet.monitoring.observers import TurnObservers
+from septet.monitoring.shared_metrics import SharedMetrics
+from septet.protocols.http.app import App
+from septet.protocols.http.asgi import Asgi
 from septet.settings.resolution import resolve
 
 if TYPE_CHECKING:
-    from septet.monitoring.directory import DirectoryTally
+    from septet.monitoring.directory_metrics import DirectoryMetrics
 
 
 def asgi(path: str | os.PathLike[str], *, config: str | os.PathLike[str] | None = None, **settings: Any) -> Asgi:
@@ -31,16 +31,16 @@ def asgi(path: str | os.PathLike[str], *, config: str | os.PathLike[str] | None 
     resolved = resolve(settings, os.environ, None if config is None else Path(config))
     service = open_service(Path(path), resolved)
     folder = resolved.server.metrics_dir
-    tally = Tally(layout()) if folder is None else _shared(Path(folder))
-    counts = tally.claim()
-    counts.loaded(load_seconds=service.facts["load_seconds"], startup_seconds=time.perf_counter() - begun)
-    observer = Observers(counts, AccessLog(service.identity, access=resolved.logs.access))
-    app = application(service, resolved, observer, tally.totals, App())
+    shared_metrics = SharedMetrics(layout()) if folder is None else _shared(Path(folder))
+    worker_metrics = shared_metrics.claim()
+    worker_metrics.loaded(load_seconds=service.facts["load_seconds"], startup_seconds=time.perf_counter() - begun)
+    observer = TurnObservers(worker_metrics, AccessLog(service.identity, access=resolved.logs.access))
+    app = application(service, resolved, observer, shared_metrics.snapshot, App())
     return Asgi(app, max_body_bytes=resolved.limits.max_body_bytes)
 
 
-def _shared(folder: Path) -> "DirectoryTally":
+def _shared(folder: Path) -> "DirectoryMetrics":
     # It needs file locks, which not every system has; who does not ask for it should not miss them.
-    from septet.monitoring.directory import DirectoryTally
+    from septet.monitoring.directory_metrics import DirectoryMetrics
 
-    return DirectoryTally(layout(), folder)
+    return DirectoryMetrics(layout(), folder)

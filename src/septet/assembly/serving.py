@@ -17,9 +17,9 @@ from septet.assembly.composition import application, layout, open_service
 from septet.assembly.sharing import Stamp, shareable, stamp
 from septet.errors import MissingExtra, StaleModel
 from septet.monitoring.log import AccessLog, configure
-from septet.monitoring.observers import Observers
-from septet.monitoring.tally import Tally
-from septet.protocols.api import App
+from septet.monitoring.observers import TurnObservers
+from septet.monitoring.shared_metrics import SharedMetrics
+from septet.protocols.http.app import App
 from septet.server.context import WorkerContext
 from septet.server.listener import bind, reserve
 from septet.server.supervisor import Policy, supervise
@@ -28,14 +28,14 @@ from septet.service import Service
 from septet.settings import Settings
 
 
-class Place(msgspec.Struct, frozen=True):
+class Addresses(msgspec.Struct, frozen=True):
     """Where a server answers: the URL for HTTP, and the addresses for gRPC, such as `127.0.0.1:8001`."""
 
     url: str
     grpc: Sequence[str] = ()
 
 
-Announce = Callable[[Service, Place], None]
+Announce = Callable[[Service, Addresses], None]
 
 
 def serve(path: Path, settings: Settings, *, announce: Announce) -> int:
@@ -51,16 +51,16 @@ def serve(path: Path, settings: Settings, *, announce: Announce) -> int:
     with contextlib.ExitStack() as held:
         calls = [held.enter_context(each) for each in _reserved(settings)]
         sockets = bind(server.host, server.port, server.backlog)
-        place = Place(address(sockets, settings), [_shown(each) for each in calls])
-        seat = Seat(path, settings, begun, place, announce)
+        place = Addresses(address(sockets, settings), [_shown(each) for each in calls])
+        process = ServingProcess(path, settings, begun, place, announce)
         if server.workers == 1 and server.max_requests == 0:
-            tally = Tally(layout())
-            return seat.run(Sockets(sockets, calls), tally, 0, lambda: None, first=True)
-        seat.share()
+            shared_metrics = SharedMetrics(layout())
+            return process.run(ListeningSockets(sockets, calls), shared_metrics, 0, lambda: None, first=True)
+        process.share()
         policy = Policy(server.workers, server.drain_delay_seconds + server.grace_seconds)
         # The parent holds both ports whichever worker comes or goes, and gives them up when the end begins.
         return supervise(
-            partial(seat.start, len(sockets)),
+            partial(process.start, len(sockets)),
             lambda: None,
             sockets=[*sockets, *calls],
             layout=layout(),
@@ -91,18 +91,18 @@ def address(sockets: list[socket], settings: Settings) -> str:
     return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
-class Sockets(msgspec.Struct, frozen=True):
+class ListeningSockets(msgspec.Struct, frozen=True):
     """What a process accepts connections from."""
 
     http: Sequence[socket]
     grpc: Sequence[socket] = ()
 
 
-class Presence:
+class ConnectionGauge:
     """How many connections a process has, over HTTP and gRPC together, as the others see it."""
 
-    def __init__(self, tally: Tally, slot: int) -> None:
-        self._tally = tally
+    def __init__(self, shared_metrics: SharedMetrics, slot: int) -> None:
+        self._shared_metrics = shared_metrics
         self._slot = slot
         self._http = self._grpc = 0
         self._listening = False
@@ -119,16 +119,16 @@ class Presence:
 
     def crowded(self) -> bool:
         """Whether another process should accept the next one first."""
-        return self._tally.crowded(self._slot)
+        return self._shared_metrics.crowded(self._slot)
 
     def _tell(self) -> None:
-        self._tally.connected(self._slot, self._http + self._grpc, listening=self._listening)
+        self._shared_metrics.connected(self._slot, self._http + self._grpc, listening=self._listening)
 
 
-class Seat:
+class ServingProcess:
     """One process that serves: the only one, or a worker among several."""
 
-    def __init__(self, path: Path, settings: Settings, begun: float, place: Place, announce: Announce) -> None:
+    def __init__(self, path: Path, settings: Settings, begun: float, place: Addresses, announce: Announce) -> None:
         self._path = path
         self._settings = settings
         self._begun = begun
@@ -162,17 +162,25 @@ class Seat:
 
     def start(self, http: int, context: WorkerContext) -> int:
         """Run as a worker under a supervisor; the first `http` of its sockets are for HTTP."""
-        sockets = Sockets(context.sockets[:http], context.sockets[http:])
-        return self.run(sockets, context.tally, context.slot, context.ready, first=context.first)
+        sockets = ListeningSockets(context.sockets[:http], context.sockets[http:])
+        return self.run(sockets, context.shared_metrics, context.slot, context.ready, first=context.first)
 
-    def run(self, sockets: Sockets, tally: Tally, slot: int, ready: Callable[[], None], *, first: bool) -> int:
+    def run(
+        self,
+        sockets: ListeningSockets,
+        shared_metrics: SharedMetrics,
+        slot: int,
+        ready: Callable[[], None],
+        *,
+        first: bool,
+    ) -> int:
         """Load the model, serve, and return the exit code; `first`: nobody has answered yet."""
         begun = self._begun if first else time.perf_counter()
         app = App()
         # Ready when gRPC is, too.
         app.starting = bool(sockets.grpc)
-        counts = tally.claim(slot)
-        presence = Presence(tally, slot)
+        worker_metrics = shared_metrics.claim(slot)
+        connections = ConnectionGauge(shared_metrics, slot)
         services: list[Service] = []
         companions: list[Companion] = []
 
@@ -182,8 +190,8 @@ class Seat:
                 # Only at the start: a worker that is replaced later must not fail because the day has passed.
                 refuse_stale(service, self._settings)
             services.append(service)
-            observer = Observers(counts, AccessLog(service.identity, access=self._settings.logs.access))
-            application(service, self._settings, observer, tally.totals, app)
+            observer = TurnObservers(worker_metrics, AccessLog(service.identity, access=self._settings.logs.access))
+            application(service, self._settings, observer, shared_metrics.snapshot, app)
             if sockets.grpc:
                 from septet.assembly.calls import grpc_server
 
@@ -194,14 +202,14 @@ class Seat:
                         observer,
                         app,
                         sockets.grpc,
-                        connected=presence.grpc,
-                        crowded=presence.crowded,
+                        connected=connections.grpc,
+                        crowded=connections.crowded,
                     )
                 )
 
         def begin() -> None:
             started = time.perf_counter() - begun
-            counts.loaded(load_seconds=services[0].facts["load_seconds"], startup_seconds=started)
+            worker_metrics.loaded(load_seconds=services[0].facts["load_seconds"], startup_seconds=started)
             app.starting = False
             ready()
             if first and slot == 0:
@@ -209,15 +217,15 @@ class Seat:
 
         # A lone process tells callers that its model is loading. One among others must not take a request that
         # another could answer: it listens when it is ready, and until the first one is, callers wait to be accepted.
-        early = tally.slots == 1
+        early = shared_metrics.slots == 1
         what = Work(
             load,
             begin,
-            lambda: tally.beat(slot, time.monotonic()),
+            lambda: shared_metrics.beat(slot, time.monotonic()),
             early,
             companions,
-            presence.http,
-            presence.crowded,
+            connections.http,
+            connections.crowded,
         )
         return work(app, sockets.http, self._settings, what)
 

@@ -10,7 +10,7 @@ from septet.bench.load import Target
 from septet.bench.requests import request_bytes
 from septet.errors import Invalid, SeptetError
 from septet.model.signature import Column, Kind, Signature, Tensor
-from septet.protocols.json_body import JsonBody
+from septet.protocols.codecs.json_body import JsonBody
 from septet.types import Tensors
 
 OK = 200

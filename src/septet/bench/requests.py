@@ -9,7 +9,7 @@ import numpy as np
 from septet.bench.load import AnswerForm, Payload, Target
 from septet.errors import Invalid
 from septet.model.signature import Signature
-from septet.protocols import examples
+from septet.protocols.codecs import examples
 from septet.protocols.openinference.datatypes import DATATYPES, input_bytes
 from septet.protocols.openinference.missing import told
 from septet.types import Tensors

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import msgspec
 
 from septet.cli.overview import age_text, columns_text, labels_text, short_digest
-from septet.protocols import examples
+from septet.protocols.codecs import examples
 from septet.service import Service
 
 _WIDEST = 64  # columns from which a command with a whole row can no longer be read

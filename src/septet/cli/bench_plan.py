@@ -15,7 +15,7 @@ from septet.bench.requests import Requests, request_bytes
 from septet.cli.source import format_of, pieces
 from septet.errors import Invalid, NotFound
 from septet.model.package import read_package
-from septet.protocols import examples
+from septet.protocols.codecs import examples
 from septet.types import Tensors
 
 # A server's own answer to its sample, where no package promises more: float32 rounds at 6e-8 of a value.

@@ -15,7 +15,7 @@ from septet.cli.progress import Progress
 from septet.cli.sink import sink
 from septet.cli.source import FORMATS, format_of, pieces
 from septet.errors import NotFound
-from septet.protocols.answers import Answers
+from septet.protocols.codecs.prediction_format import PredictionFormatter
 from septet.service import Service
 from septet.types import Request
 
@@ -63,14 +63,14 @@ def run(args: Namespace) -> int:
 
 
 async def _answered(args: Namespace, service: Service, stream: BinaryIO, progress: Progress) -> None:
-    answers = Answers(service.signature)
+    answers = PredictionFormatter(service.signature)
     labels = () if args.label else service.signature.labels
     out = sink(args.format, sys.stdout, service.identity, labels)
     form = args.data_format or format_of(Path(args.data))
     rows = 0
     for piece in pieces(service.signature, stream, form, args.data):
         outputs = None if args.label else answers.outputs
-        response = await service.predict(Request(piece.tensors, piece.rows, f"rows-{rows}", outputs))
+        response = await service.predictor.predict(Request(piece.tensors, piece.rows, f"rows-{rows}", outputs))
         predictions = answers.labels(response.tensors) if args.label else answers.prediction(response.tensors)
         rows += piece.rows
         out.write(predictions if service.signature.rows else [predictions])

@@ -38,7 +38,7 @@ def run(args: Namespace) -> int:
         print(as_toml(resolved), end="")
         return 0
     from septet.assembly import serving
-    from septet.assembly.serving import Place
+    from septet.assembly.serving import Addresses
     from septet.cli.banner import banner
     from septet.cli.progress import Progress
     from septet.service import Service
@@ -46,7 +46,7 @@ def run(args: Namespace) -> int:
     settings = resolved.settings
     progress = Progress(f"loading {args.path} ...")
 
-    def announce(service: Service, place: Place) -> None:
+    def announce(service: Service, place: Addresses) -> None:
         progress.done()
         print(banner(service, place.url, workers=settings.server.workers, grpc=place.grpc), flush=True)
 

@@ -10,10 +10,10 @@ import msgspec
 
 from septet.errors import Invalid, Malformed, invalid
 from septet.model.signature import Signature
-from septet.protocols.body import Body
-from septet.protocols.csv_body import CsvBody
-from septet.protocols.json_body import JsonBody
-from septet.protocols.npy_body import NpyBody
+from septet.protocols.codecs.body import Body
+from septet.protocols.codecs.csv_body import CsvBody
+from septet.protocols.codecs.json_body import JsonBody
+from septet.protocols.codecs.npy_body import NpyBody
 
 DataFormat: TypeAlias = Literal["json", "jsonl", "csv", "npy"]
 FORMATS: tuple[DataFormat, ...] = get_args(DataFormat)

@@ -8,7 +8,7 @@ import msgspec
 
 from septet import errors
 from septet.client.questions import Failure, Reply
-from septet.protocols.errors import STATUS, Envelope
+from septet.protocols.http.error_bodies import STATUS, ErrorEnvelope
 
 SHOWN = 200  # characters of a body that is not ours
 LONGEST_WAIT = 3600.0  # seconds; a server that wants more is not waited for
@@ -22,7 +22,7 @@ _CODES = {status: code for code, status in STATUS.items()} | {
     STATUS["internal"]: "internal",
     502: "unavailable",
 }
-_envelope = msgspec.json.Decoder(Envelope)
+_envelope = msgspec.json.Decoder(ErrorEnvelope)
 
 
 class _Plain(msgspec.Struct):

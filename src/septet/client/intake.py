@@ -18,8 +18,8 @@ from septet.model.moments import as_texts, expected, is_moment
 from septet.model.received import received
 from septet.model.signature import Column, Signature
 from septet.model.values import bare, is_optional, is_whole
-from septet.protocols.json_body import JsonBody
-from septet.protocols.openinference.contract import Contract
+from septet.protocols.codecs.json_body import JsonBody
+from septet.protocols.openinference.contract import InferSchema
 from septet.protocols.openinference.datatypes import DATATYPES
 from septet.types import Array, Tensors
 
@@ -54,7 +54,7 @@ class Intake:
         self._columns = signature.columns
         self._rows = signature.rows
         self._moments = {each.name: each.columns or (bare(each),) for each in signature.inputs if is_moment(each.dtype)}
-        self._contract = Contract(signature, max_rows=max_rows)
+        self._contract = InferSchema(signature, max_rows=max_rows)
         self._body = JsonBody(signature, max_rows=max_rows)
 
     def __call__(self, data: Any) -> Taken:

@@ -8,7 +8,7 @@ from septet.client.faults import failure
 from septet.client.questions import Answered, Ask, Describe, Failure, Infer, Question, Ready, Reply
 from septet.client.rest import datatype, named
 from septet.errors import SeptetError
-from septet.protocols.errors import STATUS
+from septet.protocols.http.error_bodies import STATUS
 from septet.protocols.openinference.datatypes import dtype_of, from_raw, raw_bytes
 from septet.protocols.openinference.missing import told
 from septet.protocols.rpc.descriptors import message

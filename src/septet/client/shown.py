@@ -18,7 +18,7 @@ from septet.client.intake import Form, Taken
 from septet.errors import Invalid, NotFound
 from septet.model.labels import shown_labels
 from septet.model.signature import Kind, Signature
-from septet.protocols.answers import Answers
+from septet.protocols.codecs.prediction_format import PredictionFormatter
 from septet.types import Array, Tensors
 
 Show = Callable[[Taken, Tensors], Any]
@@ -30,7 +30,7 @@ class Shown:
 
     def __init__(self, signature: Signature) -> None:
         self._signature = signature
-        self._answers = Answers(signature)
+        self._answers = PredictionFormatter(signature)
         self._names = shown_labels(signature)
 
     def predicted(self, form: Form) -> tuple[str, ...] | None:

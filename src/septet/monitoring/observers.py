@@ -11,17 +11,17 @@ from typing import Protocol
 from septet.events import Finished
 
 
-class Listener(Protocol):
+class TurnObserver(Protocol):
     """Whoever is told what a turn brought. Must neither block nor raise."""
 
     def turned(self, started: int, finished: Sequence[Finished]) -> None:
         """So many requests have arrived, and these have been answered."""
 
 
-class Observers:
+class TurnObservers:
     """An `Observer` for the event loop's thread, where it passes on what happens at the end of the turn."""
 
-    def __init__(self, *listeners: Listener) -> None:
+    def __init__(self, *listeners: TurnObserver) -> None:
         self._listeners = listeners
         self._started = 0
         self._finished: list[Finished] = []

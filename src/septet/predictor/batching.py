@@ -1,4 +1,4 @@
-"""The predictor: a `Predict` that merges the requests which wait for the runtime into one run.
+"""The predictor that merges the requests which wait for the runtime into one run.
 
 Theory of operation. A request joins the waiting list; at the end of the event loop's turn the sockets are looked at
 once more, and then everything that waits is taken, up to `max_batch_rows`, and run as one: what came while the others
@@ -39,7 +39,7 @@ from septet.errors import Overloaded, SeptetError
 from septet.predictor.cost import INLINE_SECONDS, Cost
 from septet.predictor.engine import Engine, Outcome
 from septet.predictor.tickets import Done, Ticket, late, of, take
-from septet.types import Identity, Request, Response, Tensors, Timings
+from septet.types import Identity, Predictor, Request, Response, Tensors, Timings
 
 logger = logging.getLogger("septet.predictor")
 
@@ -77,8 +77,8 @@ class _Run(msgspec.Struct, frozen=True, eq=False):
     work: "Future[tuple[list[Outcome], float]]"
 
 
-class Batcher:
-    """One engine as a `Predict`.
+class Batcher(Predictor):
+    """One engine as a `Predictor`.
 
     `max_pending` bounds the requests that wait; one more is refused at once. `max_batch_rows` of 1 merges nothing,
     for models whose rows are not independent. A cold model has no `cost`: it runs in the thread and nothing is merged,
@@ -159,7 +159,7 @@ class Batcher:
             raise
 
     def submit(self, request: Request, done: Done) -> Ticket:
-        """The same by callback; see `septet.types.Submit`."""
+        """The same by callback; see `septet.types.Predictor`."""
         now = self._clock()
         ticket = Ticket(request, done, self._key(request), now)
         if len(self._waiting) >= self._max_pending and self._is_full(now):

@@ -6,7 +6,7 @@ import socket
 import time
 from collections.abc import Sequence
 
-from septet.monitoring.tally import Tally
+from septet.monitoring.shared_metrics import SharedMetrics
 
 READY, FAILED = b"R", b"F"
 LONGEST_MESSAGE_BYTES = 32768
@@ -17,9 +17,9 @@ class WorkerContext:
 
     Attributes:
         index: from 0; the same for a worker and its replacement.
-        slot: its row of the tally; no other living process has it.
+        slot: its row of the shared metrics; no other living process has it.
         sockets: bound and listening, shared with the other workers.
-        tally: shared with the other workers and the parent.
+        shared_metrics: shared with the other workers and the parent.
         first: no worker was ready before it was made.
     """
 
@@ -28,7 +28,7 @@ class WorkerContext:
         index: int,
         slot: int,
         sockets: Sequence[socket.socket],
-        tally: Tally,
+        shared_metrics: SharedMetrics,
         pipe: int,
         *,
         first: bool = True,
@@ -36,7 +36,7 @@ class WorkerContext:
         self.index = index
         self.slot = slot
         self.sockets = sockets
-        self.tally = tally
+        self.shared_metrics = shared_metrics
         self.first = first
         self._pipe = pipe
 
@@ -51,7 +51,7 @@ class WorkerContext:
 
     def beat(self) -> None:
         """Show that the event loop is alive; call it every second."""
-        self.tally.beat(self.slot, time.monotonic())
+        self.shared_metrics.beat(self.slot, time.monotonic())
 
     def _tell(self, told: bytes) -> None:
         # Without a parent nobody listens, and the process is about to end.

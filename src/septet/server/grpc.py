@@ -10,7 +10,7 @@ import socket
 from collections.abc import Callable, Sequence
 
 from septet.errors import StartupError
-from septet.protocols.api import App
+from septet.protocols.http.app import App
 from septet.protocols.rpc.methods import Method
 from septet.server import tls
 from septet.server.acceptor import Acceptor

@@ -8,7 +8,7 @@ with a head seen before needs no parser. Any other chunk is parsed.
 import msgspec
 
 from septet.errors import Malformed
-from septet.protocols.http import HttpRequest
+from septet.protocols.http.http_messages import HttpRequest
 
 END = b"\r\n\r\n"
 MOST_HEADS = 512
@@ -34,7 +34,9 @@ class Head(msgspec.Struct, frozen=True):
     def request(self, data: bytes) -> HttpRequest:
         """The request that a chunk is, of this head and of the right size."""
         http = self.http
-        return HttpRequest(http.method, http.path, http.query, http.headers, data[len(self.lines) :], "", http.said)
+        return HttpRequest(
+            http.method, http.path, http.query, http.headers, data[len(self.lines) :], "", http.known_context
+        )
 
 
 class Heads:
@@ -58,10 +60,10 @@ class Heads:
         if any(name in http.headers for name in _SPECIAL):
             return
         try:
-            said = http.caller
+            known = http.context
         except Malformed:
             return
         if len(self._known) >= MOST_HEADS:
             self._known.clear()
         lines = data[:end]
-        self._known[lines] = Head(lines, len(data), msgspec.structs.replace(http, body=b"", said=said))
+        self._known[lines] = Head(lines, len(data), msgspec.structs.replace(http, body=b"", known_context=known))

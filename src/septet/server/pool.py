@@ -7,7 +7,7 @@ import socket
 from collections import deque
 from collections.abc import Sequence
 
-from septet.monitoring.tally import Tally
+from septet.monitoring.shared_metrics import SharedMetrics
 from septet.server.child import Start, fork
 from septet.server.context import FAILED, READY, WorkerContext
 
@@ -90,13 +90,13 @@ class Worker:
 
 
 class Pool:
-    """Starts and reaps workers, and lends each a slot of the tally."""
+    """Starts and reaps workers, and lends each a slot of the shared metrics."""
 
-    def __init__(self, start: Start, sockets: Sequence[socket.socket], tally: Tally) -> None:
+    def __init__(self, start: Start, sockets: Sequence[socket.socket], shared_metrics: SharedMetrics) -> None:
         self._start = start
         self._sockets = sockets
-        self._tally = tally
-        self._free = deque(range(tally.slots))
+        self._shared_metrics = shared_metrics
+        self._free = deque(range(shared_metrics.slots))
         self._answered = False
         self._life, self._end_of_life = os.pipe()
         self.workers: list[Worker] = []
@@ -111,7 +111,7 @@ class Pool:
         os.set_blocking(reading, False)
         self._answered = self._answered or any(worker.ready_at is not None for worker in self.workers)
         first = not self._answered
-        context = WorkerContext(index, self._free[0], self._sockets, self._tally, writing, first=first)
+        context = WorkerContext(index, self._free[0], self._sockets, self._shared_metrics, writing, first=first)
         others = [worker.pipe for worker in self.workers]
         try:
             pid = fork(self._start, context, life=self._life, foreign=[*foreign, *others, reading, self._end_of_life])
@@ -133,7 +133,7 @@ class Pool:
             self._answered = self._answered or worker.ready_at is not None
             os.close(worker.pipe)
             self.workers.remove(worker)
-            self._tally.release(worker.slot)
+            self._shared_metrics.release(worker.slot)
             self._free.appendleft(worker.slot)
         return ended
 

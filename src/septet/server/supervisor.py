@@ -19,8 +19,8 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from septet.errors import StartupError
-from septet.monitoring.layout import Layout
-from septet.monitoring.tally import Tally
+from septet.monitoring.metrics_layout import MetricsLayout
+from septet.monitoring.shared_metrics import SharedMetrics
 from septet.server.child import Start
 from septet.server.crashes import LONGEST_DELAY_SECONDS, Crashes
 from septet.server.pool import Pool, Worker
@@ -47,7 +47,12 @@ class Policy(msgspec.Struct, frozen=True):
 
 
 def supervise(
-    start: Start, on_ready: Callable[[], None], *, sockets: Sequence[socket.socket], layout: Layout, policy: Policy
+    start: Start,
+    on_ready: Callable[[], None],
+    *,
+    sockets: Sequence[socket.socket],
+    layout: MetricsLayout,
+    policy: Policy,
 ) -> int:
     """Run `start` in each of `policy.workers` processes until told to stop, and return the exit code.
 
@@ -61,9 +66,9 @@ def supervise(
     if sys.platform == "win32":
         raise StartupError("several workers need a system that can fork, and Windows cannot: use --workers 1")
     # One slot more than workers: a renewed worker and its predecessor live at the same time.
-    tally = Tally(layout, policy.workers + 1)
+    shared_metrics = SharedMetrics(layout, policy.workers + 1)
     with Wakeups() as wakeups:
-        supervisor = _Supervisor(Pool(start, sockets, tally), policy, tally, wakeups)
+        supervisor = _Supervisor(Pool(start, sockets, shared_metrics), policy, shared_metrics, wakeups)
         supervisor.serve(on_ready)
         for listening in sockets:
             # Whoever knocks now is turned away at once, rather than left waiting for nobody.
@@ -74,10 +79,10 @@ def supervise(
 class _Supervisor:
     """The decisions. Times are in monotonic seconds."""
 
-    def __init__(self, pool: Pool, policy: Policy, tally: Tally, wakeups: Wakeups) -> None:
+    def __init__(self, pool: Pool, policy: Policy, shared_metrics: SharedMetrics, wakeups: Wakeups) -> None:
         self._pool = pool
         self._policy = policy
-        self._tally = tally
+        self._shared_metrics = shared_metrics
         self._wakeups = wakeups
         self._log = logging.getLogger(LOGGER)
         self._crashes = Crashes(policy.workers)
@@ -199,7 +204,7 @@ class _Supervisor:
         elif self._has_successor(worker):
             if not worker.clean:
                 self._log.error("worker %d (process %d) %s; another is starting", worker.index, worker.pid, worker.fate)
-                self._tally.restarted()
+                self._shared_metrics.restarted()
         else:
             self._replace(worker, now)
 
@@ -237,7 +242,7 @@ class _Supervisor:
             self._stop(now)
             return
         self._log.error("worker %d (process %d) %s; replaced in %.1f s", worker.index, worker.pid, worker.fate, delay)
-        self._tally.restarted()
+        self._shared_metrics.restarted()
         self._due[worker.index] = now + delay
 
     def _renew_next(self) -> None:
@@ -263,7 +268,7 @@ class _Supervisor:
                 self._check_beat(worker, max(worker.ready_at, self._awake_since), now)
 
     def _check_beat(self, worker: Worker, since: float, now: float) -> None:
-        if now - max(since, self._tally.last_beat(worker.slot)) > self._policy.hang_seconds:
+        if now - max(since, self._shared_metrics.last_beat(worker.slot)) > self._policy.hang_seconds:
             worker.hung = True
             self._log.error("worker %d (process %d) stands still", worker.index, worker.pid)
             worker.kill()

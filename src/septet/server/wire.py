@@ -8,9 +8,9 @@ from functools import lru_cache
 from http import HTTPStatus
 from typing import Final, Protocol
 
-from septet.protocols.api import App
-from septet.protocols.asgi import identity_headers
-from septet.protocols.http import HttpReply
+from septet.protocols.http.app import App
+from septet.protocols.http.asgi import identity_headers
+from septet.protocols.http.http_messages import HttpReply
 from septet.server.heads import Heads
 from septet.server.phase import BODY, CLOSING, HEAD, IDLE, LINGERING, NEW
 from septet.settings import Limits

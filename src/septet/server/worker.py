@@ -21,7 +21,7 @@ from typing import Protocol
 import msgspec
 import uvloop
 
-from septet.protocols.api import App
+from septet.protocols.http.app import App
 from septet.server import tls
 from septet.server.acceptor import Acceptor
 from septet.server.http import HttpConnection

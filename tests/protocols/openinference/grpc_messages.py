@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 
 from septet.model.signature import DTYPES, Kind, Signature, Tensor
-from septet.protocols.dataplane import Dataplane
-from septet.protocols.http import HttpReply, HttpRequest
+from septet.protocols.http.http_messages import HttpReply, HttpRequest
+from septet.protocols.http.request_factory import RequestFactory
 from septet.protocols.openinference.contents import FIELDS
 from septet.protocols.openinference.datatypes import DATATYPES, raw_bytes
-from septet.protocols.openinference.messages import Messages
+from septet.protocols.openinference.infer_messages import InferMessages
 from septet.protocols.rpc.descriptors import Message, message
 from septet.service import Service
 from septet.settings import Limits
@@ -47,9 +47,9 @@ def http(asked: Message | bytes, **headers: str) -> HttpRequest:
     return HttpRequest("POST", PATH, b"", sent, asked if isinstance(asked, bytes) else asked.SerializeToString())
 
 
-def messages(of: Service, limits: Limits = LIMITS) -> Messages:
+def messages(of: Service, limits: Limits = LIMITS) -> InferMessages:
     """The codec of a service."""
-    return Messages(Dataplane(of, limits))
+    return InferMessages(RequestFactory(of, limits))
 
 
 def answered(of: Service, asked: Message, **headers: str) -> tuple[Message, HttpReply]:

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from septet.errors import Invalid
-from septet.protocols.openinference.contract import Contract
+from septet.protocols.openinference.contract import InferSchema
 from septet.types import Array
 from tests.protocols import models
 
-ROWS = Contract(models.tensors(rows=True).signature, max_rows=3)
-UNIT = Contract(models.tensors(rows=False).signature, max_rows=3)
+ROWS = InferSchema(models.tensors(rows=True).signature, max_rows=3)
+UNIT = InferSchema(models.tensors(rows=False).signature, max_rows=3)
 IMAGE, MASK = np.zeros((2, 2, 3), np.uint8), np.zeros((2, 5), np.bool_)
 
 

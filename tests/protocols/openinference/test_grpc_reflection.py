@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from septet.errors import Malformed
-from septet.protocols.http import HttpReply, HttpRequest
+from septet.protocols.http.http_messages import HttpReply, HttpRequest
 from septet.protocols.rpc.descriptors import message
 from septet.protocols.rpc.health import Health
 from septet.protocols.rpc.methods import Method

@@ -10,10 +10,10 @@ import pytest
 from septet.errors import Invalid
 from septet.model.signature import Column, Kind, Signature, Tensor
 from septet.model.validation import problems
-from septet.protocols.dataplane import Dataplane
-from septet.protocols.http import HttpRequest
-from septet.protocols.openinference.inference import Inference
-from septet.protocols.openinference.messages import Messages
+from septet.protocols.http.http_messages import HttpRequest
+from septet.protocols.http.request_factory import RequestFactory
+from septet.protocols.openinference.infer_messages import InferMessages
+from septet.protocols.openinference.infer_request import InferRequestReader
 from septet.protocols.rpc.descriptors import message
 from septet.types import Request
 from tests.protocols import bodies, models
@@ -24,11 +24,11 @@ MOMENT = Tensor("t", "datetime64[s]", (None, 1), (Column("t", "datetime64[s]", n
 NUMBER = Tensor("x", "float32", (None, 1), (Column("x", "float32", nullable=True),))
 
 
-def inference(tensor: Tensor) -> tuple[Inference, Messages]:
+def inference(tensor: Tensor) -> tuple[InferRequestReader, InferMessages]:
     signature = Signature(Kind.TENSORS, (tensor,), bodies.OUTPUTS)
     sample = {tensor.name: np.array([["2026-01-31"]] if tensor is MOMENT else [["1"]]).astype(_held(tensor))}
-    plane = Dataplane(models.service(signature, sample, {"y": [1.0]}), models.LIMITS)
-    return Inference(plane), Messages(plane)
+    plane = RequestFactory(models.service(signature, sample, {"y": [1.0]}), models.LIMITS)
+    return InferRequestReader(plane), InferMessages(plane)
 
 
 def _held(tensor: Tensor) -> Any:

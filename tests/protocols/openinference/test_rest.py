@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from septet.events import Silent
-from septet.protocols.api import PATHS, App
-from septet.protocols.dataplane import Dataplane
-from septet.protocols.http import HttpReply, HttpRequest
-from septet.protocols.openinference.rest import OpenInference
-from septet.protocols.openinference.statistics import Statistics
+from septet.protocols.http.app import PATHS, App
+from septet.protocols.http.http_messages import HttpReply, HttpRequest
+from septet.protocols.http.request_factory import RequestFactory
+from septet.protocols.openinference.infer_routes import InferRoutes
+from septet.protocols.openinference.model_statistics import Statistics
 from septet.service import Service
 from tests.protocols import models
 
@@ -34,8 +34,8 @@ COUNTED = Statistics(
 
 def app(service: Service) -> App:
     made = App()
-    routes = OpenInference(Dataplane(service, models.LIMITS), lambda: COUNTED, lambda: made.draining).routes()
-    made.install(service.identity, routes, Silent(), service.submit, max_body_bytes=1_000)
+    routes = InferRoutes(RequestFactory(service, models.LIMITS), lambda: COUNTED, lambda: made.draining).routes()
+    made.install(service.identity, routes, Silent(), service.predictor, max_body_bytes=1_000)
     return made
 
 
@@ -189,5 +189,5 @@ def test_compressed_bodies_are_read_and_answers_compressed_on_request() -> None:
 
 def test_every_template_is_one_that_metrics_count_by() -> None:
     service = models.classifier()
-    routes = OpenInference(Dataplane(service, models.LIMITS), Statistics, lambda: False).routes()
+    routes = InferRoutes(RequestFactory(service, models.LIMITS), Statistics, lambda: False).routes()
     assert {route.template for route in routes.values()} <= set(PATHS)

@@ -11,15 +11,15 @@ import hpack
 
 from septet.errors import Malformed
 from septet.events import Finished
-from septet.protocols.api import App
-from septet.protocols.http import HttpReply, HttpRequest
-from septet.protocols.routes import Route
+from septet.protocols.http.app import App
+from septet.protocols.http.http_messages import HttpReply, HttpRequest
+from septet.protocols.http.routes import Route
 from septet.protocols.rpc.methods import PROTOBUF, Method
 from septet.server.h2 import frames
 from septet.server.h2.connection import H2Connection
 from septet.server.h2.shared import Shared
 from septet.settings import Limits
-from septet.types import Identity
+from septet.types import Done, Identity, Pending, Predictor, Request
 
 ECHO, LATE, TALK, TALK_ON, TALK_LATE = "/t.T/Echo", "/t.T/Late", "/t.T/Talk", "/t.T/TalkOn", "/t.T/TalkLate"
 WATCH = "/t.T/Watch"
@@ -79,6 +79,14 @@ class Memory(asyncio.Transport):
         self.paused = False
 
 
+class Never(Predictor):
+    """Of methods that do not predict."""
+
+    def submit(self, request: Request, done: Done) -> Pending:  # noqa: ARG002 - nobody asks
+        """Nobody asks."""
+        raise AssertionError
+
+
 class Peer:
     """The server's side of a connection, with methods that echo, and what it has sent.
 
@@ -108,9 +116,7 @@ class Peer:
         app = App()
         limits = limits or Limits()
         routes = {method.route.template: method.route for method in methods}
-        app.install(
-            Identity("iris", "1", "sha256:0"), routes, self, lambda *_: self, max_body_bytes=limits.max_body_bytes
-        )
+        app.install(Identity("iris", "1", "sha256:0"), routes, self, Never(), max_body_bytes=limits.max_body_bytes)
         self.shared = Shared(app, methods, limits, self.counted.append)
         for _ in range(connections):
             self.connect()

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from septet.protocols.errors import GRPC
-from septet.protocols.http import HttpReply
+from septet.protocols.http.error_bodies import GRPC
+from septet.protocols.http.http_messages import HttpReply
 from septet.server.h2.answers import HEAD, LONGEST_MESSAGE, NO_TABLE, Answers, escaped, foreign, literal
 from septet.types import Identity
 

@@ -19,9 +19,9 @@ from pathlib import Path
 
 from septet.errors import StartupError
 from septet.events import Finished
-from septet.monitoring.layout import Layout
 from septet.monitoring.log import configure
-from septet.monitoring.tally import Counts
+from septet.monitoring.metrics_layout import MetricsLayout
+from septet.monitoring.shared_metrics import WorkerMetrics
 from septet.server.context import WorkerContext
 from septet.server.listener import bind
 from septet.server.supervisor import Policy, supervise
@@ -29,7 +29,7 @@ from tests.waiting import until
 
 
 class Lines:
-    def __init__(self, context: WorkerContext, counts: Counts) -> None:
+    def __init__(self, context: WorkerContext, counts: WorkerMetrics) -> None:
         self.context = context
         self.counts = counts
         self.leaving = asyncio.Event()
@@ -48,8 +48,8 @@ class Lines:
         if command == "leave":
             self.leaving.set()
         self.counts.turned(0, [Finished("/line", "id", "ok", 200, 1, 0.001)])
-        totals = self.context.tally.totals()
-        count = f"{totals.requests.sum():.0f} {totals.restarts:.0f} {totals.in_flight:.0f}"
+        snapshot = self.context.shared_metrics.snapshot()
+        count = f"{snapshot.requests.sum():.0f} {snapshot.restarts:.0f} {snapshot.in_flight:.0f}"
         writer.write(f"{count if command == 'count' else os.getpid()}\n".encode())
         await writer.drain()
         writer.close()
@@ -104,7 +104,7 @@ def main(workers: str, hang_seconds: str, grace_seconds: str, behaviour: str) ->
 
     def start(context: WorkerContext) -> int:
         behave(Path(behaviour))
-        return asyncio.run(Lines(context, context.tally.claim(context.slot)).run())
+        return asyncio.run(Lines(context, context.shared_metrics.claim(context.slot)).run())
 
     if Path(behaviour).read_text() == "crowded":
         os.fork = crowded(os.fork)
@@ -117,7 +117,7 @@ def main(workers: str, hang_seconds: str, grace_seconds: str, behaviour: str) ->
             start,
             lambda: logging.getLogger("septet").info("all ready"),
             sockets=sockets,
-            layout=Layout(["/line"], ["ok"]),
+            layout=MetricsLayout(["/line"], ["ok"]),
             policy=policy,
         )
     except StartupError as error:

@@ -10,7 +10,7 @@ from math import prod
 from septet.errors import Invalid, Malformed, Problem
 from septet.model.signature import DTYPES
 from septet.model.values import is_text
-from septet.protocols.openinference.contract import Slot
+from septet.protocols.openinference.contract import InputSpec
 from septet.protocols.openinference.datatypes import input_from_raw
 from septet.types import Array
 
@@ -19,7 +19,7 @@ SIZE = "binary_data_size"
 MOST_DIGITS = 12
 
 
-class Tail:
+class BinaryPart:
     """The bytes behind the JSON, taken in the order of the inputs."""
 
     def __init__(self, data: memoryview) -> None:
@@ -74,7 +74,7 @@ def _number(header: bytes) -> int:
     return int(header)
 
 
-def whole(body: bytes, slot: Slot) -> Array:
+def whole(body: bytes, slot: InputSpec) -> Array:
     """The whole body as one input.
 
     Raises:
@@ -98,6 +98,6 @@ def whole(body: bytes, slot: Slot) -> Array:
     return input_from_raw(body, slot.tensor, shape)
 
 
-def _no_shape(slot: Slot, reason: str) -> Invalid:
+def _no_shape(slot: InputSpec, reason: str) -> Invalid:
     text = f"The input {slot.tensor.name!r} of shape {list(slot.shape)} cannot be a body without JSON: {reason}."
     return Invalid(text, (Problem(None, slot.tensor.name, f"shape {list(slot.shape)}", reason),))

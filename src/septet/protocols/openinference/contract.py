@@ -10,14 +10,14 @@ from typing import NamedTuple
 from septet.errors import Invalid, Problem
 from septet.model.signature import Signature, Tensor
 from septet.model.values import is_optional
-from septet.protocols.body import check_rows, same_rows
-from septet.protocols.cells import shown_key
+from septet.protocols.codecs.body import check_rows, same_rows
+from septet.protocols.codecs.row_tensors import completed
+from septet.protocols.codecs.scalars import shown_key
 from septet.protocols.openinference.datatypes import DATATYPES, dtype_of
-from septet.protocols.rows import completed
 from septet.types import Array, Tensors
 
 
-class Slot(NamedTuple):
+class InputSpec(NamedTuple):
     """One input of the model: what it is, its datatype, its shape with -1 for a free size, and the sizes not free."""
 
     tensor: Tensor
@@ -35,11 +35,11 @@ class Slot(NamedTuple):
         return len(self.fixed) == len(shape) or min(shape) >= 0
 
 
-class Contract:
+class InferSchema:
     """The contract of one signature. `max_rows` bounds the rows of a request."""
 
     def __init__(self, signature: Signature, *, max_rows: int) -> None:
-        self.slots: Mapping[str, Slot] = {each.name: _slot(each) for each in signature.inputs}
+        self.slots: Mapping[str, InputSpec] = {each.name: _slot(each) for each in signature.inputs}
         self._known = {each.name: each for each in signature.outputs}
         self._rows = signature.rows
         self._max_rows = max_rows
@@ -119,9 +119,9 @@ def protocol_shape(tensor: Tensor) -> tuple[int, ...]:
     return tuple(-1 if size is None else size for size in tensor.shape)
 
 
-def _slot(tensor: Tensor) -> Slot:
+def _slot(tensor: Tensor) -> InputSpec:
     fixed = tuple((axis, size) for axis, size in enumerate(tensor.shape) if size is not None)
-    return Slot(tensor, DATATYPES[tensor.dtype], protocol_shape(tensor), fixed)
+    return InputSpec(tensor, DATATYPES[tensor.dtype], protocol_shape(tensor), fixed)
 
 
 def _unknown(what: str, name: str, known: Iterable[str]) -> Invalid:

@@ -9,12 +9,12 @@ from typing import Any
 import msgspec
 from google.protobuf.json_format import ParseDict
 
-from septet.protocols.dataplane import Dataplane
-from septet.protocols.http import HttpReply, HttpRequest
-from septet.protocols.metadata import metadata
-from septet.protocols.openinference.messages import Messages
-from septet.protocols.openinference.naming import Naming
-from septet.protocols.routes import Route, Routes
+from septet.protocols.http.http_messages import HttpReply, HttpRequest
+from septet.protocols.http.request_factory import RequestFactory
+from septet.protocols.http.routes import Route, Routes
+from septet.protocols.native.metadata import metadata
+from septet.protocols.openinference.infer_messages import InferMessages
+from septet.protocols.openinference.model_name import ServedModelName
 from septet.protocols.rpc.descriptors import Message, message
 from septet.protocols.rpc.methods import Method, described, read, written
 from septet.protocols.rpc.paths import INFER, INFERENCE, STREAM_INFER
@@ -28,14 +28,14 @@ class GrpcService:
         ready: whether the server takes calls.
     """
 
-    def __init__(self, dataplane: Dataplane, rest: Routes, ready: Callable[[], bool]) -> None:
-        self._messages = Messages(dataplane)
-        self._service = dataplane.service
-        self._limits = dataplane.limits
+    def __init__(self, request_factory: RequestFactory, rest: Routes, ready: Callable[[], bool]) -> None:
+        self._messages = InferMessages(request_factory)
+        self._service = request_factory.service
+        self._limits = request_factory.limits
         self._rest = rest
         self._ready = ready
-        self._naming = Naming(dataplane.service.identity)
-        self._model = f"/v2/models/{dataplane.service.identity.name}"
+        self._naming = ServedModelName(request_factory.service.identity)
+        self._model = f"/v2/models/{request_factory.service.identity.name}"
 
     def methods(self) -> tuple[Method, ...]:
         """All of them."""

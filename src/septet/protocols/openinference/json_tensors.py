@@ -18,7 +18,7 @@ from septet.errors import Invalid, Problem
 from septet.model.received import received
 from septet.model.signature import DTYPES, Tensor
 from septet.model.values import EXACT_LIMITS, FLOAT_LIMITS, careful, is_text, takes_null
-from septet.protocols.cells import carried_type, nested_type
+from septet.protocols.codecs.scalars import carried_type, nested_type
 from septet.protocols.openinference.datatypes import shaped
 from septet.protocols.openinference.missing import without
 from septet.types import Array

@@ -11,7 +11,7 @@ import numpy as np
 
 from septet.model.signature import DTYPES
 from septet.model.values import is_text
-from septet.protocols.openinference.contract import Contract
+from septet.protocols.openinference.contract import InferSchema
 from septet.protocols.openinference.datatypes import input_from_raw, raw_bytes
 from septet.protocols.openinference.missing import places
 from septet.types import Array
@@ -36,7 +36,7 @@ class _Layout(NamedTuple):
 class RawInputs:
     """Reads raw inputs under one contract."""
 
-    def __init__(self, contract: Contract) -> None:
+    def __init__(self, contract: InferSchema) -> None:
         self._contract = contract
         self._layouts: dict[tuple[str | int, ...], _Layout] = {}
 
@@ -44,7 +44,7 @@ class RawInputs:
         """The array of an input; `missing` is its parameter of that name, None where there is none.
 
         Raises:
-            Invalid, Malformed: as `Contract.input`, `places` and `input_from_raw`.
+            Invalid, Malformed: as `InferSchema.input`, `places` and `input_from_raw`.
         """
         key: tuple[str | int, ...] = (name, datatype, *shape)
         layout = self._layouts.get(key)

@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterable
 from enum import IntEnum
 
 from septet.errors import NotFound
-from septet.protocols.http import HttpReply, HttpRequest
-from septet.protocols.routes import Route
+from septet.protocols.http.http_messages import HttpReply, HttpRequest
+from septet.protocols.http.routes import Route
 from septet.protocols.rpc.descriptors import message
 from septet.protocols.rpc.methods import Method, described, read, written
 from septet.protocols.rpc.paths import HEALTH

@@ -2,7 +2,8 @@
 
 A call is a request like any other: gRPC is POST over HTTP/2, `/package.Service/Method` is its path, and one message is
 its body. So an `App` answers calls too, and a method is a `Route` with what gRPC adds to it. No gRPC library is needed
-here: a transport turns the reply's code into a status (`septet.protocols.errors.GRPC`) and sends the rest as it is.
+here: a transport turns the reply's code into a status (`septet.protocols.http.error_bodies.GRPC`) and sends the rest
+as it is.
 """
 
 from collections.abc import Callable, Mapping
@@ -12,8 +13,8 @@ import msgspec
 from google.protobuf.message import DecodeError
 
 from septet.errors import Malformed
-from septet.protocols.http import Handle, HttpReply, HttpRequest, caller_id, new_id
-from septet.protocols.routes import Route
+from septet.protocols.http.http_messages import Handle, HttpReply, HttpRequest, new_id, request_id_of
+from septet.protocols.http.routes import Route
 from septet.protocols.rpc.descriptors import Message, message
 
 PROTOBUF = b"application/grpc+proto"
@@ -62,7 +63,7 @@ def parsed(kind: Message, body: bytes) -> Message:
 
 def written(http: HttpRequest, answer: Message) -> HttpReply:
     """The reply that is one message."""
-    return HttpReply(200, answer.SerializeToString(), caller_id(http.headers) or new_id(), PROTOBUF)
+    return HttpReply(200, answer.SerializeToString(), request_id_of(http.headers) or new_id(), PROTOBUF)
 
 
 def described(path: str, handle: Handle) -> Method:

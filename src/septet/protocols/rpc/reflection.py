@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 from typing import Any
 
-from septet.protocols.http import HttpReply, HttpRequest
-from septet.protocols.routes import Route
+from septet.protocols.http.http_messages import HttpReply, HttpRequest
+from septet.protocols.http.routes import Route
 from septet.protocols.rpc.descriptors import Message, message, pool
 from septet.protocols.rpc.methods import Method, read, written
 from septet.protocols.rpc.paths import REFLECTION

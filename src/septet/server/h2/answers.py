@@ -10,9 +10,9 @@ from urllib.parse import quote
 
 from hpack.hpack import encode_integer
 
-from septet.protocols.asgi import identity_headers
-from septet.protocols.errors import GRPC
-from septet.protocols.http import HttpReply
+from septet.protocols.http.asgi import identity_headers
+from septet.protocols.http.error_bodies import GRPC
+from septet.protocols.http.http_messages import HttpReply
 from septet.types import Identity
 
 #: Goes before the first block on a connection: the table has the size 0.

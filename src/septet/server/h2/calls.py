@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from typing import Final, Protocol
 
 from septet.errors import Malformed, SeptetError, TimedOut, Unimplemented
-from septet.protocols.encodings import CODING
-from septet.protocols.http import HttpReply, HttpRequest
+from septet.protocols.http.content_encoding import CODING
+from septet.protocols.http.http_messages import HttpReply, HttpRequest
 from septet.protocols.rpc.methods import Method, timeout_of
 from septet.server.drive import Drive
 from septet.server.h2.answers import UNAVAILABLE

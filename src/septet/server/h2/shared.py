@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
-from septet.protocols.api import App
+from septet.protocols.http.app import App
 from septet.protocols.rpc.methods import Method
 from septet.server.h2.answers import Answers
 from septet.settings import Limits

@@ -1,0 +1,268 @@
+"""Request counters that are right across worker processes, without locks and without a writable directory.
+
+The parent makes one anonymous shared mapping before it forks: a row of float64 cells for each worker slot. A worker
+writes to its own row only (from its event loop's thread), and any worker may read all rows and add them up. The row
+outlives its process: a replacement goes on counting where the dead one stopped, so counters never decrease, while
+the gauges are cleared. An aligned float64 is stored at once, so a reader sees the old number or the new one. What a
+turn of the event loop answers is counted at its end: a worker that is killed within a turn takes that count with it.
+"""
+
+import mmap
+import os
+import time
+from bisect import bisect_left
+from collections.abc import Sequence
+from typing import Protocol
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from septet.events import Finished
+from septet.monitoring.metrics_layout import (
+    ANSWERED_SECONDS,
+    BATCH_BUCKETS,
+    BATCH_SUM,
+    BEAT,
+    CELL_BYTES,
+    CONNECTIONS,
+    DECODE_SECONDS,
+    ENCODE_SECONDS,
+    EXECUTIONS,
+    GAUGES,
+    IN_FLIGHT,
+    LAST_ANSWER,
+    LISTENING,
+    LOAD_SECONDS,
+    OTHER,
+    OWNER,
+    QUEUE_SECONDS,
+    RESTARTS,
+    ROWS,
+    ROWS_BOUNDS,
+    RUN_SECONDS,
+    SECONDS_BOUNDS,
+    STARTUP_SECONDS,
+    UNMATCHED,
+    MetricsLayout,
+)
+
+# A worker is crowded with more connections than another by a part and a few.
+MORE, SLACK = 1.125, 1.0
+
+Numbers = NDArray[np.float64]
+
+
+class MetricsSnapshot(msgspec.Struct, frozen=True):
+    """All rows added up.
+
+    Attributes:
+        routes, codes: the names of the axes below.
+        requests: finished requests, [routes, codes].
+        seconds_buckets: requests by latency, [routes, SECONDS_BOUNDS + 1], not cumulative.
+        seconds_sums: seconds, [routes].
+        batch_buckets: requests by the rows of the run they shared, [ROWS_BOUNDS + 1], not cumulative.
+        batch_sum: the sum of those rows.
+        decode_seconds, queue_seconds, run_seconds, encode_seconds: of predictions that were answered, summed over
+            requests; a run that several shared counts for each of them.
+        answered_seconds: from the complete request to the complete answer, of the same.
+        last_answer: when the last of them was answered, in seconds since 1970; 0 for never.
+        rows: rows predicted.
+        executions: runs of the model.
+        restarts: workers replaced after a crash or a hang.
+        workers: processes that hold a row now.
+        in_flight: requests they have not finished.
+        connections: open to them.
+        load_seconds, startup_seconds: the longest of these processes.
+    """
+
+    routes: tuple[str, ...]
+    codes: tuple[str, ...]
+    requests: Numbers
+    seconds_buckets: Numbers
+    seconds_sums: Numbers
+    batch_buckets: Numbers
+    batch_sum: float
+    decode_seconds: float
+    queue_seconds: float
+    run_seconds: float
+    encode_seconds: float
+    answered_seconds: float
+    last_answer: float
+    rows: float
+    executions: float
+    restarts: float
+    workers: int
+    in_flight: float
+    connections: float
+    load_seconds: float
+    startup_seconds: float
+
+
+class SnapshotSource(Protocol):
+    """Whoever can add up the counts of all processes."""
+
+    def snapshot(self) -> MetricsSnapshot:
+        """Add up the rows of all processes, dead ones included."""
+
+
+_SUMS = (
+    *(DECODE_SECONDS, QUEUE_SECONDS, RUN_SECONDS, ENCODE_SECONDS, ANSWERED_SECONDS),
+    *(ROWS, EXECUTIONS, BATCH_SUM),
+)
+
+
+class WorkerMetrics:
+    """Counts into one row what happens in a process. Call it from one thread only."""
+
+    def __init__(self, layout: MetricsLayout, cells: "memoryview[float]") -> None:
+        """Take over a row (float64, `layout.cells` long): its counters stay, its gauges are cleared."""
+        self._cells = cells
+        self._routes = layout.request_cells()
+        self._unmatched = self._routes[UNMATCHED]
+        clear_gauges(cells)
+        cells[OWNER] = os.getpid()
+
+    def turned(self, started: int, finished: Sequence[Finished]) -> None:
+        """Count requests that have arrived, and those that were answered. Sums first: a cell takes longer to change."""
+        cells = self._cells
+        cells[IN_FLIGHT] += started - len(finished)
+        decode = queue = run = encode = answered = executions = 0.0
+        rows = batch_sum = shared = bucket = 0
+        # The requests of a turn are mostly of one kind, and of one run: `alike` of one kind came so far, in `spent`.
+        route = code = None
+        buckets, total = self._unmatched[1:]
+        count = total
+        alike = spent = 0.0
+        for event in finished:
+            if event.route is not route or event.code is not code:
+                cells[count] += alike
+                cells[total] += spent
+                alike = spent = 0.0
+                route, code = event.route, event.code
+                by_code, buckets, total = self._routes.get(route, self._unmatched)
+                count = by_code.get(code) or by_code[OTHER]
+            seconds = event.seconds
+            alike += 1.0
+            spent += seconds
+            cells[buckets + bisect_left(SECONDS_BOUNDS, seconds)] += 1.0
+            if batch_rows := event.batch_rows:
+                decode += event.decode_seconds
+                queue += event.queue_seconds
+                run += event.run_seconds
+                encode += event.encode_seconds
+                answered += seconds
+                own = event.rows
+                rows += own
+                # Each of the requests that shared a run counts its share of it.
+                executions += own / batch_rows
+                batch_sum += batch_rows
+                if batch_rows != shared:
+                    shared, bucket = batch_rows, BATCH_BUCKETS + bisect_left(ROWS_BOUNDS, batch_rows)
+                cells[bucket] += 1.0
+        cells[count] += alike
+        cells[total] += spent
+        if rows:
+            sums = (decode, queue, run, encode, answered, rows, executions, batch_sum)
+            for at, amount in zip(_SUMS, sums, strict=True):
+                cells[at] += amount
+            cells[LAST_ANSWER] = time.time()
+
+    def loaded(self, *, load_seconds: float, startup_seconds: float) -> None:
+        """Note how long loading the model took, and the whole start of this process."""
+        self._cells[LOAD_SECONDS] = load_seconds
+        self._cells[STARTUP_SECONDS] = startup_seconds
+
+
+class SharedMetrics:
+    """Rows for `slots` worker processes in one anonymous shared mapping; make it before forking."""
+
+    def __init__(self, layout: MetricsLayout, slots: int = 1) -> None:
+        self._layout = layout
+        self._slots = slots
+        # The row after the last slot is the parent's own.
+        self._cells = memoryview(mmap.mmap(-1, (slots + 1) * layout.cells * CELL_BYTES)).cast("d")
+
+    @property
+    def slots(self) -> int:
+        """How many processes can count at once."""
+        return self._slots
+
+    def claim(self, slot: int = 0) -> WorkerMetrics:
+        """The calling process counts in this slot from now on; no other living process may hold it."""
+        return WorkerMetrics(self._layout, self._row(slot))
+
+    def release(self, slot: int) -> None:
+        """Clear the gauges of a slot whose process is gone; its counters stay."""
+        clear_gauges(self._row(slot))
+
+    def beat(self, slot: int, now: float) -> None:
+        """Note that the slot's process is alive at `now`, in seconds on the monotonic clock."""
+        self._cells[slot * self._layout.cells + BEAT] = now
+
+    def last_beat(self, slot: int) -> float:
+        """When the slot's process was last known to be alive, in monotonic seconds; 0 for never."""
+        return self._cells[slot * self._layout.cells + BEAT]
+
+    def connected(self, slot: int, connections: int, *, listening: bool) -> None:
+        """Note how many connections the slot's process has, and whether it accepts more."""
+        start = slot * self._layout.cells
+        self._cells[start + CONNECTIONS] = connections
+        self._cells[start + LISTENING] = listening
+
+    def crowded(self, slot: int) -> bool:
+        """Whether another process that accepts connections has clearly fewer of them than the slot's."""
+        cells, width = self._cells, self._layout.cells
+        mine = cells[slot * width + CONNECTIONS]
+        return any(
+            cells[start + LISTENING] and mine > cells[start + CONNECTIONS] * MORE + SLACK
+            for start in range(0, self._slots * width, width)
+        )
+
+    def restarted(self) -> None:
+        """Count a replaced worker. For the parent only."""
+        self._cells[self._slots * self._layout.cells + RESTARTS] += 1.0
+
+    def snapshot(self) -> MetricsSnapshot:
+        """Add up the rows of all processes, dead ones included."""
+        rows = np.array(self._cells, dtype=np.float64).reshape(self._slots + 1, self._layout.cells)
+        return add_up(self._layout, rows)
+
+    def _row(self, slot: int) -> "memoryview[float]":
+        return self._cells[slot * self._layout.cells : (slot + 1) * self._layout.cells]
+
+
+def clear_gauges(cells: "memoryview[float]") -> None:
+    """Forget the process that held this row."""
+    for gauge in range(GAUGES):
+        cells[gauge] = 0.0
+
+
+def add_up(layout: MetricsLayout, rows: Numbers) -> MetricsSnapshot:
+    """Add up rows of cells, [rows, layout.cells]; gauges count only where a row has an owner."""
+    total = rows.sum(axis=0)
+    owned = rows[rows[:, OWNER] != 0]
+    routes, codes = len(layout.routes), len(layout.codes)
+    return MetricsSnapshot(
+        routes=layout.routes,
+        codes=layout.codes,
+        requests=total[layout.requests : layout.seconds].reshape(routes, codes),
+        seconds_buckets=total[layout.seconds : layout.seconds_sums].reshape(routes, len(SECONDS_BOUNDS) + 1),
+        seconds_sums=total[layout.seconds_sums : layout.cells],
+        batch_buckets=total[BATCH_BUCKETS : BATCH_BUCKETS + len(ROWS_BOUNDS) + 1],
+        batch_sum=float(total[BATCH_SUM]),
+        decode_seconds=float(total[DECODE_SECONDS]),
+        queue_seconds=float(total[QUEUE_SECONDS]),
+        run_seconds=float(total[RUN_SECONDS]),
+        encode_seconds=float(total[ENCODE_SECONDS]),
+        answered_seconds=float(total[ANSWERED_SECONDS]),
+        last_answer=float(rows[:, LAST_ANSWER].max(initial=0.0)),
+        rows=float(total[ROWS]),
+        executions=float(total[EXECUTIONS]),
+        restarts=float(total[RESTARTS]),
+        workers=len(owned),
+        in_flight=float(owned[:, IN_FLIGHT].sum()),
+        connections=float(owned[:, CONNECTIONS].sum()),
+        load_seconds=float(owned[:, LOAD_SECONDS].max(initial=0.0)),
+        startup_seconds=float(owned[:, STARTUP_SECONDS].max(initial=0.0)),
+    )

@@ -1,0 +1,47 @@
+"""Rows and tensors by name: which names are missing, and which the model does not know."""
+
+from collections.abc import Collection, Iterable
+
+from septet.errors import Problem
+from septet.model.signature import Signature
+from septet.protocols.codecs.scalars import shown_key
+from septet.settings import ExtraColumns
+
+
+class ColumnNames:
+    """The columns that a caller may name, for one signature.
+
+    Attributes:
+        known: all of them, in the model's order; empty where it has none.
+        optional: those that may be left out.
+    """
+
+    def __init__(self, signature: Signature, extra_columns: ExtraColumns) -> None:
+        columns = signature.columns if signature.rows else ()
+        self.known = [column.name for column in columns]
+        self.optional = frozenset(column.name for column in columns if column.optional)
+        self._refuses_extra = extra_columns == "refuse"
+
+    def problems(self, given: Iterable[str]) -> list[Problem]:
+        """A problem for each name that is needed and not given, and for each that is given, not known and refused."""
+        names = dict.fromkeys(given)
+        needed = [name for name in self.known if name in names or name not in self.optional]
+        taken = names if self._refuses_extra else [name for name in names if name in self.known]
+        return misnamed(taken, needed, "column")
+
+
+def misnamed(
+    given: Iterable[str], known: Collection[str], noun: str, row: int | None = None, *, free: Collection[str] = ()
+) -> list[Problem]:
+    """A problem for each of the `known` names that is not given, and for each given one that is not known.
+
+    Those that are `free` may be left out.
+    """
+    names = dict.fromkeys(given)
+    needed = [name for name in known if name not in free]
+    problems = [Problem(row, name, "a value", f"no such {noun}") for name in needed if name not in names]
+    return problems + [
+        Problem(row, shown_key(name), f"only the model's {noun}s", f"an unknown {noun}")
+        for name in names
+        if name not in known
+    ]

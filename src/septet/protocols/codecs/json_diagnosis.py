@@ -1,0 +1,237 @@
+"""The slow, careful reading of a JSON body that the compiled decoder refused: it names what is wrong and where.
+
+It accepts what the compiled decoder accepts and a little more that callers really send: integral floats for integer
+columns, a flat list for a model of one column, and `[N]` for an input of shape `[N, 1]`.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from septet.errors import MOST_PROBLEMS, Invalid, Malformed, Problem, SeptetError, invalid
+from septet.model.received import received
+from septet.model.signature import DTYPES, Column, Signature, Tensor
+from septet.model.values import Mismatch, bare, is_optional, read, read_carried
+from septet.protocols.codecs.body import FORMS, Body, check_rows, one_form, same_rows
+from septet.protocols.codecs.row_tensors import RowTensors, completed
+from septet.protocols.codecs.scalars import shown_key
+from septet.protocols.codecs.strict_json import strict
+from septet.settings import ExtraColumns
+from septet.types import Array
+
+MAX_ID_LENGTH = 128
+
+
+class JsonDiagnosis:
+    """Decodes a body with Python's own parser, collecting up to 20 problems."""
+
+    def __init__(self, signature: Signature, *, max_rows: int, extra_columns: ExtraColumns = "refuse") -> None:
+        self._signature = signature
+        self._refuses_extra = extra_columns == "refuse"
+        self._max_rows = max_rows
+        self._columns = signature.columns if signature.rows else ()
+        self._rows = RowTensors(signature) if self._columns else None
+
+    def __call__(self, body: bytes, reason: str) -> Body:
+        """Decode a body; `reason` is what the compiled decoder said, for the case that nothing else is found.
+
+        Raises:
+            Malformed, Invalid: as the compiled decoder.
+        """
+        document = self.strict(body)
+        if not isinstance(document, dict):
+            text = 'The body must be a JSON object such as {"data": [[...]]}.'
+            raise Invalid(text, (Problem(None, None, "a JSON object", received(document)),))
+        request_id = self._id(document)
+        try:
+            return self._read(document, request_id, reason)
+        except SeptetError as error:
+            error.request_id = request_id
+            raise
+
+    def _read(self, document: dict[str, Any], request_id: str | None, reason: str) -> Body:
+        given = [form for form in FORMS if form in document]
+        unknown = [shown_key(key) for key in document if key not in {*FORMS, "id"}]
+        if unknown:
+            expected = "'data', 'records', 'inputs' or 'id'"
+            raise invalid([Problem(None, key, expected, "an unknown key") for key in unknown], "key")
+        if len(given) != 1:
+            raise one_form(given)
+        try:
+            read = self.read(given[0], document[given[0]])
+        except OverflowError:
+            raise Malformed(f"The body cannot be read: {reason or 'a number is out of range'}.") from None
+        return Body(read.tensors, read.rows, request_id)
+
+    def read(self, form: str, value: object, key: str | None = None) -> Body:
+        """Read the value of one of the forms; `key` is what the caller calls it, where that is not the form's name.
+
+        Raises:
+            Invalid: it does not fit the signature.
+        """
+        key = key or form
+        if form == "inputs" or self._rows is None:
+            return self._from_inputs(self._named(form, value, key))
+        return self._from_rows(form, value, key)
+
+    def strict(self, body: bytes) -> Any:
+        """Parse JSON as RFC 8259 has it, refusing duplicate keys and NaN.
+
+        Raises:
+            Malformed: it is not JSON, not UTF-8, has a key twice, or is nested too deeply.
+        """
+        return strict(body, '{"data": [[...]]}')
+
+    def _id(self, document: dict[str, Any]) -> str | None:
+        value = document.get("id")
+        if value is None:
+            return None
+        if isinstance(value, str) and 1 <= len(value) <= MAX_ID_LENGTH and all("!" <= c <= "~" for c in value):
+            return value
+        raise invalid([Problem(None, "id", "a text of 1 to 128 visible ASCII characters", received(value))], "key")
+
+    def _from_rows(self, form: str, value: object, key: str) -> Body:
+        if not isinstance(value, list):
+            what = "a list of rows" if form == "data" else "a list of objects, one per row"
+            raise invalid([Problem(None, key, what, received(value))], "key")
+        check_rows(len(value), self._max_rows)
+        problems: list[Problem] = []
+        rows: list[list[Any]] = []
+        for index, item in enumerate(value):
+            cells = self._cells(form, index, item, problems)
+            if cells is not None:
+                rows.append(self._read_row(index, cells, problems))
+            if len(problems) >= MOST_PROBLEMS:
+                break
+        if problems:
+            raise invalid(problems)
+        assert self._rows is not None  # noqa: S101 - columns are known, or `inputs` would have been read
+        return Body(self._rows.tensors(rows, len(rows)), len(rows))
+
+    def _cells(self, form: str, row: int, item: object, problems: list[Problem]) -> list[Any] | None:
+        """The cells of one row in column order, or None where the row is not of the right make."""
+        width = len(self._columns)
+        if form == "data":
+            cells = item if isinstance(item, list) else [item] if width == 1 else None
+            if cells is None or len(cells) != width:
+                names = ", ".join(column.name for column in self._columns[:10]) + (", …" if width > 10 else "")  # noqa: PLR2004
+                problems.append(Problem(row, None, f"a list of {width} values ({names})", received(item)))
+                return None
+            return cells
+        if not isinstance(item, dict):
+            problems.append(Problem(row, None, "an object of column names and values", received(item)))
+            return None
+        known = {column.name for column in self._columns}
+        missing = [c for c in self._columns if c.name not in item and not c.optional]
+        problems.extend(Problem(row, c.name, "a value", "no such key") for c in missing)
+        problems.extend(
+            Problem(row, shown_key(key), "only the model's columns", "an unknown column")
+            for key in item
+            if self._refuses_extra and key not in known
+        )
+        return None if missing else [item.get(column.name) for column in self._columns]
+
+    def _read_row(self, row: int, cells: list[Any], problems: list[Problem]) -> list[Any]:
+        assert self._rows is not None  # noqa: S101 - there are columns
+        values: list[Any] = []
+        for column, carrier, cell in zip(self._columns, self._rows.carriers, cells, strict=True):
+            try:
+                values.append(read(column, carrier, cell))
+            except Mismatch as mismatch:
+                problems.append(Problem(row, column.name, mismatch.expected, received(cell)))
+                values.append(None)
+        return values
+
+    def _named(self, form: str, value: object, key: str) -> dict[str, Any]:
+        inputs = self._signature.inputs
+        if form == "data" and len(inputs) == 1:
+            return {inputs[0].name: value}
+        if form != "inputs":
+            names = ", ".join(f"{tensor.name!r}" for tensor in inputs)
+            text = f"This model has no named columns; send 'inputs' with the tensors {names}."
+            raise Invalid(text, (Problem(None, key, "'inputs'", f"{key!r}"),))
+        if not isinstance(value, dict):
+            raise invalid([Problem(None, key, "an object of input names and values", received(value))], "key")
+        known = [tensor.name for tensor in inputs]
+        needed = [tensor.name for tensor in inputs if not (self._signature.rows and is_optional(tensor))]
+        problems = [Problem(None, name, "a value", "no such key") for name in needed if name not in value]
+        problems += [
+            Problem(None, shown_key(key), f"one of {', '.join(known)}", "an unknown input")
+            for key in value
+            if key not in known
+        ]
+        if problems:
+            raise invalid(problems, "input")
+        return value
+
+    def _from_inputs(self, values: dict[str, Any]) -> Body:
+        arrays: dict[str, Array] = {}
+        problems: list[Problem] = []
+        for tensor in self._signature.inputs:
+            if tensor.name not in values:
+                continue
+            array = self._array(tensor, values[tensor.name], problems)
+            if array is not None:
+                arrays[tensor.name] = array
+        if problems:
+            raise invalid(problems, "column" if self._columns else "input")
+        rows = same_rows(arrays) if self._signature.rows and arrays else int(not self._signature.rows)
+        check_rows(rows, self._max_rows)
+        return Body(completed(self._signature.inputs, arrays, rows), rows)
+
+    def _array(self, tensor: Tensor, value: object, problems: list[Problem]) -> Array | None:
+        shape = tensor.shape
+        if shape[1:] == (1,) and isinstance(value, list) and not any(isinstance(item, list) for item in value):
+            value = [[item] for item in value]
+        cells: list[Any] = []
+        sizes = [None, *shape[1:]] if self._signature.rows else list(shape)
+        self._walk(tensor, value, (), sizes, cells, problems)
+        if problems:
+            return None
+        return np.array(cells, DTYPES[tensor.dtype]).reshape([size or 0 for size in sizes])
+
+    def _walk(
+        self,
+        tensor: Tensor,
+        value: object,
+        at: tuple[int, ...],
+        sizes: list[int | None],
+        cells: list[Any],
+        problems: list[Problem],
+    ) -> None:
+        """Visit a nested list in row-major order, checking each level's length and each value's type."""
+        if len(problems) >= MOST_PROBLEMS:
+            return
+        row = at[0] if at and self._signature.rows else None
+        place = tensor.name + "".join(f"[{i}]" for i in (at[1:] if row is not None else at))
+        if len(at) == len(tensor.shape):
+            try:
+                cells.append(self._value(tensor, at, value))
+            except Mismatch as mismatch:
+                column = self._column(tensor, at)
+                problems.append(
+                    Problem(row, place if column is None else column.name, mismatch.expected, received(value))
+                )
+            return
+        axis = len(at)
+        size = sizes[axis]
+        if not isinstance(value, list) or (size is not None and len(value) != size):
+            wanted = f"a list of {size}" if size is not None else "a list"
+            problems.append(Problem(row, place, f"{wanted} (shape {shape_text(tensor.shape)})", received(value)))
+            return
+        sizes[axis] = len(value)
+        for index, item in enumerate(value):
+            self._walk(tensor, item, (*at, index), sizes, cells, problems)
+
+    def _value(self, tensor: Tensor, at: tuple[int, ...], value: object) -> Any:
+        return read_carried(self._column(tensor, at) or bare(tensor), tensor.dtype, value)
+
+    def _column(self, tensor: Tensor, at: tuple[int, ...]) -> Column | None:
+        if not tensor.columns:
+            return None
+        return tensor.columns[at[1] if len(at) > 1 else 0]
+
+
+def shape_text(shape: tuple[int | None, ...]) -> str:
+    """A shape with -1 for a free dimension, as the Open Inference Protocol writes it."""
+    return "[" + ", ".join("-1" if size is None else str(size) for size in shape) + "]"

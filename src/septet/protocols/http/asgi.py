@@ -1,0 +1,121 @@
+"""The application as ASGI 3 (https://asgi.readthedocs.io): under uvicorn, gunicorn, granian, hypercorn, or mounted."""
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from septet.errors import SeptetError, TooLarge
+from septet.protocols.http.app import App
+from septet.protocols.http.http_messages import HttpReply, HttpRequest
+from septet.types import Identity
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+HeaderPairs = list[tuple[bytes, bytes]]
+MAX_DIGITS = 20  # of a content length: more than any limit has, fewer than Python refuses to read
+
+
+class Disconnected(Exception):
+    """Raised when the caller went away before its request was complete."""
+
+
+class Asgi:
+    """One `App` as an ASGI application."""
+
+    def __init__(self, app: App, *, max_body_bytes: int) -> None:
+        self._app = app
+        self._max_body_bytes = max_body_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one ASGI scope: `http` and `lifespan`."""
+        if scope["type"] == "lifespan":
+            await _lifespan(receive, send)
+        elif scope["type"] == "http":
+            await self._http(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1003, "reason": "There are no web sockets here."})
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = dict(scope["headers"])
+        try:
+            body = await self._body(headers, receive)
+        except Disconnected:
+            return
+        except SeptetError as error:
+            await _send(send, scope, self._app.refuse(error, _path(scope), headers), self._app.identity, close=True)
+            return
+        root_path = scope.get("root_path", "").rstrip("/")
+        request = HttpRequest(scope["method"], _path(scope), scope["query_string"], headers, body, root_path)
+        await _send(send, scope, await self._app(request), self._app.identity)
+
+    async def _body(self, headers: dict[bytes, bytes], receive: Receive) -> bytes:
+        length = headers.get(b"content-length", b"0")
+        if length.isdigit():
+            check_length(int(length[:MAX_DIGITS]), self._max_body_bytes)
+        parts: list[bytes] = []
+        size = 0
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise Disconnected
+            part = message.get("body", b"")
+            size += len(part)
+            check_length(size, self._max_body_bytes)
+            parts.append(part)
+            if not message.get("more_body", False):
+                return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def check_length(size: int, limit: int) -> None:
+    """Refuse a body over the limit.
+
+    Raises:
+        TooLarge: it is.
+    """
+    if size > limit:
+        raise TooLarge(f"The body is over the limit of {limit} bytes. Send fewer rows at a time.")
+
+
+def identity_headers(identity: Identity | None) -> HeaderPairs:
+    """The headers that name the model in every answer (C-6)."""
+    if identity is None:
+        return []
+    return [
+        (b"septet-model", _header(identity.name)),
+        (b"septet-model-version", _header(identity.version)),
+        (b"septet-model-digest", identity.digest.encode()),
+    ]
+
+
+def _header(text: str) -> bytes:
+    return text.encode("ascii", "backslashreplace")
+
+
+def _path(scope: Scope) -> str:
+    """The path below the mount: servers and frameworks put the mount's prefix into both `root_path` and `path`."""
+    path: str = scope["path"]
+    root: str = scope.get("root_path", "").rstrip("/")
+    return path[len(root) :] or "/" if (root and path.startswith(root + "/")) or path == root != "" else path
+
+
+async def _send(send: Send, scope: Scope, reply: HttpReply, identity: Identity | None, *, close: bool = False) -> None:
+    headers = [
+        (b"content-type", reply.media_type),
+        (b"content-length", str(len(reply.body)).encode()),
+        (b"x-request-id", reply.id.encode()),
+        *identity_headers(identity),
+        *reply.headers,
+    ]
+    if close and scope["http_version"] == "1.1":
+        headers.append((b"connection", b"close"))
+    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+    await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else reply.body})
+
+
+async def _lifespan(receive: Receive, send: Send) -> None:
+    """Nothing happens at start-up: the application was made with its model loaded."""
+    while True:
+        message = await receive()
+        await send({"type": message["type"] + ".complete"})
+        if message["type"] == "lifespan.shutdown":
+            return

@@ -1,0 +1,49 @@
+"""From an error to the reply that tells of it, on whatever path."""
+
+import logging
+from collections.abc import Mapping
+
+from septet.errors import Malformed, MethodNotAllowed, Overloaded, SeptetError, Unavailable
+from septet.protocols.http.error_bodies import refusal
+from septet.protocols.http.http_messages import HttpReply, HttpRequest, new_id, request_id_of
+
+logger = logging.getLogger("septet.api")
+
+#: The request header that asks for the native error body on every path.
+DETAILED = (b"septet-errors", b"detailed")
+
+
+def refused(error: SeptetError, path: str, headers: Mapping[bytes, bytes]) -> HttpReply:
+    """The reply to a request that was refused, or could not be answered."""
+    request_id = error.request_id or id_of(headers)
+    more: tuple[tuple[bytes, bytes], ...] = ()
+    if isinstance(error, MethodNotAllowed):
+        more = ((b"allow", error.allowed.encode()),)
+    elif isinstance(error, Overloaded):
+        more = ((b"retry-after", str(error.retry_after).encode()),)
+    elif isinstance(error, Unavailable):
+        more = ((b"retry-after", b"1"),)
+    # Who asks for details is told them on the paths of protocols that have none, such as /v2: code and problems.
+    detailed = headers.get(DETAILED[0]) == DETAILED[1]
+    status, body = refusal("" if detailed else path, error, request_id)
+    return HttpReply(status, body, request_id, headers=more, code=error.code, message=error.message)
+
+
+def failed(error: Exception, template: str, http: HttpRequest) -> HttpReply:
+    """The reply for any exception; one that nobody expected is logged, and its text kept from the caller."""
+    if isinstance(error, SeptetError):
+        return refused(error, http.path, http.headers)
+    unexpected = SeptetError("The server failed to answer. The log has the reason under this id.")
+    unexpected.request_id = id_of(http.headers)
+    logger.error(
+        "A request failed unexpectedly", exc_info=error, extra={"id": unexpected.request_id, "route": template}
+    )
+    return refused(unexpected, http.path, http.headers)
+
+
+def id_of(headers: Mapping[bytes, bytes]) -> str:
+    """The caller's id where it is a good one, else a new one."""
+    try:
+        return request_id_of(headers) or new_id()
+    except Malformed:
+        return new_id()

@@ -1,0 +1,140 @@
+"""HTTP messages as records, so that every transport (our own runner, any ASGI server) drives the same handlers."""
+
+import os
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final, TypeAlias
+
+import msgspec
+
+from septet.errors import Malformed
+from septet.types import Timings
+
+JSON = b"application/json"
+MAX_ID_LENGTH = 128
+
+
+class RequestContext(msgspec.Struct, frozen=True, gc=False):
+    """What the headers of a request say of it.
+
+    Attributes:
+        id: the caller's `x-request-id`, or None.
+        trace: the W3C `traceparent` as received, or None.
+        media_type: the content type without its parameters, in lower case; empty where there is none.
+    """
+
+    id: str | None
+    trace: str | None
+    media_type: bytes
+
+
+class HttpRequest(msgspec.Struct, frozen=True, gc=False):
+    """A complete request. Header names are lower case; of a repeated header the last one counts.
+
+    `path` begins below `root_path`, the prefix of the application that this one is mounted in. `known_context` is what
+    the headers say, where a transport has seen the same ones before.
+    """
+
+    method: str
+    path: str
+    query: bytes
+    headers: Mapping[bytes, bytes]
+    body: bytes
+    root_path: str = ""
+    known_context: RequestContext | None = None
+
+    @property
+    def context(self) -> RequestContext:
+        """What the headers say.
+
+        Raises:
+            Malformed: the id is not one.
+        """
+        return self.known_context or context_of(self.headers)
+
+
+class HttpReply(msgspec.Struct, frozen=True, gc=False):
+    """A complete reply. Transports add the id, the model's identity, and the length as headers.
+
+    `code`, `rows`, `timings` and `message` are for observers: they are not sent.
+    """
+
+    status: int
+    body: bytes
+    id: str
+    media_type: bytes = JSON
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+    code: str = "ok"
+    rows: int = 0
+    timings: Timings | None = None
+    message: str | None = None
+
+
+Handle: TypeAlias = Callable[[HttpRequest], Awaitable[HttpReply]]
+
+
+_ID_BYTES: Final = 16
+_IDS_AT_ONCE: Final = 256
+# Ids that were drawn and not given out yet: to ask the system for each takes longer than to write it.
+_spare: list[str] = []
+# A child that is forked must not give out its parent's.
+os.register_at_fork(after_in_child=_spare.clear)
+
+
+def new_id() -> str:
+    """A full 128-bit random id, 32 hexadecimal digits (C-6)."""
+    try:
+        return _spare.pop()
+    except IndexError:
+        digits = os.urandom(_ID_BYTES * _IDS_AT_ONCE).hex()
+        width = 2 * _ID_BYTES
+        _spare.extend([digits[start : start + width] for start in range(width, len(digits), width)])
+        return digits[:width]
+
+
+def request_id_of(headers: Mapping[bytes, bytes]) -> str | None:
+    """The caller's `x-request-id`, or None.
+
+    Raises:
+        Malformed: it is longer than 128 characters or has any but visible ASCII characters.
+    """
+    value = headers.get(b"x-request-id")
+    if value is None:
+        return None
+    if not 1 <= len(value) <= MAX_ID_LENGTH or min(value) <= 0x20 or max(value) >= 0x7F:  # noqa: PLR2004
+        text = "The header x-request-id must be 1 to 128 visible ASCII characters without spaces."
+        raise Malformed(text)
+    return value.decode("ascii")
+
+
+def context_of(headers: Mapping[bytes, bytes]) -> RequestContext:
+    """What the headers say.
+
+    Raises:
+        Malformed: the id is not one.
+    """
+    return RequestContext(request_id_of(headers), traceparent_of(headers), media_type(headers))
+
+
+def media_type(headers: Mapping[bytes, bytes]) -> bytes:
+    """The content type without its parameters, in lower case; empty where there is none."""
+    value = headers.get(b"content-type", b"")
+    if value == JSON:
+        return JSON
+    return value.partition(b";")[0].strip().lower()
+
+
+def media_parameters(headers: Mapping[bytes, bytes]) -> dict[bytes, bytes]:
+    """The parameters of the content type in lower case, without quotes."""
+    pairs = [part.partition(b"=") for part in headers.get(b"content-type", b"").lower().split(b";")[1:]]
+    return {name.strip(): value.strip().strip(b'"') for name, _, value in pairs}
+
+
+def shown(header: bytes) -> str:
+    """The value of a header as an error may repeat it."""
+    return repr(header.decode("latin-1")[:80])
+
+
+def traceparent_of(headers: Mapping[bytes, bytes]) -> str | None:
+    """The W3C `traceparent` header as received, or None."""
+    value = headers.get(b"traceparent")
+    return None if value is None else value.decode("latin-1")

@@ -1,0 +1,146 @@
+"""The native predict routes: bytes -> Request, and Response -> bytes."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+from urllib.parse import parse_qs
+
+import msgspec
+
+from septet.errors import Invalid, ModelFailed, NotFound, Problem, UnsupportedMediaType
+from septet.model.golden import mismatches
+from septet.model.signature import Kind
+from septet.protocols.codecs.body import Body
+from septet.protocols.codecs.csv_body import CsvBody
+from septet.protocols.codecs.json_body import JsonBody
+from septet.protocols.codecs.npy_body import NpyBody
+from septet.protocols.codecs.prediction_format import MAX_TOP, PredictionFormatter
+from septet.protocols.http.http_messages import (
+    JSON,
+    HttpReply,
+    HttpRequest,
+    new_id,
+    shown,
+)
+from septet.protocols.http.request_factory import RequestFactory
+from septet.protocols.http.routes import Encode
+from septet.types import Request, Response
+
+MAX_DIGITS = 10
+
+
+class NativeRoutes:
+    """`/predict`, `/predict/label` and their self-tests, for one service."""
+
+    def __init__(self, request_factory: RequestFactory) -> None:
+        service, limits = request_factory.service, request_factory.limits
+        signature = service.signature
+        self._request_factory = request_factory
+        self._service = service
+        self._answers = PredictionFormatter(signature)
+        self._encode: Encode = self._prediction
+        extra = limits.extra_columns
+        json = JsonBody(signature, max_rows=limits.max_rows, extra_columns=extra)
+        npy = NpyBody(signature, max_rows=limits.max_rows)
+        self._readers: dict[bytes, Callable[[bytes], Body]] = {JSON: json, b"": json}
+        self._readers |= {b"application/octet-stream": npy, b"application/x-npy": npy}
+        if signature.columns and signature.rows:
+            self._readers[b"text/csv"] = CsvBody(signature, max_rows=limits.max_rows, extra_columns=extra)
+        self._model = b',"model":' + msgspec.json.encode(service.identity) + b',"id":"'
+
+    def predict(self, http: HttpRequest) -> tuple[Request, Encode]:
+        """`POST /predict`: the full prediction of each row."""
+        return self._request(http, self._answers.outputs), self._encode
+
+    def predict_label(self, http: HttpRequest) -> tuple[Request, Encode]:
+        """`POST /predict/label`: the label of each row, or with `?top=k` its k best labels and scores."""
+        top = _top(http.query)
+        self._require_labels()
+        encode = self._labels if top is None else partial(self._best, top)
+        return self._request(http, None), encode
+
+    async def test(self, http: HttpRequest) -> HttpReply:
+        """`GET /predict/test`: the real path on the packaged sample, compared with the packaged answer (WS-9)."""
+        return self._prediction(*await self._answer_sample(http))
+
+    async def test_label(self, http: HttpRequest) -> HttpReply:
+        """`GET /predict/test/label`: the same, as a label."""
+        self._require_labels()
+        return self._labels(*await self._answer_sample(http))
+
+    def _require_labels(self) -> None:
+        signature = self._service.signature
+        if signature.label is None and signature.kind is not Kind.CLASSIFICATION:
+            raise NotFound(f"This model's kind is {signature.kind.value}: it answers no labels. Use /predict.")
+
+    def decode(self, http: HttpRequest) -> Body:
+        """The body's tensors, by content type; JSON where there is none.
+
+        Raises:
+            UnsupportedMediaType: the content type or encoding is not read here.
+            Malformed, Invalid: as the codecs.
+        """
+        return self._reader(http.context.media_type)(http.body)
+
+    def _reader(self, kind: bytes) -> Callable[[bytes], Body]:
+        reader = self._readers.get(kind)
+        if reader is not None:
+            return reader
+        if kind == b"text/csv":
+            raise UnsupportedMediaType("This model's inputs are tensors without named columns; send JSON 'inputs'.")
+        text = (
+            f"The content type {shown(kind)} is not read here. Send application/json (curl: -H 'content-type: "
+            "application/json'), text/csv with a header row, or application/x-npy."
+        )
+        raise UnsupportedMediaType(text)
+
+    def _request(self, http: HttpRequest, outputs: tuple[str, ...] | None) -> Request:
+        context = http.known_context or http.context
+        reader = self._readers.get(context.media_type) or self._reader(context.media_type)
+        body = reader(http.body)
+        return self._request_factory.request(
+            body.tensors, body.rows, body.id or context.id or new_id(), outputs, trace=context.trace
+        )
+
+    async def _answer_sample(self, http: HttpRequest) -> tuple[Request, Response]:
+        service = self._service
+        if service.sample is None:
+            raise NotFound("There is no sample that this model answers; pack it with data to have a self-test.")
+        rows = len(next(iter(service.sample.values()))) if service.signature.rows else 1
+        context = http.context
+        request_id = context.id or new_id()
+        request = self._request_factory.request(service.sample, rows, request_id, trace=context.trace)
+        response = await service.predictor.predict(request)
+        if service.expected is not None and mismatches(service.expected, response.tensors):
+            error = ModelFailed("The model no longer gives the answers it gave when it was packed.")
+            error.request_id = request_id
+            raise error
+        return request, response
+
+    def _prediction(self, request: Request, response: Response) -> HttpReply:
+        return self._reply(request, response, self._answers.prediction(response.tensors))
+
+    def _labels(self, request: Request, response: Response) -> HttpReply:
+        return self._reply(request, response, self._answers.labels(response.tensors))
+
+    def _best(self, top: int, request: Request, response: Response) -> HttpReply:
+        return self._reply(request, response, self._answers.top(response.tensors, top))
+
+    def _reply(self, request: Request, response: Response, prediction: Any) -> HttpReply:
+        shown = request.id
+        # Ids are visible ASCII: only these two characters need escaping in JSON.
+        if '"' in shown or "\\" in shown:
+            shown = shown.replace("\\", "\\\\").replace('"', '\\"')
+        body = b"".join((b'{"prediction":', msgspec.json.encode(prediction), self._model, shown.encode(), b'"}'))
+        return HttpReply(200, body, request.id, rows=request.rows, timings=response.timings)
+
+
+def _top(query: bytes) -> int | None:
+    values = parse_qs(query.decode("latin-1"), keep_blank_values=True).get("top") if query else None
+    if not values:
+        return None
+    text = values[-1]
+    if not (text.isascii() and text.isdigit() and len(text) <= MAX_DIGITS and 1 <= int(text) <= MAX_TOP):
+        what = f"a whole number from 1 to {MAX_TOP}"
+        raise Invalid(f"The query parameter 'top' must be {what}.", (Problem(None, "top", what, repr(text[:80])),))
+    return int(text)

@@ -1,0 +1,170 @@
+"""What OpenAPI says of `/v2`, derived from the signature."""
+
+from typing import Any, TypeAlias
+from urllib.parse import quote
+
+from septet.model.signature import Signature, Tensor
+from septet.model.values import is_optional
+from septet.protocols.codecs.examples import values
+from septet.protocols.openapi import json_schema, openapi_responses
+from septet.protocols.openapi.operations import foreign_errors, get, operation
+from septet.protocols.openinference.contract import protocol_shape
+from septet.protocols.openinference.datatypes import DATATYPES
+from septet.service import Service
+from septet.settings import Limits
+from septet.types import Tensors
+
+Node: TypeAlias = dict[str, Any]
+_TEXT: Node = {"type": "string"}
+
+
+def paths(service: Service) -> Node:
+    """Write the operations; the model's paths are given without its version. They refer to the schema `PlainError`."""
+    model = f"/v2/models/{quote(service.identity.name)}"
+    live, ready = _object({"live": {"const": True}}), _object({"live": {"const": True}, "ready": {"const": True}})
+    described, index = _any(["name", "platform", "inputs", "outputs"]), {"type": "array", "items": _any(["name"])}
+    return {
+        "/v2": _get("v2", "Describe the server", _any(["name", "version", "extensions"])),
+        "/v2/health/live": _get("v2_live", "Is the process alive?", live),
+        "/v2/health/ready": _get("v2_ready", "Can it answer now?", ready),
+        model: _get("v2_model", "Describe the model", described),
+        f"{model}/ready": _get("v2_model_ready", "Can the model answer now?", _any(["name", "ready"])),
+        f"{model}/config": _get("v2_config", "Describe the model as Triton does", _any(["name", "max_batch_size"])),
+        f"{model}/stats": _get("v2_stats", "Count its predictions", _any(["model_stats"])),
+        f"{model}/infer": operation(
+            "post",
+            "v2_infer",
+            "Predict tensors",
+            {"200": openapi_responses.reply(_answer(service), text="The outputs."), **foreign_errors("PlainError")},
+            requestBody={
+                "required": True,
+                "description": (
+                    "As the Open Inference Protocol has it; `data` flat or nested, as long as `shape` says. Behind the "
+                    "JSON, raw tensors may follow: see the extension `binary_tensor_data`. The parameter `missing` of "
+                    "an input of BYTES lists the places of its missing texts, such as `0,4`."
+                ),
+                "content": {"application/json": _body(service)},
+            },
+        ),
+        "/v2/repository/index": operation(
+            "post",
+            "v2_index",
+            "List the models",
+            {"200": openapi_responses.reply(index, text="The one model."), **foreign_errors("PlainError")},
+        ),
+    }
+
+
+def schemas(signature: Signature, limits: Limits) -> Node:
+    """Write the schemas that these operations refer to by name."""
+    inputs = [_input(tensor, limits, rows=signature.rows) for tensor in signature.inputs]
+    names = [tensor.name for tensor in signature.outputs]
+    parameters = {"type": ["object", "null"], "additionalProperties": {"type": ["string", "number", "boolean"]}}
+    output = {
+        "type": "object",
+        "properties": {"name": {"enum": names}, "parameters": _ref("Parameters")},
+        "required": ["name"],
+    }
+    return {
+        "Parameters": parameters,
+        "InferenceRequest": {
+            "type": "object",
+            "properties": {
+                "id": {"type": ["string", "null"]},
+                "parameters": _ref("Parameters"),
+                "inputs": {
+                    "type": "array",
+                    "items": inputs[0] if len(inputs) == 1 else {"oneOf": inputs},
+                    "minItems": max(1, sum(not (signature.rows and is_optional(each)) for each in signature.inputs)),
+                    "maxItems": len(inputs),
+                },
+                "outputs": {"type": ["array", "null"], "items": output, "maxItems": len(names)},
+            },
+            "required": ["inputs"],
+        },
+    }
+
+
+def _get(name: str, summary: str, schema: Node) -> Node:
+    return get(name, summary, {**foreign_errors("PlainError"), "200": openapi_responses.reply(schema)})
+
+
+def _body(service: Service) -> Node:
+    schema = _ref("InferenceRequest")
+    if service.sample is None:
+        return {"schema": schema}
+    return {"schema": schema, "example": _example(service.signature, service.sample)}
+
+
+def _example(signature: Signature, sample: Tensors) -> Node:
+    inputs = []
+    for tensor in signature.inputs:
+        array = sample[tensor.name]
+        data = values(tensor, array.ravel())
+        inputs.append(
+            {"name": tensor.name, "shape": list(array.shape), "datatype": DATATYPES[tensor.dtype], "data": data}
+        )
+    return {"inputs": inputs}
+
+
+def _input(tensor: Tensor, limits: Limits, *, rows: bool) -> Node:
+    shape = [_size(size) for size in protocol_shape(tensor)]
+    if rows:
+        shape[0] = {"type": "integer", "minimum": 1, "maximum": limits.max_rows}
+    cell = json_schema.cell(tensor)
+    deep: Node = cell
+    for _ in tensor.shape[1:]:
+        deep = {"type": "array", "items": deep}
+    flat = {"type": "array", "items": cell}
+    ways = [flat, {"type": "array", "items": deep}] if len(tensor.shape) > 1 else [flat]
+    return {
+        "type": "object",
+        "properties": {
+            "name": {"const": tensor.name},
+            "datatype": {"const": DATATYPES[tensor.dtype]},
+            "shape": {
+                "type": "array",
+                **({"prefixItems": shape} if shape else {}),
+                "minItems": len(shape),
+                "maxItems": len(shape),
+            },
+            "data": ways[0]
+            if len(ways) == 1 and tensor.shape
+            else {"anyOf": [*ways, *([] if tensor.shape else [cell])]},
+            "parameters": _ref("Parameters"),
+        },
+        "required": ["name", "datatype", "shape", "data"],
+    }
+
+
+def _size(size: int) -> Node:
+    return {"type": "integer", "minimum": 0} if size < 0 else {"const": size}
+
+
+def _answer(service: Service) -> Node:
+    outputs = [
+        _object(
+            {
+                "name": {"const": tensor.name},
+                "datatype": {"enum": [DATATYPES[tensor.dtype], "BYTES"]},
+                "shape": {"type": "array", "items": {"type": "integer", "minimum": 0}},
+                "data": {"type": "array"},
+            }
+        )
+        for tensor in service.signature.outputs
+    ]
+    identity = {"model_name": {"const": service.identity.name}, "model_version": {"const": service.identity.version}}
+    found = _object({**identity, "outputs": {"type": "array", "items": {"oneOf": outputs}, "minItems": 1}})
+    return {**found, "properties": {**found["properties"], "id": _TEXT}}
+
+
+def _any(required: list[str]) -> Node:
+    return {"type": "object", "required": required}
+
+
+def _ref(name: str) -> Node:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def _object(properties: Node) -> Node:
+    return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}

@@ -1,0 +1,218 @@
+"""`POST /v2/models/{model}/infer`: bytes -> Request, and the way in which its answer is written.
+
+Theory of operation. What is the same for every model is read by one compiled decoder (`document`), the values of each
+input by another, compiled for this model (`json_tensors`). msgspec keeps the last of two equal keys silently; a request
+with two meanings must be refused, so the quotes are counted, and a body with more of them than its values explain is
+parsed a second time, strictly. So is a body that the compiled decoders refuse, to say what is wrong in it.
+"""
+
+import re
+from collections.abc import Sequence
+
+import msgspec
+
+from septet.errors import Invalid, Problem, SeptetError, UnsupportedMediaType
+from septet.protocols.codecs.body import count_quotes
+from septet.protocols.codecs.row_packing import packable
+from septet.protocols.codecs.strict_json import strict
+from septet.protocols.http.http_messages import JSON, HttpRequest, RequestContext, new_id, shown
+from septet.protocols.http.request_factory import RequestFactory
+from septet.protocols.http.routes import Encode
+from septet.protocols.openinference.binary import LENGTH_HEADER, SIZE, BinaryPart, json_length, whole
+from septet.protocols.openinference.contract import InferSchema
+from septet.protocols.openinference.datatypes import held, input_from_raw
+from septet.protocols.openinference.infer_document import (
+    EXAMPLE,
+    NO_DATA,
+    Document,
+    InputTensor,
+    ParsedDocument,
+    WantedOutput,
+    careful,
+    flag,
+    number,
+    quotes,
+    refuse_shared_memory,
+    timeout,
+)
+from septet.protocols.openinference.infer_response import OCTETS, InferResponseWriter, OutputForm
+from septet.protocols.openinference.json_tensors import JsonTensor
+from septet.protocols.openinference.missing import MISSING, places
+from septet.protocols.openinference.parsed_request_cache import ParsedRequest, ParsedRequestCache
+from septet.types import Array, Request, Tensors
+
+_MEDIA_TYPES = (JSON, b"", OCTETS)
+_FIT_FOR_A_HEADER = re.compile(r"[!-~]{1,128}")
+
+
+class InferRequestReader:
+    """Decodes the inference requests of one service."""
+
+    def __init__(self, request_factory: RequestFactory) -> None:
+        signature = request_factory.service.signature
+        self._request_factory = request_factory
+        self._contract = InferSchema(signature, max_rows=request_factory.limits.max_rows)
+        self._readers = {tensor.name: JsonTensor(tensor) for tensor in signature.inputs}
+        self._document = msgspec.json.Decoder(Document).decode
+        self._answer = InferResponseWriter(request_factory.service)
+        self._plans: ParsedRequestCache | None = None
+        if packable(signature):
+            self._plans = ParsedRequestCache(signature, self._readers)
+
+    def __call__(self, http: HttpRequest) -> tuple[Request, Encode]:
+        """Decode a request.
+
+        Raises:
+            UnsupportedMediaType: the content type is neither JSON nor that of binary tensors.
+            Malformed: the body cannot be read.
+            Invalid: it is not what the protocol or the model asks for.
+        """
+        context, body = http.known_context or http.context, http.body
+        header = http.headers.get(LENGTH_HEADER)
+        if header is None:
+            if context.media_type not in _MEDIA_TYPES:
+                raise _unread(context.media_type)
+            known = None if self._plans is None else self._plans.json(body)
+            return self._decode(context, body, None) if known is None else self._planned(context, *known)
+        length = json_length(header, len(body))
+        if length == 0:
+            return self._whole(context, body)
+        known = None if self._plans is None else self._plans.binary(body, length)
+        if known is not None:
+            return self._planned(context, *known)
+        return self._decode(context, body[:length], BinaryPart(memoryview(body)[length:]))
+
+    def _planned(
+        self, context: RequestContext, plan: ParsedRequest, tensors: Tensors, own: str | None
+    ) -> tuple[Request, Encode]:
+        request = self._request_factory.request(
+            tensors, plan.rows, own or context.id or new_id(), plan.outputs, timeout=plan.seconds, trace=context.trace
+        )
+        return request, plan.encode if own is None else self._answer.encode(own, plan.forms)
+
+    def _decode(self, context: RequestContext, body: bytes, tail: BinaryPart | None) -> tuple[Request, Encode]:
+        document, arrays = self._read(body, tail)
+        own, parameters, outputs = document.id, document.parameters, document.outputs
+        names = forms = seconds = None
+        request_id = own if own is not None and _FIT_FOR_A_HEADER.fullmatch(own) else context.id or new_id()
+        try:
+            tensors, rows = self._contract.tensors(arrays)
+            if outputs:
+                names = self._contract.outputs([wanted.name for wanted in outputs])
+            if parameters is not None:
+                seconds = timeout(parameters)
+            if parameters or (outputs and [wanted for wanted in outputs if wanted.parameters]):
+                forms = self._forms(document, names)
+        except SeptetError as error:
+            error.request_id = request_id
+            raise
+        encode = self._answer.encode(own, forms)
+        if self._plans is not None and type(document) is Document and self._is_plain(document):
+            shapes = {name: array.shape for name, array in arrays}
+            plan = ParsedRequest(shapes, rows, names, seconds, forms, self._answer.encode(None, forms))
+            if tail is None:
+                self._plans.keep_json(body, document, plan)
+            elif all(given.data is NO_DATA for given in document.inputs):
+                self._plans.keep_binary(body, document, plan)
+        request = self._request_factory.request(tensors, rows, request_id, names, timeout=seconds, trace=context.trace)
+        return request, encode
+
+    def _is_plain(self, document: Document) -> bool:
+        """Whether all inputs are there, and their values alone say which are missing."""
+        told = any(given.parameters and MISSING in given.parameters for given in document.inputs)
+        return len(document.inputs) == len(self._readers) and not told
+
+    def _read(self, body: bytes, tail: BinaryPart | None) -> tuple[Document, list[tuple[str, Array]]]:
+        """The document, and the arrays of its inputs."""
+        try:
+            document = self._document(body)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            return self._read_carefully(body, tail)
+        arrays: list[tuple[str, Array]] = []
+        texts = 0
+        for given in document.inputs:
+            array = self._raw(given, tail)
+            if array is None:
+                reader = self._readers[given.name]
+                array = reader.read(given.data, given.shape)
+                if array is None:
+                    return self._read_carefully(body, tail)
+                if reader.is_text:
+                    texts += sum(cell is not None for cell in array.flat)
+                    array = held(array, self._contract.slots[given.name].tensor, self._places(given))
+            arrays.append((given.name, array))
+        if count_quotes(body) != quotes(document) + 2 * texts or b"\\" in body:
+            strict(body, EXAMPLE, constant=float)
+        if tail is not None:
+            tail.close()
+        return document, arrays
+
+    def _read_carefully(self, body: bytes, tail: BinaryPart | None) -> tuple[ParsedDocument, list[tuple[str, Array]]]:
+        document = careful(body)
+        arrays: list[tuple[str, Array]] = []
+        if tail is not None:
+            tail.rewind()
+        for given in document.inputs:
+            array = self._raw(given, tail)
+            if array is None:
+                array = self._readers[given.name].careful(given.data, given.shape, self._places(given))
+            arrays.append((given.name, array))
+        if tail is not None:
+            tail.close()
+        return document, arrays
+
+    def _raw(self, given: InputTensor, tail: BinaryPart | None) -> Array | None:
+        """Check an input; its array where it is binary, None where its values are JSON."""
+        tensor = self._contract.input(given.name, given.datatype, given.shape)
+        size = None
+        if parameters := given.parameters:
+            size = number(parameters, SIZE, 0)
+            if size is None or len(parameters) > 1:
+                refuse_shared_memory(parameters, given.name)
+                self._places(given)
+        if size is None:
+            if given.data is NO_DATA:
+                text = f"The input {given.name!r} has no 'data', and no {SIZE!r} among its parameters."
+                raise Invalid(text, (Problem(None, given.name, "'data'", "none"),))
+            return None
+        if tail is None:
+            text = f"The input {given.name!r} has {SIZE}, which needs the header Inference-Header-Content-Length."
+            raise Invalid(text, (Problem(None, given.name, "the header Inference-Header-Content-Length", "none"),))
+        if given.data is not NO_DATA:
+            text = f"The input {given.name!r} has both 'data' and {SIZE!r}. Send one of them."
+            raise Invalid(text, (Problem(None, given.name, f"'data' or {SIZE!r}", "both"),))
+        return input_from_raw(tail.take(size, given.name), tensor, given.shape, self._places(given))
+
+    def _places(self, given: InputTensor) -> Sequence[int]:
+        """The places of an input's missing texts."""
+        if not given.parameters or MISSING not in given.parameters:
+            return ()
+        return places(self._contract.slots[given.name].tensor, given.datatype, given.shape, given.parameters[MISSING])
+
+    def _forms(self, document: Document, names: tuple[str, ...] | None) -> tuple[OutputForm, ...] | None:
+        binary = flag(document.parameters or {}, "binary_data_output") or False
+        return self._answer.forms(names, [_wanted(output) for output in document.outputs or ()], binary=binary)
+
+    def _whole(self, context: RequestContext, body: bytes) -> tuple[Request, Encode]:
+        """A body without JSON: the only input; every output comes back binary."""
+        slots = list(self._contract.slots.values())
+        if len(slots) != 1:
+            text = f"A body without JSON is the model's only input, and this model has {len(slots)}."
+            raise Invalid(text, (Problem(None, None, "JSON before the tensors", "none"),))
+        tensors, rows = self._contract.tensors([(slots[0].tensor.name, whole(body, slots[0]))])
+        request = self._request_factory.request(tensors, rows, context.id or new_id(), trace=context.trace)
+        return request, self._answer.encode(None, self._answer.raw)
+
+
+def _wanted(output: WantedOutput) -> tuple[bool | None, int | None]:
+    if output.parameters is None:
+        return None, None
+    refuse_shared_memory(output.parameters, output.name)
+    return flag(output.parameters, "binary_data"), number(output.parameters, "classification", 1)
+
+
+def _unread(kind: bytes) -> UnsupportedMediaType:
+    return UnsupportedMediaType(
+        f"The content type {shown(kind)} is not read here. Send application/json (curl: "
+        "-H 'content-type: application/json'), or tensors behind JSON with Inference-Header-Content-Length."
+    )

@@ -1,0 +1,118 @@
+"""`/v1`: the REST protocol of TensorFlow Serving, which is KServe's version 1 too.
+
+Values are the model's raw tensors, as that protocol has them: no labels in place of numbers, and all outputs. No
+content type is asked for: TensorFlow Serving looks at none, and the curl commands of its users send that of a form.
+"""
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+import msgspec
+
+from septet.errors import Unavailable
+from septet.protocols.codecs.prediction_format import alike
+from septet.protocols.codecs.rows_document import INPUTS, INSTANCES, OptionalKey, RowsDocument, RowsFormat
+from septet.protocols.http.http_messages import HttpReply, HttpRequest, new_id, request_id_of
+from septet.protocols.http.request_factory import RequestFactory
+from septet.protocols.http.routes import Encode, Route, Routes
+from septet.protocols.tfserving.signature_def import DEFAULT, model_metadata
+from septet.tensors import nested
+from septet.types import Request, Response, Tensors
+
+DIALECT = RowsFormat(
+    (INSTANCES, INPUTS),
+    {"signature_name": OptionalKey(Literal[DEFAULT, ""], f"{DEFAULT!r}, the one signature of a model")},
+    '{"instances": [[...]]}',
+)
+MODELS, MODEL = "/v1/models", "/v1/models/{model}"
+METADATA, PREDICT = f"{MODEL}/metadata", f"{MODEL}:predict"
+#: The closed list of templates, in the order in which people look for them.
+TEMPLATES = (PREDICT, MODEL, METADATA, MODELS)
+
+
+class V1Routes:
+    """The routes of one service.
+
+    `draining` says whether the server is about to stop: then the model is not ready, and still answers.
+    """
+
+    def __init__(self, request_factory: RequestFactory, draining: Callable[[], bool]) -> None:
+        service = request_factory.service
+        self._request_factory = request_factory
+        self._draining = draining
+        self._identity = service.identity
+        self._rows = service.signature.rows
+        self._single = len(service.signature.outputs) == 1
+        limits = request_factory.limits
+        self._body = RowsDocument(
+            service.signature, DIALECT, max_rows=limits.max_rows, extra_columns=limits.extra_columns
+        )
+        self._described = msgspec.json.encode(model_metadata(service.identity, service.signature))
+
+    def routes(self) -> Routes:
+        """Every path, for the model with and without its version."""
+        found = {MODELS: Route(MODELS, {"GET": self.models})}
+        model = f"{MODELS}/{self._identity.name}"
+        for path in (model, f"{model}/versions/{self._identity.version}"):
+            found[path] = Route(MODEL, {"GET": self.status})
+            found[f"{path}/metadata"] = Route(METADATA, {"GET": self.metadata})
+            found[f"{path}:predict"] = Route(PREDICT, predict=self.predict)
+        return found
+
+    def predict(self, http: HttpRequest) -> tuple[Request, Encode]:
+        """`POST /v1/models/{model}:predict`.
+
+        Raises:
+            Malformed, Invalid: as `RowsDocument`.
+        """
+        context = http.context
+        form, body = self._body(http.body)
+        request = self._request_factory.request(body.tensors, body.rows, context.id or new_id(), trace=context.trace)
+        return request, self._outputs if form == INPUTS else self._predictions
+
+    async def models(self, http: HttpRequest) -> HttpReply:
+        """`GET /v1/models`: the one model."""
+        return _reply(http, msgspec.json.encode({"models": [self._identity.name]}))
+
+    async def status(self, http: HttpRequest) -> HttpReply:
+        """`GET /v1/models/{model}`: what TensorFlow Serving and KServe say of a model, in one body.
+
+        Raises:
+            Unavailable: the server is draining.
+        """
+        if self._draining():
+            raise Unavailable("The server is draining.")
+        version = {
+            "version": self._identity.version,
+            "state": "AVAILABLE",
+            "status": {"error_code": "OK", "error_message": ""},
+        }
+        known = {"model_version_status": [version], "name": self._identity.name, "ready": True}
+        return _reply(http, msgspec.json.encode(known))
+
+    async def metadata(self, http: HttpRequest) -> HttpReply:
+        """`GET /v1/models/{model}/metadata`: the signature in TensorFlow's words."""
+        return _reply(http, self._described)
+
+    def _predictions(self, request: Request, response: Response) -> HttpReply:
+        """By row: bare values for a single output, else an object of outputs."""
+        shown = self._by_output(response.tensors)
+        if not self._single and self._rows and alike(shown.values()):
+            shown = [dict(zip(shown, row, strict=True)) for row in zip(*shown.values(), strict=True)]
+        return _answer(b'{"predictions":', shown, request, response)
+
+    def _outputs(self, request: Request, response: Response) -> HttpReply:
+        return _answer(b'{"outputs":', self._by_output(response.tensors), request, response)
+
+    def _by_output(self, tensors: Tensors) -> Any:
+        lists = {name: nested(name, tensors) for name in tensors}
+        return next(iter(lists.values())) if self._single else lists
+
+
+def _answer(begin: bytes, shown: Any, request: Request, response: Response) -> HttpReply:
+    body = b"".join((begin, msgspec.json.encode(shown), b"}"))
+    return HttpReply(200, body, request.id, rows=request.rows, timings=response.timings)
+
+
+def _reply(http: HttpRequest, body: bytes) -> HttpReply:
+    return HttpReply(200, body, request_id_of(http.headers) or new_id())
