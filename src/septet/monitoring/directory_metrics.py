@@ -54,7 +54,7 @@ class DirectoryMetrics:
         return self._layout.cells * CELL_BYTES
 
     def _hold(self, number: int) -> mmap.mmap | None:
-        path = self._directory / f"{self._stem}-{number}.shared_metrics"
+        path = self._directory / f"{self._stem}-{number}.metrics"
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
             if not _lock(descriptor, fcntl.LOCK_EX):
