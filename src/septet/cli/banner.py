@@ -48,7 +48,8 @@ def banner_of_several(services: Sequence[Service], url: str, *, workers: int, gr
     width = max(len(service.identity.name) for service in services)
     models = [
         f"{service.identity.name:<{width}}  version {service.identity.version}, "
-        f"{short_digest(service.identity.digest)}, {service.signature.kind} with {service.manifest.runtime}, {here}/models/{service.identity.name}/predict"
+        f"{short_digest(service.identity.digest)}, "
+        f"{service.signature.kind} with {service.manifest.runtime}, {here}/models/{service.identity.name}/predict"
         for service in services
     ]
     facts = {"workers": str(workers), "at": here, "gRPC at": ", ".join(grpc), "try out": f"{here}/docs"}
