@@ -35,7 +35,7 @@ def test_a_single_model_is_the_sole_one_and_several_are_found_by_name() -> None:
     one = models.install(service("one"))
     assert models.sole is one
     two = models.install(service("two"))
-    assert not models.sole
+    assert (models.sole, len(models)) == (None, 2)
     assert list(models) == [one, two]
     assert models.find("two") is models.find("two", "1") is two
     with pytest.raises(NotFound, match="only 'one', 'two'"):
