@@ -11,8 +11,8 @@ import pytest
 from septet.bench import chart
 from septet.bench.campaign import Outcome, find_rate, run_all
 from septet.bench.load import Load, Payload, Plan, Target
+from septet.bench.load_measurement import Measurement
 from septet.bench.machine import machine
-from septet.bench.measurement import Measurement
 from septet.bench.objective import objectives
 from septet.bench.report import Report, document, remarks, table
 from septet.bench.sizing import sizing
