@@ -16,7 +16,7 @@ from septet.bench.machine import machine
 from septet.bench.objective import objectives
 from septet.bench.report import Report, document, remarks, table
 from septet.bench.sizing import sizing
-from tests.bench.test_measurement import summed
+from tests.bench.test_load_measurement import summed
 
 NOW = dt.datetime(2026, 11, 25, tzinfo=dt.UTC)
 CAPACITY = 700.0
