@@ -38,22 +38,20 @@ def run(bench: Bench) -> Report:
     """Both take turns, round after round, in alternating order."""
     iris = models.iris(bench.cache)
     wide = Model(models.mlp(bench.cache).path, models.generated(2 * ROWS), "probabilities")
-    figures: list[Figure] = []
     absent: dict[str, str] = {}
-    for form in ("data", "records", "v2", "v2-binary"):
-        for connections in (1, 16, 64):
-            figures.append(_rate(bench, iris, form, 1, connections, f"iris, {FORMS[form].title}", absent))
-    for model in (models.trees(bench.cache), models.mlp(bench.cache)):
-        figures.append(_rate(bench, model, "data", 1, 64, model.name, absent))
-    for form in CODED:
-        figures.append(_rate(bench, wide, form, ROWS, 4, f"1,000 rows, {FORMS[form].title}", absent))
+    cases = [
+        *((iris, form, 1, count) for form in ("data", "records", "v2", "v2-binary") for count in (1, 16, 64)),
+        *((model, "data", 1, 64) for model in (models.trees(bench.cache), models.mlp(bench.cache))),
+        *((wide, form, ROWS, 4) for form in CODED),
+    ]
+    figures = [_rate(bench, *case, absent) for case in cases]
     figures += _calls(bench, iris, absent)
     figures += _starts(bench, iris, absent)
     figures += _overload(bench, absent)
     setting = {
         "before": f"commit {bench.before}",
         "servers": "one worker, one thread, one core, keep-alive connections, 127.0.0.1",
-        "load": f"wrk and h2load, {bench.rounds} rounds of {bench.seconds:g} s; ratios within a round, above 1 is a gain",
+        "load": f"wrk and h2load, {bench.rounds} rounds of {bench.seconds:g} s; above 1 is a gain",
     }
     table = Table("", ("", "unit", "before", "now", "ratio"), [each.row() for each in figures])
     return Report("This source beside an earlier commit", setting, [table], [asdict(each) for each in figures], absent)
@@ -66,7 +64,8 @@ def _paired(
     found: dict[str, list[float]] = {server: [] for server in servers}
     first = None if "grpc" in servers[0] else FORMS["data"].body(model, model.rows[:1])
     with Fleet(bench, model) as fleet:
-        if all([fleet.add(server, first) for server in servers]):
+        present = [fleet.add(server, first) for server in servers]
+        if all(present):
             for turn in range(bench.rounds):
                 for server in servers if turn % 2 else servers[::-1]:
                     with fleet.turn(server) as process:
@@ -75,9 +74,7 @@ def _paired(
     return found[servers[0]], found[servers[1]]
 
 
-def _rate(
-    bench: Bench, model: Model, form: str, rows: int, connections: int, name: str, absent: dict[str, str]
-) -> Figure:
+def _rate(bench: Bench, model: Model, form: str, rows: int, connections: int, absent: dict[str, str]) -> Figure:
     body = FORMS[form].body(model, model.rows[:rows])
 
     def measure(process: Process) -> float:
@@ -86,20 +83,20 @@ def _rate(
         return sample.requests_per_second
 
     now, before = _paired(bench, model, (NOW, BEFORE), measure, absent)
-    return Figure(f"{name}, {connections} connections", "requests/s", now, before)
+    return Figure(
+        f"{model.name}, {FORMS[form].title}, {rows} rows, {connections} connections", "requests/s", now, before
+    )
 
 
 def _calls(bench: Bench, model: Model, absent: dict[str, str]) -> list[Figure]:
     message = message_of(bench, model)
     found = []
     for connections in (1, 16, 64):
-        now, before = _paired(
-            bench,
-            model,
-            ("septet-grpc", "septet-grpc-before"),
-            lambda process, count=connections: load_calls(process, message, count, bench.seconds).requests_per_second,
-            absent,
-        )
+
+        def measure(process: Process, count: int = connections) -> float:
+            return load_calls(process, message, count, bench.seconds).requests_per_second
+
+        now, before = _paired(bench, model, ("septet-grpc", "septet-grpc-before"), measure, absent)
         found.append(Figure(f"gRPC, iris, {connections} connections", "requests/s", now, before))
     return found
 
@@ -129,9 +126,10 @@ def _overload(bench: Bench, absent: dict[str, str]) -> list[Figure]:
         model = models.slow(bench.cache, milliseconds)
         body, case = FORMS["data"].body(model, model.rows[:1]), CASES[model.name]
         servers = ("septet-impatient", "septet-impatient-before")
-        taken = {server: [] for server in servers}  # type: dict[str, list[tuple[float, float]]]
+        taken: dict[str, list[tuple[float, float]]] = {server: [] for server in servers}
         with Fleet(bench, model) as fleet:
-            if all([fleet.add(server, body) for server in servers]):
+            present = [fleet.add(server, body) for server in servers]
+            if all(present):
                 for turn in range(bench.rounds):
                     for server in servers if turn % 2 else servers[::-1]:
                         each = one_round(bench, fleet, body, case, server)
@@ -141,6 +139,6 @@ def _overload(bench: Bench, absent: dict[str, str]) -> list[Figure]:
         now, before = taken.values()
         name = f"overload, {case.title}"
         found.append(Figure(f"{name}: accepted of the capacity", "share", [a for a, _ in now], [a for a, _ in before]))
-        refused = [[each for _, each in side] for side in (now, before)]
-        found.append(Figure(f"{name}: refusals, p99", "ms", *refused, more=False))
+        late = [[each for _, each in side] for side in (now, before)]
+        found.append(Figure(f"{name}: refusals, p99", "ms", late[0], late[1], more=False))
     return found

@@ -20,7 +20,8 @@ def run(bench: Bench) -> Report:
     other = replace(FORMS["data"].body(trees, trees.rows[:1]), path=f"/models/{trees.path.stem}/predict")
     samples: dict[str, list[Sample]] = {"alone": [], "beside another": [], "the other": []}
     with Fleet(bench, iris) as fleet:
-        if all([fleet.add(ALONE, body), fleet.add(BOTH, beside)]):
+        present = [fleet.add(ALONE, body), fleet.add(BOTH, beside)]
+        if all(present):
             for turn in range(bench.rounds):
                 turns = [(ALONE, body, "alone"), (BOTH, beside, "beside another"), (BOTH, other, "the other")]
                 for server, sent, name in turns if turn % 2 else turns[::-1]:
