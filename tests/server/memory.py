@@ -132,10 +132,6 @@ class Slow:
             self.cancelled += 1
             raise
 
-    async def answer(self, body: bytes = b"slow") -> None:
-        self.waiting.pop(0).set_result(body)
-        await asyncio.sleep(0)
-
 
 class Asked(Predictor):
     """A model that answers a request with its own body, once it is told to, or at once."""
@@ -178,10 +174,20 @@ class Waiting:
         self._done(Response({}, 1, IDENTITY, Timings(0.0, 0.0, 1)))
 
 
+async def _settled(transport: MemoryTransport) -> None:
+    """Let the event loop run until nothing more is written."""
+    before = -1
+    while before != len(transport.written):
+        before = len(transport.written)
+        for _ in range(4):
+            await asyncio.sleep(0)
+
+
 class Peer:
-    """A server with one connection, seen from the client."""
+    """A server with one connection, seen from the client; it runs the event loop, which is not running otherwise."""
 
     def __init__(self, limits: Limits | None = None, observer: Observer | None = None, *, tls: bool = False) -> None:
+        self.loop = asyncio.get_event_loop()
         self.app = App()
         self.slow = Slow()
         self.model = Asked()
@@ -203,11 +209,24 @@ class Peer:
         return made
 
     def send(self, *chunks: bytes) -> "Peer":
-        """Let chunks arrive, as long as the connection reads."""
+        """Let chunks arrive one after the other, as long as the connection reads."""
         for chunk in chunks:
             if self.transport.reading and not self.transport.closed:
-                self.connection.data_received(chunk)
+                self.call(self.connection.data_received, chunk)
         return self
+
+    def call(self, act: Callable[..., object], *arguments: object) -> None:
+        """Do something on the event loop, and let it run until nothing more is written."""
+
+        async def main() -> None:
+            act(*arguments)
+            await _settled(self.transport)
+
+        self.loop.run_until_complete(main())
+
+    def answer(self, body: bytes = b"slow") -> None:
+        """Let the slow route answer its first request."""
+        self.call(self.slow.waiting.pop(0).set_result, body)
 
     @property
     def answers(self) -> list[Answer]:
@@ -222,7 +241,7 @@ class Peer:
     def seconds_pass(self, seconds: int) -> None:
         """Let the sweep come by so many times."""
         for _ in range(seconds):
-            self.wire.second_passed()
+            self.call(self.wire.second_passed)
 
 
 Make = Callable[..., Peer]

@@ -1,6 +1,5 @@
 """A head that was seen before is not parsed again, and nobody can tell."""
 
-import asyncio
 from collections.abc import Sequence
 
 import pytest
@@ -12,6 +11,7 @@ from septet.server import heads
 from septet.server.heads import Heads
 from tests.server.memory import HOST, Peer
 
+pytestmark = pytest.mark.usefixtures("loop")
 METHODS = st.sampled_from([b"GET", b"POST", b"HEAD"])
 HEADERS = st.lists(
     st.sampled_from(
@@ -44,7 +44,7 @@ def test_known_heads_change_no_byte_of_any_answer(
     cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=4)))
     pieces = [stream[start:stop] for start, stop in zip([0, *cuts], [*cuts, len(stream)], strict=True)]
 
-    async def written(chunks: list[bytes], *, known: bool) -> bytes:
+    def written(chunks: list[bytes], *, known: bool) -> bytes:
         peer = Peer()
         if not known:
             peer.wire.heads.of = lambda _: None  # type: ignore[method-assign, assignment]
@@ -52,7 +52,7 @@ def test_known_heads_change_no_byte_of_any_answer(
         return peer.transport.written
 
     for chunks in (requests, pieces):
-        assert asyncio.run(written(chunks, known=True)) == asyncio.run(written(chunks, known=False))
+        assert written(chunks, known=True) == written(chunks, known=False)
 
 
 def request(**headers: bytes) -> HttpRequest:

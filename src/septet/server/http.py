@@ -2,8 +2,9 @@
 
 Theory of operation. httptools parses what uvloop's transports bring. An ASGI request would cost a scope, two closures,
 an event and a task, together more than a small model; here a complete request goes to the application as one record,
-driven without a task, and the reply is written as one piece. A head of the very bytes of an earlier one is not parsed
-again (`Heads`). Codecs, predictor and answers are those of the ASGI application: only the transport is shorter.
+a prediction is driven by callbacks, and the reply is written as one piece. A head of the very bytes of an earlier one
+is not parsed again (`Heads`). Codecs, predictor and answers are those of the ASGI application: only the transport is
+shorter.
 
 Limits stand here too: bytes and number of headers, bytes of a body, number of connections, and the time that a
 connection may stay in a phase, checked by one sweep a second instead of timers for every request. Requests that are
@@ -21,7 +22,6 @@ import msgspec
 from septet.errors import SeptetError, TimedOut, Unavailable
 from septet.protocols.http.http_messages import HttpReply, HttpRequest
 from septet.protocols.http.limits import check_length
-from septet.server.drive import Drive
 from septet.server.head import check, path_and_query, reason, size, too_large
 from septet.server.heads import Head
 from septet.server.phase import ANSWERING, BODY, CLOSING, HEAD, IDLE, LINGERING, NEW, PARTING_SECONDS
@@ -82,7 +82,7 @@ class HttpConnection(asyncio.Protocol):
             self._refuse(Unavailable("There are too many connections. Try again in a moment."))
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
-        """Cancel what nobody waits for any more (SY-9)."""
+        """Cancel what nobody waits for any more."""
         self._wire.connections.discard(self)
         self._wire.count()
         self._queue.clear()
@@ -260,9 +260,7 @@ class HttpConnection(asyncio.Protocol):
         self._keep_alive = keep_alive
         pending = self._app.predict(http, self._reply)
         if pending is None:
-            drive = Drive(self._app(http), self._reply)
-            drive.step()
-            pending = drive
+            pending = self._wire.handlers.start(http, self._reply)
         # Where the answer came at once, the next request may have taken this place already.
         if self._current is http:
             self._pending = pending

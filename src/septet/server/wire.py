@@ -11,6 +11,7 @@ from typing import Final, Protocol
 from septet.protocols.http.app import App
 from septet.protocols.http.http_messages import HttpReply
 from septet.protocols.http.response_headers import flags_header, identity_headers
+from septet.server.handler_tasks import HandlerTasks
 from septet.server.heads import Heads
 from septet.server.phase import BODY, CLOSING, HEAD, IDLE, LINGERING, NEW
 from septet.settings import Limits
@@ -50,6 +51,7 @@ class Wire:
         answered: requests.
         seconds: counted by the sweep: a clock that costs nothing to read.
         heads: of requests that were parsed before.
+        handlers: run what does not predict.
         longest: the seconds that a connection may stay in each phase.
     """
 
@@ -72,6 +74,7 @@ class Wire:
         self.answered = 0
         self.seconds = 0
         self.heads = Heads()
+        self.handlers = HandlerTasks(app)
         self.longest = {
             NEW: limits.header_timeout_seconds,
             IDLE: limits.keep_alive_seconds,

@@ -13,17 +13,21 @@ import msgspec
 from septet.errors import Malformed
 from septet.events import Finished
 from septet.protocols.http.http_messages import HttpReply, HttpRequest
+from septet.protocols.http.routes import Encode
 from septet.protocols.rpc.methods import PROTOBUF, Method
+from septet.registry import ServedModel
 from septet.server.h2 import frames
 from septet.server.h2.connection import H2Connection
 from septet.server.h2.shared import Shared
 from septet.settings import Limits
-from septet.types import Done, Identity, Pending, Predictor, Request
+from septet.types import Done, Identity, Pending, Predictor, Request, Response, Timings
 from tests.protocols.models import app as model_app
-from tests.protocols.models import classifier, owner
+from tests.protocols.models import classifier, decoder, owner
 
 ECHO, LATE, TALK, TALK_ON, TALK_LATE = "/t.T/Echo", "/t.T/Late", "/t.T/Talk", "/t.T/TalkOn", "/t.T/TalkLate"
-WATCH = "/t.T/Watch"
+WATCH, HANDLED = "/t.T/Watch", "/t.T/Handled"
+PREDICTING = (ECHO, LATE, TALK, TALK_ON, TALK_LATE)
+IDENTITY = Identity("iris", "1", "sha256:0")
 SETTINGS = frames.settings({})
 HELLO = frames.PREFACE + SETTINGS
 
@@ -80,28 +84,54 @@ class Memory(asyncio.Transport):
         self.paused = False
 
 
-class Never(Predictor):
-    """Of methods that do not predict."""
+class HeldCall:
+    """A prediction that waits for its answer."""
 
-    def submit(self, request: Request, done: Done) -> Pending:  # noqa: ARG002 - nobody asks
-        """Nobody asks."""
-        raise AssertionError
+    def __init__(self, done: Done) -> None:
+        self._done = done
+        self.body = b""
+        self.ended = self.cancelled = False
+
+    def answer(self, body: bytes) -> None:
+        """Answer with a message."""
+        self.body, self.ended = body, True
+        self._done(Response({}, 1, IDENTITY, Timings(0.0, 0.0, 1)))
+
+    def cancel(self) -> None:
+        """Want no answer."""
+        self.ended = self.cancelled = True
+
+
+class HeldPredictor(Predictor):
+    """Holds the requests that want the output `late`, and answers the others at once."""
+
+    def __init__(self) -> None:
+        self.held: list[HeldCall] = []
+
+    def submit(self, request: Request, done: Done) -> Pending:
+        """Hold, or answer."""
+        call = HeldCall(done)
+        if request.outputs is None:
+            call.answer(b"")
+        else:
+            self.held.append(call)
+        return call
 
 
 class Peer:
     """The server's side of a connection, with methods that echo, and what it has sent.
 
+    All methods predict but `HANDLED` and `WATCH`, which are handlers that run in tasks.
+
     Attributes:
-        asked: the requests that handlers were given.
-        held: what the calls of `LATE` wait for.
-        given_up: how many of them were cancelled.
+        asked: the requests that were decoded.
         codes: of the events.
     """
 
     def __init__(self, limits: Limits | None = None, *, connections: int = 0) -> None:
         self.asked: list[HttpRequest] = []
-        self.held: list[asyncio.Future[bytes]] = []
-        self.given_up = 0
+        self.predictor = HeldPredictor()
+        self.handled = self._echo
         self.codes: list[str] = []
         self.counted: list[int] = []
         methods = (
@@ -111,17 +141,30 @@ class Peer:
             Method(TALK_ON, "both", lambda reply: b"fault: " + (reply.message or "").encode()),
             Method(TALK_LATE, "both"),
             Method(WATCH, "answers"),
+            Method(HANDLED),
         )
         limits = limits or Limits()
-        answers = {ECHO: self._echo, TALK: self._echo, TALK_ON: self._echo, WATCH: self._watch}
-        declared = owner(*(("POST", method.path, answers.get(method.path, self._late)) for method in methods))
-        identity = Identity("iris", "1", "sha256:0")
-        service = msgspec.structs.replace(classifier(), identity=identity, predictor=Never())
-        app = model_app(service, server=(declared,), observer=self, max_body_bytes=limits.max_body_bytes)
+        service = msgspec.structs.replace(classifier(), identity=IDENTITY, predictor=self.predictor)
+        late = (LATE, TALK_LATE)
+        decoders = [decoder(path, self._decode_late if path in late else self._decode) for path in PREDICTING]
+        handlers = owner(("POST", WATCH, self._watch), ("POST", HANDLED, self._handle))
+        server = (*decoders, handlers)
+        app = model_app(service, server=server, observer=self, max_body_bytes=limits.max_body_bytes)
+        (self._served,) = app.models
         self.shared = Shared(app, methods, limits, self.counted.append)
         for _ in range(connections):
             self.connect()
         self.transport, self.connection = self.connect()
+
+    @property
+    def held(self) -> list[HeldCall]:
+        """What the calls of `LATE` wait for."""
+        return self.predictor.held
+
+    @property
+    def given_up(self) -> int:
+        """How many of them were cancelled."""
+        return sum(call.cancelled for call in self.held)
 
     def connect(self) -> tuple[Memory, H2Connection]:
         transport, connection = Memory(), H2Connection(self.shared)
@@ -145,9 +188,9 @@ class Peer:
 
     def answer(self) -> None:
         """Answer the calls that are held."""
-        for future in self.held:
-            if not future.done():
-                future.set_result(b"answer")
+        for call in self.held:
+            if not call.ended:
+                call.answer(b"answer")
 
     def ended(self) -> bool:
         """Whether the server will send no more."""
@@ -183,34 +226,33 @@ class Peer:
             if not self.transport.closed:
                 self.connection.swept()
 
-    async def turn(self) -> None:
+    async def turn(self, times: int = 5) -> None:
         """Let the loop run what is due."""
-        for _ in range(5):
+        for _ in range(times):
             await asyncio.sleep(0)
 
-    async def _echo(self, http: HttpRequest) -> HttpReply:
+    def _decode(self, http: HttpRequest) -> tuple[ServedModel, Request, Encode]:
         self.asked.append(http)
         if http.body == b"bad":
             raise Malformed("It is bad: 100 % ü.")
-        return HttpReply(200, http.body, "the-id", PROTOBUF)
+        return self._served, Request({}, 1, "the-id"), lambda *_: HttpReply(200, http.body, "the-id", PROTOBUF)
 
-    async def _late(self, http: HttpRequest) -> HttpReply:
+    def _decode_late(self, http: HttpRequest) -> tuple[ServedModel, Request, Encode]:
         self.asked.append(http)
-        future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-        self.held.append(future)
-        try:
-            return HttpReply(200, await future, "the-id", PROTOBUF)
-        except asyncio.CancelledError:
-            self.given_up += 1
-            raise
+        at = len(self.held)
+        request = Request({}, 1, "the-id", outputs=("late",))
+        return self._served, request, lambda *_: HttpReply(200, self.held[at].body, "the-id", PROTOBUF)
+
+    async def _handle(self, http: HttpRequest) -> HttpReply:
+        return await self.handled(http)
+
+    async def _echo(self, http: HttpRequest) -> HttpReply:
+        return HttpReply(200, http.body, "the-id", PROTOBUF)
 
     async def _watch(self, http: HttpRequest) -> HttpReply:
         if http.body == b"bad":
             raise Malformed("It is bad.")
         return HttpReply(200, b"draining" if self.shared.draining else b"serving", "the-id", PROTOBUF)
-
-    def cancel(self) -> None:
-        """Nothing is pending."""
 
     def started(self) -> None:
         """Nothing is counted."""

@@ -300,7 +300,7 @@ def test_whatever_comes_the_connection_goes_on_or_ends_with_a_last_word(
         assert peer.frames()[-1][0] in (frames.GOAWAY, frames.HEADERS, frames.RST_STREAM)
         peer.connection.connection_lost(None)
         await peer.turn()
-        assert all(future.done() for future in peer.held)
+        assert all(call.ended for call in peer.held)
 
     run(scenario)
 

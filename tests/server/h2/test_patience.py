@@ -132,7 +132,7 @@ def test_a_client_that_does_not_read_is_neither_read_nor_kept() -> None:
         peer.send(data(1, message(b""), last=True))
         peer.connection.pause_writing()
         assert peer.paused()
-        peer.held[0].set_result(bytes(100_000))
+        peer.held[0].answer(bytes(100_000))
         await peer.turn()
         assert frames.DATA not in peer.kinds()
         peer.connection.resume_writing()

@@ -154,6 +154,10 @@ class App:
             reply = await handler(expanded(http, self._most_bytes) if coded else http)
         except Exception as error:  # noqa: BLE001 - every failure becomes an error body
             reply = failed(error, template, http, model)
+        except asyncio.CancelledError:
+            if _is_cancelled():
+                raise
+            reply = failed(RuntimeError("A handler was cancelled by its own code."), template, http, model)
         finally:
             observer.finished(_event(template, http, reply, time.perf_counter() - begun, model))
         return reply
@@ -192,6 +196,12 @@ class App:
 
 def _nothing(_: ServedModel) -> Sequence[object]:
     return ()
+
+
+def _is_cancelled() -> bool:
+    """Whether the caller went away or the server stops: somebody has cancelled the task that runs the handler."""
+    task = asyncio.current_task()
+    return task is None or task.cancelling() > 0
 
 
 def _resolve(future: "asyncio.Future[HttpReply]", reply: HttpReply) -> None:

@@ -1,7 +1,7 @@
 """One call of a gRPC method: its messages in, its answers out. A class for each way in which methods stream.
 
-A call never waits: it is told what has come, asks the application, and is called back. So calls that come in one turn
-of the event loop share a run of the model, and none needs a task.
+A call never waits: it is told what has come, asks the application, and is called back. So predictions that come in one
+turn of the event loop share a run of the model, and none needs a task.
 """
 
 import time
@@ -14,7 +14,6 @@ from septet.errors import Malformed, SeptetError, TimedOut, Unimplemented
 from septet.protocols.http.content_encoding import CODING
 from septet.protocols.http.http_messages import HttpReply, HttpRequest
 from septet.protocols.rpc.methods import Method, timeout_of
-from septet.server.drive import Drive
 from septet.server.h2.answers import UNAVAILABLE
 from septet.server.h2.frames import Code
 from septet.server.h2.heads import IDENTITY, Head
@@ -106,7 +105,7 @@ class Call(ABC):
         self._line.end(self, shared.answers.failure(reply))
 
     def cancel(self) -> None:
-        """Nobody waits for an answer any more (SY-9)."""
+        """Nobody waits for an answer any more."""
         self.closed = True
         if self._busy and self._pending is not None:
             self._pending.cancel()
@@ -164,13 +163,11 @@ class Call(ABC):
         self._hand_over(HttpRequest("POST", self._head.path, b"", headers, message.body))
 
     def _hand_over(self, http: HttpRequest) -> None:
-        app = self._line.shared.app
+        shared = self._line.shared
         self._busy = True
-        pending = app.predict(http, self._answered)
+        pending = shared.app.predict(http, self._answered)
         if pending is None:
-            drive = Drive(app(http), self._answered)
-            drive.step()
-            pending = drive
+            pending = shared.handlers.start(http, self._answered)
         self._pending = pending
 
 

@@ -62,7 +62,7 @@ class H2Connection(asyncio.Protocol):
             self.part()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
-        """Cancel what nobody waits for any more (SY-9)."""
+        """Cancel what nobody waits for any more."""
         self._shared.left(self)
         self._drop()
 

@@ -7,6 +7,7 @@ from typing import Protocol
 from septet.protocols.http.app import App
 from septet.protocols.rpc.methods import Method
 from septet.server.h2.answers import Answers
+from septet.server.handler_tasks import HandlerTasks
 from septet.settings import Limits
 
 
@@ -36,6 +37,7 @@ class Shared:
     Attributes:
         methods: by path.
         answers: the trailers of every answer.
+        handlers: run what does not predict.
         seconds: counted by the sweep: a clock that costs nothing to read.
         connections: those that are open.
         draining: the server has said that it is about to stop.
@@ -48,6 +50,7 @@ class Shared:
         self.methods: Mapping[str, Method] = {method.path: method for method in methods}
         self.limits = limits
         self.answers = Answers(lambda: app.identity)
+        self.handlers = HandlerTasks(app)
         self.seconds = 0
         self.connections: set[Connected] = set()
         self.draining = self.parting = False

@@ -1,8 +1,8 @@
 """The streams of one HTTP/2 connection: frames in, calls opened, fed and forgotten.
 
 Frames go to one method for each kind. A head opens a `Call`, data go to it, and it answers through `Outflow`; a whole
-unary call is one step from the bytes to the application, without a task. What breaks the protocol within a stream ends
-the stream, anything else is the connection's end.
+unary prediction is one step from the bytes to the application, without a task. What breaks the protocol within a
+stream ends the stream, anything else is the connection's end.
 
 Against clients that mean no good: heads, messages and streams are bounded, and frames that make work and bring nothing
 (pings, settings, resets, empty data) may come only so often.
