@@ -14,8 +14,8 @@ from septet.protocols.http.app import App
 from septet.protocols.http.http_messages import HttpReply, HttpRequest
 from septet.protocols.http.routes import Encode
 from septet.registry import ServedModel
-from septet.server.http import HttpConnection
-from septet.server.wire import Wire
+from septet.server.http_connection import HttpConnection
+from septet.server.http_server_state import HttpServerState
 from septet.settings import Limits
 from septet.types import Identity, Predictor, Request, Response, Timings
 from tests.protocols.models import classifier, decoder, owner
@@ -110,7 +110,7 @@ def read(written: bytes) -> list[Answer]:
 
 
 async def echo(http: HttpRequest) -> HttpReply:
-    """Answers with what it was asked."""
+    """ResponseTrailers with what it was asked."""
     headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in sorted(http.headers.items())}
     asked = [http.method, http.path, http.query.decode("latin-1"), headers, http.body.decode("latin-1")]
     return HttpReply(200, json.dumps(asked).encode(), "an-id")
@@ -198,7 +198,7 @@ class Peer:
         model_owners = (decoder("/predict", self.model.decode),)
         self.app.install(lambda _: model_owners, owners, observer or Silent(), max_body_bytes=1_000)
         self.now = 0.0  # in seconds since 1970
-        self.wire = Wire(self.app, limits or Limits(), clock=lambda: self.now)
+        self.wire = HttpServerState(self.app, limits or Limits(), clock=lambda: self.now)
         self.transport = MemoryTransport(tls=tls)
         self.connection = self.connect(self.transport)
 

@@ -16,10 +16,10 @@ from septet.protocols.http.app import App
 from septet.protocols.http.asgi import Asgi
 from septet.protocols.http.http_messages import HttpReply, HttpRequest
 from septet.protocols.rpc.methods import PROTOBUF, Method
-from septet.server.h2.connection import H2Connection
-from septet.server.h2.shared import Shared
-from septet.server.http import HttpConnection
-from septet.server.wire import Wire
+from septet.server.h2.h2_connection import H2Connection
+from septet.server.h2.h2_server_state import H2ServerState
+from septet.server.http_connection import HttpConnection
+from septet.server.http_server_state import HttpServerState
 from septet.settings import Limits
 from tests.protocols.models import app as model_app
 from tests.protocols.models import classifier, owner
@@ -98,13 +98,13 @@ async def get(address: str, path: str) -> tuple[int, bytes]:
 @asynccontextmanager
 async def own_transport(app: App) -> AsyncIterator[str]:
     """The address of the application under the transport of `septet serve`."""
-    wire = Wire(app, Limits())
+    wire = HttpServerState(app, Limits())
     server = await asyncio.get_running_loop().create_server(lambda: HttpConnection(wire), "127.0.0.1", 0)
     async with server:
         host, port = server.sockets[0].getsockname()
         yield f"{host}:{port}"
         async with asyncio.timeout(LONG):
-            await wire.deserted.wait()
+            await wire.idle.wait()
 
 
 @asynccontextmanager
@@ -127,7 +127,7 @@ async def under_uvicorn(app: App) -> AsyncIterator[str]:
 @asynccontextmanager
 async def over_http2(app: App) -> AsyncIterator[grpc.aio.Channel]:
     """A channel to the application under HTTP/2."""
-    shared = Shared(app, (Method(FETCH_CALL), Method(GIVE_UP_CALL)), Limits(), lambda _: None)
+    shared = H2ServerState(app, (Method(FETCH_CALL), Method(GIVE_UP_CALL)), Limits(), lambda _: None)
     server = await asyncio.get_running_loop().create_server(lambda: H2Connection(shared), "127.0.0.1", 0)
     async with server:
         host, port = server.sockets[0].getsockname()
@@ -137,7 +137,7 @@ async def over_http2(app: App) -> AsyncIterator[grpc.aio.Channel]:
         for connection in list(shared.connections):
             connection.abort()
         async with asyncio.timeout(LONG):
-            await shared.deserted.wait()
+            await shared.idle.wait()
 
 
 def run(scenario: Callable[[], Awaitable[None]], *, own_loop: bool = True) -> None:

@@ -10,7 +10,7 @@ from septet.protocols.openinference.grpc_service import GrpcService
 from septet.protocols.rpc.health import HealthService
 from septet.protocols.rpc.paths import HEALTH, INFERENCE
 from septet.protocols.rpc.reflection import Reflection
-from septet.server.grpc import GrpcServer
+from septet.server.grpc_server import GrpcServer
 from septet.settings import Settings
 
 

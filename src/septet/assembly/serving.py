@@ -17,10 +17,10 @@ from septet.monitoring.log import AccessLog, configure
 from septet.monitoring.observers import TurnObservers
 from septet.monitoring.shared_metrics import SharedMetrics
 from septet.protocols.http.app import App
-from septet.server.context import WorkerContext
 from septet.server.listener import bind, reserve
-from septet.server.supervisor import Policy, supervise
-from septet.server.worker import Companion, Work, work
+from septet.server.supervisor import SupervisionPolicy, supervise
+from septet.server.worker import SecondaryServer, Work, work
+from septet.server.worker_context import WorkerContext
 from septet.service import Service
 from septet.settings import Settings
 from septet.types import Middleware
@@ -61,7 +61,7 @@ def serve(
             shared_metrics = SharedMetrics(counted)
             return process.run(ListeningSockets(sockets, calls), shared_metrics, 0, lambda: None, first=True)
         loader.share()
-        policy = Policy(server.workers, server.drain_delay_seconds + server.grace_seconds)
+        policy = SupervisionPolicy(server.workers, server.drain_delay_seconds + server.grace_seconds)
         # The parent holds both ports whichever worker comes or goes, and gives them up when the end begins.
         return supervise(
             partial(process.start, len(sockets)),
@@ -169,7 +169,7 @@ class ServingProcess:
         worker_metrics = shared_metrics.claim(slot)
         connections = ConnectionGauge(shared_metrics, slot)
         loaded: list[LoadedModels] = []
-        companions: list[Companion] = []
+        secondary_servers: list[SecondaryServer] = []
 
         def load() -> None:
             models = self._loader.load(first=first)
@@ -182,7 +182,7 @@ class ServingProcess:
             if sockets.grpc:
                 from septet.assembly.grpc_serving import grpc_server
 
-                companions.append(
+                secondary_servers.append(
                     grpc_server(
                         app,
                         self._settings,
@@ -210,7 +210,7 @@ class ServingProcess:
             begin,
             lambda: shared_metrics.beat(slot, time.monotonic()),
             early,
-            companions,
+            secondary_servers,
             connections.http,
             connections.crowded,
         )

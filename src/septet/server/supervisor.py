@@ -21,10 +21,10 @@ import msgspec
 from septet.errors import StartupError
 from septet.monitoring.metrics_layout import MetricsLayout
 from septet.monitoring.shared_metrics import SharedMetrics
-from septet.server.child import Start
-from septet.server.crashes import LONGEST_DELAY_SECONDS, Crashes
-from septet.server.pool import Pool, Worker
+from septet.server.crash_policy import LONGEST_DELAY_SECONDS, CrashPolicy
 from septet.server.wakeups import Wakeups
+from septet.server.worker_fork import Start
+from septet.server.worker_pool import Worker, WorkerPool
 
 LOGGER = "septet"
 TICK_SECONDS = 1.0
@@ -32,7 +32,7 @@ TICK_SECONDS = 1.0
 SPARE_SECONDS = 1.0
 
 
-class Policy(msgspec.Struct, frozen=True):
+class SupervisionPolicy(msgspec.Struct, frozen=True):
     """How workers are kept.
 
     Attributes:
@@ -52,7 +52,7 @@ def supervise(
     *,
     sockets: Sequence[socket.socket],
     layout: MetricsLayout,
-    policy: Policy,
+    policy: SupervisionPolicy,
 ) -> int:
     """Run `start` in each of `policy.workers` processes until told to stop, and return the exit code.
 
@@ -68,7 +68,7 @@ def supervise(
     # One slot more than workers: a renewed worker and its predecessor live at the same time.
     shared_metrics = SharedMetrics(layout, policy.workers + 1)
     with Wakeups() as wakeups:
-        supervisor = _Supervisor(Pool(start, sockets, shared_metrics), policy, shared_metrics, wakeups)
+        supervisor = _Supervisor(WorkerPool(start, sockets, shared_metrics), policy, shared_metrics, wakeups)
         supervisor.serve(on_ready)
         for listening in sockets:
             # Whoever knocks now is turned away at once, rather than left waiting for nobody.
@@ -79,13 +79,15 @@ def supervise(
 class _Supervisor:
     """The decisions. Times are in monotonic seconds."""
 
-    def __init__(self, pool: Pool, policy: Policy, shared_metrics: SharedMetrics, wakeups: Wakeups) -> None:
+    def __init__(
+        self, pool: WorkerPool, policy: SupervisionPolicy, shared_metrics: SharedMetrics, wakeups: Wakeups
+    ) -> None:
         self._pool = pool
         self._policy = policy
         self._shared_metrics = shared_metrics
         self._wakeups = wakeups
         self._log = logging.getLogger(LOGGER)
-        self._crashes = Crashes(policy.workers)
+        self._crashes = CrashPolicy(policy.workers)
         self._due: dict[int, float] = {}
         self._to_renew: deque[Worker] = deque()
         self._renewal: Worker | None = None
@@ -159,7 +161,7 @@ class _Supervisor:
             if worker is self._renewal:
                 self._renewal = None
                 self._to_renew.popleft().stop(self._leave_by(now))
-        if worker.mute:
+        if worker.pipe_closed:
             self._wakeups.remove(worker.pipe)
 
     def _leave_by(self, now: float) -> float:
@@ -198,12 +200,14 @@ class _Supervisor:
         if self._stopping:
             self._exit_code = self._exit_code if worker.clean else 1
         elif worker is self._renewal:
-            self._abandon_renewal(f"the new one {worker.fate}")
+            self._abandon_renewal(f"the new one {worker.exit_reason}")
         elif worker.leave_by is not None:
             return
         elif self._has_successor(worker):
             if not worker.clean:
-                self._log.error("worker %d (process %d) %s; another is starting", worker.index, worker.pid, worker.fate)
+                self._log.error(
+                    "worker %d (process %d) %s; another is starting", worker.index, worker.pid, worker.exit_reason
+                )
                 self._shared_metrics.restarted()
         else:
             self._replace(worker, now)
@@ -237,11 +241,13 @@ class _Supervisor:
     def _replace_crashed(self, worker: Worker, now: float) -> None:
         delay = self._crashes.crashed(now, was_ready=worker.ready_at is not None)
         if delay is None:
-            self._log.error("giving up: %s; the last one %s", self._crashes.reason, worker.fate)
+            self._log.error("giving up: %s; the last one %s", self._crashes.reason, worker.exit_reason)
             self._exit_code = 1
             self._stop(now)
             return
-        self._log.error("worker %d (process %d) %s; replaced in %.1f s", worker.index, worker.pid, worker.fate, delay)
+        self._log.error(
+            "worker %d (process %d) %s; replaced in %.1f s", worker.index, worker.pid, worker.exit_reason, delay
+        )
         self._shared_metrics.restarted()
         self._due[worker.index] = now + delay
 

@@ -1,4 +1,4 @@
-"""What runs inside a serving process: HTTP on given sockets, its companions, and a written order of stopping.
+"""What runs inside a serving process: HTTP on given sockets, its secondary_servers, and a written order of stopping.
 
 Stopping: not ready at once -> go on answering for `drain_delay_seconds`, so that balancers notice -> stop listening ->
 answer what was asked, up to `grace_seconds` -> exit 0.
@@ -24,8 +24,8 @@ import uvloop
 from septet.protocols.http.app import App
 from septet.server import tls
 from septet.server.acceptor import Acceptor
-from septet.server.http import HttpConnection
-from septet.server.wire import Wire
+from septet.server.http_connection import HttpConnection
+from septet.server.http_server_state import HttpServerState
 from septet.settings import Settings
 
 logger = logging.getLogger("septet.server")
@@ -46,7 +46,7 @@ def _never() -> bool:
     return False
 
 
-class Companion(Protocol):
+class SecondaryServer(Protocol):
     """Another server in the same process and on the same event loop, which comes after ours and goes with it."""
 
     async def start(self) -> None:
@@ -67,7 +67,7 @@ class Work(msgspec.Struct, frozen=True):
         ready: called once the worker answers predictions.
         beat: called every second while the event loop is alive.
         early: whether to listen, and answer 503, while the model loads; a worker that joins others must not.
-        companions: the servers that answer beside ours; `load` adds them.
+        secondary_servers: the servers that answer beside ours; `load` adds them.
         connected: told how many connections are open, and whether more are accepted.
         crowded: whether another worker should accept the next one first.
     """
@@ -76,19 +76,19 @@ class Work(msgspec.Struct, frozen=True):
     ready: Callable[[], None]
     beat: Callable[[], None]
     early: bool
-    companions: Sequence[Companion] = ()
+    secondary_servers: Sequence[SecondaryServer] = ()
     connected: Callable[[int, bool], None] = _nothing
     crowded: Callable[[], bool] = _never
 
 
 class Server:
-    """Answers on given sockets until a signal comes, or as many requests as it may answer, and stops in order.
+    """ResponseTrailers on given sockets until a signal comes, or as many requests as it may answer, and stops in order.
 
     Attributes:
         listening: set once it listens.
     """
 
-    def __init__(self, app: App, wire: Wire, settings: Settings, crowded: Callable[[], bool]) -> None:
+    def __init__(self, app: App, wire: HttpServerState, settings: Settings, crowded: Callable[[], bool]) -> None:
         """Raise StartupError where certificate and key cannot be used."""
         server = settings.server
         self._app = app
@@ -103,7 +103,7 @@ class Server:
         self._stop_at: float | None = None
         self._stopping = self._forced = False
         self._acceptors: list[Acceptor] = []
-        self._companions: list[Companion] = []
+        self._companions: list[SecondaryServer] = []
         self._companions_done = True
         self.listening = asyncio.Event()
 
@@ -121,10 +121,10 @@ class Server:
         """Stop at once."""
         self._stopping = self._forced = True
 
-    async def accompany(self, companion: Companion) -> None:
+    async def accompany(self, secondary: SecondaryServer) -> None:
         """Let another server answer beside this one until the end."""
-        await companion.start()
-        self._companions.append(companion)
+        await secondary.start()
+        self._companions.append(secondary)
 
     async def _open(self, connection: socket.socket) -> None:
         loop = asyncio.get_running_loop()
@@ -146,8 +146,8 @@ class Server:
 
     def _is_over(self) -> bool:
         if self._stop_at is not None:
-            for companion in self._companions:
-                companion.drain()
+            for secondary in self._companions:
+                secondary.drain()
             if time.monotonic() >= self._stop_at:
                 self._stopping = True
         enough = self._most_requests is not None and self._wire.answered >= self._most_requests
@@ -173,7 +173,7 @@ class Server:
 
     async def _stop(self) -> None:
         self._companions_done = not self._companions
-        ends = [companion.stop(self._grace) for companion in self._companions]
+        ends = [secondary.stop(self._grace) for secondary in self._companions]
         _, *done = await asyncio.gather(self._part(), *ends)
         self._companions_done = all(done)
 
@@ -182,7 +182,7 @@ class Server:
         for connection in list(self._wire.connections):
             connection.shutdown()
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._wire.deserted.wait(), self._grace)
+            await asyncio.wait_for(self._wire.idle.wait(), self._grace)
         if self._wire.connections:
             logger.error("cut off after %g s: %d connections", self._grace, len(self._wire.connections))
 
@@ -224,7 +224,7 @@ def work(app: App, sockets: Sequence[socket.socket], settings: Settings, what: W
 
 async def _serve(app: App, sockets: list[socket.socket], settings: Settings, what: Work) -> int | None:
     """Return the exit code; None where it was told to stop before the model was loaded."""
-    wire = Wire(app, settings.limits, what.connected)
+    wire = HttpServerState(app, settings.limits, what.connected)
     server = Server(app, wire, settings, what.crowded)
     serving = asyncio.create_task(server.serve(sockets))
     helpers = [asyncio.create_task(wire.sweep()), asyncio.create_task(_beat(what.beat))]
@@ -237,8 +237,8 @@ async def _serve(app: App, sockets: list[socket.socket], settings: Settings, wha
                 await serving
                 return None
             loading.result()
-        for companion in what.companions:
-            await server.accompany(companion)
+        for secondary in what.secondary_servers:
+            await server.accompany(secondary)
         # What was made until now lives as long as the process: the collector need not look at it again.
         gc.collect()
         gc.freeze()

@@ -16,20 +16,20 @@ from septet.protocols.http.http_messages import HttpReply, HttpRequest
 from septet.protocols.http.routes import Encode
 from septet.protocols.rpc.methods import PROTOBUF, Method
 from septet.registry import ServedModel
-from septet.server.h2 import frames
-from septet.server.h2.connection import H2Connection
-from septet.server.h2.shared import Shared
+from septet.server.h2 import h2_frames
+from septet.server.h2.h2_connection import H2Connection
+from septet.server.h2.h2_server_state import H2ServerState
 from septet.settings import Limits
 from septet.types import Done, Identity, Pending, Predictor, Request, Response, Timings
 from tests.protocols.models import app as model_app
 from tests.protocols.models import classifier, decoder, owner
 
 ECHO, LATE, TALK, TALK_ON, TALK_LATE = "/t.T/Echo", "/t.T/Late", "/t.T/Talk", "/t.T/TalkOn", "/t.T/TalkLate"
-WATCH, HANDLED = "/t.T/Watch", "/t.T/Handled"
+WATCH, HANDLED = "/t.T/WatchCall", "/t.T/Handled"
 PREDICTING = (ECHO, LATE, TALK, TALK_ON, TALK_LATE)
 IDENTITY = Identity("iris", "1", "sha256:0")
-SETTINGS = frames.settings({})
-HELLO = frames.PREFACE + SETTINGS
+SETTINGS = h2_frames.settings({})
+HELLO = h2_frames.PREFACE + SETTINGS
 
 
 def message(body: bytes, *, flag: int = 0) -> bytes:
@@ -151,7 +151,7 @@ class Peer:
         server = (*decoders, handlers)
         app = model_app(service, server=server, observer=self, max_body_bytes=limits.max_body_bytes)
         (self._served,) = app.models
-        self.shared = Shared(app, methods, limits, self.counted.append)
+        self.shared = H2ServerState(app, methods, limits, self.counted.append)
         for _ in range(connections):
             self.connect()
         self.transport, self.connection = self.connect()
@@ -175,13 +175,13 @@ class Peer:
         self.connection.data_received(b"".join(parts))
 
     def call(self, number: int, body: bytes = b"") -> None:
-        """Call `ECHO` with one message."""
+        """GrpcCall `ECHO` with one message."""
         self.send(head(number), data(number, message(body), last=True))
 
     def frames(self) -> list[tuple[int, int, int, bytes]]:
         """What was sent since this was asked before."""
-        splitter = frames.Splitter()
-        found = list(splitter.feed(frames.PREFACE + bytes(self.transport.sent)))
+        splitter = h2_frames.FrameSplitter()
+        found = list(splitter.feed(h2_frames.PREFACE + bytes(self.transport.sent)))
         assert not splitter.partial
         self.transport.sent.clear()
         return found
@@ -210,13 +210,15 @@ class Peer:
     def goaway(self) -> tuple[int, int]:
         """The last stream and the code of the only last word; nothing may follow it."""
         *_, (kind, _, number, payload) = self.frames()
-        assert (kind, number) == (frames.GOAWAY, 0)
+        assert (kind, number) == (h2_frames.GOAWAY, 0)
         return int.from_bytes(payload[:4]), int.from_bytes(payload[4:8])
 
     def resets(self) -> list[tuple[int, int]]:
         """The streams that were reset, with the codes."""
         return [
-            (number, int.from_bytes(payload)) for kind, _, number, payload in self.frames() if kind == frames.RST_STREAM
+            (number, int.from_bytes(payload))
+            for kind, _, number, payload in self.frames()
+            if kind == h2_frames.RST_STREAM
         ]
 
     def pass_time(self, seconds: int) -> None:
@@ -224,7 +226,7 @@ class Peer:
         for _ in range(seconds):
             self.shared.seconds += 1
             if not self.transport.closed:
-                self.connection.swept()
+                self.connection.check_timeouts()
 
     async def turn(self, times: int = 5) -> None:
         """Let the loop run what is due."""
@@ -262,14 +264,18 @@ class Peer:
 
 
 def head(number: int, path: str = ECHO, *, last: bool = False, **more: str) -> bytes:
-    return frames.headers(number, block(fields(path, **more)), last=last)
+    return h2_frames.headers(number, block(fields(path, **more)), last=last)
 
 
 def data(number: int, body: bytes, *, last: bool = False) -> bytes:
     """DATA frames with a body."""
-    pieces = [body[at : at + frames.MOST_BYTES] for at in range(0, len(body), frames.MOST_BYTES)] or [b""]
-    flags = [0] * (len(pieces) - 1) + [frames.END_STREAM if last else 0]
-    return b"".join(frames.frame(frames.DATA, flag, number, piece) for flag, piece in zip(flags, pieces, strict=True))
+    pieces = [body[at : at + h2_frames.MAX_FRAME_BYTES] for at in range(0, len(body), h2_frames.MAX_FRAME_BYTES)] or [
+        b""
+    ]
+    flags = [0] * (len(pieces) - 1) + [h2_frames.END_STREAM if last else 0]
+    return b"".join(
+        h2_frames.frame(h2_frames.DATA, flag, number, piece) for flag, piece in zip(flags, pieces, strict=True)
+    )
 
 
 class Answer:
@@ -326,7 +332,7 @@ class Client:
     def say(self, number: int, body: bytes, *, last: bool = False) -> None:
         """Send as much as the windows allow, and the rest when they do."""
         while body:
-            size = min(len(body), self.h2.local_flow_control_window(number), frames.MOST_BYTES)
+            size = min(len(body), self.h2.local_flow_control_window(number), h2_frames.MAX_FRAME_BYTES)
             assert size > 0
             self.h2.send_data(number, body[:size], end_stream=last and size == len(body))
             body = body[size:]
@@ -348,13 +354,13 @@ class Client:
     def _parted(self, back: bytes) -> bytes:
         """What came without farewells: h2 would understand no more of the connection after the first."""
         rest = []
-        for each in frames.Splitter().feed(frames.PREFACE + back):
-            if each[0] == frames.GOAWAY:
+        for each in h2_frames.FrameSplitter().feed(h2_frames.PREFACE + back):
+            if each[0] == h2_frames.GOAWAY:
                 self.farewells.append((int.from_bytes(each[3][:4]), int.from_bytes(each[3][4:8])))
             elif each[3] == b"farewell":
-                self.peer.send(frames.frame(frames.PING, frames.ACK, 0, each[3]))
+                self.peer.send(h2_frames.frame(h2_frames.PING, h2_frames.ACK, 0, each[3]))
             else:
-                rest.append(frames.frame(*each))
+                rest.append(h2_frames.frame(*each))
         return b"".join(rest)
 
     def _note(self, event: Any) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from septet.protocols.http.http_messages import HttpReply, HttpRequest
 from septet.protocols.rpc.methods import PROTOBUF
-from septet.server.h2 import frames
+from septet.server.h2 import h2_frames
 from tests.server.h2.peer import HANDLED, Client, Peer, message, run
 
 
@@ -50,7 +50,7 @@ def test_a_handler_whose_caller_goes_away_is_cancelled_and_cleans_up(leave: str)
         await peer.turn()
         peer.transport.sent.clear()
         if leave == "reset":
-            peer.send(frames.rst_stream(1, frames.Code.CANCEL))
+            peer.send(h2_frames.rst_stream(1, h2_frames.ErrorCode.CANCEL))
         else:
             peer.connection.connection_lost(None)
         await peer.turn()

@@ -14,11 +14,11 @@ from septet.errors import Malformed, SeptetError, TimedOut, Unimplemented
 from septet.protocols.http.content_encoding import CODING
 from septet.protocols.http.http_messages import HttpReply, HttpRequest
 from septet.protocols.rpc.methods import Method, timeout_of
-from septet.server.h2.answers import UNAVAILABLE
-from septet.server.h2.frames import Code
-from septet.server.h2.heads import IDENTITY, Head
-from septet.server.h2.messages import PREFIX_BYTES, Inbox, Message, whole
-from septet.server.h2.shared import Shared
+from septet.server.h2.grpc_headers import UNAVAILABLE
+from septet.server.h2.grpc_messages import PREFIX_BYTES, GrpcMessage, MessageBuffer, whole
+from septet.server.h2.h2_frames import ErrorCode
+from septet.server.h2.h2_server_state import H2ServerState
+from septet.server.h2.header_decoder import IDENTITY, CallHead
 from septet.types import Pending
 
 #: What a stream may send before it is given leave for more.
@@ -28,31 +28,31 @@ _TIMEOUT: Final = b"grpc-timeout"
 _MOST_MILLISECONDS: Final = 99_999_999  # gRPC writes a timeout with at most eight digits
 
 
-class Line(Protocol):
+class StreamOwner(Protocol):
     """A connection, as its calls see it.
 
     Attributes:
         shared: what it shares with the others.
-        departed: it takes no more calls.
+        refusing_streams: it takes no more calls.
     """
 
-    shared: Shared
-    departed: bool
+    shared: H2ServerState
+    refusing_streams: bool
 
-    def send(self, call: "Call", body: bytes, trailers: bytes | None) -> None:
+    def send(self, call: "GrpcCall", body: bytes, trailers: bytes | None) -> None:
         """Send a message; with trailers it is the last one, and the call is over."""
 
-    def end(self, call: "Call", trailers: bytes) -> None:
+    def end(self, call: "GrpcCall", trailers: bytes) -> None:
         """End the call without a further message."""
 
-    def credit(self, call: "Call") -> None:
+    def credit(self, call: "GrpcCall") -> None:
         """Give the caller leave to send what was used up."""
 
-    def reset(self, call: "Call", code: Code) -> None:
+    def reset(self, call: "GrpcCall", code: ErrorCode) -> None:
         """End the call at once, without an answer."""
 
 
-class Call(ABC):
+class GrpcCall(ABC):
     """What all calls have in common.
 
     Attributes:
@@ -72,11 +72,11 @@ class Call(ABC):
         *("outgoing", "since", "trailers", "used", "window"),
     )
 
-    def __init__(self, line: Line, number: int, method: Method, head: Head) -> None:
+    def __init__(self, line: StreamOwner, number: int, method: Method, head: CallHead) -> None:
         self._line = line
         self._method = method
         self._head = head
-        self._inbox = Inbox(line.shared.limits.max_body_bytes)
+        self._inbox = MessageBuffer(line.shared.limits.max_body_bytes)
         self._busy = False
         self._pending: Pending | None = None
         self.number = number
@@ -117,19 +117,19 @@ class Call(ABC):
     def sent(self) -> None:  # noqa: B027 - most calls do nothing then
         """What waited for the caller's windows is on its way, and the call goes on."""
 
-    def drained(self) -> None:  # noqa: B027 - most calls do nothing then
+    def server_drains(self) -> None:  # noqa: B027 - most calls do nothing then
         """The server says that it is about to stop."""
 
     def stopped(self) -> None:  # noqa: B027 - most calls do nothing then
         """The connection takes no more calls, and ends when those it has are over."""
 
-    def swept(self) -> None:
+    def check_timeouts(self) -> None:
         """End the call where the caller is too slow in sending, or in taking what is sent."""
         shared = self._line.shared
         limits, seconds = shared.limits, shared.seconds - self.since
         if self.outgoing:
             if seconds > limits.keep_alive_seconds:
-                self._line.reset(self, Code.CANCEL)
+                self._line.reset(self, ErrorCode.CANCEL)
         elif self._expecting() and seconds > limits.body_timeout_seconds:
             self.refuse(TimedOut(f"The message was not complete within {limits.body_timeout_seconds:g} s."))
 
@@ -150,7 +150,7 @@ class Call(ABC):
         if not self.closed:
             self._reply(reply)
 
-    def _ask(self, message: Message, headers: Mapping[bytes, bytes]) -> None:
+    def _ask(self, message: GrpcMessage, headers: Mapping[bytes, bytes]) -> None:
         """Hand a message to the application, which may answer before this returns.
 
         Raises:
@@ -171,19 +171,19 @@ class Call(ABC):
         self._pending = pending
 
 
-class Unary(Call):
+class UnaryCall(GrpcCall):
     """One message, one answer."""
 
     __slots__ = ("_message",)
 
-    def __init__(self, line: Line, number: int, method: Method, head: Head) -> None:
+    def __init__(self, line: StreamOwner, number: int, method: Method, head: CallHead) -> None:
         super().__init__(line, number, method, head)
-        self._message: Message | None = None
+        self._message: GrpcMessage | None = None
 
     def _take(self, data: bytes) -> None:
         inbox = self._inbox
         if self.ended and not inbox and self._message is None and whole(data, self._line.shared.limits.max_body_bytes):
-            self._begin(Message(data[PREFIX_BYTES:], compressed=False))
+            self._begin(GrpcMessage(data[PREFIX_BYTES:], compressed=False))
             return
         inbox.feed(data)
         if self._message is None:
@@ -200,7 +200,7 @@ class Unary(Call):
         else:
             raise Unimplemented(f"{self._head.path} takes one message, and none came.")
 
-    def _begin(self, message: Message) -> None:
+    def _begin(self, message: GrpcMessage) -> None:
         self._ask(message, self._head.headers)
 
     def _reply(self, reply: HttpReply) -> None:
@@ -214,12 +214,12 @@ class Unary(Call):
         return not self.ended
 
 
-class Watch(Unary):
+class WatchCall(UnaryCall):
     """One message, an answer now, and another when the server drains."""
 
     __slots__ = ("_told_draining",)
 
-    def _begin(self, message: Message) -> None:
+    def _begin(self, message: GrpcMessage) -> None:
         self._message = message
         self._told_draining = self._line.shared.draining
         self._ask(message, self._head.headers)
@@ -229,10 +229,10 @@ class Watch(Unary):
             self._line.end(self, self._line.shared.answers.failure(reply))
             return
         self._line.send(self, reply.body, None)
-        self.drained()
+        self.server_drains()
         self.stopped()
 
-    def drained(self) -> None:
+    def server_drains(self) -> None:
         """Answer again, unless this is what was answered."""
         message = self._message
         if self.ended and message is not None and not self._busy and self._line.shared.draining != self._told_draining:
@@ -240,16 +240,16 @@ class Watch(Unary):
 
     def stopped(self) -> None:
         """There is nothing more to tell."""
-        if self._line.departed and self.ended and not self._busy and not self.closed:
+        if self._line.refusing_streams and self.ended and not self._busy and not self.closed:
             self._line.end(self, self._line.shared.answers.plain)
 
 
-class Conversation(Call):
+class BidirectionalCall(GrpcCall):
     """Messages come and go, each answered in turn, until the caller ends or the server does."""
 
     __slots__ = ("_begun", "_turning")
 
-    def __init__(self, line: Line, number: int, method: Method, head: Head) -> None:
+    def __init__(self, line: StreamOwner, number: int, method: Method, head: CallHead) -> None:
         super().__init__(line, number, method, head)
         self._begun = time.monotonic()
         self._turning = False
@@ -309,7 +309,7 @@ class Conversation(Call):
             if self._inbox:
                 raise Malformed("The call ended within a message.")
             line.end(self, line.shared.answers.plain)
-        elif line.departed:
+        elif line.refusing_streams:
             line.end(self, line.shared.answers.ended(UNAVAILABLE, "The server is draining."))
         elif self.used >= _HALF:
             line.credit(self)
@@ -328,4 +328,4 @@ class Conversation(Call):
 
 
 #: By `Method.streams`.
-KINDS: Final[Mapping[str, type[Call]]] = {"no": Unary, "both": Conversation, "answers": Watch}
+KINDS: Final[Mapping[str, type[GrpcCall]]] = {"no": UnaryCall, "both": BidirectionalCall, "answers": WatchCall}

@@ -3,45 +3,54 @@
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from septet.server.h2.answers import HEAD, NO_TABLE
-from septet.server.h2.calls import Call
-from septet.server.h2.frames import DATA, MOST_BYTES, MOST_WINDOW, Code, ConnectionFault, StreamFault, frame, headers
-from septet.server.h2.messages import written
+from septet.server.h2.grpc_calls import GrpcCall
+from septet.server.h2.grpc_headers import NO_TABLE, RESPONSE_HEADERS
+from septet.server.h2.grpc_messages import written
+from septet.server.h2.h2_frames import (
+    DATA,
+    MAX_FRAME_BYTES,
+    MAX_WINDOW,
+    ErrorCode,
+    H2ConnectionError,
+    H2StreamError,
+    frame,
+    headers,
+)
 
 #: Of the connection, and of a stream until the client's settings say otherwise (RFC 9113, 6.9.2).
-FIRST_WINDOW: Final = 65_535
+DEFAULT_WINDOW: Final = 65_535
 
 
-class Outflow:
+class FlowControlledWriter:
     """Writes the answers of one connection's calls; `finished` is told which are over.
 
     Attributes:
-        jammed: the client does not read what was written already.
+        write_paused: the client does not read what was written already.
     """
 
-    def __init__(self, write: Callable[[bytes], None], finished: Callable[[Call], None]) -> None:
+    def __init__(self, write: Callable[[bytes], None], finished: Callable[[GrpcCall], None]) -> None:
         self._write = write
         self._finished = finished
-        self._window = self._initial = FIRST_WINDOW
+        self._window = self._initial = DEFAULT_WINDOW
         self._started = False
-        self._blocked: dict[int, Call] = {}
-        self.jammed = False
+        self._blocked: dict[int, GrpcCall] = {}
+        self.write_paused = False
 
-    def open(self, call: Call) -> None:
+    def open(self, call: GrpcCall) -> None:
         """Give a new call the window that the client's settings say."""
         call.window = self._initial
 
-    def forget(self, call: Call) -> None:
+    def forget(self, call: GrpcCall) -> None:
         """Send no more of a call that was given up."""
         self._blocked.pop(call.number, None)
 
-    def send(self, call: Call, body: bytes, trailers: bytes | None) -> None:
+    def send(self, call: GrpcCall, body: bytes, trailers: bytes | None) -> None:
         """Send a message as soon as the windows allow; with trailers the call is over then."""
-        opening = b"" if call.opened else headers(call.number, self._block(HEAD), last=False)
+        opening = b"" if call.opened else headers(call.number, self._block(RESPONSE_HEADERS), last=False)
         call.opened = True
         data = written(body)
         size = len(data)
-        if size <= self._window and size <= call.window and size <= MOST_BYTES and not call.outgoing:
+        if size <= self._window and size <= call.window and size <= MAX_FRAME_BYTES and not call.outgoing:
             self._window -= size
             call.window -= size
             sent = opening + frame(DATA, 0, call.number, data)
@@ -58,7 +67,7 @@ class Outflow:
         self._blocked[call.number] = call
         self.pump()
 
-    def end(self, call: Call, trailers: bytes) -> None:
+    def end(self, call: GrpcCall, trailers: bytes) -> None:
         """End a call behind what waits of it."""
         if call.outgoing:
             call.trailers = trailers
@@ -66,42 +75,42 @@ class Outflow:
             self._write(headers(call.number, trailers, last=True))
             self._finished(call)
         else:
-            self.whole(call.number, HEAD + trailers)
+            self.whole(call.number, RESPONSE_HEADERS + trailers)
             self._finished(call)
 
     def whole(self, number: int, block: bytes) -> None:
         """Send an answer that is one header block."""
         self._write(headers(number, self._block(block), last=True))
 
-    def grow(self, call: Call | None, size: int) -> None:
+    def grow(self, call: GrpcCall | None, size: int) -> None:
         """Take the leave to send so many more bytes of a call, or of the connection.
 
         Raises:
-            StreamFault, ConnectionFault: it is none, or more than a window can hold.
+            H2StreamError, H2ConnectionError: it is none, or more than a window can hold.
         """
-        code = Code.PROTOCOL_ERROR if size == 0 else Code.FLOW_CONTROL_ERROR
+        code = ErrorCode.PROTOCOL_ERROR if size == 0 else ErrorCode.FLOW_CONTROL_ERROR
         if call is None:
-            if size == 0 or self._window + size > MOST_WINDOW:
-                raise ConnectionFault(code, "The connection's window cannot be enlarged so.")
+            if size == 0 or self._window + size > MAX_WINDOW:
+                raise H2ConnectionError(code, "The connection's window cannot be enlarged so.")
             self._window += size
         else:
-            if size == 0 or call.window + size > MOST_WINDOW:
-                raise StreamFault(code)
+            if size == 0 or call.window + size > MAX_WINDOW:
+                raise H2StreamError(code)
             call.window += size
         if self._blocked:
             self.pump()
 
-    def resize(self, initial: int, calls: Iterable[Call]) -> None:
+    def resize(self, initial: int, calls: Iterable[GrpcCall]) -> None:
         """Take the client's window for streams, also for those that there are.
 
         Raises:
-            ConnectionFault: one of them gets too large.
+            H2ConnectionError: one of them gets too large.
         """
         change, self._initial = initial - self._initial, initial
         for call in calls:
             call.window += change
-            if call.window > MOST_WINDOW:
-                raise ConnectionFault(Code.FLOW_CONTROL_ERROR, "A stream's window gets too large.")
+            if call.window > MAX_WINDOW:
+                raise H2ConnectionError(ErrorCode.FLOW_CONTROL_ERROR, "A stream's window gets too large.")
         if self._blocked:
             self.pump()
 
@@ -120,10 +129,10 @@ class Outflow:
                 self._write(headers(call.number, call.trailers, last=True))
                 self._finished(call)
 
-    def _advance(self, call: Call) -> None:
-        while call.outgoing and not self.jammed:
+    def _advance(self, call: GrpcCall) -> None:
+        while call.outgoing and not self.write_paused:
             part = call.outgoing[0]
-            size = min(len(part), self._window, call.window, MOST_BYTES)
+            size = min(len(part), self._window, call.window, MAX_FRAME_BYTES)
             if size <= 0:
                 return
             self._window -= size

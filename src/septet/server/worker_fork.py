@@ -13,8 +13,8 @@ from typing import NoReturn, TypeAlias
 import msgspec
 
 from septet.errors import StartupError
-from septet.server.context import WorkerContext
 from septet.server.wakeups import handled
+from septet.server.worker_context import WorkerContext
 
 Start: TypeAlias = Callable[[WorkerContext], int]
 
@@ -36,13 +36,13 @@ def fork(start: Start, context: WorkerContext, *, life: int, foreign: Sequence[i
     try:
         pid = os.fork()
         if pid == 0:
-            _work(start, context, _Birth(life, foreign, mask))
+            _work(start, context, _ParentState(life, foreign, mask))
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     return pid
 
 
-class _Birth(msgspec.Struct, frozen=True):
+class _ParentState(msgspec.Struct, frozen=True):
     """What a child needs to know of its parent."""
 
     life: int
@@ -50,7 +50,7 @@ class _Birth(msgspec.Struct, frozen=True):
     mask: set[int]
 
 
-def _work(start: Start, context: WorkerContext, birth: _Birth) -> NoReturn:
+def _work(start: Start, context: WorkerContext, birth: _ParentState) -> NoReturn:
     """Run the worker and end the process, whatever happens: the parent's code must never run in a child."""
     code = CRASHED
     try:
@@ -70,7 +70,7 @@ def _work(start: Start, context: WorkerContext, birth: _Birth) -> NoReturn:
         os._exit(code)
 
 
-def _leave_home(birth: _Birth) -> None:
+def _leave_home(birth: _ParentState) -> None:
     """Drop what belongs to the parent, and tie this process to its life."""
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from septet.protocols.http.asgi import Asgi
 from septet.protocols.http.error_bodies import STATUS
-from septet.server.http import MOST_QUEUED
-from septet.server.wire import STATUS_LINES
+from septet.server.http_connection import MAX_PIPELINED
+from septet.server.http_server_state import STATUS_LINES
 from septet.settings import Limits
 from tests.server.memory import HOST, MemoryTransport, Peer
 
@@ -257,7 +257,7 @@ def test_reading_pauses_while_many_wait_and_none_is_lost() -> None:
         peer.send(GET)
     assert len(peer.answers) == 0
     peer.answer()
-    assert peer.statuses == [200] * (MOST_QUEUED + 1)
+    assert peer.statuses == [200] * (MAX_PIPELINED + 1)
     assert peer.transport.reading
 
 

@@ -1,4 +1,4 @@
-"""Heads of requests that were parsed and found good, by their very bytes.
+"""RequestHeadCache of requests that were parsed and found good, by their very bytes.
 
 A client on a connection that is kept open sends the same head again and again, but for the length of its body. Parsing
 one costs more than a small model's run, and the same bytes always mean the same: so a chunk that is one whole request
@@ -11,14 +11,14 @@ from septet.errors import Malformed
 from septet.protocols.http.http_messages import HttpRequest
 
 END = b"\r\n\r\n"
-MOST_HEADS = 512
+MAX_CACHED_HEADS = 512
 # A head longer than this is rare, and would make the memory of all of them large.
-MOST_BYTES = 2048
+MAX_HEAD_BYTES = 2048
 # What makes the end of a body, or the answer, depend on more than the length.
 _SPECIAL = (b"transfer-encoding", b"expect", b"upgrade")
 
 
-class Head(msgspec.Struct, frozen=True):
+class RequestHead(msgspec.Struct, frozen=True):
     """A request without its body, with what its headers say.
 
     Attributes:
@@ -39,13 +39,13 @@ class Head(msgspec.Struct, frozen=True):
         )
 
 
-class Heads:
+class RequestHeadCache:
     """The heads that one worker knows: emptied when full, since what is still in use comes again at once."""
 
     def __init__(self) -> None:
-        self._known: dict[bytes, Head] = {}
+        self._known: dict[bytes, RequestHead] = {}
 
-    def of(self, data: bytes) -> Head | None:
+    def of(self, data: bytes) -> RequestHead | None:
         """The head of a chunk that is exactly one request, where it is known."""
         head = self._known.get(data[: data.find(END) + len(END)])
         return None if head is None or len(data) != head.size else head
@@ -55,7 +55,7 @@ class Heads:
         end = data.find(END) + len(END)
         length = int(http.headers.get(b"content-length", b"0"))
         # Of a chunk with more than one request, or with lines before it, the lengths do not agree.
-        if not len(END) < end <= MOST_BYTES or len(data) - end != length:
+        if not len(END) < end <= MAX_HEAD_BYTES or len(data) - end != length:
             return
         if any(name in http.headers for name in _SPECIAL):
             return
@@ -63,7 +63,7 @@ class Heads:
             known = http.context
         except Malformed:
             return
-        if len(self._known) >= MOST_HEADS:
+        if len(self._known) >= MAX_CACHED_HEADS:
             self._known.clear()
         lines = data[:end]
-        self._known[lines] = Head(lines, len(data), msgspec.structs.replace(http, body=b"", known_context=known))
+        self._known[lines] = RequestHead(lines, len(data), msgspec.structs.replace(http, body=b"", known_context=known))

@@ -1,6 +1,6 @@
 """One HTTP/2 connection that carries gRPC calls (RFC 9113), from its first byte to its end, on the event loop.
 
-What is said on it is for `Streams`. Here is how long it lasts: who is slow in sending a head or a message, in taking an
+What is said on it is for `H2Streams`. Here is how long it lasts: who is slow in sending a head or a message, in taking an
 answer, or does nothing at all, is left; the one sweep a second sees to that.
 
 The end. The client is told that there will be no more, but every stream that it opens until it has heard of that is
@@ -10,35 +10,35 @@ with bytes unread, which would reset it and could take the last answers with it.
 
 import asyncio
 
-from septet.server.h2 import frames
-from septet.server.h2.calls import STREAM_WINDOW
-from septet.server.h2.frames import Code, ConnectionFault, Splitter
-from septet.server.h2.outflow import FIRST_WINDOW
-from septet.server.h2.shared import Shared
-from septet.server.h2.streams import CONNECTION_WINDOW, FAREWELL, MOST_STREAMS, Streams
+from septet.server.h2 import h2_frames
+from septet.server.h2.flow_control import DEFAULT_WINDOW
+from septet.server.h2.grpc_calls import STREAM_WINDOW
+from septet.server.h2.h2_frames import ErrorCode, FrameSplitter, H2ConnectionError
+from septet.server.h2.h2_server_state import H2ServerState
+from septet.server.h2.h2_streams import CONNECTION_WINDOW, GOAWAY_PING, MAX_STREAMS, H2Streams
 
 # For the client to hear that no more calls are taken; to close its side; to answer whether it is still there.
-PARTING_SECONDS, LINGER_SECONDS, PING_SECONDS = 1.0, 2, 20
-_ALIVE = b"alive?!?"
+DRAIN_SECONDS, LINGER_SECONDS, PING_SECONDS = 1.0, 2, 20
+_KEEPALIVE_PING = b"alive?!?"
 
 
 class H2Connection(asyncio.Protocol):
     """A protocol for asyncio, and `Connected` for the worker."""
 
-    def __init__(self, shared: Shared) -> None:
+    def __init__(self, shared: H2ServerState) -> None:
         self._shared = shared
         self._transport: asyncio.Transport
-        self._splitter = Splitter()
-        self._streams = Streams(shared, self._write, parted=self._depart, emptied=self._emptied)
+        self._splitter = FrameSplitter()
+        self._streams = H2Streams(shared, self._write, parted=self._depart, emptied=self._emptied)
         # The last stream that the client was told is answered.
-        self._final = frames.LAST_STREAM
+        self._final = h2_frames.MAX_STREAM_ID
         # Nothing more is read or written.
         self._over = False
         # When the connection began, was last without a call, or was over; when the client last said something, was
         # asked whether it is there, and began not to read.
         self._since = self._heard = shared.seconds
         self._asked: int | None = None
-        self._jammed_since: int | None = None
+        self._write_paused_since: int | None = None
         self._parting: asyncio.TimerHandle | None = None
 
     # What the transport calls.
@@ -49,16 +49,16 @@ class H2Connection(asyncio.Protocol):
         shared = self._shared
         shared.joined(self)
         ours = {
-            frames.MAX_CONCURRENT_STREAMS: MOST_STREAMS,
-            frames.INITIAL_WINDOW_SIZE: STREAM_WINDOW,
-            frames.MAX_HEADER_LIST_SIZE: shared.limits.max_header_bytes,
+            h2_frames.MAX_CONCURRENT_STREAMS: MAX_STREAMS,
+            h2_frames.INITIAL_WINDOW_SIZE: STREAM_WINDOW,
+            h2_frames.MAX_HEADER_LIST_SIZE: shared.limits.max_header_bytes,
         }
-        self._write(frames.settings(ours) + frames.window_update(0, CONNECTION_WINDOW - FIRST_WINDOW))
+        self._write(h2_frames.settings(ours) + h2_frames.window_update(0, CONNECTION_WINDOW - DEFAULT_WINDOW))
         if len(shared.connections) > shared.limits.max_connections:
             self._fail(
-                ConnectionFault(Code.ENHANCE_YOUR_CALM, "There are too many connections. Try again in a moment.")
+                H2ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, "There are too many connections. Try again in a moment.")
             )
-        elif shared.parting:
+        elif shared.stopping:
             self.part()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
@@ -74,19 +74,19 @@ class H2Connection(asyncio.Protocol):
                 if self._over:
                     return
                 self._streams.take(kind, flags, number, payload)
-        except ConnectionFault as fault:
+        except H2ConnectionError as fault:
             self._fail(fault)
 
     def pause_writing(self) -> None:
         """Take nothing further from a client that does not read its answers."""
-        self._jammed_since = self._shared.seconds
-        self._streams.out.jammed = True
+        self._write_paused_since = self._shared.seconds
+        self._streams.out.write_paused = True
         self._transport.pause_reading()
 
     def resume_writing(self) -> None:
         """Go on."""
-        self._jammed_since = None
-        self._streams.out.jammed = False
+        self._write_paused_since = None
+        self._streams.out.write_paused = False
         if not self._transport.is_closing():
             self._transport.resume_reading()
             self._streams.out.pump()
@@ -98,34 +98,37 @@ class H2Connection(asyncio.Protocol):
         """Whether calls are under way."""
         return bool(self._streams.calls)
 
-    def swept(self) -> None:
+    def check_timeouts(self) -> None:
         """Leave a client that is too slow, silent or idle."""
         limits = self._shared.limits
         if self._over:
             self._abort_after(self._since, LINGER_SECONDS)
-        elif self._jammed_since is not None:
-            self._abort_after(self._jammed_since, limits.keep_alive_seconds)
+        elif self._write_paused_since is not None:
+            self._abort_after(self._write_paused_since, limits.keep_alive_seconds)
         elif self._asked is not None and self._asked > self._heard:
             self._abort_after(self._asked, PING_SECONDS)
-        elif not self._streams.greeted:
+        elif not self._streams.settings_received:
             if self._lasts(self._since, limits.header_timeout_seconds):
-                self._fail(ConnectionFault(Code.SETTINGS_TIMEOUT, "No settings have come."))
+                self._fail(H2ConnectionError(ErrorCode.SETTINGS_TIMEOUT, "No settings have come."))
         elif (block := self._streams.block) is not None and self._lasts(block.since, limits.header_timeout_seconds):
-            self._fail(ConnectionFault(Code.ENHANCE_YOUR_CALM, "A head was not complete in time."))
+            self._fail(H2ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, "A head was not complete in time."))
         else:
-            self._streams.swept()
+            self._streams.check_timeouts()
             self._ask_or_part(limits.keep_alive_seconds)
 
-    def drained(self) -> None:
+    def server_drains(self) -> None:
         """Tell those who watch that the server is about to stop."""
         for call in list(self._streams.calls.values()):
-            call.drained()
+            call.server_drains()
 
     def part(self) -> None:
         """Say that there will be no more, and hear until the client knows it."""
         if self._parting is None and not self._over:
-            self._write(frames.goaway(frames.LAST_STREAM, Code.NO_ERROR) + frames.frame(frames.PING, 0, 0, FAREWELL))
-            self._parting = asyncio.get_running_loop().call_later(PARTING_SECONDS, self._depart)
+            self._write(
+                h2_frames.goaway(h2_frames.MAX_STREAM_ID, ErrorCode.NO_ERROR)
+                + h2_frames.frame(h2_frames.PING, 0, 0, GOAWAY_PING)
+            )
+            self._parting = asyncio.get_running_loop().call_later(DRAIN_SECONDS, self._depart)
 
     def abort(self) -> None:
         """Close at once."""
@@ -142,31 +145,31 @@ class H2Connection(asyncio.Protocol):
                 self.part()
         elif self._lasts(self._heard, longest):
             self._asked = self._shared.seconds
-            self._write(frames.frame(frames.PING, 0, 0, _ALIVE))
+            self._write(h2_frames.frame(h2_frames.PING, 0, 0, _KEEPALIVE_PING))
 
     def _emptied(self) -> None:
         """The last call under way is over."""
         self._since = self._shared.seconds
-        if self._streams.departed:
+        if self._streams.refusing_streams:
             self._linger()
 
     def _depart(self) -> None:
         """Take no more calls, and close after the last answer."""
         streams = self._streams
-        if streams.departed or self._over:
+        if streams.refusing_streams or self._over:
             return
-        streams.departed = True
+        streams.refusing_streams = True
         self._final = streams.last
-        self._write(frames.goaway(self._final, Code.NO_ERROR))
+        self._write(h2_frames.goaway(self._final, ErrorCode.NO_ERROR))
         for call in list(streams.calls.values()):
             call.stopped()
         if not streams.calls:
             self._linger()
 
-    def _fail(self, fault: ConnectionFault) -> None:
+    def _fail(self, fault: H2ConnectionError) -> None:
         """Say why nothing can be answered any more, and close."""
         if not self._over:
-            self._write(frames.goaway(min(self._streams.last, self._final), fault.code, fault.message))
+            self._write(h2_frames.goaway(min(self._streams.last, self._final), fault.code, fault.message))
             self._drop()
             self._linger()
 

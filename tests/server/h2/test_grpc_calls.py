@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from septet.server.h2 import frames
-from septet.server.h2.answers import Answers
+from septet.server.h2 import h2_frames
+from septet.server.h2.grpc_headers import ResponseTrailers
 from septet.settings import Limits
 from septet.types import Identity
 from tests.server.h2.peer import (
@@ -69,10 +69,10 @@ def test_answers_do_not_depend_on_how_bytes_are_cut(body: bytes, cuts: list[int]
             + data_frames(1, message(body), last=True)
             + head(3, TALK)
             + data_frames(3, message(b"a") + message(body))
-            + frames.frame(frames.PING, 0, 0, b"12345678")
+            + h2_frames.frame(h2_frames.PING, 0, 0, b"12345678")
             + data_frames(3, message(b"b"), last=True)
             + head(5)
-            + frames.frame(frames.DATA, frames.PADDED | frames.END_STREAM, 5, pad)
+            + h2_frames.frame(h2_frames.DATA, h2_frames.PADDED | h2_frames.END_STREAM, 5, pad)
         )
         whole.send(sent)
         at = 0
@@ -92,7 +92,7 @@ def test_a_message_may_come_in_many_frames_and_its_end_alone() -> None:
         assert not peer.asked
         peer.send(data_frames(1, b"", last=True))
         assert [http.body for http in peer.asked] == [b"ab"]
-        assert peer.kinds()[-3:] == [frames.HEADERS, frames.DATA, frames.HEADERS]
+        assert peer.kinds()[-3:] == [h2_frames.HEADERS, h2_frames.DATA, h2_frames.HEADERS]
 
     run(scenario)
 
@@ -100,7 +100,7 @@ def test_a_message_may_come_in_many_frames_and_its_end_alone() -> None:
 def test_trailers_of_a_client_end_its_call() -> None:
     async def scenario() -> None:
         peer = Peer()
-        trailers = frames.headers(1, b"\0\1a\1b", last=True)
+        trailers = h2_frames.headers(1, b"\0\1a\1b", last=True)
         peer.send(HELLO, head(1), data_frames(1, message(b"ab")), trailers)
         assert [http.body for http in peer.asked] == [b"ab"]
 
@@ -367,7 +367,7 @@ def test_what_is_no_message_is_told_after_the_answer_to_what_was_one() -> None:
 def test_an_answer_with_many_metadata_goes_in_more_frames_than_one() -> None:
     async def scenario() -> None:
         peer = Peer()
-        peer.shared.answers = Answers(lambda: Identity("n" * 20_000, "1", "sha256:0"))
+        peer.shared.answers = ResponseTrailers(lambda: Identity("n" * 20_000, "1", "sha256:0"))
         answer = Client(peer).ask(ECHO, message(b"ab"))
         assert answer.trailers[b"septet-model"] == b"n" * 20_000
 

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from septet.protocols.http.app import App
 from septet.protocols.rpc.methods import Method
-from septet.server.h2.answers import Answers
+from septet.server.h2.grpc_headers import ResponseTrailers
 from septet.server.handler_tasks import HandlerTasks
 from septet.settings import Limits
 
@@ -18,10 +18,10 @@ class Connected(Protocol):
     def busy(self) -> bool:
         """Whether calls are under way."""
 
-    def swept(self) -> None:
+    def check_timeouts(self) -> None:
         """Act where something has lasted too long; called once a second."""
 
-    def drained(self) -> None:
+    def server_drains(self) -> None:
         """Tell those who watch that the server is about to stop."""
 
     def part(self) -> None:
@@ -31,7 +31,7 @@ class Connected(Protocol):
         """Close at once."""
 
 
-class Shared:
+class H2ServerState:
     """Made once for a worker; `count` is told how many connections are open.
 
     Attributes:
@@ -41,34 +41,34 @@ class Shared:
         seconds: counted by the sweep: a clock that costs nothing to read.
         connections: those that are open.
         draining: the server has said that it is about to stop.
-        parting: it stops, and takes no more calls.
-        deserted: set while nobody is connected.
+        stopping: it stops, and takes no more calls.
+        idle: set while nobody is connected.
     """
 
     def __init__(self, app: App, methods: Sequence[Method], limits: Limits, count: Callable[[int], None]) -> None:
         self.app = app
         self.methods: Mapping[str, Method] = {method.path: method for method in methods}
         self.limits = limits
-        self.answers = Answers(lambda: app.identity)
+        self.answers = ResponseTrailers(lambda: app.identity)
         self.handlers = HandlerTasks(app)
         self.seconds = 0
         self.connections: set[Connected] = set()
-        self.draining = self.parting = False
-        self.deserted = asyncio.Event()
-        self.deserted.set()
+        self.draining = self.stopping = False
+        self.idle = asyncio.Event()
+        self.idle.set()
         self._count = count
 
     def joined(self, connection: Connected) -> None:
         """Note a connection."""
         self.connections.add(connection)
-        self.deserted.clear()
+        self.idle.clear()
         self._count(len(self.connections))
 
     def left(self, connection: Connected) -> None:
         """Note its end."""
         self.connections.discard(connection)
         if not self.connections:
-            self.deserted.set()
+            self.idle.set()
         self._count(len(self.connections))
 
     async def sweep(self) -> None:
@@ -77,4 +77,4 @@ class Shared:
             await asyncio.sleep(1)
             self.seconds += 1
             for connection in list(self.connections):
-                connection.swept()
+                connection.check_timeouts()

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from septet.protocols.http.http_messages import HttpRequest, RequestContext
-from septet.server import heads
-from septet.server.heads import Heads
+from septet.server import request_head_cache
+from septet.server.request_head_cache import RequestHeadCache
 from tests.server.memory import HOST, Peer
 
 pytestmark = pytest.mark.usefixtures("loop")
@@ -65,7 +65,7 @@ HEAD = b"POST /echo HTTP/1.1\r\nHost: here\r\nContent-Length: 2\r\n\r\n"
 
 
 def test_a_whole_request_with_a_known_head_is_complete_and_keeps_its_own_body() -> None:
-    known = Heads()
+    known = RequestHeadCache()
     assert known.of(HEAD + b"ab") is None
     known.keep(HEAD + b"ab", request(content_length=b"2"))
     head = known.of(HEAD + b"cd")
@@ -75,7 +75,7 @@ def test_a_whole_request_with_a_known_head_is_complete_and_keeps_its_own_body() 
 
 
 def test_what_a_known_head_says_is_read_once() -> None:
-    known = Heads()
+    known = RequestHeadCache()
     said = {"x_request_id": b"mine", "traceparent": b"00-1", "content_type": b"Text/CSV; header=present"}
     known.keep(HEAD + b"ab", request(content_length=b"2", **said))
     head = known.of(HEAD + b"cd")
@@ -86,33 +86,33 @@ def test_what_a_known_head_says_is_read_once() -> None:
 
 @pytest.mark.parametrize("chunk", [HEAD + b"a", HEAD + b"abc", HEAD, HEAD[:-1], b"", b"\r\n" + HEAD + b"ab"])
 def test_any_other_chunk_is_parsed(chunk: bytes) -> None:
-    known = Heads()
+    known = RequestHeadCache()
     known.keep(HEAD + b"ab", request(content_length=b"2"))
     assert known.of(chunk) is None
 
 
 @pytest.mark.parametrize("chunk", [b"\r\n\r\n" + HEAD + b"ab", HEAD + b"ab" + HEAD, b"ab", b"\r\n\r\n"])
 def test_a_chunk_that_is_not_one_request_is_not_kept(chunk: bytes) -> None:
-    known = Heads()
+    known = RequestHeadCache()
     known.keep(chunk, request(content_length=b"2"))
     assert known.of(chunk) is None
 
 
 def test_heads_that_are_long_or_decide_more_than_a_length_are_not_kept() -> None:
-    known = Heads()
+    known = RequestHeadCache()
     for name in ("transfer_encoding", "expect", "upgrade"):
         known.keep(HEAD + b"ab", request(content_length=b"2", **{name: b"x"}))
         assert known.of(HEAD + b"ab") is None
     known.keep(HEAD + b"ab", request(content_length=b"2", x_request_id=b"no id"))
     assert known.of(HEAD + b"ab") is None
-    long = HEAD.replace(b"here", b"x" * heads.MOST_BYTES)
+    long = HEAD.replace(b"here", b"x" * request_head_cache.MAX_HEAD_BYTES)
     known.keep(long + b"ab", request(content_length=b"2"))
     assert known.of(long + b"ab") is None
 
 
 def test_there_is_an_end_to_what_is_kept() -> None:
-    known = Heads()
-    chunks = [HEAD.replace(b"here", b"%d" % at) + b"ab" for at in range(heads.MOST_HEADS + 1)]
+    known = RequestHeadCache()
+    chunks = [HEAD.replace(b"here", b"%d" % at) + b"ab" for at in range(request_head_cache.MAX_CACHED_HEADS + 1)]
     for chunk in chunks:
         known.keep(chunk, request(content_length=b"2"))
     assert known.of(chunks[0]) is None

@@ -3,13 +3,13 @@
 Theory of operation. httptools parses what uvloop's transports bring. An ASGI request would cost a scope, two closures,
 an event and a task, together more than a small model; here a complete request goes to the application as one record,
 a prediction is driven by callbacks, and the reply is written as one piece. A head of the very bytes of an earlier one
-is not parsed again (`Heads`). Codecs, predictor and answers are those of the ASGI application: only the transport is
+is not parsed again (`RequestHeadCache`). Codecs, predictor and answers are those of the ASGI application: only the transport is
 shorter.
 
 Limits stand here too: bytes and number of headers, bytes of a body, number of connections, and the time that a
 connection may stay in a phase, checked by one sweep a second instead of timers for every request. Requests that are
 pipelined behind an unfinished one wait in order, and so does the refusal of what follows them. A client that does not
-read its answers is neither read nor answered any further. A refused connection is drained for a moment before it is
+read its answers is neither read nor answered any further. A refused connection is server_drains for a moment before it is
 closed: closing with unread bytes would reset it, and the client might never see why.
 """
 
@@ -22,18 +22,18 @@ import msgspec
 from septet.errors import SeptetError, TimedOut, Unavailable
 from septet.protocols.http.http_messages import HttpReply, HttpRequest
 from septet.protocols.http.limits import check_length
-from septet.server.head import check, path_and_query, reason, size, too_large
-from septet.server.heads import Head
-from septet.server.phase import ANSWERING, BODY, CLOSING, HEAD, IDLE, LINGERING, NEW, PARTING_SECONDS
-from septet.server.wire import Wire
+from septet.server.connection_phase import ANSWERING, BODY, CLOSING, DRAIN_SECONDS, HEAD, IDLE, LINGERING, NEW
+from septet.server.http_server_state import HttpServerState
+from septet.server.request_head import check, path_and_query, reason, size, too_large
+from septet.server.request_head_cache import RequestHead
 from septet.types import Pending
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 # Pipelined requests that may wait before reading from their connection pauses.
-MOST_QUEUED = 16
+MAX_PIPELINED = 16
 
 
-class Exchange(msgspec.Struct, frozen=True, gc=False):
+class PipelinedRequest(msgspec.Struct, frozen=True, gc=False):
     """A complete request, and whether its connection may be used again after the answer."""
 
     http: HttpRequest
@@ -43,7 +43,7 @@ class Exchange(msgspec.Struct, frozen=True, gc=False):
 class HttpConnection(asyncio.Protocol):
     """One connection."""
 
-    def __init__(self, wire: Wire) -> None:
+    def __init__(self, wire: HttpServerState) -> None:
         self._wire = wire
         self._app = wire.app
         self._parser = httptools.HttpRequestParser(self)
@@ -52,14 +52,14 @@ class HttpConnection(asyncio.Protocol):
         self._pending: Pending | None = None
         self._current: HttpRequest | None = None
         self._keep_alive = False
-        self._queue: deque[Exchange] = deque()
+        self._queue: deque[PipelinedRequest] = deque()
         # The last request that was complete in the chunk that is parsed.
-        self._latest: Exchange | None = None
+        self._latest: PipelinedRequest | None = None
         # The known head of the last request.
-        self._head: Head | None = None
+        self._head: RequestHead | None = None
         self._unqueuing = False
         self._refusal: SeptetError | None = None
-        self._jammed_since: int | None = None
+        self._write_paused_since: int | None = None
         self._phase = NEW
         self._since = wire.seconds
         self._closing = False
@@ -68,7 +68,7 @@ class HttpConnection(asyncio.Protocol):
         self._parts: list[bytes] = []
         self._body_bytes = 0
         # Whole chunks since the request began, or its body last grew; negative within that very chunk.
-        self._fruitless_bytes = 0
+        self._stalled_bytes = 0
         self._chunk_bytes = 0
 
     # What the transport calls.
@@ -108,10 +108,10 @@ class HttpConnection(asyncio.Protocol):
             if head is not None:
                 self._phase = ANSWERING
                 self._since = self._wire.seconds
-                if self._jammed_since is None:
+                if self._write_paused_since is None:
                     self._answer(head.request(data), keep_alive=True)
                 else:
-                    self._take(Exchange(head.request(data), keep_alive=True))
+                    self._take(PipelinedRequest(head.request(data), keep_alive=True))
                 return
         self._parse(data, between=between)
 
@@ -128,18 +128,18 @@ class HttpConnection(asyncio.Protocol):
         if between and latest is not None and latest.keep_alive:
             self._wire.heads.keep(data, latest.http)
         if self._phase in (HEAD, BODY):
-            self._fruitless_bytes += len(data)
-            if self._fruitless_bytes > self._wire.limits.max_header_bytes:
+            self._stalled_bytes += len(data)
+            if self._stalled_bytes > self._wire.limits.max_header_bytes:
                 self._refuse(too_large(self._wire.limits))
 
     def pause_writing(self) -> None:
         """Take nothing further from a client that does not read its answers."""
-        self._jammed_since = self._wire.seconds
+        self._write_paused_since = self._wire.seconds
         self._transport.pause_reading()
 
     def resume_writing(self) -> None:
         """Go on."""
-        self._jammed_since = None
+        self._write_paused_since = None
         if not self._transport.is_closing():
             self._unqueue()
 
@@ -148,13 +148,13 @@ class HttpConnection(asyncio.Protocol):
     def shutdown(self) -> None:
         """Drain: close a connection that stays idle, any other after its last answer."""
         self._closing = True
-        if self._phase in PARTING_SECONDS:
-            asyncio.get_running_loop().call_later(PARTING_SECONDS[self._phase], self._part)
+        if self._phase in DRAIN_SECONDS:
+            asyncio.get_running_loop().call_later(DRAIN_SECONDS[self._phase], self._part)
 
-    def swept(self) -> None:
+    def check_timeouts(self) -> None:
         """Close the connection where its phase has lasted too long."""
         wire = self._wire
-        if self._jammed_since is not None and wire.seconds - self._jammed_since > wire.longest[CLOSING]:
+        if self._write_paused_since is not None and wire.seconds - self._write_paused_since > wire.longest[CLOSING]:
             self._transport.abort()
             return
         longest = wire.longest.get(self._phase)
@@ -162,7 +162,7 @@ class HttpConnection(asyncio.Protocol):
             return
         if self._phase >= CLOSING:
             self._transport.abort()
-        elif self._phase in PARTING_SECONDS:
+        elif self._phase in DRAIN_SECONDS:
             self._close()
         else:
             self._refuse(TimedOut(f"The request was not complete within {longest:g} s."))
@@ -178,7 +178,7 @@ class HttpConnection(asyncio.Protocol):
         self._headers = []
         self._parts = []
         self._body_bytes = 0
-        self._fruitless_bytes = -self._chunk_bytes
+        self._stalled_bytes = -self._chunk_bytes
 
     def on_url(self, url: bytes) -> None:
         """Keep a piece of the URL."""
@@ -195,10 +195,10 @@ class HttpConnection(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         """Refuse a head that is too large, and a body that is announced too large before it is sent."""
         limit = self._wire.limits.max_header_bytes
-        if (self._fruitless_bytes >= 0 or self._chunk_bytes > limit) and size(self._url, self._headers) > limit:
+        if (self._stalled_bytes >= 0 or self._chunk_bytes > limit) and size(self._url, self._headers) > limit:
             raise too_large(self._wire.limits)
         self._enter(BODY)
-        self._fruitless_bytes = -self._chunk_bytes
+        self._stalled_bytes = -self._chunk_bytes
         expected = False
         for name, value in self._headers:
             if name == b"content-length" and value.isdigit():
@@ -211,7 +211,7 @@ class HttpConnection(asyncio.Protocol):
     def on_body(self, body: bytes) -> None:
         """Keep a piece of the body, up to the limit."""
         self._body_bytes += len(body)
-        self._fruitless_bytes = -self._chunk_bytes
+        self._stalled_bytes = -self._chunk_bytes
         check_length(self._body_bytes, self._wire.limits.max_body_bytes)
         self._parts.append(body)
 
@@ -228,18 +228,18 @@ class HttpConnection(asyncio.Protocol):
         body = parts[0] if len(parts) == 1 else b"".join(parts)
         method = self._parser.get_method().decode("ascii")
         http = HttpRequest(method, path.decode("utf-8", "replace"), query, headers, body)
-        self._latest = Exchange(http, keep_alive=version == "1.1" and self._parser.should_keep_alive())
+        self._latest = PipelinedRequest(http, keep_alive=version == "1.1" and self._parser.should_keep_alive())
         self._url, self._headers = b"", []
         self._take(self._latest)
 
     # Ours.
 
-    def _take(self, exchange: Exchange) -> None:
-        if self._current is None and not self._queue and self._jammed_since is None:
+    def _take(self, exchange: PipelinedRequest) -> None:
+        if self._current is None and not self._queue and self._write_paused_since is None:
             self._answer(exchange.http, keep_alive=exchange.keep_alive)
             return
         self._queue.append(exchange)
-        if len(self._queue) == MOST_QUEUED:
+        if len(self._queue) == MAX_PIPELINED:
             self._transport.pause_reading()
 
     def _decline(self, offer: httptools.HttpParserUpgrade, rest: memoryview) -> None:
@@ -288,31 +288,31 @@ class HttpConnection(asyncio.Protocol):
         if self._unqueuing:
             return
         self._unqueuing = True
-        while self._queue and self._current is None and self._jammed_since is None and self._phase < CLOSING:
+        while self._queue and self._current is None and self._write_paused_since is None and self._phase < CLOSING:
             exchange = self._queue.popleft()
             self._answer(exchange.http, keep_alive=exchange.keep_alive)
         self._unqueuing = False
-        if self._phase >= CLOSING or self._jammed_since is not None:
+        if self._phase >= CLOSING or self._write_paused_since is not None:
             return
         if self._refusal is None:
-            if len(self._queue) < MOST_QUEUED:
+            if len(self._queue) < MAX_PIPELINED:
                 self._transport.resume_reading()
         elif self._current is None:
-            self._last_word(self._refusal)
+            self._send_refusal(self._refusal)
 
     def _refuse(self, error: SeptetError) -> None:
         """Answer what cannot be read, and close: where one request ends and the next begins is no longer known."""
         if self._refusal is not None or self._phase >= CLOSING or self._transport.is_closing():
             return
         if self._current is None and not self._queue:
-            self._last_word(error)
+            self._send_refusal(error)
             return
         # The answers on their way must be neither lost nor overtaken.
         self._refusal = error
         self._enter(ANSWERING)
         self._transport.pause_reading()
 
-    def _last_word(self, error: SeptetError) -> None:
+    def _send_refusal(self, error: SeptetError) -> None:
         path = self._url.partition(b"?")[0].decode("latin-1")
         reply = self._app.refuse(error, path, dict(self._headers))
         self._transport.write(self._wire.rendered(reply, keep=False, with_body=True))
@@ -327,7 +327,7 @@ class HttpConnection(asyncio.Protocol):
         self._transport.close()
 
     def _part(self) -> None:
-        if self._phase in PARTING_SECONDS:
+        if self._phase in DRAIN_SECONDS:
             self._close()
 
     def _enter(self, phase: int) -> None:

@@ -11,9 +11,9 @@ from typing import Final, Protocol
 from septet.protocols.http.app import App
 from septet.protocols.http.http_messages import HttpReply
 from septet.protocols.http.response_headers import flags_header, identity_headers
+from septet.server.connection_phase import BODY, CLOSING, HEAD, IDLE, LINGERING, NEW
 from septet.server.handler_tasks import HandlerTasks
-from septet.server.heads import Heads
-from septet.server.phase import BODY, CLOSING, HEAD, IDLE, LINGERING, NEW
+from septet.server.request_head_cache import RequestHeadCache
 from septet.settings import Limits
 from septet.types import Identity
 
@@ -35,19 +35,19 @@ def _lines(headers: tuple[tuple[bytes, bytes], ...]) -> bytes:
 class Connection(Protocol):
     """A connection as those see it who look after all of them."""
 
-    def swept(self) -> None:
+    def check_timeouts(self) -> None:
         """Close the connection where its phase has lasted too long."""
 
     def shutdown(self) -> None:
         """Drain: close a connection that stays idle, any other after its last answer."""
 
 
-class Wire:
+class HttpServerState:
     """Made once for a worker. `connected` is told how many connections are open, and whether more are accepted.
 
     Attributes:
         connections: that are open.
-        deserted: set while none is.
+        idle: set while none is.
         answered: requests.
         seconds: counted by the sweep: a clock that costs nothing to read.
         heads: of requests that were parsed before.
@@ -69,11 +69,11 @@ class Wire:
         self._listening = False
         self.limits = limits
         self.connections: set[Connection] = set()
-        self.deserted = asyncio.Event()
-        self.deserted.set()
+        self.idle = asyncio.Event()
+        self.idle.set()
         self.answered = 0
         self.seconds = 0
-        self.heads = Heads()
+        self.heads = RequestHeadCache()
         self.handlers = HandlerTasks(app)
         self.longest = {
             NEW: limits.header_timeout_seconds,
@@ -110,9 +110,9 @@ class Wire:
     def count(self) -> None:
         """Tell how many connections there are now."""
         if self.connections:
-            self.deserted.clear()
+            self.idle.clear()
         else:
-            self.deserted.set()
+            self.idle.set()
         if self._connected is not None:
             self._connected(len(self.connections), self._listening)
 
@@ -143,4 +143,4 @@ class Wire:
         self.seconds += 1
         self._renew()
         for connection in list(self.connections):
-            connection.swept()
+            connection.check_timeouts()

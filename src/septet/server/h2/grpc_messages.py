@@ -9,14 +9,14 @@ from septet.errors import Malformed, TooLarge
 PREFIX_BYTES: Final = 5
 
 
-class Message(msgspec.Struct, frozen=True):
+class GrpcMessage(msgspec.Struct, frozen=True):
     """One message, and whether it is compressed."""
 
     body: bytes
     compressed: bool
 
 
-class Inbox:
+class MessageBuffer:
     """What has come of one call's messages and was not taken yet; a message may have `most` bytes.
 
     They are taken apart only when they are asked for, so that what waits is never larger than what came.
@@ -35,7 +35,7 @@ class Inbox:
         """Add what a frame has brought."""
         self._buffer += data
 
-    def take(self) -> Message | None:
+    def take(self) -> GrpcMessage | None:
         """The next message, or None where it is not complete.
 
         Raises:
@@ -56,7 +56,7 @@ class Inbox:
         with memoryview(buffer) as view:
             body = bytes(view[PREFIX_BYTES:end])
         del buffer[:end]
-        return Message(body, bool(flag))
+        return GrpcMessage(body, bool(flag))
 
 
 def whole(data: bytes, most: int) -> bool:

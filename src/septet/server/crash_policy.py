@@ -5,7 +5,7 @@ from collections import deque
 WINDOW_SECONDS = 60.0
 #: A worker that cannot start at all: the model, the memory or the machine is at fault, and trying again rarely helps.
 UNREADY_LIMIT = 5
-#: Crashes for each worker within the window: a request that kills the engine, sent over and over.
+#: CrashPolicy for each worker within the window: a request that kills the engine, sent over and over.
 LIMIT_PER_WORKER = 20
 #: So many crashes within the window, for each worker, are replaced at once.
 AT_ONCE_PER_WORKER = 2
@@ -13,7 +13,7 @@ FIRST_DELAY_SECONDS = 0.1
 LONGEST_DELAY_SECONDS = 2.0
 
 
-class Crashes:
+class CrashPolicy:
     """Remembers crashes; pure decisions, `now` in monotonic seconds."""
 
     def __init__(self, workers: int) -> None:

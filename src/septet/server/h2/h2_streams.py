@@ -1,6 +1,6 @@
 """The streams of one HTTP/2 connection: frames in, calls opened, fed and forgotten.
 
-Frames go to one method for each kind. A head opens a `Call`, data go to it, and it answers through `Outflow`; a whole
+Frames go to one method for each kind. A head opens a `GrpcCall`, data go to it, and it answers through `FlowControlledWriter`; a whole
 unary prediction is one step from the bytes to the application, without a task. What breaks the protocol within a
 stream ends the stream, anything else is the connection's end.
 
@@ -12,54 +12,59 @@ from collections.abc import Callable
 from typing import Final
 
 from septet.errors import SeptetError, Unimplemented
-from septet.server.h2 import frames
-from septet.server.h2.answers import HEAD, foreign
-from septet.server.h2.calls import KINDS, STREAM_WINDOW, Call
-from septet.server.h2.frames import Code, ConnectionFault, StreamFault
-from septet.server.h2.heads import Block, Head, Heads
-from septet.server.h2.outflow import Outflow
-from septet.server.h2.shared import Shared
+from septet.server.h2 import h2_frames
+from septet.server.h2.flow_control import FlowControlledWriter
+from septet.server.h2.grpc_calls import KINDS, STREAM_WINDOW, GrpcCall
+from septet.server.h2.grpc_headers import RESPONSE_HEADERS, foreign
+from septet.server.h2.h2_frames import ErrorCode, H2ConnectionError, H2StreamError
+from septet.server.h2.h2_server_state import H2ServerState
+from septet.server.h2.header_decoder import CallHead, HeaderBlock, HeaderDecoder
 
-MOST_STREAMS: Final = 256
+MAX_STREAMS: Final = 256
 CONNECTION_WINDOW: Final = 1 << 24
 # Bytes of messages that are not complete, over all calls of a connection; two of the largest fit in any case.
-LEAST_WAITING: Final = 1 << 28
+MIN_BUFFERED_BYTES: Final = 1 << 28
 # Frames without use that may come in a second; an answered call makes up for some, such as the pings that measure it.
-MOST_USELESS, PER_CALL = 1000, 4
+MAX_USELESS_FRAMES, FORGIVEN_PER_CALL = 1000, 4
 #: The ping behind the first word of the end: its answer says that the client has heard it.
-FAREWELL: Final = b"farewell"
+GOAWAY_PING: Final = b"farewell"
 _PING_BYTES, _PRIORITY_BYTES, _LEAST_GOAWAY_BYTES = 8, 5, 8
 _CODINGS: Final = frozenset((b"identity", b"gzip", b"deflate"))
 
 
-class Streams:
-    """A `Line` for its calls. `parted` is told that the client knows of the end, `emptied` that no call is left.
+class H2Streams:
+    """A `StreamOwner` for its calls. `parted` is told that the client knows of the end, `emptied` that no call is left.
 
     Attributes:
         calls: those under way, by the numbers of their streams.
         out: what is sent of them.
         last: the last stream that the client has opened.
-        greeted: the client's settings have come.
+        settings_received: the client's settings have come.
         block: the head that has begun and not ended.
-        departed: no more calls are taken.
+        refusing_streams: no more calls are taken.
     """
 
     def __init__(
-        self, shared: Shared, write: Callable[[bytes], None], *, parted: Callable[[], None], emptied: Callable[[], None]
+        self,
+        shared: H2ServerState,
+        write: Callable[[bytes], None],
+        *,
+        parted: Callable[[], None],
+        emptied: Callable[[], None],
     ) -> None:
         self.shared = shared
-        self.calls: dict[int, Call] = {}
-        self.out = Outflow(write, self._finished)
+        self.calls: dict[int, GrpcCall] = {}
+        self.out = FlowControlledWriter(write, self._finished)
         self.last = 0
-        self.greeted = False
-        self.block: Block | None = None
-        self.departed = False
+        self.settings_received = False
+        self.block: HeaderBlock | None = None
+        self.refusing_streams = False
         self._write = write
         self._parted = parted
         self._emptied = emptied
-        self._heads = Heads(shared.limits)
+        self._decoder = HeaderDecoder(shared.limits)
         self._received = 0
-        self._useless = 0
+        self._useless_frames = 0
         self._kinds = (
             *(self._on_data, self._on_headers, self._on_priority, self._on_rst_stream, self._on_settings),
             *(self._on_push_promise, self._on_ping, self._on_goaway, self._on_window_update, self._on_continuation),
@@ -69,28 +74,28 @@ class Streams:
         """Act on one frame.
 
         Raises:
-            ConnectionFault: nothing more can be understood of the connection.
+            H2ConnectionError: nothing more can be understood of the connection.
         """
-        if (self.block is None) == (kind == frames.CONTINUATION):
-            raise ConnectionFault(Code.PROTOCOL_ERROR, "A head must be sent in one piece.")
-        if not self.greeted and (kind != frames.SETTINGS or flags & frames.ACK):
-            raise ConnectionFault(Code.PROTOCOL_ERROR, "The first frame must be SETTINGS.")
+        if (self.block is None) == (kind == h2_frames.CONTINUATION):
+            raise H2ConnectionError(ErrorCode.PROTOCOL_ERROR, "A head must be sent in one piece.")
+        if not self.settings_received and (kind != h2_frames.SETTINGS or flags & h2_frames.ACK):
+            raise H2ConnectionError(ErrorCode.PROTOCOL_ERROR, "The first frame must be SETTINGS.")
         if kind >= len(self._kinds):
             return  # for what a later version may bring
         try:
             self._kinds[kind](flags, number, payload)
-        except StreamFault as fault:
-            self._spend()
-            self._write(frames.rst_stream(number, fault.code))
+        except H2StreamError as fault:
+            self._count_useless_frame()
+            self._write(h2_frames.rst_stream(number, fault.code))
             call = self.calls.get(number)
             if call is not None:
                 self._cancel(call)
 
-    def swept(self) -> None:
+    def check_timeouts(self) -> None:
         """Begin a new second: look at every call, and forgive what came without use."""
-        self._useless = 0
+        self._useless_frames = 0
         for call in list(self.calls.values()):
-            call.swept()
+            call.check_timeouts()
         self._replenish()
 
     def drop(self) -> None:
@@ -103,22 +108,22 @@ class Streams:
 
     # What calls ask for.
 
-    def send(self, call: Call, body: bytes, trailers: bytes | None) -> None:
+    def send(self, call: GrpcCall, body: bytes, trailers: bytes | None) -> None:
         """Send a message; with trailers it is the last one."""
         self.out.send(call, body, trailers)
 
-    def end(self, call: Call, trailers: bytes) -> None:
+    def end(self, call: GrpcCall, trailers: bytes) -> None:
         """End a call without a further message."""
         self.out.end(call, trailers)
 
-    def credit(self, call: Call) -> None:
+    def credit(self, call: GrpcCall) -> None:
         """Give the client leave to send what was used up."""
-        self._write(frames.window_update(call.number, call.used))
+        self._write(h2_frames.window_update(call.number, call.used))
         call.used = 0
 
-    def reset(self, call: Call, code: Code) -> None:
+    def reset(self, call: GrpcCall, code: ErrorCode) -> None:
         """End a call at once."""
-        self._write(frames.rst_stream(call.number, code))
+        self._write(h2_frames.rst_stream(call.number, code))
         self._cancel(call)
 
     # Frames.
@@ -127,45 +132,45 @@ class Streams:
         size = len(payload)
         self._received += size
         if self._received > CONNECTION_WINDOW:
-            raise ConnectionFault(Code.FLOW_CONTROL_ERROR, "More was sent than the connection's window allows.")
+            raise H2ConnectionError(ErrorCode.FLOW_CONTROL_ERROR, "More was sent than the connection's window allows.")
         self._replenish()
-        data = frames.unpadded(flags, payload)
+        data = h2_frames.unpadded(flags, payload)
         call = self.calls.get(number)
         if call is None:
             self._must_have_been(number)
-            self._spend()
+            self._count_useless_frame()
             return
         if call.ended:
-            raise StreamFault(Code.STREAM_CLOSED)
+            raise H2StreamError(ErrorCode.STREAM_CLOSED)
         call.used += size
         if call.used > STREAM_WINDOW:
-            raise StreamFault(Code.FLOW_CONTROL_ERROR)
-        if flags & frames.END_STREAM:
+            raise H2StreamError(ErrorCode.FLOW_CONTROL_ERROR)
+        if flags & h2_frames.END_STREAM:
             call.ended = True
         elif not data:
-            self._spend()
+            self._count_useless_frame()
         call.receive(data)
 
     def _on_headers(self, flags: int, number: int, payload: bytes) -> None:
         if number % 2 == 0:
-            raise ConnectionFault(Code.PROTOCOL_ERROR, "A client's streams have odd numbers.")
-        ended, piece = bool(flags & frames.END_STREAM), frames.block_of(flags, payload)
-        if flags & frames.END_HEADERS:
+            raise H2ConnectionError(ErrorCode.PROTOCOL_ERROR, "A client's streams have odd numbers.")
+        ended, piece = bool(flags & h2_frames.END_STREAM), h2_frames.block_of(flags, payload)
+        if flags & h2_frames.END_HEADERS:
             self._on_head(number, ended, piece)
         else:
-            self.block = Block(number, ended, bytearray(piece), self.shared.seconds)
+            self.block = HeaderBlock(number, ended, bytearray(piece), self.shared.seconds)
 
     def _on_continuation(self, flags: int, number: int, payload: bytes) -> None:
         block = self.block
         assert block is not None  # noqa: S101 - or the frame had not come here
         if number != block.number:
-            raise ConnectionFault(Code.PROTOCOL_ERROR, "A head must be sent in one piece.")
+            raise H2ConnectionError(ErrorCode.PROTOCOL_ERROR, "A head must be sent in one piece.")
         if not payload:
-            self._spend()
+            self._count_useless_frame()
         block.data += payload
-        if len(block.data) > self._heads.most_bytes:
-            raise ConnectionFault(Code.ENHANCE_YOUR_CALM, "A head is far too large.")
-        if flags & frames.END_HEADERS:
+        if len(block.data) > self._decoder.most_bytes:
+            raise H2ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, "A head is far too large.")
+        if flags & h2_frames.END_HEADERS:
             self.block = None
             self._on_head(number, block.ended, bytes(block.data))
 
@@ -175,31 +180,31 @@ class Streams:
             self._on_trailers(call, ended, block)
             return
         if number <= self.last:
-            self._heads.skip(block)
-            raise StreamFault(Code.STREAM_CLOSED)
+            self._decoder.skip(block)
+            raise H2StreamError(ErrorCode.STREAM_CLOSED)
         self.last = number
         try:
-            head = self._heads.read(block)
+            head = self._decoder.read(block)
         except SeptetError as error:
             self._decline(number, ended, error)
             return
-        if self.departed or len(self.calls) >= MOST_STREAMS:
-            raise StreamFault(Code.REFUSED_STREAM)
+        if self.refusing_streams or len(self.calls) >= MAX_STREAMS:
+            raise H2StreamError(ErrorCode.REFUSED_STREAM)
         self._open(number, ended, head)
 
-    def _on_trailers(self, call: Call, ended: bool, block: bytes) -> None:  # noqa: FBT001 - as the flag comes
-        self._heads.skip(block)
+    def _on_trailers(self, call: GrpcCall, ended: bool, block: bytes) -> None:  # noqa: FBT001 - as the flag comes
+        self._decoder.skip(block)
         if call.ended:
-            raise StreamFault(Code.STREAM_CLOSED)
+            raise H2StreamError(ErrorCode.STREAM_CLOSED)
         if not ended:
-            raise StreamFault(Code.PROTOCOL_ERROR)
+            raise H2StreamError(ErrorCode.PROTOCOL_ERROR)
         call.ended = True
         call.receive(b"")
 
-    def _open(self, number: int, ended: bool, head: Head) -> None:  # noqa: FBT001 - as the flag comes
+    def _open(self, number: int, ended: bool, head: CallHead) -> None:  # noqa: FBT001 - as the flag comes
         method = self.shared.methods.get(head.path)
         if head.status:
-            self._spend()
+            self._count_useless_frame()
             self.out.whole(number, foreign(head.status))
             self._closed(number, ended)
         elif method is None:
@@ -214,67 +219,67 @@ class Streams:
                 call.ended = True
                 call.receive(b"")
 
-    def _decline(self, number: int, ended: bool, error: SeptetError, head: Head | None = None) -> None:  # noqa: FBT001
+    def _decline(self, number: int, ended: bool, error: SeptetError, head: CallHead | None = None) -> None:  # noqa: FBT001
         """Answer what no method is asked for."""
         path, headers = ("", {}) if head is None else (head.path, head.headers)
         reply = self.shared.app.refuse(error, path, headers)
-        self.out.whole(number, HEAD + self.shared.answers.failure(reply))
+        self.out.whole(number, RESPONSE_HEADERS + self.shared.answers.failure(reply))
         self._closed(number, ended)
 
     def _on_priority(self, _: int, number: int, payload: bytes) -> None:
         """Nothing is sent earlier than anything else."""
         if number == 0:
-            raise ConnectionFault(Code.PROTOCOL_ERROR, "PRIORITY belongs to a stream.")
+            raise H2ConnectionError(ErrorCode.PROTOCOL_ERROR, "PRIORITY belongs to a stream.")
         if len(payload) != _PRIORITY_BYTES:
-            raise StreamFault(Code.FRAME_SIZE_ERROR)
+            raise H2StreamError(ErrorCode.FRAME_SIZE_ERROR)
 
     def _on_rst_stream(self, _: int, number: int, payload: bytes) -> None:
-        frames.read_number(payload)
+        h2_frames.read_number(payload)
         self._must_have_been(number)
-        self._spend()
+        self._count_useless_frame()
         call = self.calls.get(number)
         if call is not None:
             self._cancel(call)
 
     def _on_settings(self, flags: int, number: int, payload: bytes) -> None:
         if number:
-            raise ConnectionFault(Code.PROTOCOL_ERROR, "SETTINGS belong to no stream.")
-        if flags & frames.ACK:
+            raise H2ConnectionError(ErrorCode.PROTOCOL_ERROR, "SETTINGS belong to no stream.")
+        if flags & h2_frames.ACK:
             if payload:
-                raise ConnectionFault(Code.FRAME_SIZE_ERROR, "An acknowledgement is empty.")
+                raise H2ConnectionError(ErrorCode.FRAME_SIZE_ERROR, "An acknowledgement is empty.")
             return
-        self._spend()
-        self.greeted = True
-        values = dict(frames.read_settings(payload))
+        self._count_useless_frame()
+        self.settings_received = True
+        values = dict(h2_frames.read_settings(payload))
         # The client counts with its new window only from here on: before anything is sent into it.
-        self._write(frames.frame(frames.SETTINGS, frames.ACK, 0))
-        if frames.INITIAL_WINDOW_SIZE in values:
-            self.out.resize(values[frames.INITIAL_WINDOW_SIZE], list(self.calls.values()))
+        self._write(h2_frames.frame(h2_frames.SETTINGS, h2_frames.ACK, 0))
+        if h2_frames.INITIAL_WINDOW_SIZE in values:
+            self.out.resize(values[h2_frames.INITIAL_WINDOW_SIZE], list(self.calls.values()))
 
     def _on_push_promise(self, _: int, __: int, ___: bytes) -> None:
-        raise ConnectionFault(Code.PROTOCOL_ERROR, "A client promises nothing.")
+        raise H2ConnectionError(ErrorCode.PROTOCOL_ERROR, "A client promises nothing.")
 
     def _on_ping(self, flags: int, number: int, payload: bytes) -> None:
         if number:
-            raise ConnectionFault(Code.PROTOCOL_ERROR, "PING belongs to no stream.")
+            raise H2ConnectionError(ErrorCode.PROTOCOL_ERROR, "PING belongs to no stream.")
         if len(payload) != _PING_BYTES:
-            raise ConnectionFault(Code.FRAME_SIZE_ERROR, "PING has eight bytes.")
-        if not flags & frames.ACK:
-            self._spend()
-            self._write(frames.frame(frames.PING, frames.ACK, 0, payload))
-        elif payload == FAREWELL:
+            raise H2ConnectionError(ErrorCode.FRAME_SIZE_ERROR, "PING has eight bytes.")
+        if not flags & h2_frames.ACK:
+            self._count_useless_frame()
+            self._write(h2_frames.frame(h2_frames.PING, h2_frames.ACK, 0, payload))
+        elif payload == GOAWAY_PING:
             self._parted()
 
     def _on_goaway(self, _: int, number: int, payload: bytes) -> None:
         if number:
-            raise ConnectionFault(Code.PROTOCOL_ERROR, "GOAWAY belongs to no stream.")
+            raise H2ConnectionError(ErrorCode.PROTOCOL_ERROR, "GOAWAY belongs to no stream.")
         if len(payload) < _LEAST_GOAWAY_BYTES:
-            raise ConnectionFault(Code.FRAME_SIZE_ERROR, "GOAWAY is cut.")
+            raise H2ConnectionError(ErrorCode.FRAME_SIZE_ERROR, "GOAWAY is cut.")
         # The client opens no more streams: it is done once those that there are are answered.
         self._parted()
 
     def _on_window_update(self, _: int, number: int, payload: bytes) -> None:
-        size = frames.read_number(payload)
+        size = h2_frames.read_number(payload)
         if number == 0:
             self.out.grow(None, size)
             return
@@ -288,38 +293,38 @@ class Streams:
     def _replenish(self) -> None:
         """Give leave for what has come, unless too much of it waits for the rest of its messages."""
         if self._received >= CONNECTION_WINDOW // 2:
-            most = max(LEAST_WAITING, 2 * self.shared.limits.max_body_bytes)
+            most = max(MIN_BUFFERED_BYTES, 2 * self.shared.limits.max_body_bytes)
             if sum(call.waiting for call in self.calls.values()) < most:
-                self._write(frames.window_update(0, self._received))
+                self._write(h2_frames.window_update(0, self._received))
                 self._received = 0
 
     def _must_have_been(self, number: int) -> None:
         """Refuse a frame for a stream that was never opened."""
         if number > self.last or number % 2 == 0:
-            raise ConnectionFault(Code.PROTOCOL_ERROR, "A frame is for a stream that was not opened.")
+            raise H2ConnectionError(ErrorCode.PROTOCOL_ERROR, "A frame is for a stream that was not opened.")
 
-    def _spend(self) -> None:
+    def _count_useless_frame(self) -> None:
         """Count a frame that makes work and brings nothing."""
-        self._useless += 1
-        if self._useless > MOST_USELESS:
-            raise ConnectionFault(Code.ENHANCE_YOUR_CALM, "Too many frames without use.")
+        self._useless_frames += 1
+        if self._useless_frames > MAX_USELESS_FRAMES:
+            raise H2ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, "Too many frames without use.")
 
-    def _cancel(self, call: Call) -> None:
+    def _cancel(self, call: GrpcCall) -> None:
         """Forget a call that the client, or the protocol, has ended."""
         call.cancel()
         self.out.forget(call)
         self._gone(call.number)
 
-    def _finished(self, call: Call) -> None:
+    def _finished(self, call: GrpcCall) -> None:
         """Everything is sent."""
         call.closed = True
-        self._useless = max(0, self._useless - PER_CALL)
+        self._useless_frames = max(0, self._useless_frames - FORGIVEN_PER_CALL)
         self._closed(call.number, call.ended)
 
     def _closed(self, number: int, ended: bool) -> None:  # noqa: FBT001 - as the flag comes
         """A stream is answered; who has not said all need not."""
         if not ended:
-            self._write(frames.rst_stream(number, Code.NO_ERROR))
+            self._write(h2_frames.rst_stream(number, ErrorCode.NO_ERROR))
         self._gone(number)
 
     def _gone(self, number: int) -> None:

@@ -14,8 +14,8 @@ from septet.protocols.http.app import App
 from septet.protocols.rpc.methods import Method
 from septet.server import tls
 from septet.server.acceptor import Acceptor
-from septet.server.h2.connection import H2Connection
-from septet.server.h2.shared import Shared
+from septet.server.h2.h2_connection import H2Connection
+from septet.server.h2.h2_server_state import H2ServerState
 from septet.settings import Settings
 
 # For the TLS handshakes of those who have connected when the end begins.
@@ -23,7 +23,7 @@ OPENING_SECONDS = 1.0
 
 
 class GrpcServer:
-    """Answers calls from an application that has the methods' routes, on sockets that are bound but do not listen yet.
+    """ResponseTrailers calls from an application that has the methods' routes, on sockets that are bound but do not listen yet.
 
     `connected` is told how many connections are open; `crowded` says whether another worker should accept first.
     """
@@ -42,7 +42,7 @@ class GrpcServer:
         self._sockets = sockets
         self._settings = settings
         self._crowded = crowded
-        self._shared = Shared(app, methods, settings.limits, connected)
+        self._shared = H2ServerState(app, methods, settings.limits, connected)
         self._acceptors: list[Acceptor] = []
 
     async def start(self) -> None:
@@ -69,7 +69,7 @@ class GrpcServer:
             return
         self._shared.draining = True
         for connection in list(self._shared.connections):
-            connection.drained()
+            connection.server_drains()
 
     async def stop(self, grace: float) -> bool:
         """Take no more calls, and answer those under way within so many seconds; whether all were."""
@@ -82,11 +82,11 @@ class GrpcServer:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(acceptor.wait_closed(), OPENING_SECONDS)
         shared = self._shared
-        shared.parting = True
+        shared.stopping = True
         for connection in list(shared.connections):
             connection.part()
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(shared.deserted.wait(), grace)
+            await asyncio.wait_for(shared.idle.wait(), grace)
         answered = not any(connection.busy for connection in shared.connections)
         self._sweeping.cancel()
         for connection in list(shared.connections):

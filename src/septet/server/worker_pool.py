@@ -8,8 +8,8 @@ from collections import deque
 from collections.abc import Sequence
 
 from septet.monitoring.shared_metrics import SharedMetrics
-from septet.server.child import Start, fork
-from septet.server.context import FAILED, READY, WorkerContext
+from septet.server.worker_context import FAILED, READY, WorkerContext
+from septet.server.worker_fork import Start, fork
 
 CHUNK_BYTES = 65536
 #: A worker that is asked to leave before it has its own handler ends by the signal; so do some servers after draining.
@@ -23,7 +23,7 @@ class Worker:
         ready_at: in monotonic seconds; None before.
         leave_by: when it is killed, once it was told to stop; None before.
         hung: it was killed for standing still.
-        mute: its pipe has ended.
+        pipe_closed: its pipe has ended.
         exit_code: negative for the signal that ended it.
     """
 
@@ -35,16 +35,16 @@ class Worker:
         self.ready_at: float | None = None
         self.leave_by: float | None = None
         self.hung = False
-        self.mute = False
+        self.pipe_closed = False
         self.exit_code = 0
         self._told = b""
 
     def listen(self, now: float) -> bool:
         """Read what the worker tells; true when it has just become ready."""
         with contextlib.suppress(BlockingIOError):
-            while not self.mute:
+            while not self.pipe_closed:
                 told = os.read(self.pipe, CHUNK_BYTES)
-                self.mute = not told
+                self.pipe_closed = not told
                 self._told += told
         if self.ready_at is None and self._told.startswith(READY):
             self.ready_at = now
@@ -63,7 +63,7 @@ class Worker:
         return self.exit_code in CLEAN
 
     @property
-    def fate(self) -> str:
+    def exit_reason(self) -> str:
         """How it ended, for people."""
         if self.hung:
             return "stood still and was killed"
@@ -89,7 +89,7 @@ class Worker:
             os.kill(self.pid, number)
 
 
-class Pool:
+class WorkerPool:
     """Starts and reaps workers, and lends each a slot of the shared metrics."""
 
     def __init__(self, start: Start, sockets: Sequence[socket.socket], shared_metrics: SharedMetrics) -> None:
