@@ -9,8 +9,8 @@ import msgspec
 import numpy as np
 
 from septet.cli.source import format_of, pieces
+from septet.columns.casting import uncarried
 from septet.errors import Invalid, NotFound
-from septet.model.casting import uncarried
 from septet.model.signature import Signature
 from septet.types import Array, Tensors
 

@@ -12,8 +12,8 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from septet.columns.casting import cast, cast_tensor, plain
 from septet.errors import Invalid, Problem, invalid
-from septet.model.casting import cast, cast_tensor, plain
 from septet.model.moments import as_texts, expected, is_moment
 from septet.model.received import received
 from septet.model.signature import Column, Signature

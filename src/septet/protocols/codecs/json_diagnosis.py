@@ -8,15 +8,15 @@ from typing import Any
 
 import numpy as np
 
+from septet.columns.row_tensors import RowTensors
+from septet.columns.stacking import completed
 from septet.errors import MOST_PROBLEMS, Invalid, Malformed, Problem, SeptetError, invalid
-from septet.model.received import received
+from septet.model.received import received, shown_key
 from septet.model.signature import DTYPES, Column, Signature, Tensor
 from septet.model.values import Mismatch, bare, is_optional, read, read_carried
 from septet.protocols.codecs.body import FORMS, Body, check_rows, one_form, same_rows
-from septet.protocols.codecs.row_tensors import RowTensors, completed
-from septet.protocols.codecs.scalars import shown_key
-from septet.protocols.codecs.strict_json import strict
 from septet.settings import ExtraColumns
+from septet.tables.strict_json import strict
 from septet.types import Array
 
 MAX_ID_LENGTH = 128

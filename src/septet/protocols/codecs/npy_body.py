@@ -10,8 +10,8 @@ import sys
 import numpy as np
 from numpy.lib import format as npy
 
+from septet.columns.casting import cast_tensor
 from septet.errors import Invalid, Malformed, Problem, SeptetError, UnsupportedMediaType, invalid
-from septet.model.casting import cast_tensor
 from septet.model.signature import DTYPES, Signature, Tensor
 from septet.protocols.codecs.body import Body, check_rows
 from septet.protocols.codecs.json_diagnosis import shape_text

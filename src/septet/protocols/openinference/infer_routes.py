@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 import msgspec
 
 from septet.errors import Invalid, Unavailable
-from septet.protocols.codecs.strict_json import strict
 from septet.protocols.http.http_messages import Handle, HttpReply, HttpRequest, new_id, request_id_of
 from septet.protocols.http.request_factory import RequestFactory
 from septet.protocols.http.routes import Route, Routes
@@ -19,6 +18,7 @@ from septet.protocols.openinference.model_description import (
     model_metadata,
 )
 from septet.protocols.openinference.model_statistics import Statistics, model_statistics
+from septet.tables.strict_json import strict
 
 #: The closed list of templates, in the order in which people look for them.
 TEMPLATES = (
