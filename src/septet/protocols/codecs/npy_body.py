@@ -11,6 +11,7 @@ import numpy as np
 from numpy.lib import format as npy
 
 from septet.columns.casting import cast_tensor
+from septet.columns.stacking import split
 from septet.errors import Invalid, Malformed, Problem, SeptetError, UnsupportedMediaType, invalid
 from septet.model.signature import DTYPES, Signature, Tensor
 from septet.protocols.codecs.body import Body, check_rows
@@ -59,14 +60,8 @@ class NpyBody:
             return Body({tensor.name: array}, rows)
         self._fits(array, (None, len(self._signature.columns)))
         check_rows(len(array), self._max_rows)
-        tensors: dict[str, Array] = {}
-        start = 0
-        for tensor in inputs:
-            stop = start + len(tensor.columns)
-            part = np.ascontiguousarray(array[:, start:stop])
-            tensors[tensor.name] = part.reshape(-1) if len(tensor.shape) == 1 else part
-            start = stop
-        return Body(tensors, len(array))
+        parts = split(array, inputs)
+        return Body({name: np.ascontiguousarray(part) for name, part in parts.items()}, len(array))
 
     def _cast(self, array: Array) -> Array:
         """The array in the model's dtype: any that holds every value, and floating point of any width."""
