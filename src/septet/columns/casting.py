@@ -33,6 +33,7 @@ from septet.model.values import (
     is_missing,
     is_text,
     read,
+    read_carried,
     takes_null,
     whole_limits,
 )
@@ -62,8 +63,7 @@ def cast_tensor(array: Array, tensor: Tensor) -> Array:
     if array.ndim != _MATRIX or array.shape[1] != len(columns):
         columns = columns[:1]
     if array.dtype.kind in "iuf":
-        carried = tuple(Column(each.name, tensor.dtype, optional=each.optional) for each in columns)
-        return _raised(array, Caster(tensor.dtype, carried), "column")
+        return _raised(array, Caster(tensor.dtype, columns, carried=True), "column")
     if len({(each.dtype, each.timezone, is_date(each)) for each in columns}) == 1:
         return _raised(array, Caster(tensor.dtype, columns), "column")
     return np.stack([cast(array[:, at], each, tensor.dtype) for at, each in enumerate(columns)], axis=1)
@@ -91,15 +91,22 @@ def inexact(array: Array, dtype: str) -> Array:
 class Caster:
     """Casts the values of one column, or of several with the same dtype in an array of rows.
 
-    `carrier` is the dtype of the tensor that carries them.
+    `carrier` is the dtype of the tensor that carries them. `carried` values are those of the tensor: numbers for
+    columns of whole numbers or booleans that floats carry.
+
+    Attributes:
+        expected: what a value is, in words.
     """
 
-    def __init__(self, carrier: str, columns: tuple[Column, ...]) -> None:
+    def __init__(self, carrier: str, columns: tuple[Column, ...], *, carried: bool = False) -> None:
         self._carrier = carrier
         self._columns = columns
         self._column = columns[0]
+        if carried and not is_text(carrier):
+            self._column = Column(self._column.name, carrier, optional=self._column.optional)
+        self._read = read_carried if carried else read
         self._unread = all(column.optional for column in columns)
-        self._expected = expected(self._column, carrier)
+        self.expected = expected(self._column, carrier)
         self._nullable = all(takes_null(column, carrier) for column in columns)
 
     def __call__(self, array: Array, most: int = sys.maxsize) -> tuple[Array, dict[int, str]]:
@@ -112,8 +119,8 @@ class Caster:
         wrong: dict[int, str] = {}
         if kind in "OU":
             return self.listed(array.ravel().tolist(), array.shape, most)
-        if not self._takes(kind):
-            _note(wrong, np.ones(array.shape, np.bool_), self._expected, most)
+        if not self.takes(array):
+            _note(wrong, np.ones(array.shape, np.bool_), self.expected, most)
             return np.zeros(array.shape, DTYPES[self._carrier]), wrong
         if is_text(dtype):
             return self._moments(array, wrong, most), wrong
@@ -126,7 +133,7 @@ class Caster:
         elif dtype in FLOAT_LIMITS:
             narrow = finest(self._column, self._carrier)
             with np.errstate(over="ignore"):
-                _note(wrong, np.isinf(array.astype(narrow)) & np.isfinite(array), self._expected, most)
+                _note(wrong, np.isinf(array.astype(narrow)) & np.isfinite(array), self.expected, most)
             if kind in "iu" and not self._unread:
                 _note(wrong, inexact(array, narrow), expected_exact(self._column, self._carrier), most)
         return converted, wrong
@@ -147,7 +154,7 @@ class Caster:
                 found.append(value if endless else None)
                 continue
             try:
-                found.append(read(column, self._carrier, plain(value)))
+                found.append(self._read(column, self._carrier, plain(value)))
             except Mismatch as mismatch:
                 found.append(None if holds_missing(self._carrier) else 0)
                 wrong[at] = mismatch.expected
@@ -156,12 +163,14 @@ class Caster:
                     break
         return _array(found, self._carrier).reshape(shape), wrong
 
-    def problems(self, shape: Sequence[int], wrong: dict[int, str], cell: Callable[[int], Any]) -> list[Problem]:
+    def problems(
+        self, shape: Sequence[int], wrong: dict[int, str], cell: Callable[[int], Any], first_row: int = 0
+    ) -> list[Problem]:
         """What is wrong in an array of this shape, in its order; `cell` gives the value at a place."""
         width = max(math.prod(shape[1:]), 1)
         return [
             Problem(
-                at // width if shape else None,
+                first_row + at // width if shape else None,
                 self._columns[at % len(self._columns)].name,
                 wrong[at],
                 received(plain(cell(at))),
@@ -169,9 +178,11 @@ class Caster:
             for at in sorted(wrong)
         ]
 
-    def _takes(self, kind: str) -> bool:
-        """Whether values of a kind of dtype can be any of the column's."""
-        dtype = self._column.dtype
+    def takes(self, array: Array) -> bool:
+        """Whether values of an array's dtype can be values of the column."""
+        dtype, kind = self._column.dtype, array.dtype.kind
+        if kind in "OU":
+            return True
         if is_text(dtype):
             return kind == "M" and dtype != "string"
         return kind in ("b" if dtype == "bool" else "iuf")
@@ -220,7 +231,7 @@ class Caster:
             # The float next to the last integer of 64 bits is one more.
             good = (np.trunc(array) == array) & (array >= low) & (array < high + 1.0)
             good |= np.isnan(array) & holds_missing(self._carrier)
-        _note(wrong, ~good, self._expected, most)
+        _note(wrong, ~good, self.expected, most)
         if self._carrier in EXACT_LIMITS and not self._unread:
             changed = inexact(array, self._carrier) if array.dtype.kind in "iu" else _differ(array, converted)
             _note(wrong, changed, expected_exact(self._column, self._carrier), most)
@@ -228,10 +239,10 @@ class Caster:
     def _moments(self, array: Array, wrong: dict[int, str], most: int) -> Array:
         converted = array.astype(DTYPES[self._carrier])
         back = converted.astype(array.dtype)
-        _note(wrong, _differ(array, back), f"{self._expected}, that {self._carrier} can hold", most)
+        _note(wrong, _differ(array, back), f"{self.expected}, that {self._carrier} can hold", most)
         if is_date(self._column):
             days = array.astype("datetime64[D]").astype(array.dtype)
-            _note(wrong, _differ(array, days), self._expected, most)
+            _note(wrong, _differ(array, days), self.expected, most)
         return converted
 
 

@@ -12,8 +12,9 @@ from septet.errors import Invalid, Problem
 from septet.model.received import shown_key
 from septet.model.signature import Signature, Tensor
 from septet.model.values import is_optional
-from septet.protocols.codecs.body import check_rows, same_rows
+from septet.protocols.codecs.body import check_rows
 from septet.protocols.openinference.datatypes import DATATYPES, dtype_of
+from septet.tables.column_batch import same_rows
 from septet.types import Array, Tensors
 
 
