@@ -142,7 +142,7 @@ class Caster:
         self, cells: Sequence[Any], shape: tuple[int, ...], most: int = sys.maxsize
     ) -> tuple[Array, dict[int, str]]:
         """The same of the values of Python in a list, in row-major order, of an array of this shape."""
-        quick = self._quick(cells)
+        quick = self.quick(cells)
         if quick is not None:
             return quick.reshape(shape), {}
         wrong: dict[int, str] = {}
@@ -187,8 +187,8 @@ class Caster:
             return kind == "M" and dtype != "string"
         return kind in ("b" if dtype == "bool" else "iuf")
 
-    def _quick(self, cells: Sequence[Any]) -> Array | None:
-        """The values in a few calls, where all of them are plainly what the column takes; None where in doubt."""
+    def quick(self, cells: Sequence[Any]) -> Array | None:
+        """The values of a list, [N], where all of them are plainly what the column takes; None where in doubt."""
         types = set(map(type, cells))
         if type(None) in types:
             if not self._nullable:
@@ -199,19 +199,25 @@ class Caster:
             return self._quick_texts(cells) if types <= {str} else None
         if dtype == "bool":
             return _array(cells, self._carrier) if types <= {bool} else None
-        if not types <= ({int, float} if dtype in FLOAT_LIMITS else {int}):
-            return None
-        present = [cell for cell in cells if cell is not None] if self._nullable else cells
-        if not present:
-            return _array(cells, self._carrier)
-        low, high = min(present), max(present)
         if dtype in FLOAT_LIMITS:
-            # Each whole number below this magnitude is exact; NaN is in no order.
-            limit = EXACT_LIMITS[finest(self._column, self._carrier)]
-            fits = -limit < low and high < limit and math.isfinite(sum(present))
-        else:
-            least, most = whole_limits(self._column, self._carrier)
-            fits = least <= low and high <= most
+            return self._quick_floats(cells) if types <= {int, float} else None
+        return self._quick_wholes(cells) if types <= {int} else None
+
+    def _quick_floats(self, cells: Sequence[Any]) -> Array | None:
+        try:
+            found = np.array(cells, np.float64)
+        except OverflowError:
+            return None
+        # Below this magnitude each whole number is exact. What is missing is NaN by now, and in no order.
+        limit = EXACT_LIMITS[finest(self._column, self._carrier)]
+        if not found.size or (np.fmin.reduce(found) > -limit and np.fmax.reduce(found) < limit):
+            return found.astype(DTYPES[self._carrier], copy=False)
+        return None
+
+    def _quick_wholes(self, cells: Sequence[Any]) -> Array | None:
+        present = [cell for cell in cells if cell is not None] if self._nullable else cells
+        least, most = whole_limits(self._column, self._carrier)
+        fits = not present or (least <= min(present) and max(present) <= most)
         return _array(cells, self._carrier) if fits else None
 
     def _quick_texts(self, cells: Sequence[Any]) -> Array | None:

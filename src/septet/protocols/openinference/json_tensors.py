@@ -14,11 +14,11 @@ from typing import Any, TypeAlias
 import msgspec
 import numpy as np
 
+from septet.columns.scalars import carried_type, nested_type
 from septet.errors import Invalid, Problem
 from septet.model.received import received
 from septet.model.signature import DTYPES, Tensor
 from septet.model.values import EXACT_LIMITS, FLOAT_LIMITS, careful, is_text, takes_null
-from septet.protocols.codecs.scalars import carried_type, nested_type
 from septet.protocols.openinference.datatypes import shaped
 from septet.protocols.openinference.missing import without
 from septet.types import Array
