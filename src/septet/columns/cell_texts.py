@@ -19,6 +19,7 @@ from septet.model.signature import DTYPES, Column
 from septet.model.values import (
     EXACT_LIMITS,
     FLOAT_LIMITS,
+    INT_LIMITS,
     Mismatch,
     counts,
     expected,
@@ -135,8 +136,9 @@ def _of_present(column: Column, carrier: str) -> _Read:
         return _booleans
     if is_moment(column.dtype):
         return lambda cells: _moments(cells, column)
-    # The decoder has no bound above 64 bits with a sign.
-    return _careful_numbers(column, carrier) if column.dtype == "uint64" else _numbers(column, carrier)
+    # The decoder has no bound above 64 bits with a sign, and takes decimals wherever floats carry whole numbers.
+    unsure = column.dtype == "uint64" or (column.dtype in INT_LIMITS and carrier in FLOAT_LIMITS)
+    return _careful_numbers(column, carrier) if unsure else _numbers(column, carrier)
 
 
 def _numbers(column: Column, carrier: str) -> _Read:
