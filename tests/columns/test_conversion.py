@@ -337,7 +337,7 @@ def test_inputs_of_a_model_with_columns_may_be_given_as_such() -> None:
 class CarefulCaster(Caster):
     """Never takes the short way."""
 
-    def quick(self, cells: Sequence[Any]) -> Array | None:
+    def quick(self, cells: Sequence[Any]) -> Array | None:  # noqa: ARG002
         return None
 
 
