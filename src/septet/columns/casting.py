@@ -79,6 +79,23 @@ def uncarried(values: Array, column: Column) -> Array:
     return values.astype(DTYPES[column.dtype])
 
 
+def nearest(values: Array, dtype: str) -> Array:
+    """Values in another dtype, each as the nearest that it has: rows that a model learned from, not those of a caller.
+
+    Raises:
+        TypeError, ValueError: one has none.
+    """
+    if dtype == "string":
+        texts = np.empty(values.size, dtype=object)
+        texts[:] = [None if is_missing(value) else str(value) for value in values.ravel().tolist()]
+        return texts.reshape(values.shape)
+    if values.dtype == object and not is_moment(dtype):
+        # None is how a missing value looks among texts; numbers say NaN.
+        cells = [np.nan if value is None else value for value in values.ravel().tolist()]
+        values = np.array(cells, dtype=object).reshape(values.shape)
+    return values.astype(DTYPES[dtype])
+
+
 def inexact(array: Array, dtype: str) -> Array:
     """Which whole numbers of an array of integers a dtype of floating point cannot hold exactly."""
     # Of the least int64 the magnitude is a number only without a sign.
