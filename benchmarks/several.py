@@ -32,7 +32,7 @@ def run(bench: Bench) -> Report:
                         )
         absent = fleet.absent
     alone = [each.requests_per_second for each in samples["alone"]]
-    rows = [
+    rows: list[tuple[str, ...]] = [
         (name, spread(rates, ",.0f"), ratio(rates, alone), spread([each.p99 for each in taken], ".3f"))
         for name, taken in samples.items()
         for rates in ([each.requests_per_second for each in taken],)
