@@ -325,10 +325,17 @@ def test_tables_that_are_not_of_the_inputs_are_refused(columns: Any, form: Table
 
 def test_inputs_of_a_model_with_columns_may_be_given_as_such() -> None:
     columns: dict[str, Any] = {"x": [[1, 2], [3, None]], "sex": ["f", "m"]}
-    tensors = TableConverter(PERSON)(ColumnBatch(columns, 2)).checked()
+    tensors = TableConverter(PERSON)(ColumnBatch(columns, 2, form=TableForm.INPUTS)).checked()
     assert repr(tensors["x"].tolist()) == "[[1.0, 2.0], [3.0, nan]]"
     assert tensors["sex"].tolist() == [["f"], ["m"]]
     assert tensors["note"].tolist() == [None, None]
+
+
+def test_a_column_of_an_input_of_the_same_name_is_one_of_its_tensor() -> None:
+    taken = signature([(Column("flag", "bool"), "float32")])
+    for values in ([[1], [0]], [1, 0], [True, False]):
+        (batch,) = JsonReader(io.BytesIO(json.dumps({"inputs": {"flag": values}}).encode())).batches()
+        assert TableConverter(taken)(batch).checked()["flag"].tolist() == [[1.0], [0.0]]
 
 
 # The caster

@@ -71,7 +71,7 @@ class TableConverter:
         Raises:
             Invalid: its columns are not those of the model.
         """
-        if self._is_of_inputs(batch):
+        if not self._columns or batch.form is TableForm.INPUTS:
             return self._of_inputs(batch)
         problems: list[Problem] = []
         given = self._given(batch, problems)
@@ -93,12 +93,6 @@ class TableConverter:
             return dict(tensors)
         parts = unstacked(tensors, self._inputs)
         return {column.name: uncarried(parts[column.name], column) for column in self._columns}
-
-    def _is_of_inputs(self, batch: ColumnBatch) -> bool:
-        if not self._columns:
-            return True
-        inputs = {tensor.name for tensor in self._inputs}
-        return batch.form is TableForm.COLUMNS and batch.columns.keys() <= inputs and not inputs <= set(self._names)
 
     def _placed(self, problem: Problem) -> Problem:
         """Rows of lists have no names in their table, and have them here."""
@@ -173,7 +167,7 @@ class TableConverter:
         names = [tensor.name for tensor in self._inputs]
         if batch.form is TableForm.LISTS and len(names) == 1:
             return {names[0]: _rows_of(list(batch.columns.values()), len(self._inputs[0].shape))}
-        if batch.form is not TableForm.COLUMNS:
+        if batch.form not in (TableForm.INPUTS, TableForm.COLUMNS):
             shown = ", ".join(map(repr, names))
             text = f"This model has no named columns; send 'inputs' with the tensors {shown}."
             form = "data" if batch.form is TableForm.LISTS else "records"

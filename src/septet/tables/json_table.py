@@ -27,7 +27,7 @@ class JsonReader:
         """See `Reader`."""
         form, value = _form(decoded(self._stream.read().removeprefix(_BOM)))
         if form == "inputs":
-            table = ColumnBatch(value, same_rows(value) if value else 0)
+            table = ColumnBatch(value, same_rows(value) if value else 0, form=TableForm.INPUTS)
             return (table.part(start, start + rows) for start in range(0, table.rows, rows))
         row_batches = RowBatches()
         return (row_batches(value[start : start + rows]) for start in range(0, len(value), rows))
