@@ -69,6 +69,33 @@ def cast_tensor(array: Array, tensor: Tensor) -> Array:
     return np.stack([cast(array[:, at], each, tensor.dtype) for at, each in enumerate(columns)], axis=1)
 
 
+def cast_cells(cells: Sequence[object], shape: Sequence[int], tensor: Tensor) -> Array:
+    """The values of an input of this shape as JSON has them, in row-major order: an array, [values].
+
+    A number may stand for a column of whole numbers or booleans that floats carry, and be NaN or infinite where floats
+    do: of these `validation` asks.
+
+    Raises:
+        Invalid: some are not what their columns take: up to 20 of them, with their rows and columns.
+    """
+    caster = Caster(tensor.dtype, tensor.columns or (bare(tensor),), carried=True)
+    found, wrong = caster.listed(cells, (len(cells),), MOST_PROBLEMS)
+    if wrong:
+        raise invalid(caster.problems(shape, wrong, cells.__getitem__), "column" if tensor.columns else "input")
+    return found
+
+
+def cast_texts(texts: Array, tensor: Tensor) -> Array:
+    """An array of texts (None where one is missing) as an input of texts or moments holds them.
+
+    Raises:
+        Invalid: one is no moment; with its row and column.
+    """
+    if tensor.dtype == "string":
+        return texts
+    return cast_cells(texts.ravel().tolist(), texts.shape, tensor).reshape(texts.shape)
+
+
 def uncarried(values: Array, column: Column) -> Array:
     """The values of one column, as its tensor carries them, in the column's own dtype; one with missing values is kept.
 
@@ -121,6 +148,7 @@ class Caster:
         self._column = columns[0]
         if carried and not is_text(carrier):
             self._column = Column(self._column.name, carrier, optional=self._column.optional)
+        self._carried = carried
         self._read = read_carried if carried else read
         self._unread = all(column.optional for column in columns)
         self.expected = expected(self._column, carrier)
@@ -166,7 +194,8 @@ class Caster:
         found: list[Any] = []
         for at, value in enumerate(cells):
             column = self._columns[at % len(self._columns)]
-            endless = isinstance(value, float) and not math.isfinite(value) and column.dtype in FLOAT_LIMITS
+            floating = (self._carrier if self._carried else column.dtype) in FLOAT_LIMITS
+            endless = floating and isinstance(value, float) and not math.isfinite(value)
             if endless or (is_missing(value) and takes_null(column, self._carrier)):
                 found.append(value if endless else None)
                 continue
