@@ -6,9 +6,8 @@ own. A request that is cancelled closes its connection, which tells the other se
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from time import perf_counter
-from weakref import WeakKeyDictionary
 
 from septet.errors import (
     DeadlineExceeded,
@@ -60,7 +59,7 @@ class RemotePredictor(Predictor):
         self._tensors = RemoteTensors(model.signature)
         # Those of models with this signature.
         self._digests = {"", model.identity.digest}
-        self._channels: WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncChannel] = WeakKeyDictionary()
+        self._channels: dict[asyncio.AbstractEventLoop, tuple[AsyncChannel, AsyncGenerator[None, None]]] = {}
         self._adapted = adapt(self._answer)
 
     def submit(self, request: Request, done: Done) -> Pending:
@@ -74,7 +73,7 @@ class RemotePredictor(Predictor):
             SeptetError: there is no answer; what is wrong with the request has its rows and columns.
         """
         begun = perf_counter()
-        channel = self._channel()
+        channel = await self._channel()
         timeout = self._timeout if request.deadline is None else max(0.0, request.deadline - time.monotonic())
         attempts = channel.attempts(self._retries, timeout)
         tensors = self._tensors.inputs(request.tensors)
@@ -116,28 +115,26 @@ class RemotePredictor(Predictor):
             self._digests = {"", self._model.identity.digest}
         self._digests.add(digest)
 
-    def _channel(self) -> AsyncChannel:
+    async def _channel(self) -> AsyncChannel:
+        """The channel of the running event loop."""
         loop = asyncio.get_running_loop()
-        channel = self._channels.get(loop)
-        if channel is None:
-            channel = self._channels[loop] = self._open_channel()
-        return channel
+        found = self._channels.get(loop)
+        if found is None:
+            channel = self._open_channel()
+            found = self._channels[loop] = (channel, self._held(loop, channel))
+            await anext(found[1])
+        return found[0]
+
+    async def _held(self, loop: asyncio.AbstractEventLoop, channel: AsyncChannel) -> AsyncGenerator[None, None]:
+        """Holds a channel open. Its event loop closes this generator at its own end, if nobody did before."""
+        try:
+            yield
+        finally:
+            self._channels.pop(loop, None)
+            await channel.close()
 
     def close(self) -> None:
-        """Close the connections: at once where no event loop runs, else soon, on the loop that has them."""
-        channels, self._channels = self._channels, WeakKeyDictionary()
-        for loop, channel in channels.items():
+        """Close the connections, soon, on the event loops that have them."""
+        for loop, (_, held) in list(self._channels.items()):
             if loop.is_running():
-                asyncio.run_coroutine_threadsafe(channel.close(), loop)
-            else:
-                _run_anywhere(channel)
-
-
-def _run_anywhere(channel: AsyncChannel) -> None:
-    """Close a channel whose loop has ended."""
-    try:
-        loop = asyncio.get_running_loop()
-    except RuntimeError:
-        asyncio.run(channel.close())
-    else:
-        asyncio.run_coroutine_threadsafe(channel.close(), loop)
+                asyncio.run_coroutine_threadsafe(held.aclose(), loop)
