@@ -17,6 +17,7 @@ from septet.protocols.http.request_factory import RequestFactory
 from septet.protocols.http.routes import Decode
 from septet.protocols.native.native_routes import NativeRoutes
 from septet.protocols.openinference.infer_request import InferRequestReader
+from septet.registry import ServedModel
 from septet.settings import Settings
 from septet.tensors import plain
 from septet.types import Response, Timings
@@ -89,8 +90,8 @@ def _codecs(bench: Bench, model: Model, bodies: dict[str, Body]) -> dict[str, di
     """CPU milliseconds by form, of Septet's codec (`septet`) and of the conversion alone (`conversion`)."""
     found: dict[str, dict[str, list[float]]] = {form: {"septet": [], "conversion": []} for form in CODED}
     service = open_service(model.path, Settings())
-    request_factory = RequestFactory(service, Settings().limits)
-    native, inference = NativeRoutes(request_factory).predict, InferRequestReader(request_factory)
+    request_factory = RequestFactory(ServedModel(service), Settings().limits)
+    native, inference = NativeRoutes(request_factory).predict, InferRequestReader(request_factory).infer
     label, scores = model.session().run(None, {"input": model.rows[:ROWS]})
     response = Response({"label": label, "probabilities": scores}, ROWS, service.identity, Timings(0.0, 0.0, ROWS))
     steps = {
@@ -114,7 +115,7 @@ def _whole(route: Decode, body: Body, response: Response) -> Callable[[], object
     http = HttpRequest("POST", body.path, b"", headers, body.content, known_context=context_of(headers))
 
     def step() -> object:
-        request, encode = route(http)
+        _, request, encode = route(http)
         plain(request.tensors)  # else the engine would make the arrays
         return encode(request, response)
 

@@ -7,6 +7,8 @@ from typing import Protocol
 
 import msgspec
 
+from septet.types import Identity
+
 
 class Finished(msgspec.Struct, frozen=True, gc=False):
     """A request was answered or refused.
@@ -23,6 +25,7 @@ class Finished(msgspec.Struct, frozen=True, gc=False):
         batch_rows: rows of the run this request shared; 0 where nothing ran.
         trace: the `traceparent` header, or None.
         message: the error's text, or None.
+        model: which one answered, or was asked; None where the request was for none.
     """
 
     route: str
@@ -38,6 +41,7 @@ class Finished(msgspec.Struct, frozen=True, gc=False):
     batch_rows: int = 0
     trace: str | None = None
     message: str | None = None
+    model: Identity | None = None
 
 
 class Observer(Protocol):

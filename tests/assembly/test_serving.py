@@ -6,7 +6,7 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
-from septet.assembly.serving import refuse_stale
+from septet.assembly.loading import refuse_stale
 from septet.errors import StaleModel
 from septet.model.freshness import Freshness, freshness
 from septet.model.manifest import Data, Manifest, Training

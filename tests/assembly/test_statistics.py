@@ -18,7 +18,7 @@ def test_only_routes_that_predict_count() -> None:
         ):
             counts.turned(1, ())
             counts.turned(0, [event])
-    found = statistics(shared_metrics.snapshot(), {"/predict"})
+    found = statistics(shared_metrics.snapshot(), 0, {"/predict"})
     assert (found.succeeded, found.failed, found.rows, found.runs) == (2, 2, 6, 1)
     assert (found.succeeded_seconds, found.failed_seconds) == (1.0, 0.5)
     assert (found.decode_seconds, found.queue_seconds, found.run_seconds, found.encode_seconds) == (
@@ -29,5 +29,5 @@ def test_only_routes_that_predict_count() -> None:
 
 
 def test_nothing_counted_is_nothing_told() -> None:
-    found = statistics(SharedMetrics(MetricsLayout(("/predict",), ("ok",))).snapshot(), {"/predict"})
+    found = statistics(SharedMetrics(MetricsLayout(("/predict",), ("ok",))).snapshot(), 0, {"/predict"})
     assert (found.succeeded, found.failed, found.last, found.failed_seconds) == (0, 0, 0.0, 0.0)

@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 
 from septet import errors
+from septet.assembly.calls import grpc_templates
+from septet.assembly.composition import layout
 from septet.cli.main import COMMANDS
 from septet.cli.parser import Parser
-from septet.protocols.http.app import PATHS
 from septet.protocols.http.error_bodies import STATUS
-from septet.protocols.rpc.paths import TEMPLATES as METHODS
+from septet.web.pages import FILES
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("benchmarks/*.md")])
@@ -87,8 +88,10 @@ def test_every_error_that_stops_a_start_is_documented() -> None:
 
 def test_every_route_is_documented() -> None:
     text = (ROOT / "docs/serving.md").read_text()
-    assert [path for path in PATHS if path not in METHODS and f" {path}`" not in text] == []
-    for method in METHODS:
+    pages = set(FILES)
+    templates = set(layout(1).routes) - (pages - {"/", "/docs"}) - {"unmatched"}
+    assert [path for path in templates if f" {path}`" not in text] == []
+    for method in grpc_templates():
         _, service, name = method.split("/")
         assert f"`{service}`" in text
         assert f"`{name}`" in text

@@ -87,7 +87,9 @@ def judge(case: Case, folder: Path) -> None:
     path = folder / "model.onnx"
     path.write_bytes(case.model)
     service = open_service(path, Settings())
-    app = application(service, Settings(), Silent(), SharedMetrics(layout()).snapshot, App())
+    app = App()
+    app.models.install(service)
+    application(app, Settings(), Silent(), SharedMetrics(layout(1)).snapshot, [service.identity.name])
     for outputs in (as_json(app, service.signature, case), as_bytes(app, service.signature, case)):
         assert set(outputs) == set(case.outputs), case.name
         for name, array in outputs.items():

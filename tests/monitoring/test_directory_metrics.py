@@ -47,7 +47,7 @@ def test_processes_that_share_a_directory_are_added_up(tmp_path: Path) -> None:
         snapshot = shared_metrics.snapshot()
         process.communicate()
 
-    assert (snapshot.requests.sum(), snapshot.workers, snapshot.rows) == (2, 2, 2)
+    assert (snapshot.requests.sum(), snapshot.workers, snapshot.rows.sum()) == (2, 2, 2)
 
 
 def test_a_dead_process_keeps_its_counters_and_loses_its_gauges(tmp_path: Path) -> None:

@@ -44,14 +44,14 @@ def configured() -> Iterator[Configured]:
 
 
 def event(status: int, **changes: str) -> Finished:
-    fixed = Finished("/predict", "an-id", "ok" if status == 200 else "invalid", status, 1, 0.0012345678)
+    fixed = Finished("/predict", "an-id", "ok" if status == 200 else "invalid", status, 1, 0.0012345678, model=IRIS)
     return msgspec.structs.replace(fixed, **changes)
 
 
 def test_an_access_line_names_request_and_model(configured: Configured) -> None:
     read = configured("json", "info")
 
-    AccessLog(IRIS, access=True).turned(0, [event(200, trace="00-ab-cd-01")])
+    AccessLog(access=True).turned(0, [event(200, trace="00-ab-cd-01")])
 
     entry = msgspec.json.decode(read())
     assert entry.pop("ts").endswith("+00:00")
@@ -89,7 +89,7 @@ def test_failures_are_always_logged_and_the_rest_on_request(
     logged: list[int],
 ) -> None:
     read = configured("json", level)
-    log = AccessLog(IRIS, access=access)
+    log = AccessLog(access=access)
 
     for status in (200, 400, 500):
         log.turned(1, ())
@@ -110,21 +110,21 @@ def test_a_probe_before_the_start_is_done_is_no_error(
 ) -> None:
     read = configured("json", level)
     probe = msgspec.structs.replace(event(503), route="/health/ready", code="unavailable")
-    AccessLog(IRIS, access=access).turned(0, [probe])
+    AccessLog(access=access).turned(0, [probe])
     assert [msgspec.json.decode(line)["level"] for line in read().splitlines()] == logged
 
 
 def test_a_connection_too_many_is_an_error(configured: Configured) -> None:
     read = configured("json", "info")
     turned_away = msgspec.structs.replace(event(503), route="unmatched", code="unavailable")
-    AccessLog(IRIS, access=False).turned(0, [turned_away])
+    AccessLog(access=False).turned(0, [turned_away])
     assert msgspec.json.decode(read())["level"] == "error"
 
 
 def test_a_failure_carries_its_message(configured: Configured) -> None:
     read = configured("text", "info")
 
-    AccessLog(IRIS, access=False).turned(0, [event(500, message="the model\nfailed")])
+    AccessLog(access=False).turned(0, [event(500, message="the model\nfailed")])
 
     line = read()
     assert line.count("\n") == 1
@@ -178,7 +178,7 @@ def test_fields_given_as_extra_are_on_the_line(configured: Configured, style: Fo
 
 
 def test_a_request_is_described_in_full_under_the_logging_of_another_program(caplog: pytest.LogCaptureFixture) -> None:
-    AccessLog(IRIS, access=False).turned(0, [event(500, message="no")])
+    AccessLog(access=False).turned(0, [event(500, message="no")])
 
     assert "request id=an-id route=/predict code=invalid status=500" in caplog.text
 

@@ -17,13 +17,23 @@ DATED = ModelFacts(MODEL.identity, "onnx", "classifier", data_age_days=40.5, fre
 
 
 def counted() -> MetricsSnapshot:
-    shared_metrics = SharedMetrics(MetricsLayout(["/predict", "/health"], ["ok", "invalid"]), slots=2)
+    shared_metrics = SharedMetrics(
+        MetricsLayout(["/predict", "/health"], ["ok", "invalid"], model_routes=["/predict"]), slots=2
+    )
     for slot in range(2):
         counts = shared_metrics.claim(slot)
+        counts.count_models(["iris"])
         counts.loaded(load_seconds=0.1 + slot, startup_seconds=0.2 + slot)
         counts.turned(1, ())
         counts.turned(1, ())
-        counts.turned(0, [Finished("/predict", "id", "ok", 200, 4, 0.002, 0.125, 0.5, 0.25, 0.0625, batch_rows=8)])
+        counts.turned(
+            0,
+            [
+                Finished(
+                    "/predict", "id", "ok", 200, 4, 0.002, 0.125, 0.5, 0.25, 0.0625, batch_rows=8, model=MODEL.identity
+                )
+            ],
+        )
     shared_metrics.restarted()
     return shared_metrics.snapshot()
 
@@ -37,21 +47,21 @@ def samples(families: Iterable[Metric]) -> dict[tuple[str, ...], float]:
 
 
 def page(model: ModelFacts = MODEL) -> dict[tuple[str, ...], float]:
-    body, _ = exposition(counted(), model, accept=None)
+    body, _ = exposition(counted(), ["iris"], [model], accept=None)
     return samples(text_string_to_metric_families(body.decode()))
 
 
 def test_counters_and_gauges_of_all_workers_are_on_the_page() -> None:
     values = page()
 
-    assert values["septet_requests_total", "ok", "/predict"] == 2
-    assert values["septet_requests_total", "ok", "/health"] == 0
-    assert values["septet_rows_total",] == 8
-    assert values["septet_decode_seconds_total",] == 0.25
-    assert values["septet_queue_seconds_total",] == 1
-    assert values["septet_run_seconds_total",] == 0.5
-    assert values["septet_encode_seconds_total",] == 0.125
-    assert values["septet_executions_total",] == 1  # two workers' runs of 8 rows, of which 4 each were seen
+    assert values["septet_requests_total", "ok", "iris", "/predict"] == 2
+    assert values["septet_requests_total", "ok", "", "/health"] == 0
+    assert values["septet_rows_total", "iris"] == 8
+    assert values["septet_decode_seconds_total", "iris"] == 0.25
+    assert values["septet_queue_seconds_total", "iris"] == 1
+    assert values["septet_run_seconds_total", "iris"] == 0.5
+    assert values["septet_encode_seconds_total", "iris"] == 0.125
+    assert values["septet_executions_total", "iris"] == 1  # two workers' runs of 8 rows, of which 4 each were seen
     assert values["septet_in_flight",] == 2
     assert values["septet_workers",] == 2
     assert values["septet_worker_restarts_total",] == 1
@@ -62,18 +72,18 @@ def test_counters_and_gauges_of_all_workers_are_on_the_page() -> None:
 def test_histograms_are_cumulative() -> None:
     values = page()
 
-    assert values["septet_request_seconds_bucket", "0.001", "/predict"] == 0
-    assert values["septet_request_seconds_bucket", "0.0025", "/predict"] == 2
-    assert values["septet_request_seconds_bucket", "+Inf", "/predict"] == 2
-    assert values["septet_request_seconds_count", "/predict"] == 2
-    assert values["septet_request_seconds_sum", "/predict"] == 0.004
-    assert values["septet_batch_rows_bucket", "4.0"] == 0
-    assert values["septet_batch_rows_bucket", "8.0"] == 2
-    assert values["septet_batch_rows_sum",] == 16
+    assert values["septet_request_seconds_bucket", "0.001", "iris", "/predict"] == 0
+    assert values["septet_request_seconds_bucket", "0.0025", "iris", "/predict"] == 2
+    assert values["septet_request_seconds_bucket", "+Inf", "iris", "/predict"] == 2
+    assert values["septet_request_seconds_count", "iris", "/predict"] == 2
+    assert values["septet_request_seconds_sum", "iris", "/predict"] == 0.004
+    assert values["septet_batch_rows_bucket", "4.0", "iris"] == 0
+    assert values["septet_batch_rows_bucket", "8.0", "iris"] == 2
+    assert values["septet_batch_rows_sum", "iris"] == 16
 
 
 def test_codes_that_never_happened_are_left_out() -> None:
-    assert ("septet_requests_total", "invalid", "/predict") not in page()
+    assert ("septet_requests_total", "invalid", "iris", "/predict") not in page()
 
 
 def test_routes_without_requests_have_no_histogram() -> None:
@@ -85,20 +95,20 @@ def test_the_model_is_named() -> None:
 
 
 def test_the_age_of_the_data_is_there_only_when_known() -> None:
-    assert ("septet_model_data_age_days",) not in page()
-    assert ("septet_model_stale",) not in page()
+    assert ("septet_model_data_age_days", "iris") not in page()
+    assert ("septet_model_stale", "iris") not in page()
 
-    assert page(DATED)["septet_model_data_age_days",] == 40.5
-    assert page(DATED)["septet_model_stale",] == 1
+    assert page(DATED)["septet_model_data_age_days", "iris"] == 40.5
+    assert page(DATED)["septet_model_stale", "iris"] == 1
 
 
 def test_openmetrics_is_answered_where_it_is_asked_for() -> None:
-    body, content_type = exposition(counted(), DATED, accept="application/openmetrics-text; version=1.0.0")
+    body, content_type = exposition(counted(), ["iris"], [DATED], accept="application/openmetrics-text; version=1.0.0")
 
     values = samples(openmetrics.text_string_to_metric_families(body.decode()))  # type: ignore[no-untyped-call]
 
     assert content_type.startswith("application/openmetrics-text")
-    assert values["septet_requests_total", "ok", "/predict"] == 2
+    assert values["septet_requests_total", "ok", "iris", "/predict"] == 2
 
 
 def test_the_metrics_library_is_not_imported_before_the_first_scrape() -> None:

@@ -30,10 +30,15 @@ def test_a_finished_request_is_counted_by_route_and_code() -> None:
     counts.turned(0, [answered()])
 
     snapshot = shared_metrics.snapshot()
-    assert snapshot.requests[snapshot.routes.index("/predict"), snapshot.codes.index("ok")] == 1
+    assert snapshot.requests[0, snapshot.routes.index("/predict"), snapshot.codes.index("ok")] == 1
     assert snapshot.requests.sum() == 1
-    assert (snapshot.rows, snapshot.queue_seconds, snapshot.run_seconds, snapshot.batch_sum) == (2, 0.25, 0.5, 3)
-    assert snapshot.batch_buckets.tolist() == [0, 0, 1] + [0] * 10
+    assert (snapshot.rows[0], snapshot.queue_seconds[0], snapshot.run_seconds[0], snapshot.batch_sum[0]) == (
+        2,
+        0.25,
+        0.5,
+        3,
+    )
+    assert snapshot.batch_buckets[0].tolist() == [0, 0, 1] + [0] * 10
 
 
 def test_what_predictions_took_is_summed_and_a_shared_run_is_one_execution() -> None:
@@ -45,12 +50,10 @@ def test_what_predictions_took_is_summed_and_a_shared_run_is_one_execution() -> 
     counts.turned(0, [refused("invalid")])
 
     snapshot = shared_metrics.snapshot()
-    assert (snapshot.decode_seconds, snapshot.queue_seconds, snapshot.run_seconds, snapshot.encode_seconds) == (
-        *(0.25, 0.5),
-        *(1.0, 0.125),
-    )
-    assert (snapshot.answered_seconds, snapshot.rows, snapshot.executions) == (2.0, 8, 1)
-    assert before <= snapshot.last_answer <= time.time()
+    assert (snapshot.decode_seconds[0], snapshot.queue_seconds[0]) == (0.25, 0.5)
+    assert (snapshot.run_seconds[0], snapshot.encode_seconds[0]) == (1.0, 0.125)
+    assert (snapshot.answered_seconds[0], snapshot.rows[0], snapshot.executions[0]) == (2.0, 8, 1)
+    assert before <= snapshot.last_answer[0] <= time.time()
 
 
 def test_unlisted_routes_and_codes_have_cells_of_their_own() -> None:
@@ -61,7 +64,7 @@ def test_unlisted_routes_and_codes_have_cells_of_their_own() -> None:
     counts.turned(0, [refused("teapot")])
 
     snapshot = shared_metrics.snapshot()
-    assert snapshot.requests[snapshot.routes.index("unmatched")].sum() == 1
+    assert snapshot.requests[0, snapshot.routes.index("unmatched")].sum() == 1
     assert snapshot.requests[:, snapshot.codes.index("other")].sum() == 1
 
 
@@ -71,7 +74,7 @@ def test_a_refused_request_counts_no_rows_and_no_run() -> None:
 
     snapshot = shared_metrics.snapshot()
     assert snapshot.requests.sum() == 1
-    assert (snapshot.rows, snapshot.batch_buckets.sum()) == (0, 0)
+    assert (snapshot.rows.sum(), snapshot.batch_buckets.sum()) == (0, 0)
 
 
 def test_latencies_fall_into_the_bucket_whose_bound_includes_them() -> None:
@@ -82,8 +85,8 @@ def test_latencies_fall_into_the_bucket_whose_bound_includes_them() -> None:
         counts.turned(0, [answered(seconds=seconds)])
 
     snapshot = shared_metrics.snapshot()
-    assert snapshot.seconds_buckets[0].tolist() == [1] * (len(SECONDS_BOUNDS) + 1)
-    assert np.isclose(snapshot.seconds_sums[0], sum(SECONDS_BOUNDS) + 31)
+    assert snapshot.seconds_buckets[0, 0].tolist() == [1] * (len(SECONDS_BOUNDS) + 1)
+    assert np.isclose(snapshot.seconds_sums[0, 0], sum(SECONDS_BOUNDS) + 31)
 
 
 def test_a_replacement_goes_on_counting_where_the_dead_worker_stopped() -> None:

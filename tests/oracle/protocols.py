@@ -17,10 +17,8 @@ from septet.protocols.codecs.json_body import JsonBody
 from septet.protocols.codecs.prediction_format import PredictionFormatter
 from septet.protocols.http.app import App
 from septet.protocols.http.http_messages import HttpReply, HttpRequest
-from septet.protocols.http.request_factory import RequestFactory
-from septet.protocols.http.routes import Route
 from septet.protocols.openinference.datatypes import DATATYPES, raw_bytes
-from septet.protocols.openinference.infer_messages import InferMessages
+from septet.protocols.openinference.grpc_service import GrpcService
 from septet.protocols.rpc.descriptors import message
 from septet.protocols.rpc.paths import INFER
 from septet.service import Service
@@ -52,11 +50,13 @@ class Asking:
         self._model = service.identity.name
         answer = PredictionFormatter(service.signature).outputs
         self._shown = PREDICT if answer is None else answer[0]
-        self.app = application(service, Settings(), Silent(), SharedMetrics(layout()).snapshot, App())
-        self.calls = App()
-        calls = InferMessages(RequestFactory(service, Settings().limits))
-        routes = {INFER: Route(INFER, predict=calls.infer)}
-        self.calls.install(service.identity, routes, Silent(), service.predictor, max_body_bytes=1 << 24)
+        self.app = App()
+        self.app.models.install(service)
+        snapshot = SharedMetrics(layout(1)).snapshot
+        application(self.app, Settings(), Silent(), snapshot, [service.identity.name])
+        self.calls = App(self.app.models)
+        calls = GrpcService(self.app.models, Settings().limits, self.app.find, lambda: True)
+        self.calls.install(lambda _: (), (calls,), Silent(), max_body_bytes=1 << 24)
 
     def ask(self, way: Way) -> dict[str, Any] | str:
         """The answer, or what an error says."""

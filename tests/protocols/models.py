@@ -2,19 +2,23 @@
 
 import asyncio
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from septet.events import Observer, Silent
 from septet.model.freshness import Freshness
 from septet.model.golden import Golden
 from septet.model.manifest import Data, Manifest, Parity, Training
 from septet.model.signature import DTYPES, Column, Kind, Signature, Tensor
-from septet.protocols.http.http_messages import HttpReply, HttpRequest
+from septet.protocols.http.app import App
+from septet.protocols.http.http_messages import Handle, HttpReply, HttpRequest
 from septet.protocols.http.request_factory import RequestFactory
-from septet.protocols.http.routes import Decode, Encode
+from septet.protocols.http.routes import Decode, Encode, answers, predicts
 from septet.protocols.native.native_routes import NativeRoutes
+from septet.protocols.openinference.grpc_service import GrpcService
+from septet.registry import Models, ServedModel
 from septet.service import Service
 from septet.settings import Limits
 from septet.types import Done, Identity, Predictor, Request, Response, Tensors, Timings
@@ -58,7 +62,8 @@ class Given:
 
 def reply(service: Service, decode: Decode, http: HttpRequest) -> HttpReply:
     """What a route that predicts answers; its errors are raised."""
-    return answered(service, *decode(http))
+    _, request, encode = decode(http)
+    return answered(service, request, encode)
 
 
 def answered(service: Service, request: Request, encode: Encode) -> HttpReply:
@@ -70,9 +75,58 @@ async def _ask(service: Service, request: Request) -> Response:
     return await service.predictor.predict(request)
 
 
+def request_factory(service: Service, limits: Limits = LIMITS) -> RequestFactory:
+    """Makes requests for a service, as if it were served."""
+    return RequestFactory(ServedModel(service), limits)
+
+
 def native(service: Service, limits: Limits = LIMITS) -> NativeRoutes:
     """The native routes of a service."""
-    return NativeRoutes(RequestFactory(service, limits))
+    return NativeRoutes(request_factory(service, limits))
+
+
+def app(
+    service: Service,
+    *owners: object,
+    server: Sequence[object] = (),
+    observer: Observer | None = None,
+    max_body_bytes: int = 1_000,
+) -> App:
+    """An application of one service; `owners` declare its routes, `server` those that are of no model."""
+    made = App()
+    made.models.install(service)
+    made.install(lambda _: owners, server, observer or Silent(), max_body_bytes=max_body_bytes)
+    return made
+
+
+def owner(*routes: tuple[str, str, Handle]) -> object:
+    """An object that declares routes: of each the HTTP method, the path and what answers it."""
+    return _owner([(answers(method, path), handle) for method, path, handle in routes])
+
+
+def decoder(path: str, decode: Decode) -> object:
+    """An object that declares one route that predicts."""
+    return _owner([(predicts(path), decode)])
+
+
+def _owner(routes: Sequence[tuple[Callable[[Any], Any], Callable[[HttpRequest], Any]]]) -> object:
+    members: dict[str, Any] = {}
+    for at, (declare, handle) in enumerate(routes):
+
+        def answer(_: object, http: HttpRequest, handle: Callable[[HttpRequest], Any] = handle) -> Any:
+            return handle(http)
+
+        answer.__name__ = f"route_{at}"
+        members[answer.__name__] = declare(answer)
+    made: object = type("Declared", (), members)()
+    return made
+
+
+def calls(service: Service, limits: Limits = LIMITS) -> GrpcService:
+    """The gRPC methods of a service."""
+    served = Models()
+    served.install(service)
+    return GrpcService(served, limits, lambda _: None, lambda: True)
 
 
 def service(signature: Signature, sample: Mapping[str, Any], answer: Mapping[str, Any], **more: Any) -> Service:

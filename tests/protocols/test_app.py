@@ -10,7 +10,6 @@ from septet.errors import Overloaded, Unavailable
 from septet.events import Finished
 from septet.protocols.http.app import App
 from septet.protocols.http.http_messages import Handle, HttpReply, HttpRequest
-from septet.protocols.http.routes import Route, Routes
 from septet.service import Service
 from tests.protocols import models
 
@@ -30,16 +29,9 @@ class Recorder:
 
 
 def app(**routes: Handle) -> tuple[App, Recorder]:
-    made, seen = App(), Recorder()
-    service = models.classifier()
-    native = models.native(service)
-    table: Routes = {
-        "/predict": Route("/predict", predict=native.predict),
-        "/predict/test": Route("/predict/test", {"GET": native.test}),
-        **{f"/{name}": Route(f"/{name}", {"GET": handle}) for name, handle in routes.items()},
-    }
-    made.install(models.IDENTITY, table, seen, service.predictor, max_body_bytes=1_000)
-    return made, seen
+    seen, service = Recorder(), models.classifier()
+    more = models.owner(*(("GET", f"/{name}", handle) for name, handle in routes.items()))
+    return models.app(service, models.native(service), server=(more,), observer=seen), seen
 
 
 def ask(made: App, method: str, path: str, body: bytes = b"", **headers: bytes) -> HttpReply:
@@ -65,7 +57,7 @@ def test_before_a_model_is_installed_it_lives_but_is_not_ready() -> None:
 
 def test_a_server_that_has_more_to_open_is_not_ready_and_answers() -> None:
     made, _ = app()
-    made.starting = True
+    made.state.starting = True
     assert fault(ask(made, "GET", "/health/ready"))["message"] == "The server is starting."
     assert ask(made, "POST", "/predict", b'{"data":[[1,2,3,4]]}').status == 200
 
@@ -176,9 +168,7 @@ def test_services_of_every_kind_refuse_an_empty_object() -> None:
 
 
 def check_refused(service: Service) -> None:
-    made = App()
-    route = Route("/predict", predict=models.native(service).predict)
-    made.install(models.IDENTITY, {"/predict": route}, Recorder(), service.predictor, max_body_bytes=1_000)
+    made = models.app(service, models.native(service))
     for body in (b"{}", b"", b"null", b"[]", b'{"data":[]}', b'{"inputs":{}}', b"\xff"):
         assert ask(made, "POST", "/predict", body).status in {400, 422}
 

@@ -6,21 +6,16 @@ from typing import Any
 import msgspec
 import pytest
 
-from septet.events import Silent
-from septet.protocols.http.app import App
 from septet.protocols.http.asgi import Asgi
-from septet.protocols.http.routes import Route
 from tests.protocols import models
 
 ROW = b'{"data":[[1,2,3,4]]}'
 
 
 def made() -> Asgi:
-    app = App()
     service = models.classifier()
     native = models.native(service)
-    routes = {"/predict": Route("/predict", predict=native.predict), "/": Route("/", {"GET": native.test})}
-    app.install(models.IDENTITY, routes, Silent(), service.predictor, max_body_bytes=1_000)
+    app = models.app(service, native, models.owner(("GET", "/", native.test)))
     return Asgi(app, max_body_bytes=100)
 
 

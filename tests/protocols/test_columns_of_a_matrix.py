@@ -14,13 +14,14 @@ from septet.protocols.codecs import examples
 from septet.protocols.codecs.csv_body import CsvBody
 from septet.protocols.codecs.json_body import JsonBody
 from septet.protocols.codecs.npy_body import NpyBody
+from septet.protocols.http.health_routes import ServerState
 from septet.protocols.http.http_messages import HttpRequest
-from septet.protocols.http.request_factory import RequestFactory
 from septet.protocols.native.metadata import metadata
 from septet.protocols.native.native_routes import NativeRoutes
 from septet.protocols.openapi.openapi_document import openapi
 from septet.protocols.openinference.infer_request import InferRequestReader
 from septet.protocols.tfserving.v1_routes import V1Routes
+from septet.registry import Models
 from septet.service import Service
 from septet.types import Request
 from tests.protocols import models
@@ -72,12 +73,12 @@ def ways(value: str) -> dict[str, bytes]:
 
 
 def read(way: str, body: bytes) -> Request:
-    plane = RequestFactory(service(), models.LIMITS)
+    plane = models.request_factory(service())
     media = b"text/csv" if way in ("csv", "numbers") else b"application/json"
     http = HttpRequest("POST", "/", b"", {b"content-type": media}, body)
     if way.startswith("v2"):
-        return InferRequestReader(plane)(http)[0]
-    return (V1Routes(plane, lambda: False) if way == "v1" else NativeRoutes(plane)).predict(http)[0]
+        return InferRequestReader(plane).infer(http)[1]
+    return (V1Routes(plane, ServerState(Models())) if way == "v1" else NativeRoutes(plane)).predict(http)[1]
 
 
 @pytest.mark.parametrize("way", ways("1"))
@@ -165,8 +166,8 @@ def test_moments_in_npy_are_those_of_the_unit() -> None:
 
 def wide(body: Any, media: bytes = b"application/json") -> Request:
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
-    native = NativeRoutes(RequestFactory(service(WIDE), models.LIMITS))
-    return native.predict(HttpRequest("POST", "/", b"", {b"content-type": media}, content))[0]
+    native = NativeRoutes(models.request_factory(service(WIDE)))
+    return native.predict(HttpRequest("POST", "/", b"", {b"content-type": media}, content))[1]
 
 
 def test_an_optional_column_may_be_left_out_and_a_needed_one_may_not() -> None:
@@ -211,7 +212,7 @@ def test_a_moment_that_is_none_is_refused_with_its_row_and_column(place: int, va
 
 
 def test_a_moment_is_answered_as_text() -> None:
-    plane = RequestFactory(service(WIDE), models.LIMITS)
+    plane = models.request_factory(service(WIDE))
     http = HttpRequest("POST", "/", b"", {}, json.dumps({"data": [ROW]}).encode())
     native = models.reply(plane.service, NativeRoutes(plane).predict, http)
     assert msgspec.json.decode(native.body)["prediction"] == ["2026-02-01T00:00:00"]
@@ -223,7 +224,7 @@ def test_a_moment_is_answered_as_text() -> None:
     for wanted, held in (([], b'"data":["2026-02-01T00:00:00"]'), (["y"], b"\x13\0\0\0" + b"2026-02-01T00:00:00")):
         outputs = [{"name": name, "parameters": {"binary_data": True}} for name in wanted]
         asked = HttpRequest("POST", "/", b"", {}, json.dumps({"inputs": inputs, "outputs": outputs}).encode())
-        assert held in models.reply(plane.service, InferRequestReader(plane), asked).body
+        assert held in models.reply(plane.service, InferRequestReader(plane).infer, asked).body
 
 
 def test_examples_are_written_as_a_caller_writes_them() -> None:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from septet.client.input_adapter import InputAdapter
 from septet.model.signature import DTYPES, Column, Kind, Signature, Tensor
+from septet.protocols.http.health_routes import ServerState
 from septet.protocols.http.http_messages import HttpRequest
 from septet.protocols.http.request_factory import RequestFactory
 from septet.protocols.http.routes import Decode
@@ -22,10 +23,10 @@ from septet.protocols.mlflow.invocations import InvocationsRoute
 from septet.protocols.native.native_routes import NativeRoutes
 from septet.protocols.openinference.contents import FIELDS
 from septet.protocols.openinference.datatypes import DATATYPES, raw_bytes
-from septet.protocols.openinference.infer_messages import InferMessages
 from septet.protocols.openinference.infer_request import InferRequestReader
 from septet.protocols.rpc.descriptors import message
 from septet.protocols.tfserving.v1_routes import V1Routes
+from septet.registry import Models
 from septet.remote.grpc_codec import GrpcCodec
 from septet.remote.http_codec import HttpCodec
 from septet.remote.remote_calls import InferCall
@@ -331,7 +332,7 @@ def request_factory(data: st.DataObject, signature: Signature) -> RequestFactory
         )
         for tensor in signature.inputs
     }
-    return RequestFactory(models.service(signature, sample, {"y": [1.0]}), models.LIMITS)
+    return models.request_factory(models.service(signature, sample, {"y": [1.0]}))
 
 
 def tensors_of(signature: Signature, drawn: Drawn) -> dict[str, Array]:
@@ -347,9 +348,9 @@ def test_all_forms_of_a_request_mean_the_same(data: st.DataObject) -> None:
     made = request_factory(data, signature)
     ways: list[tuple[Decode, Forms]] = [
         (NativeRoutes(made).predict, native),
-        (InferRequestReader(made), open_inference),
-        (InferMessages(made).infer, calls),
-        (V1Routes(made, lambda: False).predict, v1),
+        (InferRequestReader(made).infer, open_inference),
+        (models.calls(made.service).infer, calls),
+        (V1Routes(made, ServerState(Models())).predict, v1),
         (InvocationsRoute(made).predict, mlflow),
     ]
     expected = [tensors_of(signature, one) for one in drawn]
@@ -358,11 +359,11 @@ def test_all_forms_of_a_request_mean_the_same(data: st.DataObject) -> None:
         for _ in range(2):
             for one, right in zip(drawn, expected, strict=True):
                 for form, http in forms(signature, one):
-                    request, _ = decode(http)
+                    _, request, _ = decode(http)
                     assert request.rows == one[1]
                     assert shown(request.tensors) == shown(right), form
                     # Looked at, it is made; what was not yet looked at is joined as it came.
-                    read.setdefault(form, []).append((decode(http)[0].tensors, right))
+                    read.setdefault(form, []).append((decode(http)[1].tensors, right))
         for form, pairs in read.items():
             together = joined([tensors for tensors, _ in pairs])
             right = {name: np.concatenate([each[name] for _, each in pairs]) for name in plain(pairs[0][1])}
@@ -377,14 +378,14 @@ def test_what_a_client_is_given_means_the_same_on_every_wire(data: st.DataObject
     made, right = request_factory(data, signature), tensors_of(signature, drawn)
     intake = InputAdapter(signature, max_rows=sys.maxsize)
     wires: list[tuple[Any, Decode]] = [
-        (HttpCodec("here", "", binary=False), InferRequestReader(made)),
-        (HttpCodec("here", "", binary=True), InferRequestReader(made)),
-        (GrpcCodec("here"), InferMessages(made).infer),
+        (HttpCodec("here", "", binary=False), InferRequestReader(made).infer),
+        (HttpCodec("here", "", binary=True), InferRequestReader(made).infer),
+        (GrpcCodec("here"), models.calls(made.service).infer),
     ]
     for form, given_data in clients(signature, drawn):
         taken = intake(given_data)
         for codec, decode in wires:
             written = codec.write(InferCall("iris", taken.tensors, None), 1.0)
             headers = {name.lower().encode(): value.encode() for name, value in written.headers.items()}
-            request, _ = decode(HttpRequest("POST", "/", b"", headers, written.body))
+            _, request, _ = decode(HttpRequest("POST", "/", b"", headers, written.body))
             assert shown(request.tensors) == shown(right), form

@@ -10,13 +10,11 @@ import numpy as np
 import pytest
 
 from septet.errors import Invalid, Malformed, SeptetError, UnsupportedMediaType
-from septet.events import Silent
 from septet.model.manifest import Parity
 from septet.model.signature import Column, Kind, Signature, Tensor
 from septet.protocols.http.app import App
 from septet.protocols.http.error_bodies import STATUS, refusal
 from septet.protocols.http.http_messages import HttpReply, HttpRequest
-from septet.protocols.http.request_factory import RequestFactory
 from septet.protocols.mlflow.invocations import InvocationsRoute
 from septet.service import Service
 from tests.protocols import models
@@ -33,13 +31,13 @@ def request(body: Any, **headers: bytes) -> HttpRequest:
 
 
 def post(service: Service, body: Any, **headers: bytes) -> HttpReply:
-    decode = InvocationsRoute(RequestFactory(service, models.LIMITS)).predict
+    decode = InvocationsRoute(models.request_factory(service)).predict
     return models.reply(service, decode, request(body, **headers))
 
 
 def sent(service: Service, body: Any, **headers: bytes) -> Any:
     """The values that the model is given, one list per row."""
-    made, _ = InvocationsRoute(RequestFactory(service, models.LIMITS)).predict(request(body, **headers))
+    _, made, _ = InvocationsRoute(models.request_factory(service)).predict(request(body, **headers))
     (tensor,) = made.tensors.values()
     return tensor.tolist()
 
@@ -302,7 +300,7 @@ def test_other_routes_pass_columns_over_only_where_the_server_is_told_so() -> No
         http = HttpRequest("POST", "/predict", b"", {b"content-type": kind}, body)
         with pytest.raises(Invalid, match="'day'"):
             models.native(service).predict(http)
-        made, _ = models.native(service, ignoring).predict(http)
+        _, made, _ = models.native(service, ignoring).predict(http)
         assert [tensor.tolist() for tensor in made.tensors.values()] == [[[1, 2, 3, 4]]]
 
 
@@ -326,10 +324,7 @@ def test_csv_is_refused_where_columns_have_no_names() -> None:
 
 
 def served(service: Service) -> App:
-    made = App()
-    routes = InvocationsRoute(RequestFactory(service, models.LIMITS)).routes()
-    made.install(models.IDENTITY, routes, Silent(), service.predictor, max_body_bytes=1_000)
-    return made
+    return models.app(service, InvocationsRoute(models.request_factory(service)))
 
 
 @pytest.mark.parametrize(

@@ -12,9 +12,11 @@ from septet.errors import Invalid, Malformed, SeptetError
 from septet.events import Silent
 from septet.model.signature import Column, Kind, Signature, Tensor
 from septet.protocols.http.app import App
+from septet.protocols.http.health_routes import ServerState
 from septet.protocols.http.http_messages import HttpReply, HttpRequest
-from septet.protocols.http.request_factory import RequestFactory
-from septet.protocols.tfserving.v1_routes import V1Routes
+from septet.protocols.http.routes import declared_routes
+from septet.protocols.tfserving.v1_routes import V1Models, V1Routes
+from septet.registry import Models
 from septet.service import Service
 from tests.protocols import models
 
@@ -24,7 +26,9 @@ PASSENGER = {"age": 29, "fare": 7.5, "sex": "female", "deck": None, "alone": Tru
 
 
 def v1(service: Service, *, draining: bool = False) -> V1Routes:
-    return V1Routes(RequestFactory(service, models.LIMITS), lambda: draining)
+    state = ServerState(Models())
+    state.draining = draining
+    return V1Routes(models.request_factory(service), state)
 
 
 def post(service: Service, body: Any, **headers: bytes) -> HttpReply:
@@ -44,9 +48,8 @@ def refused(service: Service, body: Any) -> SeptetError:
 
 
 def served(service: Service, *, draining: bool = False) -> App:
-    made = App()
-    routes = v1(service, draining=draining).routes()
-    made.install(models.IDENTITY, routes, Silent(), service.predictor, max_body_bytes=1_000)
+    made = models.app(service, v1(service, draining=draining))
+    made.install(lambda _: (v1(service, draining=draining),), (V1Models(made.models),), Silent(), max_body_bytes=1_000)
     return made
 
 
@@ -144,7 +147,7 @@ def test_texts_may_be_written_in_base64_of_either_alphabet(text: str) -> None:
         padded = encode(text.encode()).decode()
         for written in (padded, padded.rstrip("=")):
             for body in ({"instances": [{"b64": written}]}, {"inputs": {"text": [{"b64": written}]}}):
-                request, _ = v1(service).predict(HttpRequest("POST", "/", b"", {}, json.dumps(body).encode()))
+                _, request, _ = v1(service).predict(HttpRequest("POST", "/", b"", {}, json.dumps(body).encode()))
                 assert request.tensors["text"].tolist() == [text]
 
 
@@ -160,7 +163,7 @@ def test_a_column_may_have_the_name_of_the_key_for_base64() -> None:
         Kind.TENSORS, (Tensor("b64", "string", (None,), (Column("b64", "string"),)),), (Tensor("y", "int64", (None,)),)
     )
     service = models.service(signature, {"b64": ["a"]}, {"y": [1]})
-    request, _ = v1(service).predict(HttpRequest("POST", "/", b"", {}, b'{"instances":[{"b64":"YQ=="}]}'))
+    _, request, _ = v1(service).predict(HttpRequest("POST", "/", b"", {}, b'{"instances":[{"b64":"YQ=="}]}'))
     assert request.tensors["b64"].tolist() == ["YQ=="]
 
 
@@ -280,7 +283,7 @@ def test_errors_are_a_message_under_one_key(method: str, path: str, status: int)
 
 
 def test_requests_are_counted_without_the_model_and_its_version() -> None:
-    templates = {route.template for route in v1(models.classifier()).routes().values()}
+    templates = {route.template for owner in (V1Routes, V1Models) for route in declared_routes(owner)}
     assert templates == {
         "/v1/models",
         "/v1/models/{model}",

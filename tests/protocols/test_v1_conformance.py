@@ -10,10 +10,9 @@ from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 from septet.events import Silent
 from septet.protocols.http.app import App
 from septet.protocols.http.http_messages import HttpReply, HttpRequest
-from septet.protocols.http.request_factory import RequestFactory
 from septet.protocols.mlflow.invocations import InvocationsRoute
 from septet.protocols.openapi.openapi_document import openapi
-from septet.protocols.tfserving.v1_routes import V1Routes
+from septet.protocols.tfserving.v1_routes import V1Models, V1Routes
 from septet.service import Service
 from tests.protocols import models
 
@@ -23,10 +22,9 @@ PATHS = ("/v1/models/iris:predict", "/invocations")
 
 
 def served(service: Service) -> App:
-    request_factory = RequestFactory(service, models.LIMITS)
-    made = App()
-    routes = {**V1Routes(request_factory, lambda: False).routes(), **InvocationsRoute(request_factory).routes()}
-    made.install(models.IDENTITY, routes, Silent(), service.predictor, max_body_bytes=1_000_000)
+    made, factory = models.app(service), models.request_factory(service)
+    owners = (V1Routes(factory, made.state), InvocationsRoute(factory))
+    made.install(lambda _: owners, (V1Models(made.models),), Silent(), max_body_bytes=1_000_000)
     return made
 
 

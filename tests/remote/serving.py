@@ -3,8 +3,7 @@
 import asyncio
 import socket
 import threading
-from collections.abc import Callable
-from typing import Any, Self
+from typing import Self
 
 import httpx
 import msgspec
@@ -50,17 +49,20 @@ def recorded(service: Service) -> tuple[Service, Recorder]:
 
 
 class ServedApp:
-    """A service behind a socket, on an event loop and a thread of its own. A context manager.
+    """Services behind a socket, on an event loop and a thread of their own. A context manager.
 
     Attributes:
-        app: the application, as `install` put it together.
-        connections: that are open.
+        app: the application.
         url, grpc_url: where it is; the latter where gRPC was asked for.
         client: for HTTP.
     """
 
-    def __init__(self, service: Service, *, grpc: bool = False) -> None:
+    def __init__(self, *services: Service, grpc: bool = False) -> None:
         self.app = App()
+        for each in services:
+            self.app.models.install(each)
+        names = [each.identity.name for each in services]
+        application(self.app, SETTINGS, Silent(), SharedMetrics(layout(len(names))).snapshot, names)
         self._grpc = reserve("127.0.0.1", 0) if grpc else []
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._loop = uvloop.new_event_loop()
@@ -69,15 +71,18 @@ class ServedApp:
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         self.grpc_url = f"grpc://127.0.0.1:{self._grpc[0].getsockname()[1]}" if grpc else ""
         self.client = httpx.Client(base_url=self.url, trust_env=False, timeout=30.0)
-        self.install(service)
 
-    def install(self, service: Service) -> None:
-        """Serve this service from now on, over HTTP."""
-        self._service = service
-        application(service, SETTINGS, Silent(), SharedMetrics(layout()).snapshot, self.app)
+    def swap(self, service: Service) -> None:
+        """Serve this service in place of the one with its name."""
+
+        async def swap() -> None:
+            await self.app.models.swap(service)
+
+        asyncio.run_coroutine_threadsafe(swap(), self._loop).result(10.0)
 
     @property
     def connections(self) -> int:
+        """How many are open."""
         return len(self._wire.connections)
 
     def __enter__(self) -> Self:
@@ -90,14 +95,9 @@ class ServedApp:
         self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join(10.0)
 
-    def call(self, function: Callable[[], Any]) -> None:
-        """Call a function on the server's event loop, soon."""
-        self._loop.call_soon_threadsafe(function)
-
     def _run(self) -> None:
-        asyncio.set_event_loop(self._loop)
-        self._loop.run_until_complete(self._serve())
-        self._loop.close()
+        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+            runner.run(self._serve())
 
     async def _serve(self) -> None:
         self._stop = asyncio.Event()
@@ -106,7 +106,7 @@ class ServedApp:
         calls = None
         if self._grpc:
             calls = grpc_server(
-                self._service, SETTINGS, Silent(), self.app, self._grpc, connected=lambda _: None, crowded=lambda: False
+                self.app, SETTINGS, Silent(), self._grpc, connected=lambda _: None, crowded=lambda: False
             )
             await calls.start()
         self._started.set()

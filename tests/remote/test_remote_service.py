@@ -22,7 +22,7 @@ from septet.remote.remote_service import remote_service
 from septet.remote.server_address import parse_address
 from septet.service import Service
 from septet.settings import Settings
-from septet.types import Request, Response, Timings, adapt
+from septet.types import Identity, Request, Response, Timings, adapt
 from tests.e2e.process import IRIS, free_port
 from tests.protocols import models
 from tests.remote.serving import Recorder, ServedApp, recorded
@@ -267,34 +267,50 @@ def test_connections_are_kept_between_requests(held: tuple[ServedApp, Recorder, 
     asyncio.run(ask())
 
 
-def test_another_model_with_the_same_signature_is_named_in_its_answers(
-    held: tuple[ServedApp, Recorder, Service],
-) -> None:
-    peer, recorder, service = held
-    renewed = msgspec.structs.replace(models.IDENTITY, version="2", digest="sha256:" + "c3" * 32)
+RENEWED = Identity("iris", "2", "sha256:" + "c3" * 32)
+
+
+def renewed() -> Service:
+    """Another version of the model."""
 
     async def predict(_: Request) -> Response:
         tensors = {"label": np.array([1]), "probabilities": np.zeros((1, 3), np.float32)}
-        return Response(tensors, 1, renewed, Timings(0.0, 0.0, 1))
+        return Response(tensors, 1, RENEWED, Timings(0.0, 0.0, 1), ("degraded", "cached"))
 
-    own = msgspec.structs.replace(models.classifier(), predictor=adapt(predict), identity=renewed)
-    peer.install(own)
+    return msgspec.structs.replace(models.classifier(), predictor=adapt(predict), identity=RENEWED)
+
+
+def test_another_model_with_the_same_signature_is_named_in_its_answers(
+    held: tuple[ServedApp, Recorder, Service],
+) -> None:
+    peer, _, service = held
+    peer.swap(renewed())
     for _ in range(2):
-        answer = asyncio.run(service.predictor.predict(request_of(service)))
-        assert answer.model == renewed
-    recorder.requests.clear()
+        assert asyncio.run(service.predictor.predict(request_of(service))).model == RENEWED
+    over_grpc = remote_service(peer.grpc_url)
+    peer.swap(models.classifier())
+    assert asyncio.run(over_grpc.predictor.predict(request_of(service))).model == models.IDENTITY
 
 
 def test_another_model_with_another_signature_is_not_taken_for_the_first(
     held: tuple[ServedApp, Recorder, Service],
 ) -> None:
     peer, _, service = held
-    own = models.classifier()
-    identity = msgspec.structs.replace(models.IDENTITY, digest="sha256:" + "c3" * 32)
-    signature = msgspec.structs.replace(own.signature, labels=("b", "a", "c"))
-    peer.install(msgspec.structs.replace(own, identity=identity, signature=signature))
+    other = renewed()
+    signature = msgspec.structs.replace(other.signature, labels=("b", "a", "c"))
+    peer.swap(msgspec.structs.replace(other, signature=signature))
     with pytest.raises(Unavailable, match="another one now, with another signature"):
         asyncio.run(service.predictor.predict(request_of(service)))
+
+
+def test_what_a_caller_should_know_of_an_answer_comes_through(held: tuple[ServedApp, Recorder, Service]) -> None:
+    peer, _, service = held
+    peer.swap(renewed())
+    with ServedApp(service) as hop:
+        reply = hop.client.post("/predict", json={"data": [[1, 2, 3, 4]]})
+        assert reply.headers["septet-flags"] == "degraded, cached"
+        assert reply.headers["septet-model-version"] == "2"
+        service.close()
 
 
 def test_a_model_that_the_server_lacks_is_unavailable(held: tuple[ServedApp, Recorder, Service]) -> None:
@@ -314,6 +330,17 @@ def test_a_model_is_found_by_its_name(held: tuple[ServedApp, Recorder, Service])
         service.close()
         with pytest.raises(StartupError, match=r"elsewhere"):
             remote_service(url, "elsewhere")
+
+
+def test_one_model_of_several_must_be_named() -> None:
+    other = msgspec.structs.replace(SERVICES["regressor"], identity=Identity("other", "3", ""))
+    with ServedApp(models.classifier(), other, grpc=True) as peer:
+        for url in (peer.url, peer.grpc_url):
+            with pytest.raises(StartupError, match="has the models 'iris', 'other': name one"):
+                remote_service(url)
+            service = remote_service(url, "other")
+            assert (service.identity, service.signature) == (other.identity, other.signature)
+            service.close()
 
 
 def test_a_row_that_the_model_refuses_is_an_error_of_the_caller(held: tuple[ServedApp, Recorder, Service]) -> None:

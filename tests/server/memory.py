@@ -12,11 +12,13 @@ from septet.errors import Invalid
 from septet.events import Observer, Silent
 from septet.protocols.http.app import App
 from septet.protocols.http.http_messages import HttpReply, HttpRequest
-from septet.protocols.http.routes import Encode, Route, Routes
+from septet.protocols.http.routes import Encode
+from septet.registry import ServedModel
 from septet.server.http import HttpConnection
 from septet.server.wire import Wire
 from septet.settings import Limits
 from septet.types import Identity, Predictor, Request, Response, Timings
+from tests.protocols.models import classifier, decoder, owner
 
 IDENTITY = Identity("iris", "1", "sha256:" + "0" * 64)
 HOST = b"Host: here\r\n"
@@ -140,13 +142,14 @@ class Asked(Predictor):
 
     def __init__(self) -> None:
         self.at_once = False
+        self.served: ServedModel
         self.waiting: list[Waiting] = []
 
-    def decode(self, http: HttpRequest) -> tuple[Request, Encode]:
+    def decode(self, http: HttpRequest) -> tuple[ServedModel, Request, Encode]:
         """Refuse an empty body."""
         if not http.body:
             raise Invalid("There is no body.")
-        return Request({}, 1, "an-id"), lambda request, _: HttpReply(200, http.body, request.id)
+        return self.served, Request({}, 1, "an-id"), lambda request, _: HttpReply(200, http.body, request.id)
 
     def submit(self, request: Request, done: Callable[[Response | Exception], None]) -> "Waiting":
         """Keep it."""
@@ -182,13 +185,12 @@ class Peer:
         self.app = App()
         self.slow = Slow()
         self.model = Asked()
-        routes: Routes = {
-            "/": Route("/", {"GET": echo, "POST": echo}),
-            "/echo": Route("/echo", {"GET": echo, "POST": echo}),
-            "/slow": Route("/slow", {"GET": self.slow}),
-            "/predict": Route("/predict", predict=self.model.decode),
-        }
-        self.app.install(IDENTITY, routes, observer or Silent(), self.model, max_body_bytes=1_000)
+        echoes = [(method, path, echo) for path in ("/", "/echo") for method in ("GET", "POST")]
+        service = msgspec.structs.replace(classifier(), identity=IDENTITY, predictor=self.model)
+        self.model.served = self.app.models.install(service)
+        owners = (owner(*echoes, ("GET", "/slow", self.slow)),)
+        model_owners = (decoder("/predict", self.model.decode),)
+        self.app.install(lambda _: model_owners, owners, observer or Silent(), max_body_bytes=1_000)
         self.now = 0.0  # in seconds since 1970
         self.wire = Wire(self.app, limits or Limits(), clock=lambda: self.now)
         self.transport = MemoryTransport(tls=tls)

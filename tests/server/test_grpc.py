@@ -66,7 +66,9 @@ async def eventually(condition: Callable[[], bool]) -> None:
 def served(service: Service, held: Held, reserved: socket.socket, settings: Settings | None = None) -> GrpcServer:
     """A server that has not started, with nobody beside it."""
     settings = settings or Settings()
-    return grpc_server(service, settings, held, App(), [reserved], connected=lambda _: None, crowded=lambda: False)
+    app = App()
+    app.models.install(service)
+    return grpc_server(app, settings, held, [reserved], connected=lambda _: None, crowded=lambda: False)
 
 
 @asynccontextmanager

@@ -27,7 +27,9 @@ def totals() -> MetricsSnapshot:
 
 def asgi(service: Service) -> Asgi:
     settings = Settings()
-    app = application(service, settings, Silent(), totals, App())
+    app = App()
+    app.models.install(service)
+    application(app, settings, Silent(), totals, [service.identity.name])
     return Asgi(app, max_body_bytes=settings.limits.max_body_bytes)
 
 

@@ -1,16 +1,16 @@
 """From a loaded model to a `Service`, and from a `Service` to the application that every transport drives."""
 
-import asyncio
 import datetime as dt
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 
 import msgspec
 
 from septet.assembly.opening import Opened, open_model
+from septet.assembly.server_routes import ServerRoutes
 from septet.assembly.statistics import statistics
 from septet.errors import GoldenMismatch
 from septet.events import Observer
@@ -18,30 +18,31 @@ from septet.model.freshness import Freshness, freshness
 from septet.model.golden import Golden
 from septet.model.manifest import Manifest
 from septet.model.sample import sample as sample_of
-from septet.monitoring.metrics import ModelFacts, exposition
 from septet.monitoring.metrics_layout import MetricsLayout
 from septet.monitoring.shared_metrics import MetricsSnapshot
 from septet.predictor.batching import Batcher
 from septet.predictor.cost import Cost
 from septet.predictor.engine import Engine
 from septet.predictor.warmup import Warmth, warm_up
-from septet.protocols.http.app import PATHS, App
+from septet.protocols.http.app import App
 from septet.protocols.http.error_bodies import STATUS
-from septet.protocols.http.http_messages import Handle, HttpReply, HttpRequest, new_id, request_id_of
+from septet.protocols.http.health_routes import HealthRoutes
 from septet.protocols.http.request_factory import RequestFactory
-from septet.protocols.http.routes import Route, Routes
+from septet.protocols.http.routes import declared_routes
 from septet.protocols.mlflow.invocations import InvocationsRoute
 from septet.protocols.native.model_info import ModelInfo
 from septet.protocols.native.native_routes import NativeRoutes
-from septet.protocols.openinference.infer_routes import InferRoutes
+from septet.protocols.openinference.infer_request import InferRequestReader
+from septet.protocols.openinference.infer_routes import InferRoutes, InferServer
+from septet.protocols.openinference.model_statistics import Statistics
 from septet.protocols.rpc.paths import INFER, STREAM_INFER
-from septet.protocols.tfserving.v1_routes import V1Routes
+from septet.protocols.tfserving.v1_routes import V1Models, V1Routes
+from septet.registry import ServedModel
 from septet.runtimes.quota import threads_for
 from septet.service import Merging, Service
 from septet.settings import Model, Settings
 from septet.tensors import plain
 from septet.types import Tensors
-from septet.web.pages import CONTENT_SECURITY_POLICY, FILES, page
 
 logger = logging.getLogger("septet")
 
@@ -168,61 +169,56 @@ def _learn(opened: Opened, engine: Engine, merging: _Merging, tensors: Tensors) 
     return warmth.cost, merging.rows
 
 
-def layout() -> MetricsLayout:
-    """The closed lists that metrics count by."""
-    return MetricsLayout(PATHS, ("ok", *STATUS))
+def layout(models: int, more_templates: Sequence[str] = ()) -> MetricsLayout:
+    """The closed lists that metrics count by, for so many models; `more_templates` are of routes beside HTTP's."""
+    server, model = _templates(_SERVER_OWNERS), _templates(_MODEL_OWNERS)
+    predicting = tuple(path for path in more_templates if path in (INFER, STREAM_INFER))
+    routes = (*model, *server, *more_templates)
+    return MetricsLayout(routes, ("ok", *STATUS), models, model_routes=(*model, *predicting))
+
+
+def _templates(owners: Iterable[type]) -> tuple[str, ...]:
+    return tuple(route.template for owner in owners for route in declared_routes(owner))
+
+
+#: Whose routes belong to the server, and whose to each model.
+_SERVER_OWNERS = (HealthRoutes, InferServer, V1Models, ServerRoutes)
+_MODEL_OWNERS = (NativeRoutes, ModelInfo, InferRequestReader, InferRoutes, V1Routes, InvocationsRoute)
+_PREDICTING = frozenset(
+    (
+        INFER,
+        STREAM_INFER,
+        *(each.template for owner in _MODEL_OWNERS for each in declared_routes(owner) if each.predicts),
+    )
+)
 
 
 def application(
-    service: Service, settings: Settings, observer: Observer, snapshot: Callable[[], MetricsSnapshot], app: App
-) -> App:
-    """Install a service's routes in `app` and return it."""
-    request_factory = RequestFactory(service, settings.limits)
-    native = NativeRoutes(request_factory)
-    open_inference = InferRoutes(request_factory, lambda: statistics(snapshot(), predicting), lambda: app.draining)
-    surfaces = ModelInfo(service, limits=settings.limits, root_path=settings.server.root_path)
-    handlers: dict[str, Handle] = {
-        "/predict/test": native.test,
-        "/predict/test/label": native.test_label,
-        "/metadata": surfaces.metadata,
-        "/label": surfaces.label,
-        "/openapi.json": surfaces.openapi,
-        "/metrics": _metrics(service, snapshot),
-        **dict.fromkeys(FILES, _page),
-    }
-    routes: Routes = {
-        "/predict": Route("/predict", predict=native.predict),
-        "/predict/label": Route("/predict/label", predict=native.predict_label),
-        **{path: Route(path, {"GET": handle}) for path, handle in handlers.items()},
-        **open_inference.routes(),
-        **V1Routes(request_factory, lambda: app.draining).routes(),
-        **InvocationsRoute(request_factory).routes(),
-    }
-    # Calls are answered beside this application, and counted with its requests.
-    predicting = {INFER, STREAM_INFER, *(each.template for each in routes.values() if each.predict is not None)}
-    app.install(service.identity, routes, observer, service.predictor, max_body_bytes=settings.limits.max_body_bytes)
-    return app
+    app: App, settings: Settings, observer: Observer, snapshot: Callable[[], MetricsSnapshot], names: Sequence[str]
+) -> None:
+    """Let an application answer every protocol over HTTP, for the models that it has and those that come.
 
+    `snapshot` adds up what all processes have counted, of the models with these names in this order.
+    """
+    limits = settings.limits
 
-async def _page(http: HttpRequest) -> HttpReply:
-    found = page(http.path)
-    if found is None:  # routed here by the same table
-        raise KeyError(http.path)
-    body, media_type = found
-    headers = ((b"content-security-policy", CONTENT_SECURITY_POLICY.encode()), (b"x-content-type-options", b"nosniff"))
-    return HttpReply(200, body, request_id_of(http.headers) or new_id(), media_type.encode(), headers)
+    def counted(name: str) -> Statistics:
+        return statistics(snapshot(), names.index(name) + 1, _PREDICTING)
 
+    def bind(model: ServedModel) -> Sequence[object]:
+        request_factory = RequestFactory(model, limits)
+        return (
+            NativeRoutes(request_factory),
+            ModelInfo(model.service, limits=limits),
+            InferRequestReader(request_factory),
+            InferRoutes(request_factory, counted, app.state),
+            V1Routes(request_factory, app.state),
+            InvocationsRoute(request_factory),
+        )
 
-def _metrics(service: Service, snapshot: Callable[[], MetricsSnapshot]) -> Handle:
-    async def metrics(http: HttpRequest) -> HttpReply:
-        age = service.freshness()
-        known = None if age.state == "unknown" else age.state
-        runtime, kind = service.manifest.runtime, service.signature.kind.value
-        model = ModelFacts(service.identity, runtime, kind, age.age_days, known)
-        accept = http.headers.get(b"accept", b"").decode("latin-1")
-        # In a thread: the first page imports the metrics library, which would hold up predictions.
-        page = asyncio.get_running_loop().run_in_executor(None, exposition, snapshot(), model, accept)
-        body, media_type = await page
-        return HttpReply(200, body, request_id_of(http.headers) or new_id(), media_type.encode())
-
-    return metrics
+    owners = (
+        InferServer(app.models, counted),
+        V1Models(app.models),
+        ServerRoutes(app.models, settings, snapshot, names),
+    )
+    app.install(bind, owners, observer, max_body_bytes=limits.max_body_bytes)

@@ -2,23 +2,33 @@
 
 import os
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from septet.assembly.composition import application, layout, open_service
+from septet.assembly.composition import application, layout
+from septet.assembly.loading import ModelLoader
 from septet.monitoring.log import AccessLog
 from septet.monitoring.observers import TurnObservers
 from septet.monitoring.shared_metrics import SharedMetrics
 from septet.protocols.http.app import App
 from septet.protocols.http.asgi import Asgi
 from septet.settings.resolution import resolve
+from septet.types import Middleware
 
 if TYPE_CHECKING:
     from septet.monitoring.directory_metrics import DirectoryMetrics
 
 
-def asgi(path: str | os.PathLike[str], *, config: str | os.PathLike[str] | None = None, **settings: Any) -> Asgi:
-    """A model as an ASGI 3 application, loaded and proven when this returns.
+def asgi(
+    *paths: str | os.PathLike[str],
+    config: str | os.PathLike[str] | None = None,
+    middleware: Sequence[Middleware] = (),
+    **settings: Any,
+) -> Asgi:
+    """One model, or several, as an ASGI 3 application, loaded and proven when this returns.
+
+    `middleware` wraps the predictor of each model, the first one outermost.
 
     Settings are those of `septet serve`, by their names with underscores (`max_rows=100`), from `SEPTET_*` in the
     environment, and from the file `config`; the ones given here take precedence. Those that concern the listening
@@ -29,18 +39,22 @@ def asgi(path: str | os.PathLike[str], *, config: str | os.PathLike[str] | None 
     """
     begun = time.perf_counter()
     resolved = resolve(settings, os.environ, None if config is None else Path(config))
-    service = open_service(Path(path), resolved)
+    loader = ModelLoader([Path(path) for path in paths], resolved, middleware)
+    loaded = loader.load()
     folder = resolved.server.metrics_dir
-    shared_metrics = SharedMetrics(layout()) if folder is None else _shared(Path(folder))
+    shared_metrics = SharedMetrics(layout(loader.count)) if folder is None else _shared(Path(folder), loader.count)
     worker_metrics = shared_metrics.claim()
-    worker_metrics.loaded(load_seconds=service.facts["load_seconds"], startup_seconds=time.perf_counter() - begun)
-    observer = TurnObservers(worker_metrics, AccessLog(service.identity, access=resolved.logs.access))
-    app = application(service, resolved, observer, shared_metrics.snapshot, App())
+    worker_metrics.count_models(loaded.names)
+    worker_metrics.loaded(load_seconds=loaded.load_seconds, startup_seconds=time.perf_counter() - begun)
+    observer = TurnObservers(worker_metrics, AccessLog(access=resolved.logs.access))
+    app = App()
+    loaded.install(app.models)
+    application(app, resolved, observer, shared_metrics.snapshot, loaded.names)
     return Asgi(app, max_body_bytes=resolved.limits.max_body_bytes)
 
 
-def _shared(folder: Path) -> "DirectoryMetrics":
+def _shared(folder: Path, models: int) -> "DirectoryMetrics":
     # It needs file locks, which not every system has; who does not ask for it should not miss them.
     from septet.monitoring.directory_metrics import DirectoryMetrics
 
-    return DirectoryMetrics(layout(), folder)
+    return DirectoryMetrics(layout(models), folder)

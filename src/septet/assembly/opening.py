@@ -53,6 +53,11 @@ def open_model(path: Path, settings: Model, *, threads: int) -> Opened:
     return _package(path, settings, options) if path.is_dir() else _file(path, settings, options)
 
 
+def model_name(path: Path, settings: Model) -> str:
+    """The name of a model that does not say one itself: the setting, or what its path is called."""
+    return settings.name or re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem).strip("-._") or "model"
+
+
 def _file(path: Path, settings: Model, options: LoadOptions) -> Opened:
     key = runtime_for(path)
     digest = file_digest(path)
@@ -60,7 +65,7 @@ def _file(path: Path, settings: Model, options: LoadOptions) -> Opened:
     signature = _labelled(runtime.signature, path.parent, settings.labels)
     if settings.nullable:
         signature = _nullable(signature, texts=key != "onnx")
-    name = settings.name or re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem).strip("-._") or "model"
+    name = model_name(path, settings)
     manifest = Manifest(name, settings.version or "0", key, path.name, signature, {path.name: digest})
     return Opened(runtime, Identity(name, manifest.version, identity_digest(digest)), manifest, None)
 

@@ -1,9 +1,6 @@
 """`septet serve`: from a path and settings to a running server, in this process or in several."""
 
 import contextlib
-import gc
-import signal
-import sys
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -13,9 +10,9 @@ from socket import socket
 
 import msgspec
 
-from septet.assembly.composition import application, layout, open_service
-from septet.assembly.sharing import Stamp, shareable, stamp
-from septet.errors import MissingExtra, StaleModel
+from septet.assembly.composition import application, layout
+from septet.assembly.loading import LoadedModels, ModelLoader
+from septet.errors import MissingExtra
 from septet.monitoring.log import AccessLog, configure
 from septet.monitoring.observers import TurnObservers
 from septet.monitoring.shared_metrics import SharedMetrics
@@ -26,6 +23,7 @@ from septet.server.supervisor import Policy, supervise
 from septet.server.worker import Companion, Work, work
 from septet.service import Service
 from septet.settings import Settings
+from septet.types import Middleware
 
 
 class Addresses(msgspec.Struct, frozen=True):
@@ -35,35 +33,41 @@ class Addresses(msgspec.Struct, frozen=True):
     grpc: Sequence[str] = ()
 
 
-Announce = Callable[[Service, Addresses], None]
+Announce = Callable[[Sequence[Service], Addresses], None]
 
 
-def serve(path: Path, settings: Settings, *, announce: Announce) -> int:
-    """Serve a model until a signal comes, and return the exit code; `announce` is called once.
+def serve(
+    paths: Sequence[Path], settings: Settings, *, announce: Announce, middleware: Sequence[Middleware] = ()
+) -> int:
+    """Serve models until a signal comes, and return the exit code; `announce` is called once.
+
+    `middleware` wraps the predictor of each model, the first one outermost.
 
     Raises:
-        StartupError: the model, or an address, cannot be served.
+        StartupError: a model, or an address, cannot be served.
         MissingExtra: gRPC is asked for and not installed.
     """
     begun = time.perf_counter()
     configure(style=settings.logs.format, level=settings.logs.level)
     server = settings.server
+    loader = ModelLoader(paths, settings, middleware)
     with contextlib.ExitStack() as held:
         calls = [held.enter_context(each) for each in _reserved(settings)]
         sockets = bind(server.host, server.port, server.backlog)
-        place = Addresses(address(sockets, settings), [_shown(each) for each in calls])
-        process = ServingProcess(path, settings, begun, place, announce)
+        counted = layout(loader.count, _grpc_templates() if calls else ())
+        addresses = Addresses(address(sockets, settings), [_shown(each) for each in calls])
+        process = ServingProcess(loader, settings, begun, addresses, announce)
         if server.workers == 1 and server.max_requests == 0:
-            shared_metrics = SharedMetrics(layout())
+            shared_metrics = SharedMetrics(counted)
             return process.run(ListeningSockets(sockets, calls), shared_metrics, 0, lambda: None, first=True)
-        process.share()
+        loader.share()
         policy = Policy(server.workers, server.drain_delay_seconds + server.grace_seconds)
         # The parent holds both ports whichever worker comes or goes, and gives them up when the end begins.
         return supervise(
             partial(process.start, len(sockets)),
             lambda: None,
             sockets=[*sockets, *calls],
-            layout=layout(),
+            layout=counted,
             policy=policy,
         )
 
@@ -77,6 +81,12 @@ def _reserved(settings: Settings) -> list[socket]:
     if any(find_spec(name) is None for name in ("hpack", "google.protobuf")):
         raise MissingExtra("--grpc-port needs hpack and protobuf: pip install 'septet[grpc]'")
     return reserve(server.host, server.grpc_port)
+
+
+def _grpc_templates() -> tuple[str, ...]:
+    from septet.assembly.calls import grpc_templates
+
+    return grpc_templates()
 
 
 def _shown(reserved: socket) -> str:
@@ -128,37 +138,14 @@ class ConnectionGauge:
 class ServingProcess:
     """One process that serves: the only one, or a worker among several."""
 
-    def __init__(self, path: Path, settings: Settings, begun: float, place: Addresses, announce: Announce) -> None:
-        self._path = path
+    def __init__(
+        self, loader: ModelLoader, settings: Settings, begun: float, addresses: Addresses, announce: Announce
+    ) -> None:
+        self._loader = loader
         self._settings = settings
         self._begun = begun
-        self._place = place
+        self._addresses = addresses
         self._announce = announce
-        self._shared: tuple[Stamp, Service] | None = None
-
-    def share(self) -> None:
-        """Load the model before the workers are forked, where it allows that, so that all have it in the same memory.
-
-        Raises:
-            StartupError: the model cannot be served.
-        """
-        if not shareable(self._path, self._settings):
-            return
-        before = signal.signal(signal.SIGTERM, _leave)
-        found = stamp(self._path)
-        service = open_service(self._path, self._settings)
-        refuse_stale(service, self._settings)
-        self._shared = (found, service)
-        # The collector would write to every page that it looks at, and so copy it for each worker.
-        gc.collect()
-        gc.freeze()
-        signal.signal(signal.SIGTERM, before)
-
-    def _open(self) -> Service:
-        """The shared service, unless the model has changed since: a worker that is renewed serves what is there now."""
-        if self._shared is not None and self._shared[0] == stamp(self._path):
-            return self._shared[1]
-        return open_service(self._path, self._settings)
 
     def start(self, http: int, context: WorkerContext) -> int:
         """Run as a worker under a supervisor; the first `http` of its sockets are for HTTP."""
@@ -174,33 +161,32 @@ class ServingProcess:
         *,
         first: bool,
     ) -> int:
-        """Load the model, serve, and return the exit code; `first`: nobody has answered yet."""
+        """Load the models, serve, and return the exit code; `first`: nobody has answered yet."""
         begun = self._begun if first else time.perf_counter()
         app = App()
         # Ready when gRPC is, too.
-        app.starting = bool(sockets.grpc)
+        app.state.starting = bool(sockets.grpc)
         worker_metrics = shared_metrics.claim(slot)
         connections = ConnectionGauge(shared_metrics, slot)
-        services: list[Service] = []
+        loaded: list[LoadedModels] = []
         companions: list[Companion] = []
 
         def load() -> None:
-            service = self._open()
-            if first:
-                # Only at the start: a worker that is replaced later must not fail because the day has passed.
-                refuse_stale(service, self._settings)
-            services.append(service)
-            observer = TurnObservers(worker_metrics, AccessLog(service.identity, access=self._settings.logs.access))
-            application(service, self._settings, observer, shared_metrics.snapshot, app)
+            models = self._loader.load(first=first)
+            loaded.append(models)
+            names = models.names
+            worker_metrics.count_models(names)
+            observer = TurnObservers(worker_metrics, AccessLog(access=self._settings.logs.access))
+            models.install(app.models)
+            application(app, self._settings, observer, shared_metrics.snapshot, names)
             if sockets.grpc:
                 from septet.assembly.calls import grpc_server
 
                 companions.append(
                     grpc_server(
-                        service,
+                        app,
                         self._settings,
                         observer,
-                        app,
                         sockets.grpc,
                         connected=connections.grpc,
                         crowded=connections.crowded,
@@ -208,12 +194,13 @@ class ServingProcess:
                 )
 
         def begin() -> None:
+            (models,) = loaded
             started = time.perf_counter() - begun
-            worker_metrics.loaded(load_seconds=services[0].facts["load_seconds"], startup_seconds=started)
-            app.starting = False
+            worker_metrics.loaded(load_seconds=models.load_seconds, startup_seconds=started)
+            app.state.starting = False
             ready()
             if first and slot == 0:
-                self._announce(services[0], self._place)
+                self._announce(models.services, self._addresses)
 
         # A lone process tells callers that its model is loading. One among others must not take a request that
         # another could answer: it listens when it is ready, and until the first one is, callers wait to be accepted.
@@ -228,19 +215,3 @@ class ServingProcess:
             connections.crowded,
         )
         return work(app, sockets.http, self._settings, what)
-
-
-def refuse_stale(service: Service, settings: Settings) -> None:
-    """Refuse a model whose training data is too old, unless the settings allow it (RE-7).
-
-    Raises:
-        StaleModel: it is.
-    """
-    age = service.freshness()
-    if age.state == "error" and not settings.model.allow_stale:
-        raise StaleModel(f"{service.identity.name}: {age.message}. Train it again, or serve it with --allow-stale.")
-
-
-def _leave(*_: object) -> None:
-    """Nothing is served yet, so nothing is left to finish."""
-    sys.exit(0)

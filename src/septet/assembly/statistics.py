@@ -1,4 +1,4 @@
-"""From what all processes have counted to the statistics of the model, as protocols tell them."""
+"""From what all processes have counted to the statistics of a model, as protocols tell them."""
 
 from collections.abc import Collection
 
@@ -8,22 +8,23 @@ from septet.monitoring.shared_metrics import MetricsSnapshot
 from septet.protocols.openinference.model_statistics import Statistics
 
 
-def statistics(snapshot: MetricsSnapshot, predicting: Collection[str]) -> Statistics:
-    """The sums over the routes that predict, given by their templates."""
-    rows = [at for at, route in enumerate(snapshot.routes) if route in predicting]
+def statistics(snapshot: MetricsSnapshot, model: int, predicting: Collection[str]) -> Statistics:
+    """The sums over the routes that predict, given by their templates, of the model at a place of the first axis."""
+    routes = [at for at, route in enumerate(snapshot.routes) if route in predicting]
     fine = snapshot.codes.index("ok")
-    requests = snapshot.requests[rows]
-    failed_seconds = float(snapshot.seconds_sums[rows].sum()) - snapshot.answered_seconds
+    requests = snapshot.requests[model, routes]
+    answered_seconds = float(snapshot.answered_seconds[model])
+    failed_seconds = float(snapshot.seconds_sums[model, routes].sum()) - answered_seconds
     return Statistics(
-        succeeded=int(snapshot.batch_buckets.sum()),
+        succeeded=int(snapshot.batch_buckets[model].sum()),
         failed=int(np.delete(requests, fine, axis=1).sum()),
-        rows=int(snapshot.rows),
-        runs=round(snapshot.executions),
-        succeeded_seconds=snapshot.answered_seconds,
+        rows=int(snapshot.rows[model]),
+        runs=round(float(snapshot.executions[model])),
+        succeeded_seconds=answered_seconds,
         failed_seconds=max(failed_seconds, 0.0),
-        decode_seconds=snapshot.decode_seconds,
-        queue_seconds=snapshot.queue_seconds,
-        run_seconds=snapshot.run_seconds,
-        encode_seconds=snapshot.encode_seconds,
-        last=snapshot.last_answer,
+        decode_seconds=float(snapshot.decode_seconds[model]),
+        queue_seconds=float(snapshot.queue_seconds[model]),
+        run_seconds=float(snapshot.run_seconds[model]),
+        encode_seconds=float(snapshot.encode_seconds[model]),
+        last=float(snapshot.last_answer[model]),
     )

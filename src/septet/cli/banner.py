@@ -42,8 +42,37 @@ def banner(service: Service, url: str, *, workers: int, grpc: Sequence[str] = ()
     )
 
 
+def banner_of_several(services: Sequence[Service], url: str, *, workers: int, grpc: Sequence[str] = ()) -> str:
+    """Write the same for models that are served side by side."""
+    here = _reachable(url)
+    width = max(len(service.identity.name) for service in services)
+    models = [
+        f"{service.identity.name:<{width}}  version {service.identity.version}, "
+        f"{short_digest(service.identity.digest)}, "
+        f"{service.signature.kind} with {service.manifest.runtime}, {here}/models/{service.identity.name}/predict"
+        for service in services
+    ]
+    facts = {"workers": str(workers), "at": here, "gRPC at": ", ".join(grpc), "try out": f"{here}/docs"}
+    lines = [*models, "", *(f"{name:<9} {text}" for name, text in facts.items() if text)]
+    first = services[0]
+    return "\n".join(
+        [
+            f"Septet serves {len(services)} models.",
+            "",
+            *(f"  {line}".rstrip() for line in lines),
+            "",
+            f"  {command(first, f'{here}/models/{first.identity.name}')}",
+            "",
+            "Ctrl+C stops.",
+        ]
+    )
+
+
 def command(service: Service, url: str) -> str:
-    """Write a shell command that gets a prediction; of a wide model, the one for its own sample."""
+    """Write a shell command that gets a prediction; of a wide model, the one for its own sample.
+
+    `url` is what stands before the model's `/predict`.
+    """
     signature, sample = service.signature, service.sample
     if sample is None:
         return f"curl {shlex.quote(url + '/metadata')}"

@@ -19,6 +19,12 @@ def add_path(parser: ArgumentParser) -> None:
     parser.add_argument("path", type=Path, metavar="PATH", help="a model file (.onnx, .skops, ...) or a package folder")
 
 
+def add_paths(parser: ArgumentParser) -> None:
+    """Add one model to work on, or several."""
+    text = "a model file (.onnx, .skops, ...) or a package folder; several are served side by side"
+    parser.add_argument("paths", type=Path, metavar="PATH", nargs="+", help=text)
+
+
 def add_settings(parser: ArgumentParser, wanted: Sequence[str]) -> None:
     """Add a flag for each wanted setting, given by group (`model`) or key (`logs.level`), and `--config`."""
     parser.add_argument(
@@ -58,7 +64,7 @@ def _add(group: Any, field: Field) -> None:
         add(name, dest=dest, action="store_const", const="true", help=text)
         add(f"--no-{field.flag}", dest=dest, action="store_const", const="false", help=f"the opposite of {name}")
     elif field.kind == "strings":
-        add(name, dest=dest, action="append", metavar="DIGEST", help=text)
+        add(name, dest=dest, action="append", metavar=field.metavar, help=text)
     else:
         add(name, dest=dest, metavar=_metavar(field), help=text)
 

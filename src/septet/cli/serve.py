@@ -1,24 +1,26 @@
-"""`septet serve`: a model over HTTP."""
+"""`septet serve`: models over HTTP."""
 
 from argparse import Namespace
+from collections.abc import Sequence
 
-from septet.cli.flags import add_path, add_settings, resolved_settings
+from septet.cli.flags import add_paths, add_settings, resolved_settings
 from septet.cli.parser import Parser
 
-ARGUMENTS = "PATH"
+ARGUMENTS = "PATH [PATH ...]"
 DESCRIPTION = """\
-Serve a model over HTTP: a model file (.onnx, .skops), or a package that `septet pack` or `septet.save` wrote.
-Names, types and labels come from the model itself; no code and no configuration are needed."""
+Serve a model, or several, over HTTP: model files (.onnx, .skops), or packages that `septet pack` or `septet.save`
+wrote. Names, types and labels come from the model itself; no code and no configuration are needed."""
 EXAMPLE = """\
 examples:
   septet serve iris.onnx
   septet serve iris/ --port 9000 --workers 2
+  septet serve iris.onnx wine/ digits/
   septet serve iris.onnx --labels label.json --host 0.0.0.0"""
 
 
 def configure(parser: Parser) -> None:
     """Add the command's arguments."""
-    add_path(parser)
+    add_paths(parser)
     parser.add_argument(
         "--print-config", action="store_true", help="print the effective settings and where each comes from, and stop"
     )
@@ -39,16 +41,21 @@ def run(args: Namespace) -> int:
         return 0
     from septet.assembly import serving
     from septet.assembly.serving import Addresses
-    from septet.cli.banner import banner
+    from septet.cli.banner import banner, banner_of_several
     from septet.cli.progress import Progress
     from septet.service import Service
 
     settings = resolved.settings
-    progress = Progress(f"loading {args.path} ...")
+    progress = Progress(f"loading {', '.join(map(str, args.paths))} ...")
 
-    def announce(service: Service, place: Addresses) -> None:
+    def announce(services: Sequence[Service], addresses: Addresses) -> None:
         progress.done()
-        print(banner(service, place.url, workers=settings.server.workers, grpc=place.grpc), flush=True)
+        workers, grpc = settings.server.workers, addresses.grpc
+        if len(args.paths) == 1:
+            text = banner(services[0], addresses.url, workers=workers, grpc=grpc)
+        else:
+            text = banner_of_several(services, addresses.url, workers=workers, grpc=grpc)
+        print(text, flush=True)
 
     with progress:
-        return serving.serve(args.path, settings, announce=announce)
+        return serving.serve(args.paths, settings, announce=announce)

@@ -10,7 +10,6 @@ from typing import Literal, TypeAlias
 import msgspec
 
 from septet.events import Finished
-from septet.types import Identity
 
 Format: TypeAlias = Literal["text", "json"]
 Level: TypeAlias = Literal["debug", "info", "warning", "error"]
@@ -90,9 +89,8 @@ class AccessLog:
     It sees no payload: an event has none.
     """
 
-    def __init__(self, identity: Identity, *, access: bool) -> None:
+    def __init__(self, *, access: bool) -> None:
         self._logger = logging.getLogger(LOGGER)
-        self._identity = {"model": identity.name, "version": identity.version, "digest": identity.digest}
         quiet = REFUSED if self._logger.isEnabledFor(logging.DEBUG) else FAILED
         self._least_status = EVERYTHING if access else quiet
 
@@ -113,8 +111,9 @@ class AccessLog:
             "status": event.status,
             "rows": event.rows,
             "seconds": round(event.seconds, 6),
-            **self._identity,
         }
+        if (model := event.model) is not None:
+            fields |= {"model": model.name, "version": model.version, "digest": model.digest}
         if event.trace is not None:
             fields["trace"] = event.trace
         if event.message is not None:

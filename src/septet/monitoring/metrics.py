@@ -1,6 +1,6 @@
 """The page that Prometheus reads, from the metrics of all worker processes."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
@@ -28,14 +28,19 @@ class ModelFacts(msgspec.Struct, frozen=True):
     freshness: Literal["fresh", "warn", "error"] | None = None
 
 
-def exposition(snapshot: MetricsSnapshot, model: ModelFacts, accept: str | None) -> tuple[bytes, str]:
-    """The page and its content type: OpenMetrics where the `Accept` header asks for it, else Prometheus text."""
+def exposition(
+    snapshot: MetricsSnapshot, names: Sequence[str], models: Sequence[ModelFacts], accept: str | None
+) -> tuple[bytes, str]:
+    """The page and its content type: OpenMetrics where the `Accept` header asks for it, else Prometheus text.
+
+    `names` are the models of the snapshot's first axis from place 1 on, `models` those that are served now.
+    """
     # Imported at the first scrape: the library costs more start-up time than the whole server core.
     from prometheus_client import CollectorRegistry  # noqa: PLC0415
     from prometheus_client.exposition import choose_encoder  # noqa: PLC0415
 
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Page(snapshot, model))
+    registry.register(_Page(snapshot, names, models))
     encode, content_type = choose_encoder(accept or "")
     return encode(registry), content_type
 
@@ -43,54 +48,63 @@ def exposition(snapshot: MetricsSnapshot, model: ModelFacts, accept: str | None)
 class _Page:
     """A collector of prometheus_client that yields one snapshot."""
 
-    def __init__(self, snapshot: MetricsSnapshot, model: ModelFacts) -> None:
+    def __init__(self, snapshot: MetricsSnapshot, names: Sequence[str], models: Sequence[ModelFacts]) -> None:
         self._snapshot = snapshot
-        self._model = model
+        self._names = names
+        self._models = models
 
     def collect(self) -> Iterator["Metric"]:
         """Yield every metric family."""
-        yield from _requests(self._snapshot)
-        yield from _sums(self._snapshot)
+        # Requests for no model have an empty label, which Prometheus takes for none.
+        names = ["", *self._names]
+        yield from _requests(self._snapshot, names)
+        yield from _sums(self._snapshot, names)
         yield from _processes(self._snapshot)
-        yield from _model(self._model)
+        yield from _model(self._models)
 
 
-def _requests(snapshot: MetricsSnapshot) -> Iterator["Metric"]:
+def _requests(snapshot: MetricsSnapshot, names: Sequence[str]) -> Iterator["Metric"]:
     from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily  # noqa: PLC0415
 
-    requests = CounterMetricFamily("septet_requests", "Requests finished.", labels=("route", "code"))
+    requests = CounterMetricFamily("septet_requests", "Requests finished.", labels=("model", "route", "code"))
     seconds = HistogramMetricFamily(
-        "septet_request_seconds", "From the complete request to the complete answer.", labels=("route",)
+        "septet_request_seconds", "From the complete request to the complete answer.", labels=("model", "route")
     )
-    for at, route in enumerate(snapshot.routes):
-        for column, code in enumerate(snapshot.codes):
-            # `ok` is there from the start, so that a rate has a beginning; the rest appear when they happen.
-            if snapshot.requests[at, column] or code == "ok":
-                requests.add_metric((route, code), float(snapshot.requests[at, column]))
-        # A histogram is most of the page, and of the time to write it: only where there is something to tell.
-        if snapshot.requests[at].any():
-            buckets = _cumulative(SECONDS_BOUNDS, snapshot.seconds_buckets[at])
-            seconds.add_metric((route,), buckets, float(snapshot.seconds_sums[at]))
-    batches = HistogramMetricFamily("septet_batch_rows", "Rows of the model run that a request shared, per request.")
-    batches.add_metric((), _cumulative(ROWS_BOUNDS, snapshot.batch_buckets), snapshot.batch_sum)
+    batches = HistogramMetricFamily(
+        "septet_batch_rows", "Rows of the model run that a request shared, per request.", labels=("model",)
+    )
+    for block, name in enumerate(names):
+        for at, route in enumerate(snapshot.routes):
+            counts = snapshot.requests[block, at]
+            for code, count in zip(snapshot.codes, counts.tolist(), strict=True):
+                # `ok` is there from the start, so that a rate has a beginning; the rest appear when they happen.
+                if count or (code == "ok" and (route in snapshot.model_routes) == bool(block)):
+                    requests.add_metric((name, route, code), count)
+            # A histogram is most of the page, and of the time to write it: only where there is something to tell.
+            if counts.any():
+                buckets = _cumulative(SECONDS_BOUNDS, snapshot.seconds_buckets[block, at])
+                seconds.add_metric((name, route), buckets, float(snapshot.seconds_sums[block, at]))
+        if block:
+            buckets = _cumulative(ROWS_BOUNDS, snapshot.batch_buckets[block])
+            batches.add_metric((name,), buckets, float(snapshot.batch_sum[block]))
     yield from (requests, seconds, batches)
 
 
-def _sums(snapshot: MetricsSnapshot) -> Iterator["Metric"]:
+def _sums(snapshot: MetricsSnapshot, names: Sequence[str]) -> Iterator["Metric"]:
     from prometheus_client.core import CounterMetricFamily  # noqa: PLC0415
 
-    yield CounterMetricFamily(
-        "septet_decode_seconds", "Time to read predictions' bodies.", value=snapshot.decode_seconds
-    )
-    yield CounterMetricFamily(
-        "septet_queue_seconds", "Time requests waited for the model.", value=snapshot.queue_seconds
-    )
-    yield CounterMetricFamily(
-        "septet_run_seconds", "Time of the model runs that requests shared, per request.", value=snapshot.run_seconds
-    )
-    yield CounterMetricFamily("septet_encode_seconds", "Time to write answers.", value=snapshot.encode_seconds)
-    yield CounterMetricFamily("septet_rows", "Rows predicted.", value=snapshot.rows)
-    yield CounterMetricFamily("septet_executions", "Runs of the model for requests.", value=snapshot.executions)
+    for name, text, values in (
+        ("septet_decode_seconds", "Time to read predictions' bodies.", snapshot.decode_seconds),
+        ("septet_queue_seconds", "Time requests waited for the model.", snapshot.queue_seconds),
+        ("septet_run_seconds", "Time of the model runs that requests shared, per request.", snapshot.run_seconds),
+        ("septet_encode_seconds", "Time to write answers.", snapshot.encode_seconds),
+        ("septet_rows", "Rows predicted.", snapshot.rows),
+        ("septet_executions", "Runs of the model for requests.", snapshot.executions),
+    ):
+        family = CounterMetricFamily(name, text, labels=("model",))
+        for block, model in enumerate(names[1:], 1):
+            family.add_metric((model,), float(values[block]))
+        yield family
     yield CounterMetricFamily(
         "septet_worker_restarts", "Workers replaced after a crash or a hang.", value=snapshot.restarts
     )
@@ -110,23 +124,22 @@ def _processes(snapshot: MetricsSnapshot) -> Iterator["Metric"]:
     )
 
 
-def _model(model: ModelFacts) -> Iterator["Metric"]:
+def _model(models: Sequence[ModelFacts]) -> Iterator["Metric"]:
     from prometheus_client.core import GaugeMetricFamily  # noqa: PLC0415
 
     info = GaugeMetricFamily(
-        "septet_model_info", "The model served.", labels=("name", "version", "digest", "runtime", "kind")
+        "septet_model_info", "The models served.", labels=("name", "version", "digest", "runtime", "kind")
     )
-    identity = model.identity
-    info.add_metric((identity.name, identity.version, identity.digest, model.runtime, model.kind), 1.0)
-    yield info
-    if model.data_age_days is not None:
-        yield GaugeMetricFamily(
-            "septet_model_data_age_days", "Age of the newest training data.", value=model.data_age_days
-        )
-    if model.freshness is not None:
-        yield GaugeMetricFamily(
-            "septet_model_stale", "0 fresh, 1 older than recommended, 2 too old.", value=STALENESS[model.freshness]
-        )
+    age = GaugeMetricFamily("septet_model_data_age_days", "Age of the newest training data.", labels=("model",))
+    stale = GaugeMetricFamily("septet_model_stale", "0 fresh, 1 older than recommended, 2 too old.", labels=("model",))
+    for model in models:
+        identity = model.identity
+        info.add_metric((identity.name, identity.version, identity.digest, model.runtime, model.kind), 1.0)
+        if model.data_age_days is not None:
+            age.add_metric((identity.name,), model.data_age_days)
+        if model.freshness is not None:
+            stale.add_metric((identity.name,), STALENESS[model.freshness])
+    yield from (family for family in (info, age, stale) if family.samples)
 
 
 def _cumulative(bounds: Iterable[float], counts: Numbers) -> list[tuple[str, float]]:

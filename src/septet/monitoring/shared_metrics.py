@@ -36,6 +36,7 @@ from septet.monitoring.metrics_layout import (
     LOAD_SECONDS,
     OTHER,
     OWNER,
+    PROCESS_CELLS,
     QUEUE_SECONDS,
     RESTARTS,
     ROWS,
@@ -46,6 +47,7 @@ from septet.monitoring.metrics_layout import (
     UNMATCHED,
     MetricsLayout,
 )
+from septet.types import Identity
 
 # A worker is crowded with more connections than another by a part and a few.
 MORE, SLACK = 1.125, 1.0
@@ -54,21 +56,22 @@ Numbers = NDArray[np.float64]
 
 
 class MetricsSnapshot(msgspec.Struct, frozen=True):
-    """All rows added up.
+    """All rows added up. The first axis of the arrays is the model, in the order of `count_models`; 0 is for none.
 
     Attributes:
         routes, codes: the names of the axes below.
-        requests: finished requests, [routes, codes].
-        seconds_buckets: requests by latency, [routes, SECONDS_BOUNDS + 1], not cumulative.
-        seconds_sums: seconds, [routes].
-        batch_buckets: requests by the rows of the run they shared, [ROWS_BOUNDS + 1], not cumulative.
-        batch_sum: the sum of those rows.
+        model_routes: those of the routes that belong to a model.
+        requests: finished requests, [models, routes, codes].
+        seconds_buckets: requests by latency, [models, routes, SECONDS_BOUNDS + 1], not cumulative.
+        seconds_sums: seconds, [models, routes].
+        batch_buckets: requests by the rows of the run they shared, [models, ROWS_BOUNDS + 1], not cumulative.
+        batch_sum: the sum of those rows, [models].
         decode_seconds, queue_seconds, run_seconds, encode_seconds: of predictions that were answered, summed over
-            requests; a run that several shared counts for each of them.
+            requests, [models]; a run that several shared counts for each of them.
         answered_seconds: from the complete request to the complete answer, of the same.
-        last_answer: when the last of them was answered, in seconds since 1970; 0 for never.
-        rows: rows predicted.
-        executions: runs of the model.
+        last_answer: when the last of them was answered, in seconds since 1970; 0 for never, [models].
+        rows: rows predicted, [models].
+        executions: runs of the model, [models].
         restarts: workers replaced after a crash or a hang.
         workers: processes that hold a row now.
         in_flight: requests they have not finished.
@@ -78,19 +81,20 @@ class MetricsSnapshot(msgspec.Struct, frozen=True):
 
     routes: tuple[str, ...]
     codes: tuple[str, ...]
+    model_routes: frozenset[str]
     requests: Numbers
     seconds_buckets: Numbers
     seconds_sums: Numbers
     batch_buckets: Numbers
-    batch_sum: float
-    decode_seconds: float
-    queue_seconds: float
-    run_seconds: float
-    encode_seconds: float
-    answered_seconds: float
-    last_answer: float
-    rows: float
-    executions: float
+    batch_sum: Numbers
+    decode_seconds: Numbers
+    queue_seconds: Numbers
+    run_seconds: Numbers
+    encode_seconds: Numbers
+    answered_seconds: Numbers
+    last_answer: Numbers
+    rows: Numbers
+    executions: Numbers
     restarts: float
     workers: int
     in_flight: float
@@ -118,20 +122,43 @@ class WorkerMetrics:
     def __init__(self, layout: MetricsLayout, cells: "memoryview[float]") -> None:
         """Take over a row (float64, `layout.cells` long): its counters stay, its gauges are cleared."""
         self._cells = cells
-        self._routes = layout.request_cells()
-        self._unmatched = self._routes[UNMATCHED]
+        self._layout = layout
+        self._no_model = _Block(layout, 0)
+        # By name.
+        self._models: dict[str, _Block] = {}
         clear_gauges(cells)
         cells[OWNER] = os.getpid()
 
+    def count_models(self, names: Sequence[str]) -> None:
+        """Give each of these models a block of its own; all processes must name them in the same order.
+
+        What is answered by a model that has none is counted with the requests for no model.
+        """
+        self._models = {name: _Block(self._layout, at) for at, name in enumerate(names, 1) if at < self._layout.blocks}
+
     def turned(self, started: int, finished: Sequence[Finished]) -> None:
-        """Count requests that have arrived, and those that were answered. Sums first: a cell takes longer to change."""
-        cells = self._cells
-        cells[IN_FLIGHT] += started - len(finished)
+        """Count requests that have arrived, and those that were answered."""
+        self._cells[IN_FLIGHT] += started - len(finished)
+        # Those of a turn are mostly of one model.
+        model: Identity | None = None
+        begin = 0
+        for at, event in enumerate(finished):
+            if event.model is not model:
+                if begin < at:
+                    self._count(model, finished[begin:at])
+                model, begin = event.model, at
+        if begin < len(finished):
+            self._count(model, finished[begin:] if begin else finished)
+
+    def _count(self, model: Identity | None, finished: Sequence[Finished]) -> None:
+        """Count what was answered for one model. Sums first: a cell takes longer to change."""
+        block = self._no_model if model is None else self._models.get(model.name, self._no_model)
+        cells, start, routes, unmatched = self._cells, block.start, block.routes, block.unmatched
         decode = queue = run = encode = answered = executions = 0.0
         rows = batch_sum = shared = bucket = 0
         # The requests of a turn are mostly of one kind, and of one run: `alike` of one kind came so far, in `spent`.
         route = code = None
-        buckets, total = self._unmatched[1:]
+        buckets, total = unmatched[1:]
         count = total
         alike = spent = 0.0
         for event in finished:
@@ -140,7 +167,7 @@ class WorkerMetrics:
                 cells[total] += spent
                 alike = spent = 0.0
                 route, code = event.route, event.code
-                by_code, buckets, total = self._routes.get(route, self._unmatched)
+                by_code, buckets, total = routes.get(route, unmatched)
                 count = by_code.get(code) or by_code[OTHER]
             seconds = event.seconds
             alike += 1.0
@@ -158,20 +185,29 @@ class WorkerMetrics:
                 executions += own / batch_rows
                 batch_sum += batch_rows
                 if batch_rows != shared:
-                    shared, bucket = batch_rows, BATCH_BUCKETS + bisect_left(ROWS_BOUNDS, batch_rows)
+                    shared, bucket = batch_rows, start + BATCH_BUCKETS + bisect_left(ROWS_BOUNDS, batch_rows)
                 cells[bucket] += 1.0
         cells[count] += alike
         cells[total] += spent
         if rows:
             sums = (decode, queue, run, encode, answered, rows, executions, batch_sum)
             for at, amount in zip(_SUMS, sums, strict=True):
-                cells[at] += amount
-            cells[LAST_ANSWER] = time.time()
+                cells[start + at] += amount
+            cells[start + LAST_ANSWER] = time.time()
 
     def loaded(self, *, load_seconds: float, startup_seconds: float) -> None:
-        """Note how long loading the model took, and the whole start of this process."""
+        """Note how long loading the models took, and the whole start of this process."""
         self._cells[LOAD_SECONDS] = load_seconds
         self._cells[STARTUP_SECONDS] = startup_seconds
+
+
+class _Block:
+    """Where the counters of one model stand."""
+
+    def __init__(self, layout: MetricsLayout, block: int) -> None:
+        self.start = layout.start(block)
+        self.routes = layout.request_cells(block)
+        self.unmatched = self.routes[UNMATCHED]
 
 
 class SharedMetrics:
@@ -242,23 +278,27 @@ def add_up(layout: MetricsLayout, rows: Numbers) -> MetricsSnapshot:
     """Add up rows of cells, [rows, layout.cells]; gauges count only where a row has an owner."""
     total = rows.sum(axis=0)
     owned = rows[rows[:, OWNER] != 0]
-    routes, codes = len(layout.routes), len(layout.codes)
+    models, routes, codes = layout.blocks, len(layout.routes), len(layout.codes)
+    blocks = total[PROCESS_CELLS:].reshape(models, layout.block)
+    latest = rows[:, PROCESS_CELLS:].reshape(len(rows), models, layout.block)[:, :, LAST_ANSWER]
+    buckets = blocks[:, layout.seconds : layout.seconds_sums]
     return MetricsSnapshot(
         routes=layout.routes,
         codes=layout.codes,
-        requests=total[layout.requests : layout.seconds].reshape(routes, codes),
-        seconds_buckets=total[layout.seconds : layout.seconds_sums].reshape(routes, len(SECONDS_BOUNDS) + 1),
-        seconds_sums=total[layout.seconds_sums : layout.cells],
-        batch_buckets=total[BATCH_BUCKETS : BATCH_BUCKETS + len(ROWS_BOUNDS) + 1],
-        batch_sum=float(total[BATCH_SUM]),
-        decode_seconds=float(total[DECODE_SECONDS]),
-        queue_seconds=float(total[QUEUE_SECONDS]),
-        run_seconds=float(total[RUN_SECONDS]),
-        encode_seconds=float(total[ENCODE_SECONDS]),
-        answered_seconds=float(total[ANSWERED_SECONDS]),
-        last_answer=float(rows[:, LAST_ANSWER].max(initial=0.0)),
-        rows=float(total[ROWS]),
-        executions=float(total[EXECUTIONS]),
+        model_routes=layout.model_routes,
+        requests=blocks[:, layout.requests : layout.seconds].reshape(models, routes, codes),
+        seconds_buckets=buckets.reshape(models, routes, len(SECONDS_BOUNDS) + 1),
+        seconds_sums=blocks[:, layout.seconds_sums :],
+        batch_buckets=blocks[:, BATCH_BUCKETS : layout.requests],
+        batch_sum=blocks[:, BATCH_SUM],
+        decode_seconds=blocks[:, DECODE_SECONDS],
+        queue_seconds=blocks[:, QUEUE_SECONDS],
+        run_seconds=blocks[:, RUN_SECONDS],
+        encode_seconds=blocks[:, ENCODE_SECONDS],
+        answered_seconds=blocks[:, ANSWERED_SECONDS],
+        last_answer=latest.max(axis=0, initial=0.0),
+        rows=blocks[:, ROWS],
+        executions=blocks[:, EXECUTIONS],
         restarts=float(total[RESTARTS]),
         workers=len(owned),
         in_flight=float(owned[:, IN_FLIGHT].sum()),

@@ -19,8 +19,8 @@ import httptools
 import msgspec
 
 from septet.errors import SeptetError, TimedOut, Unavailable
-from septet.protocols.http.asgi import check_length
 from septet.protocols.http.http_messages import HttpReply, HttpRequest
+from septet.protocols.http.limits import check_length
 from septet.server.drive import Drive
 from septet.server.head import check, path_and_query, reason, size, too_large
 from septet.server.heads import Head

@@ -9,8 +9,8 @@ from http import HTTPStatus
 from typing import Final, Protocol
 
 from septet.protocols.http.app import App
-from septet.protocols.http.asgi import identity_headers
 from septet.protocols.http.http_messages import HttpReply
+from septet.protocols.http.response_headers import flags_header, identity_headers
 from septet.server.heads import Heads
 from septet.server.phase import BODY, CLOSING, HEAD, IDLE, LINGERING, NEW
 from septet.settings import Limits
@@ -80,15 +80,24 @@ class Wire:
             CLOSING: limits.keep_alive_seconds,
             LINGERING: LINGER_SECONDS,
         }
+        # The model that replies named last, and the headers that all of its replies have.
         self._identity: Identity | None = None
         self._common = b""
+        self._commons: dict[Identity | None, bytes] = {}
         self._renew()
 
     def _renew(self) -> None:
         """Write the headers that all replies have, with the date of now (RFC 9110, 6.6.1)."""
-        self._identity = self.app.identity
-        date = formatdate(self._clock(), usegmt=True).encode()
-        self._common = _lines(((b"date", date), *identity_headers(self._identity)))
+        self._date = formatdate(self._clock(), usegmt=True).encode()
+        self._commons.clear()
+        self._name(self._identity)
+
+    def _name(self, identity: Identity | None) -> None:
+        """Write the headers that all replies of a model have."""
+        common = self._commons.get(identity)
+        if common is None:
+            common = self._commons[identity] = _lines(((b"date", self._date), *identity_headers(identity)))
+        self._identity, self._common = identity, common
 
     def listen(self, *, on: bool) -> None:
         """Note whether connections are accepted."""
@@ -106,15 +115,16 @@ class Wire:
 
     def rendered(self, reply: HttpReply, *, keep: bool, with_body: bool) -> bytes:
         """A reply as the bytes of an HTTP/1.1 response."""
-        if self.app.identity is not self._identity:
-            self._renew()
+        identity = reply.model or self.app.identity
+        if identity is not self._identity:
+            self._name(identity)
         return b"%bcontent-type: %b\r\ncontent-length: %d\r\nx-request-id: %b\r\n%b%b%b%b" % (
             STATUS_LINES[reply.status],
             reply.media_type,
             len(reply.body),
             reply.id.encode(),
             self._common,
-            _lines(reply.headers) if reply.headers else b"",
+            _lines((*flags_header(reply.flags), *reply.headers)) if reply.headers or reply.flags else b"",
             KEEP if keep else CLOSE,
             reply.body if with_body else b"",
         )

@@ -156,7 +156,7 @@ class Server:
     async def _shutdown(self, sockets: Sequence[socket.socket]) -> None:
         """Take in who has already connected, then listen no more and answer what was asked."""
         self._app.draining = True
-        if self._app.identity is not None:
+        if self._app.models:
             logger.info("stopping: answering what was asked until now")
         for acceptor in self._acceptors:
             acceptor.close()

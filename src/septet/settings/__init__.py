@@ -69,6 +69,10 @@ class Server(msgspec.Struct, frozen=True):
         str | None, Meta(description="directory for the metrics that workers share; default: a temporary one")
     ] = None
 
+    allow_missing: Annotated[
+        bool, Meta(description="of several models, serve those that can be loaded where others cannot")
+    ] = False
+
     def __repr__(self) -> str:
         """Show every field but the password."""
         shown = ((name, getattr(self, name)) for name in self.__struct_fields__)
@@ -139,7 +143,7 @@ class Model(msgspec.Struct, frozen=True):
         tuple[str, ...],
         Meta(
             description="digest of a file that may run code when it is loaded (see septet inspect); repeatable",
-            extra={"pattern": r"^(sha256:)?[0-9a-f]{12,64}$"},
+            extra={"pattern": r"^(sha256:)?[0-9a-f]{12,64}$", "metavar": "DIGEST"},
         ),
     ] = ()
     nullable: Annotated[
@@ -151,6 +155,13 @@ class Model(msgspec.Struct, frozen=True):
     max_batch_rows: Annotated[
         int, Meta(ge=1, le=1_000_000, description="most rows of waiting requests that are run together")
     ] = 256
+    middleware: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="module:function that wraps the predictor, see docs/middleware.md; repeatable, outermost first",
+            extra={"pattern": r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$", "metavar": "MODULE:NAME"},
+        ),
+    ] = ()
     allow_stale: Annotated[bool, Meta(description="serve a model whose training data is too old")] = False
     stale_warn_days: Annotated[
         int, Meta(ge=1, le=36500, description="age of the training data that is warned about", extra=_DAYS)

@@ -34,6 +34,7 @@ class Field(msgspec.Struct, frozen=True):
     secret: bool
     file: bool
     pattern: str | None
+    metavar: str | None
 
     @property
     def key(self) -> str:
@@ -80,6 +81,7 @@ _NOUNS: dict[Kind, str] = {
 }
 _PATTERNS = {
     "trust": "sha256: and at least 12 hexadecimal digits (several: separated by commas, a list in the file)",
+    "middleware": "module:function (several: separated by commas, a list in the file)",
     "root_path": "a path such as /models/iris, without a slash at its end",
     "name": "letters, digits, dot, dash and underscore (128 at most), beginning with a letter or digit",
     "version": "letters, digits, dot, plus, dash and underscore (128 at most), beginning with a letter or digit",
@@ -111,6 +113,7 @@ def _read(group: str, info: msgspec.structs.FieldInfo) -> Field:
         secret=extra.get("secret", False),
         file=extra.get("file", False),
         pattern=extra.get("pattern", meta.pattern),
+        metavar=extra.get("metavar"),
     )
 
 

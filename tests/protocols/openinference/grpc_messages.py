@@ -7,15 +7,14 @@ import numpy as np
 
 from septet.model.signature import DTYPES, Kind, Signature, Tensor
 from septet.protocols.http.http_messages import HttpReply, HttpRequest
-from septet.protocols.http.request_factory import RequestFactory
 from septet.protocols.openinference.contents import FIELDS
 from septet.protocols.openinference.datatypes import DATATYPES, raw_bytes
-from septet.protocols.openinference.infer_messages import InferMessages
+from septet.protocols.openinference.grpc_service import GrpcService
 from septet.protocols.rpc.descriptors import Message, message
 from septet.service import Service
 from septet.settings import Limits
 from septet.types import Array
-from tests.protocols.models import LIMITS, reply, service
+from tests.protocols.models import LIMITS, calls, reply, service
 
 PATH = "/inference.GRPCInferenceService/ModelInfer"
 
@@ -47,9 +46,9 @@ def http(asked: Message | bytes, **headers: str) -> HttpRequest:
     return HttpRequest("POST", PATH, b"", sent, asked if isinstance(asked, bytes) else asked.SerializeToString())
 
 
-def messages(of: Service, limits: Limits = LIMITS) -> InferMessages:
-    """The codec of a service."""
-    return InferMessages(RequestFactory(of, limits))
+def messages(of: Service, limits: Limits = LIMITS) -> GrpcService:
+    """The methods of a service."""
+    return calls(of, limits)
 
 
 def answered(of: Service, asked: Message, **headers: str) -> tuple[Message, HttpReply]:

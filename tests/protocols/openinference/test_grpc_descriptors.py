@@ -8,8 +8,9 @@ import pytest
 import tritonclient.grpc.model_config_pb2 as triton_config
 import tritonclient.grpc.service_pb2 as triton
 
+from septet.assembly.calls import grpc_templates
 from septet.protocols.rpc.descriptors import message, pool
-from septet.protocols.rpc.paths import HEALTH, INFERENCE, REFLECTION, TEMPLATES
+from septet.protocols.rpc.paths import HEALTH, INFERENCE, REFLECTION
 
 FILES = ("inference.proto", "health.proto", "reflection.proto")
 THEIRS = (triton, triton_config, health, reflection)
@@ -72,4 +73,4 @@ def test_messages_of_a_client_in_the_same_process_are_read_and_written() -> None
 def test_every_method_has_its_path_in_the_list_that_metrics_count_by() -> None:
     services = [pool().FindServiceByName(name) for name in (INFERENCE, HEALTH, *REFLECTION)]
     paths = {f"/{service.full_name}/{method.name}" for service in services for method in service.methods}
-    assert paths == set(TEMPLATES)
+    assert paths == set(grpc_templates())

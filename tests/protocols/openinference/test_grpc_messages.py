@@ -34,7 +34,7 @@ TYPED = [dtype for dtype in DTYPES_OF_BITS if dtype != "float16"]
 
 
 def decoded(asked: Message, dtype: str) -> Array:
-    request, _ = messages(echo_of(dtype)).infer(http(asked))
+    _, request, _ = messages(echo_of(dtype)).infer(http(asked))
     return request.tensors["x"]
 
 
@@ -120,7 +120,7 @@ def test_without_an_id_the_answer_has_none_and_the_request_a_new_one() -> None:
 
 def test_the_trace_context_is_kept() -> None:
     trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
-    request, _ = messages(classifier()).infer(http(rows_of_x(), traceparent=trace))
+    _, request, _ = messages(classifier()).infer(http(rows_of_x(), traceparent=trace))
     assert request.trace == trace
 
 
@@ -170,7 +170,7 @@ def test_the_deadline_is_the_shorter_of_the_calls_and_the_parameters(
         asked.parameters["timeout"].int64_param = parameter
         asked.parameters["unknown"].string_param = "passed over"
         asked.parameters["empty"].SetInParent()
-    request, _ = messages(classifier()).infer(http(asked, **({} if header is None else {"grpc_timeout": header})))
+    _, request, _ = messages(classifier()).infer(http(asked, **({} if header is None else {"grpc_timeout": header})))
     assert request.deadline is not None
     assert request.deadline - time.monotonic() == pytest.approx(expected, abs=1.0)
 

@@ -7,24 +7,28 @@ import pytest
 
 from septet.errors import Malformed
 from septet.protocols.http.http_messages import HttpReply, HttpRequest
+from septet.protocols.http.routes import server_paths
 from septet.protocols.rpc.descriptors import message
-from septet.protocols.rpc.health import Health
+from septet.protocols.rpc.health import HealthService
 from septet.protocols.rpc.methods import Method
 from septet.protocols.rpc.reflection import Reflection
+from septet.registry import Models
+
+REFLECTED = Reflection(["a.Service"])
 
 
-def told(method: Method, body: bytes) -> HttpReply:
-    handle = method.route.handlers["POST"]
+def told(owner: Reflection | HealthService, method: Method, body: bytes) -> HttpReply:
+    handle = server_paths(owner)[method.path].handlers["POST"]
 
     async def ask() -> HttpReply:
-        return await handle(HttpRequest("POST", method.route.template, b"", {}, body))
+        return await handle(HttpRequest("POST", method.path, b"", {}, body))
 
     return asyncio.run(ask())
 
 
 def reflected(**asked: Any) -> Any:
     body = message("grpc.reflection.v1.ServerReflectionRequest")(host="here", **asked).SerializeToString()
-    reply = told(Reflection(["a.Service"]).methods()[0], body)
+    reply = told(REFLECTED, REFLECTED.methods()[0], body)
     return message("grpc.reflection.v1.ServerReflectionResponse").FromString(reply.body)
 
 
@@ -53,13 +57,15 @@ def test_a_file_comes_with_what_it_needs() -> None:
     )
 
 
-@pytest.mark.parametrize("method", [Reflection([]).methods()[0], *Health(lambda: True, []).methods()])
-def test_bytes_that_are_no_message_are_refused(method: Method) -> None:
-    with pytest.raises(Malformed):
-        told(method, b"\xff\xff\xff")
+@pytest.mark.parametrize("owner", [REFLECTED, HealthService(lambda: True, [], Models())])
+def test_bytes_that_are_no_message_are_refused(owner: Reflection | HealthService) -> None:
+    for method in owner.methods():
+        with pytest.raises(Malformed):
+            told(owner, method, b"\xff\xff\xff")
 
 
 def test_a_server_that_is_not_ready_does_not_serve() -> None:
-    check, _ = Health(lambda: False, ["iris"]).methods()
+    health = HealthService(lambda: False, ["iris"], Models())
+    check, _ = health.methods()
     body = message("grpc.health.v1.HealthCheckRequest")(service="iris").SerializeToString()
-    assert message("grpc.health.v1.HealthCheckResponse").FromString(told(check, body).body).status == 2
+    assert message("grpc.health.v1.HealthCheckResponse").FromString(told(health, check, body).body).status == 2

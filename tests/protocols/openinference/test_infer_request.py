@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from septet.errors import Invalid, Malformed, SeptetError, UnsupportedMediaType
 from septet.model.signature import DTYPES, Column, Kind, Signature, Tensor
 from septet.protocols.http.http_messages import HttpReply, HttpRequest
-from septet.protocols.http.request_factory import RequestFactory
 from septet.protocols.openinference.datatypes import DATATYPES, dtype_of, from_raw, raw_bytes
 from septet.protocols.openinference.infer_request import InferRequestReader
 from septet.service import Service
@@ -27,7 +26,7 @@ BINARY = {"name": "X", "datatype": "FP32", "shape": [1, 4], "parameters": {"bina
 
 
 def inference(service: Service) -> InferRequestReader:
-    return InferRequestReader(RequestFactory(service, models.LIMITS))
+    return InferRequestReader(models.request_factory(service))
 
 
 def http(body: bytes | dict[str, Any], tail: bytes | None = None, **headers: str) -> HttpRequest:
@@ -38,11 +37,11 @@ def http(body: bytes | dict[str, Any], tail: bytes | None = None, **headers: str
 
 
 def request(service: Service, sent: HttpRequest) -> Request:
-    return inference(service)(sent)[0]
+    return inference(service).infer(sent)[1]
 
 
 def reply(service: Service, sent: HttpRequest) -> HttpReply:
-    return models.reply(service, inference(service), sent)
+    return models.reply(service, inference(service).infer, sent)
 
 
 def answer(service: Service, body: dict[str, Any]) -> dict[str, Any]:

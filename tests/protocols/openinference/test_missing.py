@@ -11,8 +11,7 @@ from septet.errors import Invalid
 from septet.model.signature import Column, Kind, Signature, Tensor
 from septet.model.validation import problems
 from septet.protocols.http.http_messages import HttpRequest
-from septet.protocols.http.request_factory import RequestFactory
-from septet.protocols.openinference.infer_messages import InferMessages
+from septet.protocols.openinference.grpc_service import GrpcService
 from septet.protocols.openinference.infer_request import InferRequestReader
 from septet.protocols.rpc.descriptors import message
 from septet.types import Request
@@ -24,11 +23,11 @@ MOMENT = Tensor("t", "datetime64[s]", (None, 1), (Column("t", "datetime64[s]", n
 NUMBER = Tensor("x", "float32", (None, 1), (Column("x", "float32", nullable=True),))
 
 
-def inference(tensor: Tensor) -> tuple[InferRequestReader, InferMessages]:
+def inference(tensor: Tensor) -> tuple[InferRequestReader, GrpcService]:
     signature = Signature(Kind.TENSORS, (tensor,), bodies.OUTPUTS)
     sample = {tensor.name: np.array([["2026-01-31"]] if tensor is MOMENT else [["1"]]).astype(_held(tensor))}
-    plane = RequestFactory(models.service(signature, sample, {"y": [1.0]}), models.LIMITS)
-    return InferRequestReader(plane), InferMessages(plane)
+    service = models.service(signature, sample, {"y": [1.0]})
+    return InferRequestReader(models.request_factory(service)), models.calls(service)
 
 
 def _held(tensor: Tensor) -> Any:
@@ -40,7 +39,7 @@ def as_json(tensor: Tensor, values: list[Any], missing: Any) -> Request:
     if tensor.dtype == "float32":
         entry["datatype"] = "FP32"
     body = json.dumps({"inputs": [{**entry, "parameters": {"missing": missing}}]}).encode()
-    return inference(tensor)[0](HttpRequest("POST", "/", b"", {}, body))[0]
+    return inference(tensor)[0].infer(HttpRequest("POST", "/", b"", {}, body))[1]
 
 
 def as_binary(tensor: Tensor, values: list[str], missing: Any) -> Request:
@@ -49,7 +48,7 @@ def as_binary(tensor: Tensor, values: list[str], missing: Any) -> Request:
     entry = {"name": tensor.name, "shape": [len(values), 1], "datatype": "BYTES", "parameters": parameters}
     text = json.dumps({"inputs": [entry]}).encode()
     headers = {b"inference-header-content-length": str(len(text)).encode()}
-    return inference(tensor)[0](HttpRequest("POST", "/", b"", headers, text + raw))[0]
+    return inference(tensor)[0].infer(HttpRequest("POST", "/", b"", headers, text + raw))[1]
 
 
 def as_message(tensor: Tensor, values: list[str], missing: str, *, raw: bool) -> Request:
@@ -61,7 +60,7 @@ def as_message(tensor: Tensor, values: list[str], missing: str, *, raw: bool) ->
         asked.raw_input_contents.append(b"".join(parts))
     else:
         given.contents.bytes_contents.extend([value.encode() for value in values])
-    return inference(tensor)[1].infer(HttpRequest("POST", "/", b"", {}, asked.SerializeToString()))[0]
+    return inference(tensor)[1].infer(HttpRequest("POST", "/", b"", {}, asked.SerializeToString()))[1]
 
 
 def every_way(tensor: Tensor, values: list[str], missing: str) -> list[Request]:
@@ -89,7 +88,7 @@ def test_a_missing_moment_is_told_in_the_same_way() -> None:
 def test_a_list_beside_a_number_that_must_be_read_with_care_is_followed_too() -> None:
     head = b'{"inputs":[{"name":"sex","shape":[2,1],"datatype":"BYTES"'
     body = head + b',"data":["\\u0061",""],"parameters":{"missing":"1"}}]}'
-    request, _ = inference(TEXT)[0](HttpRequest("POST", "/", b"", {}, body))
+    _, request, _ = inference(TEXT)[0].infer(HttpRequest("POST", "/", b"", {}, body))
     assert request.tensors["sex"].tolist() == [["a"], [None]]
 
 
@@ -139,7 +138,7 @@ def test_numbers_have_nan_and_no_such_parameter() -> None:
 
 def _json_null() -> Request:
     body = b'{"inputs":[{"name":"x","shape":[2,1],"datatype":"FP32","data":[null,1.5]}]}'
-    return inference(NUMBER)[0](HttpRequest("POST", "/", b"", {}, body))[0]
+    return inference(NUMBER)[0].infer(HttpRequest("POST", "/", b"", {}, body))[1]
 
 
 def test_an_empty_text_that_is_not_listed_is_no_moment() -> None:

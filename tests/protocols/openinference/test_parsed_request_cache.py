@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from septet.errors import Malformed, SeptetError
 from septet.model.signature import DTYPES, Column, Kind, Signature, Tensor
 from septet.protocols.http.http_messages import HttpRequest
-from septet.protocols.http.request_factory import RequestFactory
 from septet.protocols.openinference import parsed_request_cache
 from septet.protocols.openinference.datatypes import DATATYPES
 from septet.protocols.openinference.infer_request import InferRequestReader
@@ -41,13 +40,13 @@ SERVICES = {"one": models.classifier(), "columns": models.mixed(), "tensors": TE
 
 
 def inference(service: str = "one") -> InferRequestReader:
-    return InferRequestReader(RequestFactory(SERVICES[service], models.LIMITS))
+    return InferRequestReader(models.request_factory(SERVICES[service]))
 
 
 def meaning(service: str, decode: InferRequestReader, http: HttpRequest) -> Any:
     """All that a request comes to, but for the id and the time of its deadline."""
     try:
-        request, encode = decode(http)
+        _, request, encode = decode.infer(http)
     except SeptetError as error:
         return type(error), error.message, error.problems
     tensors = {name: (array.dtype, array.shape, repr(array.tolist())) for name, array in request.tensors.items()}
@@ -193,12 +192,12 @@ def kept(decode: InferRequestReader, body: bytes) -> bool:
 
 def test_a_document_is_known_with_other_values() -> None:
     decode = inference()
-    decode(http(BODY, None))
+    decode.infer(http(BODY, None))
     assert kept(decode, HEAD + b"[ -1.5, 2e3,0, 9 ]}]}")
-    decode(http(HEAD + b"[[1,2,3,4]]}]}", None))
+    decode.infer(http(HEAD + b"[[1,2,3,4]]}]}", None))
     assert kept(decode, HEAD + b"[ [5,6,7 ,8] ]}]}")
     assert kept(decode, HEAD + b"[5,6,7,8]}]}")
-    decode(http(BINARY + bytes(16), len(BINARY)))
+    decode.infer(http(BINARY + bytes(16), len(BINARY)))
     assert decode._plans is not None
     assert decode._plans.binary(BINARY + b"\1" * 16, len(BINARY)) is not None
 
@@ -206,9 +205,9 @@ def test_a_document_is_known_with_other_values() -> None:
 def test_what_follows_a_known_document_within_its_length_is_read_with_care() -> None:
     decode = inference()
     for _ in range(2):
-        decode(http(BINARY + bytes(16), len(BINARY)))
+        decode.infer(http(BINARY + bytes(16), len(BINARY)))
     with pytest.raises(Malformed):
-        decode(http(BINARY + b"x" + bytes(16), len(BINARY) + 1))
+        decode.infer(http(BINARY + b"x" + bytes(16), len(BINARY) + 1))
 
 
 def test_a_document_is_known_with_another_id() -> None:
@@ -216,7 +215,7 @@ def test_a_document_is_known_with_another_id() -> None:
     for length in (None, len(BINARY) + 9):
         body = (BODY if length is None else BINARY) + (b"" if length is None else bytes(16))
         for own in (b"a", b"b"):
-            request, encode = decode(http(b'{"id":"' + own + b'",' + body[1:], length))
+            _, request, encode = decode.infer(http(b'{"id":"' + own + b'",' + body[1:], length))
             assert request.id == own.decode()
             assert b'"id":"' + own + b'"' in models.answered(SERVICES["one"], request, encode).body
     assert kept(decode, b'{"id":"c",' + BODY[1:])
@@ -245,7 +244,7 @@ TEXTS_AND_MORE = (
 def test_a_document_whose_texts_lie_behind_it_is_known_while_they_are_sound() -> None:
     decode = inference("columns")
     sound = b"\4\0\0\0male" + bytes(8) + b"\1\0\0\0A" + b"\1" + bytes(8)
-    decode(http(TEXTS_AND_MORE + sound, len(TEXTS_AND_MORE)))
+    decode.infer(http(TEXTS_AND_MORE + sound, len(TEXTS_AND_MORE)))
     assert decode._plans is not None
     other = sound.replace(b"male", b"fema").replace(b"A", b"B")
     known = decode._plans.binary(TEXTS_AND_MORE + other, len(TEXTS_AND_MORE))
@@ -262,10 +261,10 @@ def test_a_document_whose_texts_lie_behind_it_is_known_while_they_are_sound() ->
 
 def test_a_document_of_several_inputs_is_known_in_any_order_of_them() -> None:
     decode = inference("columns")
-    decode(http(COLUMNS, None))
+    decode.infer(http(COLUMNS, None))
     other = COLUMNS.replace(b"[1.5]", b"[null]").replace(b'["A"]', b'["]},{"]').replace(b"[29]", b"[ 30 ]")
     assert kept(decode, other)
-    request, _ = decode(http(other, None))
+    _, request, _ = decode.infer(http(other, None))
     assert list(request.tensors) == ["age", "fare", "sex", "deck", "alone"]
     assert (request.tensors["age"].tolist(), request.tensors["deck"].tolist()) == ([[30]], [["]},{"]])
 
@@ -275,20 +274,20 @@ def test_a_document_of_several_inputs_is_known_in_any_order_of_them() -> None:
 )
 def test_other_values_are_read_with_care(numbers: bytes) -> None:
     decode = inference()
-    decode(http(BODY, None))
+    decode.infer(http(BODY, None))
     assert not kept(decode, HEAD + numbers + b"}]}")
 
 
 @pytest.mark.parametrize("numbers", [b"[[1,2],[3,4]]", b"[[1,2,3,4],[1,2,3,4]]", b"[[1,2,3]]", b"[1,2,3,4]"])
 def test_other_lists_in_lists_are_read_with_care(numbers: bytes) -> None:
     decode = inference()
-    decode(http(HEAD + b"[[1,2,3,4]]}]}", None))
+    decode.infer(http(HEAD + b"[[1,2,3,4]]}]}", None))
     assert not kept(decode, HEAD + numbers + b"}]}")
 
 
 def test_lists_of_other_lengths_are_read_with_care() -> None:
     decode, head = inference(), HEAD.replace(b"[1,4]", b"[2,4]")
-    decode(http(head + b"[[1,2,3,4],[5,6,7,8]]}]}", None))
+    decode.infer(http(head + b"[[1,2,3,4],[5,6,7,8]]}]}", None))
     assert kept(decode, head + b"[[9,2,3,4],[5,6,7,8]]}]}")
     assert not kept(decode, head + b"[[1,2,3],[4,5,6,7,8]]}]}")
 
@@ -296,7 +295,7 @@ def test_lists_of_other_lengths_are_read_with_care() -> None:
 @pytest.mark.parametrize("own", [b'""', b'"a b"', b'"\\u0061"', b"7", b"null", b'"\xff"', b'"' + b"x" * 129 + b'"'])
 def test_other_ids_are_read_with_care(own: bytes) -> None:
     decode = inference()
-    decode(http(b'{"id":"a",' + BODY[1:], None))
+    decode.infer(http(b'{"id":"a",' + BODY[1:], None))
     assert not kept(decode, b'{"id":' + own + b"," + BODY[1:])
 
 
@@ -314,7 +313,7 @@ def test_other_ids_are_read_with_care(own: bytes) -> None:
 )
 def test_documents_that_cannot_be_told_apart_are_not_kept(body: bytes) -> None:
     decode = inference()
-    decode(http(body, None))
+    decode.infer(http(body, None))
     assert not kept(decode, body)
 
 
@@ -322,10 +321,10 @@ def test_there_is_an_end_to_what_is_kept() -> None:
     decode = inference()
     made = [b" " * at + BODY for at in range(parsed_request_cache.MOST_KEYS + 1)]
     for body in made:
-        decode(http(body, None))
+        decode.infer(http(body, None))
     assert not kept(decode, made[0])
     assert kept(decode, made[-1])
     made = [BODY + b" " * at for at in range(parsed_request_cache.MOST_ALIKE + 1)]
     for body in made:
-        decode(http(body, None))
+        decode.infer(http(body, None))
     assert [kept(decode, body) for body in made] == [False] + [True] * parsed_request_cache.MOST_ALIKE

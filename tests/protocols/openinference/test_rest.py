@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from septet.events import Silent
-from septet.protocols.http.app import PATHS, App
+from septet.protocols.http.app import App
 from septet.protocols.http.http_messages import HttpReply, HttpRequest
-from septet.protocols.http.request_factory import RequestFactory
-from septet.protocols.openinference.infer_routes import InferRoutes
+from septet.protocols.openinference.infer_request import InferRequestReader
+from septet.protocols.openinference.infer_routes import InferRoutes, InferServer
 from septet.protocols.openinference.model_statistics import Statistics
 from septet.service import Service
 from tests.protocols import models
@@ -33,9 +33,9 @@ COUNTED = Statistics(
 
 
 def app(service: Service) -> App:
-    made = App()
-    routes = InferRoutes(RequestFactory(service, models.LIMITS), lambda: COUNTED, lambda: made.draining).routes()
-    made.install(service.identity, routes, Silent(), service.predictor, max_body_bytes=1_000)
+    made, factory = models.app(service), models.request_factory(service)
+    owners = (InferRequestReader(factory), InferRoutes(factory, lambda _: COUNTED, made.state))
+    made.install(lambda _: owners, (InferServer(made.models, lambda _: COUNTED),), Silent(), max_body_bytes=1_000)
     return made
 
 
@@ -185,9 +185,3 @@ def test_compressed_bodies_are_read_and_answers_compressed_on_request() -> None:
     assert ask(made, "POST", "/v2/models/iris/infer", bomb, content_encoding="gzip").status == 413
     assert ask(made, "POST", "/v2/repository/index", bomb, content_encoding="gzip").status == 413
     assert ask(made, "POST", "/v2/repository/index", gzip.compress(b"{}"), content_encoding="gzip").status == 200
-
-
-def test_every_template_is_one_that_metrics_count_by() -> None:
-    service = models.classifier()
-    routes = InferRoutes(RequestFactory(service, models.LIMITS), Statistics, lambda: False).routes()
-    assert {route.template for route in routes.values()} <= set(PATHS)

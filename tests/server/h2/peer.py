@@ -1,25 +1,26 @@
 """A connection in memory, and both kinds of client: one that keeps the protocol (h2), one that writes what it likes."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 
 import h2.config
 import h2.connection
 import h2.events
 import hpack
+import msgspec
 
 from septet.errors import Malformed
 from septet.events import Finished
-from septet.protocols.http.app import App
 from septet.protocols.http.http_messages import HttpReply, HttpRequest
-from septet.protocols.http.routes import Route
 from septet.protocols.rpc.methods import PROTOBUF, Method
 from septet.server.h2 import frames
 from septet.server.h2.connection import H2Connection
 from septet.server.h2.shared import Shared
 from septet.settings import Limits
 from septet.types import Done, Identity, Pending, Predictor, Request
+from tests.protocols.models import app as model_app
+from tests.protocols.models import classifier, owner
 
 ECHO, LATE, TALK, TALK_ON, TALK_LATE = "/t.T/Echo", "/t.T/Late", "/t.T/Talk", "/t.T/TalkOn", "/t.T/TalkLate"
 WATCH = "/t.T/Watch"
@@ -104,19 +105,19 @@ class Peer:
         self.codes: list[str] = []
         self.counted: list[int] = []
         methods = (
-            self._method(ECHO, self._echo),
-            self._method(LATE, self._late),
-            Method(Route(TALK, {"POST": self._echo}), "both"),
-            Method(
-                Route(TALK_ON, {"POST": self._echo}), "both", lambda reply: b"fault: " + (reply.message or "").encode()
-            ),
-            Method(Route(TALK_LATE, {"POST": self._late}), "both"),
-            Method(Route(WATCH, {"POST": self._watch}), "answers"),
+            Method(ECHO),
+            Method(LATE),
+            Method(TALK, "both"),
+            Method(TALK_ON, "both", lambda reply: b"fault: " + (reply.message or "").encode()),
+            Method(TALK_LATE, "both"),
+            Method(WATCH, "answers"),
         )
-        app = App()
         limits = limits or Limits()
-        routes = {method.route.template: method.route for method in methods}
-        app.install(Identity("iris", "1", "sha256:0"), routes, self, Never(), max_body_bytes=limits.max_body_bytes)
+        answers = {ECHO: self._echo, TALK: self._echo, TALK_ON: self._echo, WATCH: self._watch}
+        declared = owner(*(("POST", method.path, answers.get(method.path, self._late)) for method in methods))
+        identity = Identity("iris", "1", "sha256:0")
+        service = msgspec.structs.replace(classifier(), identity=identity, predictor=Never())
+        app = model_app(service, server=(declared,), observer=self, max_body_bytes=limits.max_body_bytes)
         self.shared = Shared(app, methods, limits, self.counted.append)
         for _ in range(connections):
             self.connect()
@@ -186,9 +187,6 @@ class Peer:
         """Let the loop run what is due."""
         for _ in range(5):
             await asyncio.sleep(0)
-
-    def _method(self, path: str, handle: Callable[[HttpRequest], Awaitable[HttpReply]]) -> Method:
-        return Method(Route(path, {"POST": handle}))
 
     async def _echo(self, http: HttpRequest) -> HttpReply:
         self.asked.append(http)

@@ -13,7 +13,7 @@ from septet.protocols.http.http_messages import HttpReply
 from septet.server.h2.answers import HEAD, LONGEST_MESSAGE, NO_TABLE, Answers, escaped, foreign, literal
 from septet.types import Identity
 
-ANSWERS = Answers(Identity("iris", "1", "sha256:" + "0" * 64))
+ANSWERS = Answers(lambda: Identity("iris", "1", "sha256:" + "0" * 64))
 
 
 def decoded(block: bytes) -> dict[bytes, bytes]:

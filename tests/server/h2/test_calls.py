@@ -369,7 +369,7 @@ def test_what_is_no_message_is_told_after_the_answer_to_what_was_one() -> None:
 def test_an_answer_with_many_metadata_goes_in_more_frames_than_one() -> None:
     async def scenario() -> None:
         peer = Peer()
-        peer.shared.answers = Answers(Identity("n" * 20_000, "1", "sha256:0"))
+        peer.shared.answers = Answers(lambda: Identity("n" * 20_000, "1", "sha256:0"))
         answer = Client(peer).ask(ECHO, message(b"ab"))
         assert answer.trailers[b"septet-model"] == b"n" * 20_000
 

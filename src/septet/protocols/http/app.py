@@ -1,12 +1,13 @@
 """The application: routes requests to handlers, answers errors from one table, and tells the observer.
 
-It starts without a model. Until `install` it is alive but not ready, and every other route answers 503 (C-11).
+It starts without a model. Until `install` it is alive but not ready, and every other route answers 503.
 """
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from typing import TypeAlias
 
 import msgspec
 
@@ -15,77 +16,87 @@ from septet.events import Finished, Observer, Silent
 from septet.protocols.http.content_encoding import CODING, expanded
 from septet.protocols.http.error_bodies import STATUS
 from septet.protocols.http.error_responses import failed, id_of, refused
-from septet.protocols.http.http_messages import Handle, HttpReply, HttpRequest, new_id, request_id_of, traceparent_of
+from septet.protocols.http.health_routes import HealthRoutes, ServerState
+from septet.protocols.http.http_messages import Handle, HttpReply, HttpRequest, traceparent_of
 from septet.protocols.http.predict_route import PredictRoute
-from septet.protocols.http.routes import Route, Routes
-from septet.protocols.mlflow.invocations import PATH as INVOCATIONS
-from septet.protocols.openinference.infer_routes import TEMPLATES as OPEN_INFERENCE
-from septet.protocols.rpc.paths import TEMPLATES as GRPC
-from septet.protocols.tfserving.v1_routes import TEMPLATES as V1_TEMPLATES
-from septet.types import Identity, Pending, Predictor
+from septet.protocols.http.routes import PathRoutes, Paths, RouteTable, model_paths, server_paths
+from septet.registry import Models, ServedModel
+from septet.types import Identity, Pending
 
 UNMATCHED = "unmatched"
-# The paths of a service, in the order in which people look for them: the closed list that metrics count by.
-PATHS = (
-    *("/predict", "/predict/label", "/predict/test", "/predict/test/label"),
-    *("/health", "/health/live", "/health/ready", "/health/startup"),
-    *("/metadata", "/label", "/openapi.json", "/docs", "/", "/metrics"),
-    *("/v2/health/live", "/v2/health/ready", *OPEN_INFERENCE),
-    *(*V1_TEMPLATES, INVOCATIONS, "/ping"),
-    *GRPC,
-)
+
+#: The objects whose declared routes belong to one model.
+Bind: TypeAlias = Callable[[ServedModel], Sequence[object]]
 
 
 class App:
-    """Every route of one service.
+    """Every route of one server.
 
     Attributes:
-        identity: the served model's, or None while it loads.
-        starting: set while the process has more to open than this application: not ready, but answering.
-        draining: set when the server is about to stop: not ready, but still answering.
+        models: that are served.
+        state: what the server says of its own health; `state.starting` and `state.draining` are set by who runs it.
     """
 
-    def __init__(self) -> None:
-        self.identity: Identity | None = None
-        self.starting = False
-        self.draining = False
+    def __init__(self, models: Models | None = None) -> None:
+        self.models = Models() if models is None else models
+        self.state = ServerState(self.models)
+        self._owners: Sequence[object] = (HealthRoutes(self.state),)
+        self._bind: Bind = _nothing
         self._observer: Observer = Silent()
         self._most_bytes = 0
-        health = {
-            "/health": self._health,
-            "/health/live": self._live,
-            "/health/ready": self._ready,
-            "/health/startup": self._startup,
-            "/ping": self._ready,
-            "/v2/health/live": self._open_inference_live,
-            "/v2/health/ready": self._open_inference_ready,
-        }
-        self._routes: Routes = {path: Route(path, {"GET": handle}) for path, handle in health.items()}
+        # What `bind` made for each model that is served.
+        self._bound: dict[ServedModel, Sequence[object]] = {}
+        self._table = RouteTable({})
         # The routes that predict, by path.
-        self._endpoints: Mapping[str, PredictRoute] = {}
+        self._predicting: Mapping[str, PredictRoute] = {}
+        #: The model that replies name where they are of none; None where several are served.
+        self.identity: Identity | None = None
+        self.models.on_change(self._renew)
+        self._renew()
 
-    def install(
-        self, identity: Identity, routes: Routes, observer: Observer, predictor: Predictor, *, max_body_bytes: int
-    ) -> None:
-        """Begin to serve a model that is loaded, warm and proven; `max_body_bytes` bounds bodies that are expanded."""
-        self._routes = {**self._routes, **routes}
-        self._endpoints = {
-            path: PredictRoute(route.template, route.predict, predictor, observer, max_body_bytes)
-            for path, route in routes.items()
-            if route.predict is not None
-        }
+    def install(self, bind: Bind, owners: Sequence[object], observer: Observer, *, max_body_bytes: int) -> None:
+        """Answer the routes that `owners` declare, and for each model those of what `bind` makes for it.
+
+        `max_body_bytes` bounds bodies that are expanded.
+        """
+        self._owners = (HealthRoutes(self.state), *owners)
+        self._bind = bind
+        self._bound.clear()
         self._observer = observer
         self._most_bytes = max_body_bytes
-        self.identity = identity
+        self._renew()
+
+    def _renew(self) -> None:
+        """Make the table for the models of now, and put it in place of the old one by one assignment."""
+        sole = self.models.sole
+        self._bound = {model: self._bound.get(model) or self._bind(model) for model in self.models}
+        paths: Paths = server_paths(*self._owners)
+        for model, owners in self._bound.items():
+            paths |= model_paths(model, model.service.identity, *owners, short=model is sole)
+        self._predicting = {
+            path: PredictRoute(found.template, found.decode, found.model, self._observer, self._most_bytes)
+            for path, found in paths.items()
+            if found.decode is not None and "{" not in path
+        }
+        self._table = RouteTable(paths)
+        self.identity = None if sole is None else sole.service.identity
 
     @property
-    def routes(self) -> Routes:
-        """Every route there is by now."""
-        return self._routes
+    def draining(self) -> bool:
+        """Whether the server is about to stop: not ready, but still answering."""
+        return self.state.draining
+
+    @draining.setter
+    def draining(self, draining: bool) -> None:
+        self.state.draining = draining
+
+    def find(self, path: str) -> PathRoutes | None:
+        """What a path answers by now."""
+        return self._table.find(path)[0]
 
     async def __call__(self, http: HttpRequest) -> HttpReply:
         """Answer a request; every failure becomes an error body, none is raised."""
-        if http.path not in self._endpoints or http.method != "POST":
+        if http.path not in self._predicting or http.method != "POST":
             return await self._handle(http)
         future: asyncio.Future[HttpReply] = asyncio.get_running_loop().create_future()
         pending = self.predict(http, partial(_resolve, future))
@@ -98,8 +109,8 @@ class App:
 
     def predict(self, http: HttpRequest, done: Callable[[HttpReply], None]) -> Pending | None:
         """Answer a prediction by calling `done`, perhaps before this returns; None where the request asks for none."""
-        endpoint = self._endpoints.get(http.path)
-        return None if endpoint is None or http.method != "POST" else endpoint.predict(http, done)
+        route = self._predicting.get(http.path)
+        return None if route is None or http.method != "POST" else route.predict(http, done)
 
     def refuse(self, error: SeptetError, path: str, headers: Mapping[bytes, bytes]) -> HttpReply:
         """The reply to a request that a transport refuses before it is complete; `headers` as far as they came."""
@@ -112,73 +123,56 @@ class App:
         observer = self._observer
         observer.started()
         begun = time.perf_counter()
-        route = self._routes.get(http.path)
-        template = UNMATCHED if route is None else route.template
+        routes, parameters = self._table.find(http.path)
+        template = UNMATCHED if routes is None else routes.template
+        model = None if routes is None or routes.model is None else routes.model.service.identity
         reply = None
         try:
-            handler = self._handler(http, route)
+            handler = self._handler(http, routes)
+            if parameters:
+                http = msgspec.structs.replace(http, parameters=parameters)
             coded = http.method == "POST" and CODING in http.headers
             reply = await handler(expanded(http, self._most_bytes) if coded else http)
         except Exception as error:  # noqa: BLE001 - every failure becomes an error body
-            reply = failed(error, template, http)
+            reply = failed(error, template, http, model)
         finally:
-            observer.finished(_event(template, http, reply, time.perf_counter() - begun))
+            observer.finished(_event(template, http, reply, time.perf_counter() - begun, model))
         return reply
 
-    def _handler(self, http: HttpRequest, route: Route | None) -> Handle:
-        if route is None:
-            if self.identity is None:
-                raise Unavailable("The model is loading.")
-            served = f"This server has the model {self.identity.name!r}, version {self.identity.version!r}"
-            raise NotFound(f"There is no {http.path[:200]!r} here. {served}; GET /openapi.json lists what there is.")
-        handler = route.handlers.get("GET" if http.method == "HEAD" else http.method)
+    def _handler(self, http: HttpRequest, routes: PathRoutes | None) -> Handle:
+        if routes is None:
+            raise self._unknown(http.path)
+        handler = routes.handlers.get("GET" if http.method == "HEAD" else http.method)
         if handler is None:
-            methods = {*route.handlers, *(["HEAD"] if "GET" in route.handlers else [])}
-            allowed = ", ".join(sorted({*methods, *(["POST"] if route.predict is not None else [])}))
-            raise MethodNotAllowed(f"{http.path} answers {allowed}, not {http.method}.", allowed)
+            text = f"{http.path} answers {routes.allowed}, not {http.method}."
+            raise MethodNotAllowed(text, routes.allowed)
         return handler
 
-    async def _health(self, http: HttpRequest) -> HttpReply:
-        return HttpReply(200, b'{"health":"ok"}', _checked_id(http))
+    def _unknown(self, path: str) -> SeptetError:
+        models = self.models
+        if not models:
+            return Unavailable("The model is loading.")
+        for name, reason in models.missing.items():
+            if f"/models/{name}" in path:
+                return Unavailable(f"The model {name!r} could not be loaded: {reason}")
+        if self.identity is not None:
+            served = f"This server has the model {self.identity.name!r}, version {self.identity.version!r}"
+        else:
+            served = f"This server has the models {', '.join(repr(each.service.identity.name) for each in models)}"
+            if path in self._short_paths():
+                served += f", so ask /models/NAME{path} for one of them"
+        return NotFound(f"There is no {path[:200]!r} here. {served}; GET /openapi.json lists what there is.")
 
-    async def _live(self, http: HttpRequest) -> HttpReply:
-        return HttpReply(200, b'{"status":"live"}', _checked_id(http))
+    def _short_paths(self) -> set[str]:
+        """The paths that a single model would answer without its name."""
+        found: set[str] = set()
+        for model, owners in self._bound.items():
+            found.update(model_paths(model, model.service.identity, *owners, short=True))
+        return found
 
-    async def _ready(self, http: HttpRequest) -> HttpReply:
-        self._require_ready()
-        return await self._startup(http)
 
-    def _require_ready(self) -> None:
-        """Refuse while the model loads, and when the server is about to stop.
-
-        Raises:
-            Unavailable: it is so.
-        """
-        if self.draining:
-            raise Unavailable("The server is draining.")
-        if self.identity is None:
-            raise Unavailable("The model is loading.")
-        if self.starting:
-            raise Unavailable("The server is starting.")
-
-    async def _open_inference_live(self, http: HttpRequest) -> HttpReply:
-        return HttpReply(200, b'{"live":true}', _checked_id(http))
-
-    async def _open_inference_ready(self, http: HttpRequest) -> HttpReply:
-        # Some clients read the key `live`, others `ready`; the specification has the one in its text for the other.
-        try:
-            self._require_ready()
-        except Unavailable as error:
-            reply = refused(error, http.path, http.headers)
-            body = {"live": True, "ready": False, "error": error.message}
-            return msgspec.structs.replace(reply, body=msgspec.json.encode(body))
-        return HttpReply(200, b'{"live":true,"ready":true}', _checked_id(http))
-
-    async def _startup(self, http: HttpRequest) -> HttpReply:
-        if self.identity is None:
-            raise Unavailable("The model is loading.")
-        body = msgspec.json.encode({"status": "ready", "model": self.identity})
-        return HttpReply(200, body, _checked_id(http))
+def _nothing(_: ServedModel) -> Sequence[object]:
+    return ()
 
 
 def _resolve(future: "asyncio.Future[HttpReply]", reply: HttpReply) -> None:
@@ -186,16 +180,18 @@ def _resolve(future: "asyncio.Future[HttpReply]", reply: HttpReply) -> None:
         future.set_result(reply)
 
 
-def _checked_id(http: HttpRequest) -> str:
-    return request_id_of(http.headers) or new_id()
-
-
-def _event(template: str, http: HttpRequest, reply: HttpReply | None, seconds: float) -> Finished:
+def _event(
+    template: str, http: HttpRequest, reply: HttpReply | None, seconds: float, model: Identity | None
+) -> Finished:
     if reply is None:  # cancelled: the caller went away, or the server stopped
-        return Finished(template, id_of(http.headers), "cancelled", STATUS["cancelled"], 0, seconds)
+        code = "cancelled"
+        return Finished(template, id_of(http.headers), code, STATUS[code], 0, seconds, model=model)
     timings = reply.timings
+    model = reply.model or model
     if timings is None:
-        return Finished(template, reply.id, reply.code, reply.status, reply.rows, seconds, message=reply.message)
+        return Finished(
+            template, reply.id, reply.code, reply.status, reply.rows, seconds, message=reply.message, model=model
+        )
     return Finished(
         template,
         reply.id,
@@ -207,4 +203,5 @@ def _event(template: str, http: HttpRequest, reply: HttpReply | None, seconds: f
         run_seconds=timings.run,
         batch_rows=timings.batch_rows,
         trace=traceparent_of(http.headers),
+        model=model,
     )

@@ -3,15 +3,15 @@
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from septet.errors import SeptetError, TooLarge
+from septet.errors import SeptetError
 from septet.protocols.http.app import App
 from septet.protocols.http.http_messages import HttpReply, HttpRequest
-from septet.types import Identity
+from septet.protocols.http.limits import check_length
+from septet.protocols.http.response_headers import flags_header, identity_headers
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-HeaderPairs = list[tuple[bytes, bytes]]
 MAX_DIGITS = 20  # of a content length: more than any limit has, fewer than Python refuses to read
 
 
@@ -42,11 +42,25 @@ class Asgi:
         except Disconnected:
             return
         except SeptetError as error:
-            await _send(send, scope, self._app.refuse(error, _path(scope), headers), self._app.identity, close=True)
+            await self._send(send, scope, self._app.refuse(error, _path(scope), headers), close=True)
             return
         root_path = scope.get("root_path", "").rstrip("/")
         request = HttpRequest(scope["method"], _path(scope), scope["query_string"], headers, body, root_path)
-        await _send(send, scope, await self._app(request), self._app.identity)
+        await self._send(send, scope, await self._app(request))
+
+    async def _send(self, send: Send, scope: Scope, reply: HttpReply, *, close: bool = False) -> None:
+        headers = [
+            (b"content-type", reply.media_type),
+            (b"content-length", str(len(reply.body)).encode()),
+            (b"x-request-id", reply.id.encode()),
+            *identity_headers(reply.model or self._app.identity),
+            *flags_header(reply.flags),
+            *reply.headers,
+        ]
+        if close and scope["http_version"] == "1.1":
+            headers.append((b"connection", b"close"))
+        await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+        await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else reply.body})
 
     async def _body(self, headers: dict[bytes, bytes], receive: Receive) -> bytes:
         length = headers.get(b"content-length", b"0")
@@ -66,50 +80,11 @@ class Asgi:
                 return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
-def check_length(size: int, limit: int) -> None:
-    """Refuse a body over the limit.
-
-    Raises:
-        TooLarge: it is.
-    """
-    if size > limit:
-        raise TooLarge(f"The body is over the limit of {limit} bytes. Send fewer rows at a time.")
-
-
-def identity_headers(identity: Identity | None) -> HeaderPairs:
-    """The headers that name the model in every answer (C-6)."""
-    if identity is None:
-        return []
-    return [
-        (b"septet-model", _header(identity.name)),
-        (b"septet-model-version", _header(identity.version)),
-        (b"septet-model-digest", identity.digest.encode()),
-    ]
-
-
-def _header(text: str) -> bytes:
-    return text.encode("ascii", "backslashreplace")
-
-
 def _path(scope: Scope) -> str:
     """The path below the mount: servers and frameworks put the mount's prefix into both `root_path` and `path`."""
     path: str = scope["path"]
     root: str = scope.get("root_path", "").rstrip("/")
     return path[len(root) :] or "/" if (root and path.startswith(root + "/")) or path == root != "" else path
-
-
-async def _send(send: Send, scope: Scope, reply: HttpReply, identity: Identity | None, *, close: bool = False) -> None:
-    headers = [
-        (b"content-type", reply.media_type),
-        (b"content-length", str(len(reply.body)).encode()),
-        (b"x-request-id", reply.id.encode()),
-        *identity_headers(identity),
-        *reply.headers,
-    ]
-    if close and scope["http_version"] == "1.1":
-        headers.append((b"connection", b"close"))
-    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
-    await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else reply.body})
 
 
 async def _lifespan(receive: Receive, send: Send) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from septet.errors import Malformed, MethodNotAllowed, Overloaded, SeptetError, Unavailable
 from septet.protocols.http.error_bodies import refusal
 from septet.protocols.http.http_messages import HttpReply, HttpRequest, new_id, request_id_of
+from septet.types import Identity
 
 logger = logging.getLogger("septet.api")
 
@@ -13,8 +14,8 @@ logger = logging.getLogger("septet.api")
 DETAILED = (b"septet-errors", b"detailed")
 
 
-def refused(error: SeptetError, path: str, headers: Mapping[bytes, bytes]) -> HttpReply:
-    """The reply to a request that was refused, or could not be answered."""
+def refused(error: SeptetError, path: str, headers: Mapping[bytes, bytes], model: Identity | None = None) -> HttpReply:
+    """The reply to a request that was refused, or could not be answered; `model` is the one that it was for."""
     request_id = error.request_id or id_of(headers)
     more: tuple[tuple[bytes, bytes], ...] = ()
     if isinstance(error, MethodNotAllowed):
@@ -26,19 +27,19 @@ def refused(error: SeptetError, path: str, headers: Mapping[bytes, bytes]) -> Ht
     # Who asks for details is told them on the paths of protocols that have none, such as /v2: code and problems.
     detailed = headers.get(DETAILED[0]) == DETAILED[1]
     status, body = refusal("" if detailed else path, error, request_id)
-    return HttpReply(status, body, request_id, headers=more, code=error.code, message=error.message)
+    return HttpReply(status, body, request_id, headers=more, code=error.code, message=error.message, model=model)
 
 
-def failed(error: Exception, template: str, http: HttpRequest) -> HttpReply:
+def failed(error: Exception, template: str, http: HttpRequest, model: Identity | None = None) -> HttpReply:
     """The reply for any exception; one that nobody expected is logged, and its text kept from the caller."""
     if isinstance(error, SeptetError):
-        return refused(error, http.path, http.headers)
+        return refused(error, http.path, http.headers, model)
     unexpected = SeptetError("The server failed to answer. The log has the reason under this id.")
     unexpected.request_id = id_of(http.headers)
     logger.error(
         "A request failed unexpectedly", exc_info=error, extra={"id": unexpected.request_id, "route": template}
     )
-    return refused(unexpected, http.path, http.headers)
+    return refused(unexpected, http.path, http.headers, model)
 
 
 def id_of(headers: Mapping[bytes, bytes]) -> str:

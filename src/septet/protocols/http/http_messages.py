@@ -7,7 +7,7 @@ from typing import Final, TypeAlias
 import msgspec
 
 from septet.errors import Malformed
-from septet.types import Timings
+from septet.types import Identity, Request, Response, Timings
 
 JSON = b"application/json"
 MAX_ID_LENGTH = 128
@@ -31,7 +31,8 @@ class HttpRequest(msgspec.Struct, frozen=True, gc=False):
     """A complete request. Header names are lower case; of a repeated header the last one counts.
 
     `path` begins below `root_path`, the prefix of the application that this one is mounted in. `known_context` is what
-    the headers say, where a transport has seen the same ones before.
+    the headers say, where a transport has seen the same ones before. `parameters` are those in the path,
+    by the names of the route's pattern.
     """
 
     method: str
@@ -41,6 +42,7 @@ class HttpRequest(msgspec.Struct, frozen=True, gc=False):
     body: bytes
     root_path: str = ""
     known_context: RequestContext | None = None
+    parameters: Mapping[str, str] = {}
 
     @property
     def context(self) -> RequestContext:
@@ -53,8 +55,9 @@ class HttpRequest(msgspec.Struct, frozen=True, gc=False):
 
 
 class HttpReply(msgspec.Struct, frozen=True, gc=False):
-    """A complete reply. Transports add the id, the model's identity, and the length as headers.
+    """A complete reply. Transports add the id, the length, `model` and `flags` as headers.
 
+    `model` is the one that answered; None where the reply is of no model. `flags` are those of the predictor's answer.
     `code`, `rows`, `timings` and `message` are for observers: they are not sent.
     """
 
@@ -67,6 +70,31 @@ class HttpReply(msgspec.Struct, frozen=True, gc=False):
     rows: int = 0
     timings: Timings | None = None
     message: str | None = None
+    model: Identity | None = None
+    flags: tuple[str, ...] = ()
+
+
+def answered(
+    request: Request,
+    response: Response,
+    body: bytes,
+    media_type: bytes = JSON,
+    headers: tuple[tuple[bytes, bytes], ...] = (),
+) -> HttpReply:
+    """The reply that carries a predictor's answer."""
+    return HttpReply(
+        200,
+        body,
+        request.id,
+        media_type,
+        headers,
+        "ok",
+        request.rows,
+        response.timings,
+        None,
+        response.model,
+        response.flags,
+    )
 
 
 Handle: TypeAlias = Callable[[HttpRequest], Awaitable[HttpReply]]

@@ -15,7 +15,8 @@ from septet.protocols.http.error_bodies import STATUS
 from septet.protocols.http.error_responses import failed, id_of
 from septet.protocols.http.http_messages import HttpReply, HttpRequest
 from septet.protocols.http.routes import Decode, Encode
-from septet.types import Pending, Predictor, Request, Response
+from septet.registry import ServedModel
+from septet.types import Identity, Pending, Request, Response
 
 
 class DoneAlready:
@@ -25,15 +26,18 @@ class DoneAlready:
         """Nothing is left to give up."""
 
 
-ANSWERED = DoneAlready()
+DONE_ALREADY = DoneAlready()
 
 
 class PredictRoute(msgspec.Struct, frozen=True):
-    """A route that predicts, and what it needs; bodies have at most `most_bytes` when expanded."""
+    """A path that predicts, and what it needs; bodies have at most `most_bytes` when expanded.
+
+    `model` is the one that the path belongs to; None where the body names it.
+    """
 
     template: str
     decode: Decode
-    predictor: Predictor
+    model: ServedModel | None
     observer: Observer
     most_bytes: int
 
@@ -42,20 +46,21 @@ class PredictRoute(msgspec.Struct, frozen=True):
         self.observer.started()
         begun = perf_counter()
         try:
-            request, encode = self.decode(expanded(http, self.most_bytes) if CODING in http.headers else http)
+            model, request, encode = self.decode(expanded(http, self.most_bytes) if CODING in http.headers else http)
         except Exception as error:  # noqa: BLE001 - every failure becomes an error body
-            done(self.refusal(error, http, begun))
-            return ANSWERED
-        prediction = InflightRequest(self, http, done, begun, perf_counter() - begun, request, encode)
-        prediction.pending = self.predictor.submit(request, prediction.answer)
-        return prediction
+            done(self.refusal(error, http, begun, None if self.model is None else self.model.service.identity))
+            return DONE_ALREADY
+        inflight = InflightRequest(self, model, http, done, begun, perf_counter() - begun, request, encode)
+        model.in_flight += 1
+        inflight.pending = model.submit(request, inflight.answer)
+        return inflight
 
-    def refusal(self, error: Exception, http: HttpRequest, begun: float) -> HttpReply:
+    def refusal(self, error: Exception, http: HttpRequest, begun: float, model: Identity | None) -> HttpReply:
         """The reply that tells of an error; the observer is told as well."""
-        reply = failed(error, self.template, http)
+        reply = failed(error, self.template, http, model)
         seconds = perf_counter() - begun
         self.observer.finished(
-            Finished(self.template, reply.id, reply.code, reply.status, 0, seconds, message=reply.message)
+            Finished(self.template, reply.id, reply.code, reply.status, 0, seconds, message=reply.message, model=model)
         )
         return reply
 
@@ -66,14 +71,15 @@ class InflightRequest(msgspec.Struct, gc=False, eq=False):
     `begun` is when the request was complete, in seconds of `perf_counter`; `decoded` is how long reading it took.
     """
 
-    endpoint: PredictRoute
+    route: PredictRoute
+    model: ServedModel
     http: HttpRequest
     done: Callable[[HttpReply], None] | None
     begun: float
     decoded: float
     request: Request
     encode: Encode
-    pending: Pending = ANSWERED
+    pending: Pending = DONE_ALREADY
 
     def cancel(self) -> None:
         """The caller went away, or the server stops."""
@@ -81,10 +87,12 @@ class InflightRequest(msgspec.Struct, gc=False, eq=False):
             return
         self.done = None
         self.pending.cancel()
-        endpoint, seconds = self.endpoint, perf_counter() - self.begun
-        endpoint.observer.finished(
-            Finished(endpoint.template, id_of(self.http.headers), "cancelled", STATUS["cancelled"], 0, seconds)
+        route, seconds, identity = self.route, perf_counter() - self.begun, self.model.service.identity
+        code = "cancelled"
+        route.observer.finished(
+            Finished(route.template, id_of(self.http.headers), code, STATUS[code], 0, seconds, model=identity)
         )
+        self.model.end()
 
     def answer(self, outcome: Response | Exception) -> None:
         """Take the predictor's answer."""
@@ -92,22 +100,23 @@ class InflightRequest(msgspec.Struct, gc=False, eq=False):
         if done is None:
             return
         self.done = None
-        endpoint, http, request, ran = self.endpoint, self.http, self.request, perf_counter()
+        route, http, request, ran = self.route, self.http, self.request, perf_counter()
+        self.model.end()
         if isinstance(outcome, Exception):
-            done(endpoint.refusal(outcome, http, self.begun))
+            done(route.refusal(outcome, http, self.begun, self.model.service.identity))
             return
         try:
             reply = self.encode(request, outcome)
             if ACCEPTED in http.headers:
                 reply = compressed(reply, http.headers[ACCEPTED])
         except Exception as error:  # noqa: BLE001 - every failure becomes an error body
-            done(endpoint.refusal(error, http, self.begun))
+            done(route.refusal(error, http, self.begun, outcome.model))
             return
         timings = outcome.timings
         now = perf_counter()
-        endpoint.observer.finished(
+        route.observer.finished(
             Finished(
-                endpoint.template,
+                route.template,
                 reply.id,
                 "ok",
                 reply.status,
@@ -119,6 +128,8 @@ class InflightRequest(msgspec.Struct, gc=False, eq=False):
                 now - ran,
                 timings.batch_rows,
                 request.trace,
+                None,
+                outcome.model,
             )
         )
         done(reply)

@@ -1,37 +1,190 @@
-"""What an application can answer: one `Route` for each path.
+"""What an application can answer: each `Route` is declared once, on the method that answers it.
+
+A declaration has the path's pattern, the HTTP method and the operation that OpenAPI describes. Dispatch, the templates
+of metrics, the OpenAPI document, and the answers 404 and 405 derive from it.
 
 A route that predicts is two pure halves around the predictor: `decode` makes the request, and gives the `Encode` that
 will make the reply. Neither knows when, where or with whom the model runs, so one transport may await the answer and
 another may answer many requests of one turn together.
 """
 
-from collections.abc import Callable, Mapping
-from typing import TypeAlias
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Final, TypeAlias, TypeVar
 
 import msgspec
 
 from septet.protocols.http.http_messages import Handle, HttpReply, HttpRequest
-from septet.types import Request, Response
+from septet.registry import ServedModel
+from septet.types import Identity, Request, Response
 
 #: The reply to a request. Raises SeptetError where the answer cannot be shown.
 Encode: TypeAlias = Callable[[Request, Response], HttpReply]
-#: The request in a body, and how its answer is shown. Raises SeptetError where the body is wrong.
-Decode: TypeAlias = Callable[[HttpRequest], tuple[Request, Encode]]
+#: The model that a body is for, its request, and how the answer is shown. Raises SeptetError where the body is wrong.
+Decode: TypeAlias = Callable[[HttpRequest], tuple[ServedModel, Request, Encode]]
+
+#: Where the routes of one model stand that have no `{model}` in their pattern.
+MODEL_PREFIX: Final = "/models/{model}"
+_PARAMETER: Final = re.compile(r"\{(\w+)\}")
+_Method = TypeVar("_Method", bound=Callable[..., Any])
+
+
+class Operation(msgspec.Struct, frozen=True):
+    """What OpenAPI says of a route.
+
+    Attributes:
+        name: the `operationId`.
+        summary: one line.
+        tag: the group in which documents show it.
+        describe: writes parameters, request body and responses; its arguments are those of whoever writes the document.
+    """
+
+    name: str
+    summary: str
+    tag: str
+    describe: Callable[..., dict[str, Any]] | None = None
 
 
 class Route(msgspec.Struct, frozen=True):
-    """One path.
+    """One declared route.
 
     Attributes:
-        template: the path as metrics count it, such as `/v2/models/{model}/infer`: a closed list.
-        handlers: what answers a method without predicting, or with more than one prediction.
-        predict: what decodes a POST, or None.
+        patterns: of its paths, such as `/v2/models/{model}/infer`: a parameter stands for one segment, or for the part
+            of one before a colon. The first is the route's template, by which metrics count it.
+        method: of HTTP.
+        attribute: the name of the method that answers it.
+        predicts: whether that decodes a request for a model; else it answers by itself.
+        operation: what OpenAPI says; None for a route that it does not show.
+    """
+
+    patterns: tuple[str, ...]
+    method: str
+    attribute: str
+    predicts: bool
+    operation: Operation | None = None
+
+    @property
+    def template(self) -> str:
+        """The first pattern."""
+        return self.patterns[0]
+
+
+def answers(method: str, *patterns: str, operation: Operation | None = None) -> Callable[[_Method], _Method]:
+    """Declare that a coroutine method answers the requests of an HTTP method to these paths."""
+    return _declare(method, patterns, operation, predicts=False)
+
+
+def predicts(*patterns: str, operation: Operation | None = None) -> Callable[[_Method], _Method]:
+    """Declare that a method decodes (see `Decode`) what is posted to these paths."""
+    return _declare("POST", patterns, operation, predicts=True)
+
+
+def _declare(
+    method: str, patterns: tuple[str, ...], operation: Operation | None, *, predicts: bool
+) -> Callable[[_Method], _Method]:
+    def declared(function: _Method) -> _Method:
+        known: tuple[Route, ...] = getattr(function, "septet_routes", ())
+        route = Route(patterns, method, function.__name__, predicts, operation)
+        function.septet_routes = (*known, route)  # type: ignore[attr-defined]
+        return function
+
+    return declared
+
+
+def declared_routes(owner: type) -> tuple[Route, ...]:
+    """The routes that a class declares, in the order of its methods."""
+    return tuple(route for member in vars(owner).values() for route in getattr(member, "septet_routes", ()))
+
+
+class PathRoutes(msgspec.Struct, frozen=True):
+    """What one path answers.
+
+    Attributes:
+        template: by which metrics count it.
+        handlers: by HTTP method; what answers without the predictor's callback.
+        decode: of what is posted, where that predicts.
+        model: the model that the path belongs to, or None.
     """
 
     template: str
-    handlers: Mapping[str, Handle] = {}
-    predict: Decode | None = None
+    handlers: Mapping[str, Handle]
+    decode: Decode | None = None
+    model: ServedModel | None = None
+
+    @property
+    def allowed(self) -> str:
+        """The methods that it answers, as the header `allow` has them."""
+        methods = {*self.handlers, *(["HEAD"] if "GET" in self.handlers else [])}
+        return ", ".join(sorted({*methods, *(["POST"] if self.decode is not None else [])}))
 
 
-#: By path, unescaped.
-Routes: TypeAlias = Mapping[str, Route]
+#: By path; those of patterns with parameters by pattern.
+Paths: TypeAlias = dict[str, PathRoutes]
+
+
+def server_paths(*owners: object) -> Paths:
+    """The paths that objects answer for the whole server."""
+    return _paths((pattern, owner, route, None) for owner in owners for route, pattern in _every_pattern(owner))
+
+
+def model_paths(model: ServedModel, identity: Identity, *owners: object, short: bool) -> Paths:
+    """The paths that objects answer for one model: those with its name, and with `short` those without as well."""
+    names = {"model": identity.name, "version": identity.version}
+
+    def each() -> Iterator[tuple[str, object, Route, ServedModel]]:
+        for owner in owners:
+            for route, pattern in _every_pattern(owner):
+                if "{model}" in pattern:
+                    yield _filled(pattern, names), owner, route, model
+                    continue
+                yield _filled(MODEL_PREFIX, names) + pattern, owner, route, model
+                if short:
+                    yield pattern, owner, route, model
+
+    return _paths(each())
+
+
+def _every_pattern(owner: object) -> Iterator[tuple[Route, str]]:
+    return ((route, pattern) for route in declared_routes(type(owner)) for pattern in route.patterns)
+
+
+def _filled(pattern: str, names: Mapping[str, str]) -> str:
+    return _PARAMETER.sub(lambda found: names.get(found[1], found[0]), pattern)
+
+
+def _paths(given: Iterable[tuple[str, object, Route, ServedModel | None]]) -> Paths:
+    found: Paths = {}
+    for path, owner, route, model in given:
+        before = found.get(path) or PathRoutes(route.template, {}, None, model)
+        answer = getattr(owner, route.attribute)
+        if route.predicts:
+            found[path] = msgspec.structs.replace(before, decode=answer)
+        else:
+            found[path] = msgspec.structs.replace(before, handlers={**before.handlers, route.method: answer})
+    return found
+
+
+class RouteTable:
+    """Finds what a path answers: paths without parameters in a dictionary, all others by their patterns, in order."""
+
+    def __init__(self, paths: Mapping[str, PathRoutes]) -> None:
+        self.exact = {path: found for path, found in paths.items() if "{" not in path}
+        self._patterns = [(_expression(path), found) for path, found in paths.items() if "{" in path]
+
+    def find(self, path: str) -> tuple[PathRoutes | None, Mapping[str, str]]:
+        """What a path answers, with the values of its parameters; None where there is no such path."""
+        found = self.exact.get(path)
+        if found is not None:
+            return found, {}
+        for expression, routes in self._patterns:
+            match = expression.fullmatch(path)
+            if match is not None:
+                return routes, match.groupdict()
+        return None, {}
+
+
+def _expression(pattern: str) -> re.Pattern[str]:
+    parts = _PARAMETER.split(pattern)
+    return re.compile(
+        "".join(re.escape(part) if at % 2 == 0 else f"(?P<{part}>[^/:]+)" for at, part in enumerate(parts))
+    )

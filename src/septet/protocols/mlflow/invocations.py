@@ -25,17 +25,18 @@ from septet.protocols.http.http_messages import (
     JSON,
     HttpReply,
     HttpRequest,
+    answered,
     media_parameters,
     new_id,
     shown,
 )
 from septet.protocols.http.request_factory import RequestFactory
-from septet.protocols.http.routes import Encode, Route, Routes
+from septet.protocols.http.routes import Encode, predicts
 from septet.protocols.mlflow.csv_predictions import csv_lines, prefers_csv
 from septet.protocols.mlflow.predicted import predicted
+from septet.registry import ServedModel
 from septet.types import Request, Response
 
-PATH = "/invocations"
 CSV = b"text/csv"
 DIALECT = RowsFormat(
     (SPLIT, RECORDS, INSTANCES, INPUTS),
@@ -53,6 +54,7 @@ class InvocationsRoute:
     def __init__(self, request_factory: RequestFactory) -> None:
         signature, limits = request_factory.service.signature, request_factory.limits
         self._request_factory = request_factory
+        self._served = request_factory.model
         self._json = RowsDocument(signature, DIALECT, max_rows=limits.max_rows, extra_columns="ignore")
         self._csv: CsvBody | None = None
         if signature.columns and signature.rows:
@@ -61,11 +63,8 @@ class InvocationsRoute:
         self._wanted, _, self._shown = predicted(signature, request_factory.service.manifest)
         self._rows = signature.rows
 
-    def routes(self) -> Routes:
-        """The one path."""
-        return {PATH: Route(PATH, predict=self.predict)}
-
-    def predict(self, http: HttpRequest) -> tuple[Request, Encode]:
+    @predicts("/invocations")
+    def predict(self, http: HttpRequest) -> tuple[ServedModel, Request, Encode]:
         """`POST /invocations`.
 
         Raises:
@@ -77,7 +76,7 @@ class InvocationsRoute:
         request = self._request_factory.request(
             body.tensors, body.rows, context.id or new_id(), self._wanted, trace=context.trace
         )
-        return request, self._as_csv if prefers_csv(http.headers.get(b"accept", b"")) else self._as_json
+        return self._served, request, self._as_csv if prefers_csv(http.headers.get(b"accept", b"")) else self._as_json
 
     def _decode(self, http: HttpRequest, kind: bytes) -> Body:
         parameters = media_parameters(http.headers)
@@ -100,10 +99,10 @@ class InvocationsRoute:
 
     def _as_json(self, request: Request, response: Response) -> HttpReply:
         body = b"".join((b'{"predictions":', msgspec.json.encode(self._shown(response.tensors)), b"}"))
-        return HttpReply(200, body, request.id, rows=request.rows, timings=response.timings)
+        return answered(request, response, body)
 
     def _as_csv(self, request: Request, response: Response) -> HttpReply:
         """One line per row, without a header; of a model without rows, one line."""
         shown = self._shown(response.tensors)
         body = csv_lines(shown if self._rows else [shown]).encode()
-        return HttpReply(200, body, request.id, CSV, rows=request.rows, timings=response.timings)
+        return answered(request, response, body, CSV)

@@ -19,12 +19,14 @@ from septet.protocols.http.http_messages import (
     JSON,
     HttpReply,
     HttpRequest,
+    answered,
     new_id,
     shown,
 )
 from septet.protocols.http.request_factory import RequestFactory
-from septet.protocols.http.routes import Encode
-from septet.types import Request, Response
+from septet.protocols.http.routes import Encode, answers, predicts
+from septet.registry import ServedModel
+from septet.types import Identity, Request, Response
 
 MAX_DIGITS = 10
 
@@ -36,6 +38,7 @@ class NativeRoutes:
         service, limits = request_factory.service, request_factory.limits
         signature = service.signature
         self._request_factory = request_factory
+        self._served = request_factory.model
         self._service = service
         self._answers = PredictionFormatter(signature)
         self._encode: Encode = self._prediction
@@ -46,23 +49,29 @@ class NativeRoutes:
         self._readers |= {b"application/octet-stream": npy, b"application/x-npy": npy}
         if signature.columns and signature.rows:
             self._readers[b"text/csv"] = CsvBody(signature, max_rows=limits.max_rows, extra_columns=extra)
-        self._model = b',"model":' + msgspec.json.encode(service.identity) + b',"id":"'
+        # How the last model that answered is named in a body: mostly it is the same.
+        self._named = service.identity
+        self._model = _model_field(service.identity)
 
-    def predict(self, http: HttpRequest) -> tuple[Request, Encode]:
+    @predicts("/predict")
+    def predict(self, http: HttpRequest) -> tuple[ServedModel, Request, Encode]:
         """`POST /predict`: the full prediction of each row."""
-        return self._request(http, self._answers.outputs), self._encode
+        return self._served, self._request(http, self._answers.outputs), self._encode
 
-    def predict_label(self, http: HttpRequest) -> tuple[Request, Encode]:
+    @predicts("/predict/label")
+    def predict_label(self, http: HttpRequest) -> tuple[ServedModel, Request, Encode]:
         """`POST /predict/label`: the label of each row, or with `?top=k` its k best labels and scores."""
         top = _top(http.query)
         self._require_labels()
         encode = self._labels if top is None else partial(self._best, top)
-        return self._request(http, None), encode
+        return self._served, self._request(http, None), encode
 
+    @answers("GET", "/predict/test")
     async def test(self, http: HttpRequest) -> HttpReply:
-        """`GET /predict/test`: the real path on the packaged sample, compared with the packaged answer (WS-9)."""
+        """`GET /predict/test`: the real path on the packaged sample, compared with the packaged answer."""
         return self._prediction(*await self._answer_sample(http))
 
+    @answers("GET", "/predict/test/label")
     async def test_label(self, http: HttpRequest) -> HttpReply:
         """`GET /predict/test/label`: the same, as a label."""
         self._require_labels()
@@ -110,7 +119,7 @@ class NativeRoutes:
         context = http.context
         request_id = context.id or new_id()
         request = self._request_factory.request(service.sample, rows, request_id, trace=context.trace)
-        response = await service.predictor.predict(request)
+        response = await self._served.predict(request)
         if service.expected is not None and mismatches(service.expected, response.tensors):
             error = ModelFailed("The model no longer gives the answers it gave when it was packed.")
             error.request_id = request_id
@@ -131,8 +140,19 @@ class NativeRoutes:
         # Ids are visible ASCII: only these two characters need escaping in JSON.
         if '"' in shown or "\\" in shown:
             shown = shown.replace("\\", "\\\\").replace('"', '\\"')
-        body = b"".join((b'{"prediction":', msgspec.json.encode(prediction), self._model, shown.encode(), b'"}'))
-        return HttpReply(200, body, request.id, rows=request.rows, timings=response.timings)
+        model = response.model
+        if model is not self._named:
+            self._named, self._model = model, _model_field(model)
+        end = b'"}'
+        if response.flags:
+            end = b'","flags":%b}' % msgspec.json.encode(response.flags)
+        body = b"".join((b'{"prediction":', msgspec.json.encode(prediction), self._model, shown.encode(), end))
+        return answered(request, response, body)
+
+
+def _model_field(identity: Identity) -> bytes:
+    """What stands in a body between the prediction and the id."""
+    return b',"model":' + msgspec.json.encode(identity) + b',"id":"'
 
 
 def _top(query: bytes) -> int | None:

@@ -1,6 +1,6 @@
 """`inference.GRPCInferenceService`: the Open Inference Protocol's methods, and those of Triton's that its clients use.
 
-What describes the server and its model is asked of the REST routes and written as messages, so that both say the same.
+What describes the server and its models is asked of the REST routes and written as messages, so that both say the same.
 """
 
 from collections.abc import Callable
@@ -9,102 +9,167 @@ from typing import Any
 import msgspec
 from google.protobuf.json_format import ParseDict
 
-from septet.protocols.http.http_messages import HttpReply, HttpRequest
+from septet.errors import Malformed, NotFound, SeptetError
+from septet.protocols.http.http_messages import HttpReply, HttpRequest, new_id, request_id_of
 from septet.protocols.http.request_factory import RequestFactory
-from septet.protocols.http.routes import Route, Routes
+from septet.protocols.http.routes import Encode, PathRoutes, answers, predicts
 from septet.protocols.native.metadata import metadata
 from septet.protocols.openinference.infer_messages import InferMessages
-from septet.protocols.openinference.model_name import ServedModelName
 from septet.protocols.rpc.descriptors import Message, message
-from septet.protocols.rpc.methods import Method, described, read, written
+from septet.protocols.rpc.methods import Method, methods_of, parsed, read, written
 from septet.protocols.rpc.paths import INFER, INFERENCE, STREAM_INFER
+from septet.registry import Models, ServedModel
+from septet.settings import Limits
+from septet.types import Request
 
 
 class GrpcService:
-    """The methods of one service.
+    """The methods, for every model that is served.
 
-    Attributes:
-        rest: the routes of the same protocol over HTTP, for the same service.
-        ready: whether the server takes calls.
+    `rest` finds the routes of the same protocol over HTTP by their path; `ready` says whether the server takes calls.
     """
 
-    def __init__(self, request_factory: RequestFactory, rest: Routes, ready: Callable[[], bool]) -> None:
-        self._messages = InferMessages(request_factory)
-        self._service = request_factory.service
-        self._limits = request_factory.limits
+    def __init__(
+        self, models: Models, limits: Limits, rest: Callable[[str], PathRoutes | None], ready: Callable[[], bool]
+    ) -> None:
+        self._models = models
+        self._limits = limits
         self._rest = rest
         self._ready = ready
-        self._naming = ServedModelName(request_factory.service.identity)
-        self._model = f"/v2/models/{request_factory.service.identity.name}"
+        self._request = message("inference.ModelInferRequest")
+        self._streamed = message("inference.ModelStreamInferResponse")
+        self._messages: dict[ServedModel, InferMessages] = {}
+        models.on_change(self._renew)
+        self._renew()
+
+    def _renew(self) -> None:
+        self._messages = {
+            model: self._messages.get(model) or InferMessages(RequestFactory(model, self._limits))
+            for model in self._models
+        }
 
     def methods(self) -> tuple[Method, ...]:
         """All of them."""
-        describing = {
-            "ServerLive": self._server_live,
-            "ServerReady": self._server_ready,
-            "ModelReady": self._model_ready,
-            "ServerMetadata": self._server_metadata,
-            "ModelMetadata": self._model_metadata,
-            "ModelConfig": self._model_config,
-            "ModelStatistics": self._model_statistics,
-            "RepositoryIndex": self._repository_index,
-        }
-        messages = self._messages
-        return (
-            Method(Route(INFER, predict=messages.infer)),
-            Method(Route(STREAM_INFER, predict=messages.stream_infer), "both", messages.fault),
-            *(described(f"/{INFERENCE}/{name}", handle) for name, handle in describing.items()),
-        )
+        return methods_of(self, Method(STREAM_INFER, "both", self._fault))
 
-    async def _server_live(self, http: HttpRequest) -> HttpReply:
+    @predicts(INFER)
+    def infer(self, http: HttpRequest) -> tuple[ServedModel, Request, Encode]:
+        """`ModelInfer`.
+
+        Raises:
+            Malformed: the bytes are no such message.
+            NotFound: it asks for a model, or a version, that is not served.
+            Invalid: it is not what the protocol or the model asks for.
+        """
+        return self._decode(http, streamed=False)
+
+    @predicts(STREAM_INFER)
+    def stream_infer(self, http: HttpRequest) -> tuple[ServedModel, Request, Encode]:
+        """One message of `ModelStreamInfer`; raises as `infer` does."""
+        return self._decode(http, streamed=True)
+
+    @answers("POST", f"/{INFERENCE}/ServerLive")
+    async def server_live(self, http: HttpRequest) -> HttpReply:
+        """Whether the process lives."""
         return written(http, message("inference.ServerLiveResponse")(live=True))
 
-    async def _server_ready(self, http: HttpRequest) -> HttpReply:
+    @answers("POST", f"/{INFERENCE}/ServerReady")
+    async def server_ready(self, http: HttpRequest) -> HttpReply:
+        """Whether every model can answer now."""
         return written(http, message("inference.ServerReadyResponse")(ready=self._ready()))
 
-    async def _model_ready(self, http: HttpRequest) -> HttpReply:
+    @answers("POST", f"/{INFERENCE}/ModelReady")
+    async def model_ready(self, http: HttpRequest) -> HttpReply:
+        """Whether a model can answer now."""
         asked = read("inference.ModelReadyRequest", http.body)
         # As Triton: whoever asks whether an unknown model is ready is told no, and not that it is an error to ask.
-        ready = self._naming.knows(asked.name, asked.version) and self._ready()
-        return written(http, message("inference.ModelReadyResponse")(ready=ready))
+        try:
+            self._models.find(asked.name, asked.version)
+        except SeptetError:
+            return written(http, message("inference.ModelReadyResponse")(ready=False))
+        return written(http, message("inference.ModelReadyResponse")(ready=self._ready()))
 
-    async def _server_metadata(self, http: HttpRequest) -> HttpReply:
-        return await self._said(http, "/v2", "inference.ServerMetadataResponse")
+    @answers("POST", f"/{INFERENCE}/ServerMetadata")
+    async def server_metadata(self, http: HttpRequest) -> HttpReply:
+        """What this server is."""
+        return await self._rest_message(http, "/v2", "inference.ServerMetadataResponse")
 
-    async def _model_metadata(self, http: HttpRequest) -> HttpReply:
-        asked = read("inference.ModelMetadataRequest", http.body)
-        if asked.name:  # without a name: of the one that is served
-            self._naming.check(asked.name, asked.version)
-        reply = await self._rest[self._model].handlers["GET"](http)
-        described = msgspec.json.encode(metadata(self._service, limits=self._limits)).decode()
+    @answers("POST", f"/{INFERENCE}/ModelMetadata")
+    async def model_metadata(self, http: HttpRequest) -> HttpReply:
+        """A model's inputs and outputs; without a name, those of the only one."""
+        model = self._named(read("inference.ModelMetadataRequest", http.body))
+        reply = await self._ask(http, _path(model))
+        described = msgspec.json.encode(metadata(model.service, limits=self._limits)).decode()
         facts = {**msgspec.json.decode(reply.body), "properties": {"septet": described}}
         return written(http, ParseDict(facts, message("inference.ModelMetadataResponse")()))
 
-    async def _model_config(self, http: HttpRequest) -> HttpReply:
-        self._asked("inference.ModelConfigRequest", http)
-        return await self._said(http, f"{self._model}/config", "inference.ModelConfigResponse", "config")
+    @answers("POST", f"/{INFERENCE}/ModelConfig")
+    async def model_config(self, http: HttpRequest) -> HttpReply:
+        """A model as Triton's configurations describe one."""
+        asked = read("inference.ModelConfigRequest", http.body)
+        path = f"{_path(self._models.find(asked.name, asked.version))}/config"
+        return await self._rest_message(http, path, "inference.ModelConfigResponse", "config")
 
-    async def _model_statistics(self, http: HttpRequest) -> HttpReply:
+    @answers("POST", f"/{INFERENCE}/ModelStatistics")
+    async def model_statistics(self, http: HttpRequest) -> HttpReply:
+        """What was counted of a model; without a name, of each."""
         asked = read("inference.ModelStatisticsRequest", http.body)
-        if asked.name:  # without a name: of every model, which is this one
-            self._naming.check(asked.name, asked.version)
-        return await self._said(http, f"{self._model}/stats", "inference.ModelStatisticsResponse")
+        of = _path(self._models.find(asked.name, asked.version)) if asked.name else "/v2/models"
+        return await self._rest_message(http, f"{of}/stats", "inference.ModelStatisticsResponse")
 
-    async def _repository_index(self, http: HttpRequest) -> HttpReply:
-        return await self._said(
-            http, "/v2/repository/index", "inference.RepositoryIndexResponse", "models", method="POST"
-        )
+    @answers("POST", f"/{INFERENCE}/RepositoryIndex")
+    async def repository_index(self, http: HttpRequest) -> HttpReply:
+        """Every model."""
+        kind = "inference.RepositoryIndexResponse"
+        return await self._rest_message(http, "/v2/repository/index", kind, "models", method="POST")
 
-    def _asked(self, kind: str, http: HttpRequest) -> Message:
-        asked = read(kind, http.body)
-        self._naming.check(asked.name, asked.version)
-        return asked
+    def _decode(self, http: HttpRequest, *, streamed: bool) -> tuple[ServedModel, Request, Encode]:
+        asked = parsed(self._request, http.body)
+        request_id = _fit_for_a_header(asked.id) or http.context.id or new_id()
+        try:
+            model = self._models.find(asked.model_name, asked.model_version)
+        except SeptetError as error:
+            error.request_id = request_id
+            raise
+        return self._messages[model].decode(http, asked, request_id, streamed=streamed)
 
-    async def _said(
+    def _fault(self, reply: HttpReply) -> bytes:
+        """What a stream says of a message that was not answered."""
+        answer = self._streamed(error_message=reply.message)
+        answer.infer_response.id = reply.id
+        return answer.SerializeToString()  # type: ignore[no-any-return]
+
+    def _named(self, asked: Message) -> ServedModel:
+        """The model that a message names; without a name, the only one."""
+        if asked.name:
+            return self._models.find(asked.name, asked.version)
+        if self._models.sole is None:
+            raise NotFound("Several models are served here; name the one that is meant.")
+        return self._models.sole
+
+    async def _rest_message(
         self, http: HttpRequest, path: str, kind: str, under: str | None = None, *, method: str = "GET"
     ) -> HttpReply:
         """What a REST route says, as a message, or as one field of it."""
-        reply = await self._rest[path].handlers[method](HttpRequest(method, path, b"", http.headers, b""))
-        said: Any = msgspec.json.decode(reply.body)
-        facts = said if under is None else {under: said}
+        reply = await self._ask(http, path, method)
+        content: Any = msgspec.json.decode(reply.body)
+        facts = content if under is None else {under: content}
         return written(http, ParseDict(facts, message(kind)(), ignore_unknown_fields=True))
+
+    async def _ask(self, http: HttpRequest, path: str, method: str = "GET") -> HttpReply:
+        routes = self._rest(path)
+        if routes is None:
+            raise NotFound(f"There is no {path!r} here.")
+        return await routes.handlers[method](HttpRequest(method, path, b"", http.headers, b""))
+
+
+def _path(model: ServedModel) -> str:
+    return f"/v2/models/{model.service.identity.name}"
+
+
+def _fit_for_a_header(message_id: str) -> str | None:
+    """The message's id where it can be a request id; one that cannot stand in a header is echoed, and that is all."""
+    try:
+        return request_id_of({b"x-request-id": message_id.encode()}) if message_id else None
+    except Malformed:
+        return None

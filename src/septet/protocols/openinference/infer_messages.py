@@ -5,12 +5,12 @@ output is FP16, which has no typed contents, all of it goes raw.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
-from septet.errors import Invalid, Malformed, Problem, SeptetError
+from septet.errors import Invalid, Problem, SeptetError
 from septet.model.values import is_text
-from septet.protocols.http.http_messages import HttpReply, HttpRequest, new_id, request_id_of
+from septet.protocols.http.http_messages import HttpReply, HttpRequest, answered
 from septet.protocols.http.request_factory import RequestFactory
 from septet.protocols.http.routes import Encode
 from septet.protocols.openinference import contents
@@ -19,14 +19,14 @@ from septet.protocols.openinference.contract import InferSchema
 from septet.protocols.openinference.datatypes import DATATYPES
 from septet.protocols.openinference.infer_document import number, refuse_shared_memory, timeout
 from septet.protocols.openinference.missing import MISSING, places
-from septet.protocols.openinference.model_name import ServedModelName
 from septet.protocols.openinference.raw_tensors import STREAMED, RawAnswers, RawInputs, Shapes, size
 from septet.protocols.rpc.descriptors import Message, message
-from septet.protocols.rpc.methods import PROTOBUF, parsed, timeout_of
-from septet.types import Array, Request, Response
+from septet.protocols.rpc.methods import PROTOBUF, timeout_of
+from septet.registry import ServedModel
+from septet.types import Array, Identity, Request, Response
 
 
-class Form(NamedTuple):
+class MessageForm(NamedTuple):
     """How an answer is wanted: under which id, whether raw, whether in a stream, and as how many best classes."""
 
     id: str
@@ -43,45 +43,25 @@ class InferMessages:
         identity, signature = service.identity, service.signature
         self._request_factory = request_factory
         self._contract = InferSchema(signature, max_rows=request_factory.limits.max_rows)
-        self._naming = ServedModelName(identity)
-        self._request = message("inference.ModelInferRequest")
+        self._served = request_factory.model
+        self._identity = identity
         self._response = message("inference.ModelInferResponse")
-        self._streamed = message("inference.ModelStreamInferResponse")
-        self._model = self._response(model_name=identity.name, model_version=identity.version).SerializeToString()
         self._raw_inputs = RawInputs(self._contract)
-        self._raw_answers = RawAnswers(self._head)
+        self._raw_answers = RawAnswers(partial(self._head, _identified(identity)))
         self._outputs = {each.name: each.dtype for each in signature.outputs}
         self._all_raw = any(each.dtype not in contents.FIELDS for each in signature.outputs)
         self._rows = signature.rows
         self._labels = {signature.scores: signature.labels}
 
-    def infer(self, http: HttpRequest) -> tuple[Request, Encode]:
-        """Decode the message of `ModelInfer`."""
-        return self._decode(http, streamed=False)
-
-    def stream_infer(self, http: HttpRequest) -> tuple[Request, Encode]:
-        """Decode one message of `ModelStreamInfer`."""
-        return self._decode(http, streamed=True)
-
-    def fault(self, reply: HttpReply) -> bytes:
-        """What a stream says of a message that was not answered."""
-        answer = self._streamed(error_message=reply.message)
-        answer.infer_response.id = reply.id
-        return _serialized(answer)
-
-    def _decode(self, http: HttpRequest, *, streamed: bool) -> tuple[Request, Encode]:
-        """Decode a message.
+    def decode(
+        self, http: HttpRequest, asked: Message, request_id: str, *, streamed: bool
+    ) -> tuple[ServedModel, Request, Encode]:
+        """Read the message of `ModelInfer`, or one of `ModelStreamInfer`; `request_id` is for the answer's header.
 
         Raises:
-            Malformed: the bytes are no such message.
-            NotFound: it asks for a model, or a version, that is not served.
             Invalid: it is not what the protocol or the model asks for.
         """
-        asked = parsed(self._request, http.body)
-        context = http.context
-        request_id = _fit_for_a_header(asked.id) or context.id or new_id()
         try:
-            self._naming.check(asked.model_name, asked.model_version)
             raw = asked.raw_input_contents
             tensors, rows = self._contract.tensors(self._raw(asked.inputs, raw) if raw else self._typed(asked.inputs))
             outputs, classes = self._wanted(asked.outputs) if asked.outputs else (None, {})
@@ -90,9 +70,13 @@ class InferMessages:
             error.request_id = request_id
             raise
         request = self._request_factory.request(
-            tensors, rows, request_id, outputs, timeout=seconds, trace=context.trace
+            tensors, rows, request_id, outputs, timeout=seconds, trace=http.context.trace
         )
-        return request, partial(self._encode, Form(asked.id, bool(raw) or self._all_raw, streamed, classes))
+        return (
+            self._served,
+            request,
+            partial(self._encode, MessageForm(asked.id, bool(raw) or self._all_raw, streamed, classes)),
+        )
 
     def _raw(self, inputs: Sequence[Message], raw: Sequence[bytes]) -> Iterator[tuple[str, Array]]:
         if len(raw) != len(inputs):
@@ -134,29 +118,35 @@ class InferMessages:
             classes[wanted.name] = count
         return names, classes
 
-    def _encode(self, form: Form, request: Request, response: Response) -> HttpReply:
+    def _encode(self, form: MessageForm, request: Request, response: Response) -> HttpReply:
         tensors, dtypes = response.tensors, self._outputs
         outputs = [(name, dtypes[name], tensors[name]) for name in request.outputs or dtypes]
         if form.classes:
             outputs = [self._as_classes(form.classes.get(name), name, dtype, array) for name, dtype, array in outputs]
-        body = self._raw_answers.write(form.id, outputs) if form.raw else self._typed_answer(form.id, outputs)
+        model = response.model
+        if form.raw:
+            same = model is self._identity
+            writer = self._raw_answers if same else RawAnswers(partial(self._head, _identified(model)))
+            body = writer.write(form.id, outputs)
+        else:
+            body = self._typed_answer(_identified(model), form.id, outputs)
         if form.streamed:
             body = b"".join((STREAMED, size(len(body)), body))
-        return HttpReply(200, body, request.id, PROTOBUF, (), "ok", request.rows, response.timings)
+        return answered(request, response, body, PROTOBUF)
 
     def _as_classes(self, count: int | None, name: str, dtype: str, array: Array) -> tuple[str, str, Array]:
         if count is None:
             return name, dtype, array
         return name, "string", best(array, count, self._labels.get(name, ()), rows=self._rows)
 
-    def _head(self, shapes: Shapes) -> bytes:
-        answer = self._response.FromString(self._model)
+    def _head(self, named: bytes, shapes: Shapes) -> bytes:
+        answer = self._response.FromString(named)
         for name, dtype, shape in shapes:
             answer.outputs.add(name=name, datatype=DATATYPES[dtype], shape=shape)
         return _serialized(answer)
 
-    def _typed_answer(self, message_id: str, outputs: Sequence[tuple[str, str, Array]]) -> bytes:
-        answer = self._response.FromString(self._model)
+    def _typed_answer(self, named: bytes, message_id: str, outputs: Sequence[tuple[str, str, Array]]) -> bytes:
+        answer = self._response.FromString(named)
         answer.id = message_id
         for name, dtype, array in outputs:
             written = answer.outputs.add(name=name, datatype=DATATYPES[dtype], shape=array.shape)
@@ -164,16 +154,15 @@ class InferMessages:
         return _serialized(answer)
 
 
+@lru_cache
+def _identified(identity: Identity) -> bytes:
+    """The fields of an answer that name its model, serialized."""
+    named = message("inference.ModelInferResponse")(model_name=identity.name, model_version=identity.version)
+    return _serialized(named)
+
+
 def _serialized(answer: Message) -> bytes:
     return answer.SerializeToString()  # type: ignore[no-any-return]
-
-
-def _fit_for_a_header(message_id: str) -> str | None:
-    """The message's id where it can be a request id; one that cannot stand in a header is echoed, and that is all."""
-    try:
-        return request_id_of({b"x-request-id": message_id.encode()}) if message_id else None
-    except Malformed:
-        return None
 
 
 def _seconds(asked: Message, http: HttpRequest) -> float | None:

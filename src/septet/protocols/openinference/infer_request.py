@@ -17,7 +17,7 @@ from septet.protocols.codecs.row_packing import packable
 from septet.protocols.codecs.strict_json import strict
 from septet.protocols.http.http_messages import JSON, HttpRequest, RequestContext, new_id, shown
 from septet.protocols.http.request_factory import RequestFactory
-from septet.protocols.http.routes import Encode
+from septet.protocols.http.routes import Encode, predicts
 from septet.protocols.openinference.binary import LENGTH_HEADER, SIZE, BinaryPart, json_length, whole
 from septet.protocols.openinference.contract import InferSchema
 from septet.protocols.openinference.datatypes import held, input_from_raw
@@ -39,6 +39,7 @@ from septet.protocols.openinference.infer_response import OCTETS, InferResponseW
 from septet.protocols.openinference.json_tensors import JsonTensor
 from septet.protocols.openinference.missing import MISSING, places
 from septet.protocols.openinference.parsed_request_cache import ParsedRequest, ParsedRequestCache
+from septet.registry import ServedModel
 from septet.types import Array, Request, Tensors
 
 _MEDIA_TYPES = (JSON, b"", OCTETS)
@@ -51,6 +52,7 @@ class InferRequestReader:
     def __init__(self, request_factory: RequestFactory) -> None:
         signature = request_factory.service.signature
         self._request_factory = request_factory
+        self._served = request_factory.model
         self._contract = InferSchema(signature, max_rows=request_factory.limits.max_rows)
         self._readers = {tensor.name: JsonTensor(tensor) for tensor in signature.inputs}
         self._document = msgspec.json.Decoder(Document).decode
@@ -59,7 +61,8 @@ class InferRequestReader:
         if packable(signature):
             self._plans = ParsedRequestCache(signature, self._readers)
 
-    def __call__(self, http: HttpRequest) -> tuple[Request, Encode]:
+    @predicts("/v2/models/{model}/infer", "/v2/models/{model}/versions/{version}/infer")
+    def infer(self, http: HttpRequest) -> tuple[ServedModel, Request, Encode]:
         """Decode a request.
 
         Raises:
@@ -84,13 +87,15 @@ class InferRequestReader:
 
     def _planned(
         self, context: RequestContext, plan: ParsedRequest, tensors: Tensors, own: str | None
-    ) -> tuple[Request, Encode]:
+    ) -> tuple[ServedModel, Request, Encode]:
         request = self._request_factory.request(
             tensors, plan.rows, own or context.id or new_id(), plan.outputs, timeout=plan.seconds, trace=context.trace
         )
-        return request, plan.encode if own is None else self._answer.encode(own, plan.forms)
+        return self._served, request, plan.encode if own is None else self._answer.encode(own, plan.forms)
 
-    def _decode(self, context: RequestContext, body: bytes, tail: BinaryPart | None) -> tuple[Request, Encode]:
+    def _decode(
+        self, context: RequestContext, body: bytes, tail: BinaryPart | None
+    ) -> tuple[ServedModel, Request, Encode]:
         document, arrays = self._read(body, tail)
         own, parameters, outputs = document.id, document.parameters, document.outputs
         names = forms = seconds = None
@@ -115,7 +120,7 @@ class InferRequestReader:
             elif all(given.data is NO_DATA for given in document.inputs):
                 self._plans.keep_binary(body, document, plan)
         request = self._request_factory.request(tensors, rows, request_id, names, timeout=seconds, trace=context.trace)
-        return request, encode
+        return self._served, request, encode
 
     def _is_plain(self, document: Document) -> bool:
         """Whether all inputs are there, and their values alone say which are missing."""
@@ -193,7 +198,7 @@ class InferRequestReader:
         binary = flag(document.parameters or {}, "binary_data_output") or False
         return self._answer.forms(names, [_wanted(output) for output in document.outputs or ()], binary=binary)
 
-    def _whole(self, context: RequestContext, body: bytes) -> tuple[Request, Encode]:
+    def _whole(self, context: RequestContext, body: bytes) -> tuple[ServedModel, Request, Encode]:
         """A body without JSON: the only input; every output comes back binary."""
         slots = list(self._contract.slots.values())
         if len(slots) != 1:
@@ -201,7 +206,7 @@ class InferRequestReader:
             raise Invalid(text, (Problem(None, None, "JSON before the tensors", "none"),))
         tensors, rows = self._contract.tensors([(slots[0].tensor.name, whole(body, slots[0]))])
         request = self._request_factory.request(tensors, rows, context.id or new_id(), trace=context.trace)
-        return request, self._answer.encode(None, self._answer.raw)
+        return self._served, request, self._answer.encode(None, self._answer.raw)
 
 
 def _wanted(output: WantedOutput) -> tuple[bool | None, int | None]:

@@ -10,14 +10,14 @@ import msgspec
 
 from septet.errors import Invalid, Problem
 from septet.model.values import is_text
-from septet.protocols.http.http_messages import JSON, HttpReply
+from septet.protocols.http.http_messages import HttpReply, answered
 from septet.protocols.http.routes import Encode
 from septet.protocols.openinference.binary import LENGTH_HEADER
 from septet.protocols.openinference.classification import best
 from septet.protocols.openinference.datatypes import DATATYPES, raw_bytes, texts_bytes
 from septet.service import Service
 from septet.tensors import Outputs, Part
-from septet.types import Request, Response
+from septet.types import Identity, Request, Response
 
 OCTETS = b"application/octet-stream"
 _SIZE: Final = b',"parameters":{"binary_data_size":'
@@ -91,8 +91,8 @@ class InferResponseWriter:
         self._texts = {name for name, dtype in self._dtypes.items() if is_text(dtype)}
         self._rows = signature.rows
         self._labels = {signature.scores: signature.labels}
-        identity = {"model_name": service.identity.name, "model_version": service.identity.version}
-        self._head = msgspec.json.encode(identity)[:-1]
+        self._identity = service.identity
+        self._head = _named(service.identity)
         self._begin = self._head + b',"outputs":['
 
     def encode(self, name: str | None, forms: tuple[OutputForm, ...] | None) -> Encode:
@@ -100,7 +100,7 @@ class InferResponseWriter:
 
         `name` is the id in the request's body, which the answer repeats.
         """
-        return partial(self._written, self._beginning(name), forms)
+        return partial(self._written, name, self._beginning(name, self._head), forms)
 
     def forms(
         self, names: Sequence[str] | None, wanted: Sequence[tuple[bool | None, int | None]], *, binary: bool
@@ -123,9 +123,16 @@ class InferResponseWriter:
         return forms if any(form.binary or form.classes is not None for form in forms) else None
 
     def _written(
-        self, begin: bytes, forms: tuple[OutputForm, ...] | None, request: Request, response: Response
+        self,
+        name: str | None,
+        begin: bytes,
+        forms: tuple[OutputForm, ...] | None,
+        request: Request,
+        response: Response,
     ) -> HttpReply:
         tensors, rows = response.tensors, request.rows
+        if response.model is not self._identity:
+            begin = self._beginning(name, _named(response.model))
         frames: list[_Frame] | _Raw | _Single | None
         if type(tensors) is Part:
             memo, start, stop = tensors.shared.memo, tensors.start, tensors.stop
@@ -138,7 +145,7 @@ class InferResponseWriter:
             start, stop = 0, 1
             frames = self._frames(Outputs(tensors, 1), request, forms)
         if isinstance(frames, _Single):
-            return HttpReply(200, begin + frames.texts[start], request.id, JSON, (), "ok", rows, response.timings)
+            return answered(request, response, begin + frames.texts[start])
         raw: list[bytes | memoryview]
         if isinstance(frames, _Raw):
             text = begin + frames.text
@@ -156,9 +163,9 @@ class InferResponseWriter:
             parts.append(b"]}")
             text = b"".join(parts)
             if not raw:
-                return HttpReply(200, text, request.id, JSON, (), "ok", rows, response.timings)
+                return answered(request, response, text)
         body = b"".join((text, *raw))
-        return HttpReply(200, body, request.id, OCTETS, _length(len(text)), "ok", rows, response.timings)
+        return answered(request, response, body, OCTETS, _length(len(text)))
 
     def _frames(
         self, shared: Outputs, request: Request, forms: tuple[OutputForm, ...] | None
@@ -218,8 +225,15 @@ class InferResponseWriter:
             lead, _numbers if dtype.startswith("float") else msgspec.json.encode, values, width, b"}", raw=False
         )
 
-    def _beginning(self, name: str | None) -> bytes:
-        return self._begin if name is None else self._head + b',"id":' + msgspec.json.encode(name) + b',"outputs":['
+    def _beginning(self, name: str | None, head: bytes) -> bytes:
+        if name is None:
+            return self._begin if head is self._head else head + b',"outputs":['
+        return head + b',"id":' + msgspec.json.encode(name) + b',"outputs":['
+
+
+def _named(identity: Identity) -> bytes:
+    """The keys that name the model, and an open brace before them."""
+    return msgspec.json.encode({"model_name": identity.name, "model_version": identity.version})[:-1]
 
 
 @lru_cache

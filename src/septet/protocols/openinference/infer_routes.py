@@ -1,72 +1,80 @@
-"""The routes of the Open Inference Protocol over REST, for one service."""
+"""The routes of the Open Inference Protocol over REST."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from typing import TypeAlias
 
 import msgspec
 
 from septet.errors import Invalid, Unavailable
 from septet.protocols.codecs.strict_json import strict
-from septet.protocols.http.http_messages import Handle, HttpReply, HttpRequest, new_id, request_id_of
+from septet.protocols.http.health_routes import ServerState
+from septet.protocols.http.http_messages import HttpReply, HttpRequest, new_id, request_id_of
 from septet.protocols.http.request_factory import RequestFactory
-from septet.protocols.http.routes import Route, Routes
-from septet.protocols.openinference.infer_request import InferRequestReader
+from septet.protocols.http.routes import answers
 from septet.protocols.openinference.model_description import (
     EXTENSIONS,
     SERVER,
     index_entry,
+    missing_entry,
     model_config,
     model_metadata,
 )
 from septet.protocols.openinference.model_statistics import Statistics, model_statistics
+from septet.registry import Models
 
-#: The closed list of templates, in the order in which people look for them.
-TEMPLATES = (
-    "/v2",
-    "/v2/models/{model}/infer",
-    "/v2/models/{model}",
-    "/v2/models/{model}/ready",
-    "/v2/models/{model}/config",
-    "/v2/models/{model}/stats",
-    "/v2/models/stats",
-    "/v2/repository/index",
-)
+MODEL = "/v2/models/{model}"
+VERSION = f"{MODEL}/versions/{{version}}"
+#: From the name of a model to the sums of all processes so far.
+CountedFor: TypeAlias = Callable[[str], Statistics]
 
 
 class InferRoutes:
-    """The service's routes below `/v2`; those of health are the application's own, for they precede the model.
+    """What is said of one model below `/v2`."""
 
-    `statistics` gives the sums of all processes so far; `draining` says whether the server is about to stop.
-    """
-
-    def __init__(
-        self, request_factory: RequestFactory, statistics: Callable[[], Statistics], draining: Callable[[], bool]
-    ) -> None:
+    def __init__(self, request_factory: RequestFactory, counted: CountedFor, state: ServerState) -> None:
         self._service = request_factory.service
         self._limits = request_factory.limits
-        self._statistics = statistics
-        self._draining = draining
-        self._infer = InferRequestReader(request_factory)
+        self._counted = counted
+        self._state = state
+
+    @answers("GET", MODEL, VERSION)
+    async def model(self, http: HttpRequest) -> HttpReply:
+        """`GET /v2/models/{model}`: its inputs and outputs."""
+        return self._json(http, model_metadata(self._service))
+
+    @answers("GET", f"{MODEL}/ready", f"{VERSION}/ready")
+    async def ready(self, http: HttpRequest) -> HttpReply:
+        """`GET /v2/models/{model}/ready`: whether it answers. While it loads, the application says so."""
+        if self._state.draining:
+            raise Unavailable("The server is draining.")
+        identity = self._service.identity
+        return self._json(http, {"name": identity.name, "version": identity.version, "ready": True})
+
+    @answers("GET", f"{MODEL}/config", f"{VERSION}/config")
+    async def config(self, http: HttpRequest) -> HttpReply:
+        """`GET /v2/models/{model}/config`: the model as Triton's configurations describe one."""
+        return self._json(http, model_config(self._service, self._limits))
+
+    @answers("GET", f"{MODEL}/stats", f"{VERSION}/stats")
+    async def stats(self, http: HttpRequest) -> HttpReply:
+        """`GET /v2/models/{model}/stats`: sums over all processes."""
+        identity = self._service.identity
+        return self._json(http, {"model_stats": [model_statistics(identity, self._counted(identity.name))]})
+
+    def _json(self, http: HttpRequest, content: object) -> HttpReply:
+        return HttpReply(200, msgspec.json.encode(content), _id(http), model=self._service.identity)
+
+
+class InferServer:
+    """The routes below `/v2` that are of the server, and of all its models."""
+
+    def __init__(self, models: Models, counted: CountedFor) -> None:
+        self._models = models
+        self._counted = counted
         self._server: bytes | None = None
 
-    def routes(self) -> Routes:
-        """Every route, for the model with and without its version."""
-        identity = self._service.identity
-        plain: dict[str, tuple[str, Mapping[str, Handle]]] = {
-            "/v2": ("/v2", {"GET": self.server}),
-            "/v2/": ("/v2", {"GET": self.server}),
-            "/v2/models/stats": ("/v2/models/stats", {"GET": self.stats}),
-            "/v2/repository/index": ("/v2/repository/index", {"POST": self.index}),
-        }
-        model = f"/v2/models/{identity.name}"
-        for path in (model, f"{model}/versions/{identity.version}"):
-            for part, handle in (("", self.model), ("/ready", self.ready), ("/config", self.config)):
-                plain[path + part] = ("/v2/models/{model}" + part, {"GET": handle})
-            plain[f"{path}/stats"] = ("/v2/models/{model}/stats", {"GET": self.stats})
-        routes = {path: Route(template, handlers) for path, (template, handlers) in plain.items()}
-        infer = Route("/v2/models/{model}/infer", predict=self._infer)
-        return {**routes, f"{model}/infer": infer, f"{model}/versions/{identity.version}/infer": infer}
-
+    @answers("GET", "/v2", "/v2/")
     async def server(self, http: HttpRequest) -> HttpReply:
         """`GET /v2`: what this server is."""
         if self._server is None:
@@ -75,40 +83,29 @@ class InferRoutes:
             self._server = msgspec.json.encode({"name": SERVER, "version": version, "extensions": EXTENSIONS})
         return HttpReply(200, self._server, _id(http))
 
-    async def model(self, http: HttpRequest) -> HttpReply:
-        """`GET /v2/models/{model}`: its inputs and outputs."""
-        return _json(http, model_metadata(self._service))
-
-    async def ready(self, http: HttpRequest) -> HttpReply:
-        """`GET /v2/models/{model}/ready`: whether it answers. While it loads, the application says so."""
-        if self._draining():
-            raise Unavailable("The server is draining.")
-        identity = self._service.identity
-        return _json(http, {"name": identity.name, "version": identity.version, "ready": True})
-
-    async def config(self, http: HttpRequest) -> HttpReply:
-        """`GET /v2/models/{model}/config`: the model as Triton's configurations describe one."""
-        return _json(http, model_config(self._service, self._limits))
-
+    @answers("GET", "/v2/models/stats")
     async def stats(self, http: HttpRequest) -> HttpReply:
-        """`GET /v2/models/{model}/stats` and `/v2/models/stats`: sums over all processes."""
-        return _json(http, {"model_stats": [model_statistics(self._service.identity, self._statistics())]})
+        """`GET /v2/models/stats`: sums over all processes, of each model."""
+        identities = [each.service.identity for each in self._models]
+        counted = [model_statistics(each, self._counted(each.name)) for each in identities]
+        return HttpReply(200, msgspec.json.encode({"model_stats": counted}), _id(http))
 
+    @answers("POST", "/v2/repository/index")
     async def index(self, http: HttpRequest) -> HttpReply:
-        """`POST /v2/repository/index`: the one model. A body is optional, and may ask for ready models only."""
-        if http.body.strip() and not isinstance(strict(http.body, '{"ready": true}'), dict):
+        """`POST /v2/repository/index`: every model. A body is optional, and may ask for ready models only."""
+        asked = strict(http.body, '{"ready": true}') if http.body.strip() else {}
+        if not isinstance(asked, dict):
             raise Invalid('The body must be a JSON object such as {"ready": true}, or empty.')
-        return _json(http, [index_entry(self._service)])
+        entries = [index_entry(each.service) for each in self._models]
+        if not asked.get("ready"):
+            entries += [missing_entry(name, reason) for name, reason in self._models.missing.items()]
+        return HttpReply(200, msgspec.json.encode(entries), _id(http))
 
 
 def _installed_version() -> str:
     from importlib import metadata  # noqa: PLC0415 - it takes 30 ms to load
 
     return metadata.version("septet")
-
-
-def _json(http: HttpRequest, content: object) -> HttpReply:
-    return HttpReply(200, msgspec.json.encode(content), _id(http))
 
 
 def _id(http: HttpRequest) -> str:

@@ -53,6 +53,11 @@ def index_entry(service: Service) -> dict[str, str]:
     return {"name": service.identity.name, "version": service.identity.version, "state": "READY", "reason": ""}
 
 
+def missing_entry(name: str, reason: str) -> dict[str, str]:
+    """The entry of a model that could not be loaded."""
+    return {"name": name, "version": "", "state": "UNAVAILABLE", "reason": reason}
+
+
 def platform(service: Service) -> str:
     """The engine and the format of the model's file, such as `onnx_onnxv1` or `sklearn_skops`."""
     runtime, suffix = service.manifest.runtime, PurePosixPath(service.manifest.artefact).suffix.lstrip(".")

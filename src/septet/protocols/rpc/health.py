@@ -5,13 +5,14 @@ from enum import IntEnum
 
 from septet.errors import NotFound
 from septet.protocols.http.http_messages import HttpReply, HttpRequest
-from septet.protocols.http.routes import Route
+from septet.protocols.http.routes import answers
 from septet.protocols.rpc.descriptors import message
-from septet.protocols.rpc.methods import Method, described, read, written
+from septet.protocols.rpc.methods import Method, methods_of, read, written
 from septet.protocols.rpc.paths import HEALTH
+from septet.registry import Models
 
 
-class Status(IntEnum):
+class HealthStatus(IntEnum):
     """What is said of a service."""
 
     SERVING = 1
@@ -19,33 +20,43 @@ class Status(IntEnum):
     SERVICE_UNKNOWN = 3
 
 
-class Health:
-    """Says of the whole server (`""`) and of each name in `services` whether it takes calls."""
+class HealthService:
+    """Says of the whole server (`""`), of each of `services` and of each model whether it takes calls."""
 
-    def __init__(self, ready: Callable[[], bool], services: Iterable[str]) -> None:
+    def __init__(self, ready: Callable[[], bool], services: Iterable[str], models: Models) -> None:
         self._ready = ready
-        self._known = {"", *services}
+        self._services = {"", *services}
+        self._models = models
 
     def methods(self) -> tuple[Method, ...]:
         """`Check` and `Watch`."""
-        return described(f"/{HEALTH}/Check", self._check), Method(
-            Route(f"/{HEALTH}/Watch", {"POST": self._watch}), "answers"
-        )
+        return methods_of(self, Method(f"/{HEALTH}/Watch", "answers"))
 
-    async def _check(self, http: HttpRequest) -> HttpReply:
+    @answers("POST", f"/{HEALTH}/Check")
+    async def check(self, http: HttpRequest) -> HttpReply:
+        """Whether a service takes calls now.
+
+        Raises:
+            NotFound: there is no such service.
+        """
         status = self._status(http)
-        if status is Status.SERVICE_UNKNOWN:
-            raise NotFound(f"There is no such service here. There are {', '.join(sorted(map(repr, self._known)))}.")
+        if status is HealthStatus.SERVICE_UNKNOWN:
+            raise NotFound(f"There is no such service here. There are {', '.join(sorted(map(repr, self._known())))}.")
         return _reply(http, status)
 
-    async def _watch(self, http: HttpRequest) -> HttpReply:
+    @answers("POST", f"/{HEALTH}/Watch")
+    async def watch(self, http: HttpRequest) -> HttpReply:
+        """The same, for a stream that says it again when the server begins to drain."""
         return _reply(http, self._status(http))
 
-    def _status(self, http: HttpRequest) -> Status:
-        if read("grpc.health.v1.HealthCheckRequest", http.body).service not in self._known:
-            return Status.SERVICE_UNKNOWN
-        return Status.SERVING if self._ready() else Status.NOT_SERVING
+    def _known(self) -> set[str]:
+        return self._services | {each.service.identity.name for each in self._models}
+
+    def _status(self, http: HttpRequest) -> HealthStatus:
+        if read("grpc.health.v1.HealthCheckRequest", http.body).service not in self._known():
+            return HealthStatus.SERVICE_UNKNOWN
+        return HealthStatus.SERVING if self._ready() else HealthStatus.NOT_SERVING
 
 
-def _reply(http: HttpRequest, status: Status) -> HttpReply:
+def _reply(http: HttpRequest, status: HealthStatus) -> HttpReply:
     return written(http, message("grpc.health.v1.HealthCheckResponse")(status=status))

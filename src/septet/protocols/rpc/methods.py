@@ -1,7 +1,7 @@
 """What a gRPC server can answer: one `Method` for each path.
 
 A call is a request like any other: gRPC is POST over HTTP/2, `/package.Service/Method` is its path, and one message is
-its body. So an `App` answers calls too, and a method is a `Route` with what gRPC adds to it. No gRPC library is needed
+its body. So an `App` answers calls too, and a `Method` says what gRPC adds to its route. No gRPC library is needed
 here: a transport turns the reply's code into a status (`septet.protocols.http.error_bodies.GRPC`) and sends the rest
 as it is.
 """
@@ -13,8 +13,8 @@ import msgspec
 from google.protobuf.message import DecodeError
 
 from septet.errors import Malformed
-from septet.protocols.http.http_messages import Handle, HttpReply, HttpRequest, new_id, request_id_of
-from septet.protocols.http.routes import Route
+from septet.protocols.http.http_messages import HttpReply, HttpRequest, new_id, request_id_of
+from septet.protocols.http.routes import declared_routes
 from septet.protocols.rpc.descriptors import Message, message
 
 PROTOBUF = b"application/grpc+proto"
@@ -29,13 +29,13 @@ class Method(msgspec.Struct, frozen=True):
     """One method.
 
     Attributes:
-        route: answers one message; its template is the method's path.
+        path: such as `/package.Service/Method`; the application's route of that path answers one message.
         streams: `no`; `both`: messages come and go, each is answered in turn; `answers`: one message is answered, and
             again when the server begins to drain.
         fault: for `both`: how a failure is told without ending the stream; None ends it.
     """
 
-    route: Route
+    path: str
     streams: Literal["no", "both", "answers"] = "no"
     fault: Fault | None = None
 
@@ -66,9 +66,11 @@ def written(http: HttpRequest, answer: Message) -> HttpReply:
     return HttpReply(200, answer.SerializeToString(), request_id_of(http.headers) or new_id(), PROTOBUF)
 
 
-def described(path: str, handle: Handle) -> Method:
-    """A method that answers without predicting."""
-    return Method(Route(path, {"POST": handle}))
+def methods_of(owner: object, *streaming: Method) -> tuple[Method, ...]:
+    """The methods that an object declares as routes; those that are not among `streaming` have one message each way."""
+    special = {each.path: each for each in streaming}
+    paths = [path for route in declared_routes(type(owner)) for path in route.patterns]
+    return tuple(special.get(path) or Method(path) for path in paths)
 
 
 def timeout_of(headers: Mapping[bytes, bytes]) -> float | None:

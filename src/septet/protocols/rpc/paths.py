@@ -1,4 +1,4 @@
-"""The paths of every gRPC method, without protobuf: metrics count by them, whether gRPC is served or not."""
+"""The names of gRPC's services, and of the methods that predict; without protobuf."""
 
 from typing import Final
 
@@ -8,13 +8,3 @@ REFLECTION: Final = ("grpc.reflection.v1.ServerReflection", "grpc.reflection.v1a
 
 INFER: Final = f"/{INFERENCE}/ModelInfer"
 STREAM_INFER: Final = f"/{INFERENCE}/ModelStreamInfer"
-_DESCRIBING: Final = (
-    *("ServerLive", "ServerReady", "ModelReady", "ServerMetadata", "ModelMetadata"),
-    *("ModelConfig", "ModelStatistics", "RepositoryIndex"),
-)
-TEMPLATES: Final = (
-    *(INFER, STREAM_INFER),
-    *(f"/{INFERENCE}/{method}" for method in _DESCRIBING),
-    *(f"/{HEALTH}/{method}" for method in ("Check", "Watch")),
-    *(f"/{service}/ServerReflectionInfo" for service in REFLECTION),
-)

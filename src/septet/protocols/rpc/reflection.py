@@ -4,11 +4,12 @@ from collections.abc import Iterable
 from typing import Any
 
 from septet.protocols.http.http_messages import HttpReply, HttpRequest
-from septet.protocols.http.routes import Route
+from septet.protocols.http.routes import answers
 from septet.protocols.rpc.descriptors import Message, message, pool
-from septet.protocols.rpc.methods import Method, read, written
+from septet.protocols.rpc.methods import Method, methods_of, read, written
 from septet.protocols.rpc.paths import REFLECTION
 
+PATHS = tuple(f"/{service}/ServerReflectionInfo" for service in REFLECTION)
 # gRPC's numbers, which an answer holds as such.
 INVALID_ARGUMENT, NOT_FOUND = 3, 5
 
@@ -21,10 +22,12 @@ class Reflection:
 
     def methods(self) -> tuple[Method, ...]:
         """The same stream under its two names."""
-        paths = [f"/{service}/ServerReflectionInfo" for service in REFLECTION]
-        return tuple(Method(Route(path, {"POST": self._info}), "both") for path in paths)
+        return methods_of(self, *(Method(path, "both") for path in PATHS))
 
-    async def _info(self, http: HttpRequest) -> HttpReply:
+    @answers("POST", PATHS[0])
+    @answers("POST", PATHS[1])
+    async def info(self, http: HttpRequest) -> HttpReply:
+        """What one message of the stream asks."""
         asked = read("grpc.reflection.v1.ServerReflectionRequest", http.body)
         answer = message("grpc.reflection.v1.ServerReflectionResponse")(valid_host=asked.host, original_request=asked)
         what = asked.WhichOneof("message_request")

@@ -4,7 +4,6 @@ Values are the model's raw tensors, as that protocol has them: no labels in plac
 content type is asked for: TensorFlow Serving looks at none, and the curl commands of its users send that of a form.
 """
 
-from collections.abc import Callable
 from typing import Any, Literal
 
 import msgspec
@@ -12,10 +11,12 @@ import msgspec
 from septet.errors import Unavailable
 from septet.protocols.codecs.prediction_format import alike
 from septet.protocols.codecs.rows_document import INPUTS, INSTANCES, OptionalKey, RowsDocument, RowsFormat
-from septet.protocols.http.http_messages import HttpReply, HttpRequest, new_id, request_id_of
+from septet.protocols.http.health_routes import ServerState
+from septet.protocols.http.http_messages import HttpReply, HttpRequest, answered, new_id, request_id_of
 from septet.protocols.http.request_factory import RequestFactory
-from septet.protocols.http.routes import Encode, Route, Routes
+from septet.protocols.http.routes import Encode, answers, predicts
 from septet.protocols.tfserving.signature_def import DEFAULT, model_metadata
+from septet.registry import Models, ServedModel
 from septet.tensors import nested
 from septet.types import Request, Response, Tensors
 
@@ -24,22 +25,18 @@ DIALECT = RowsFormat(
     {"signature_name": OptionalKey(Literal[DEFAULT, ""], f"{DEFAULT!r}, the one signature of a model")},
     '{"instances": [[...]]}',
 )
-MODELS, MODEL = "/v1/models", "/v1/models/{model}"
-METADATA, PREDICT = f"{MODEL}/metadata", f"{MODEL}:predict"
-#: The closed list of templates, in the order in which people look for them.
-TEMPLATES = (PREDICT, MODEL, METADATA, MODELS)
+MODEL = "/v1/models/{model}"
+VERSION = f"{MODEL}/versions/{{version}}"
 
 
 class V1Routes:
-    """The routes of one service.
+    """The routes of one model; while the server drains it is not ready, and still answers."""
 
-    `draining` says whether the server is about to stop: then the model is not ready, and still answers.
-    """
-
-    def __init__(self, request_factory: RequestFactory, draining: Callable[[], bool]) -> None:
+    def __init__(self, request_factory: RequestFactory, state: ServerState) -> None:
         service = request_factory.service
         self._request_factory = request_factory
-        self._draining = draining
+        self._served = request_factory.model
+        self._state = state
         self._identity = service.identity
         self._rows = service.signature.rows
         self._single = len(service.signature.outputs) == 1
@@ -49,17 +46,8 @@ class V1Routes:
         )
         self._described = msgspec.json.encode(model_metadata(service.identity, service.signature))
 
-    def routes(self) -> Routes:
-        """Every path, for the model with and without its version."""
-        found = {MODELS: Route(MODELS, {"GET": self.models})}
-        model = f"{MODELS}/{self._identity.name}"
-        for path in (model, f"{model}/versions/{self._identity.version}"):
-            found[path] = Route(MODEL, {"GET": self.status})
-            found[f"{path}/metadata"] = Route(METADATA, {"GET": self.metadata})
-            found[f"{path}:predict"] = Route(PREDICT, predict=self.predict)
-        return found
-
-    def predict(self, http: HttpRequest) -> tuple[Request, Encode]:
+    @predicts(f"{MODEL}:predict", f"{VERSION}:predict")
+    def predict(self, http: HttpRequest) -> tuple[ServedModel, Request, Encode]:
         """`POST /v1/models/{model}:predict`.
 
         Raises:
@@ -68,19 +56,16 @@ class V1Routes:
         context = http.context
         form, body = self._body(http.body)
         request = self._request_factory.request(body.tensors, body.rows, context.id or new_id(), trace=context.trace)
-        return request, self._outputs if form == INPUTS else self._predictions
+        return self._served, request, self._outputs if form == INPUTS else self._predictions
 
-    async def models(self, http: HttpRequest) -> HttpReply:
-        """`GET /v1/models`: the one model."""
-        return _reply(http, msgspec.json.encode({"models": [self._identity.name]}))
-
+    @answers("GET", MODEL, VERSION)
     async def status(self, http: HttpRequest) -> HttpReply:
         """`GET /v1/models/{model}`: what TensorFlow Serving and KServe say of a model, in one body.
 
         Raises:
             Unavailable: the server is draining.
         """
-        if self._draining():
+        if self._state.draining:
             raise Unavailable("The server is draining.")
         version = {
             "version": self._identity.version,
@@ -88,11 +73,12 @@ class V1Routes:
             "status": {"error_code": "OK", "error_message": ""},
         }
         known = {"model_version_status": [version], "name": self._identity.name, "ready": True}
-        return _reply(http, msgspec.json.encode(known))
+        return self._reply(http, msgspec.json.encode(known))
 
+    @answers("GET", f"{MODEL}/metadata", f"{VERSION}/metadata")
     async def metadata(self, http: HttpRequest) -> HttpReply:
         """`GET /v1/models/{model}/metadata`: the signature in TensorFlow's words."""
-        return _reply(http, self._described)
+        return self._reply(http, self._described)
 
     def _predictions(self, request: Request, response: Response) -> HttpReply:
         """By row: bare values for a single output, else an object of outputs."""
@@ -104,6 +90,9 @@ class V1Routes:
     def _outputs(self, request: Request, response: Response) -> HttpReply:
         return _answer(b'{"outputs":', self._by_output(response.tensors), request, response)
 
+    def _reply(self, http: HttpRequest, body: bytes) -> HttpReply:
+        return HttpReply(200, body, request_id_of(http.headers) or new_id(), model=self._identity)
+
     def _by_output(self, tensors: Tensors) -> Any:
         lists = {name: nested(name, tensors) for name in tensors}
         return next(iter(lists.values())) if self._single else lists
@@ -111,8 +100,17 @@ class V1Routes:
 
 def _answer(begin: bytes, shown: Any, request: Request, response: Response) -> HttpReply:
     body = b"".join((begin, msgspec.json.encode(shown), b"}"))
-    return HttpReply(200, body, request.id, rows=request.rows, timings=response.timings)
+    return answered(request, response, body)
 
 
-def _reply(http: HttpRequest, body: bytes) -> HttpReply:
-    return HttpReply(200, body, request_id_of(http.headers) or new_id())
+class V1Models:
+    """The list of models."""
+
+    def __init__(self, models: Models) -> None:
+        self._models = models
+
+    @answers("GET", "/v1/models")
+    async def models(self, http: HttpRequest) -> HttpReply:
+        """`GET /v1/models`."""
+        names = [each.service.identity.name for each in self._models]
+        return HttpReply(200, msgspec.json.encode({"models": names}), request_id_of(http.headers) or new_id())

@@ -5,14 +5,15 @@ client, and most of one is made once for the server.
 """
 
 from base64 import b64encode
+from collections.abc import Callable
 from typing import Final
 from urllib.parse import quote
 
 from hpack.hpack import encode_integer
 
-from septet.protocols.http.asgi import identity_headers
 from septet.protocols.http.error_bodies import GRPC
 from septet.protocols.http.http_messages import HttpReply
+from septet.protocols.http.response_headers import flags_header, identity_headers
 from septet.types import Identity
 
 #: Goes before the first block on a connection: the table has the size 0.
@@ -49,16 +50,33 @@ _STATUS_NAME, _MESSAGE_NAME, _ID_NAME = b"grpc-status", b"grpc-message", b"x-req
 
 
 class Answers:
-    """The trailers of a server's answers; made once."""
+    """The trailers of a server's answers; `default` is the model that answers of none name."""
 
-    def __init__(self, identity: Identity | None) -> None:
-        self._identity = b"".join(literal(name, value) for name, value in identity_headers(identity))
-        self.plain = literal(_STATUS_NAME, b"0") + self._identity
-        self._before_id = self.plain + b"\0" + _text(_ID_NAME)
+    def __init__(self, default: Callable[[], Identity | None]) -> None:
+        self._default = default
+        # The model that was named last, how it is written, and all that stands before the id of a success.
+        self._model: Identity | None = None
+        self._identity = self._before_id = b""
+        self._name(None)
+
+    def _name(self, model: Identity | None) -> None:
+        self._model = model
+        self._identity = b"".join(literal(name, value) for name, value in identity_headers(model))
+        self._before_id = literal(_STATUS_NAME, b"0") + self._identity + b"\0" + _text(_ID_NAME)
 
     def success(self, reply: HttpReply) -> bytes:
-        """The trailers of one answer; `plain` are those of a stream of them."""
-        return self._before_id + _text(reply.id.encode())
+        """The trailers of one answer."""
+        model = reply.model or self._default()
+        if model is not self._model:
+            self._name(model)
+        trailers = self._before_id + _text(reply.id.encode())
+        return trailers + _flags(reply) if reply.flags else trailers
+
+    @property
+    def plain(self) -> bytes:
+        """The trailers of a stream of answers."""
+        self._name(self._default())
+        return literal(_STATUS_NAME, b"0") + self._identity
 
     def failure(self, reply: HttpReply) -> bytes:
         """The trailers of a call that failed, with the native error body where a client's limit leaves room for it."""
@@ -68,12 +86,18 @@ class Answers:
             more += literal(b"septet-error-bin", b64encode(reply.body).rstrip(b"="))
         if status == UNIMPLEMENTED:
             more += _CODINGS
-        return b"".join((self.ended(status, reply.message or reply.code), literal(_ID_NAME, reply.id.encode()), more))
+        ended = self.ended(status, reply.message or reply.code, reply.model)
+        return b"".join((ended, literal(_ID_NAME, reply.id.encode()), more))
 
-    def ended(self, status: int, message: str) -> bytes:
+    def ended(self, status: int, message: str, model: Identity | None = None) -> bytes:
         """The trailers of a call that ends with a status and a message for people."""
+        self._name(model or self._default())
         fields = literal(_STATUS_NAME, b"%d" % status) + literal(_MESSAGE_NAME, escaped(message))
         return fields + self._identity
+
+
+def _flags(reply: HttpReply) -> bytes:
+    return b"".join(literal(name, value) for name, value in flags_header(reply.flags))
 
 
 def escaped(message: str) -> bytes:

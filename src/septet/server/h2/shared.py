@@ -45,9 +45,9 @@ class Shared:
 
     def __init__(self, app: App, methods: Sequence[Method], limits: Limits, count: Callable[[int], None]) -> None:
         self.app = app
-        self.methods: Mapping[str, Method] = {method.route.template: method for method in methods}
+        self.methods: Mapping[str, Method] = {method.path: method for method in methods}
         self.limits = limits
-        self.answers = Answers(app.identity)
+        self.answers = Answers(lambda: app.identity)
         self.seconds = 0
         self.connections: set[Connected] = set()
         self.draining = self.parting = False

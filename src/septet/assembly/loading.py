@@ -1,0 +1,159 @@
+"""From the paths of models to their services: alone or several, shared before a fork, with middleware around them."""
+
+import gc
+import logging
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from pathlib import Path
+
+import msgspec
+
+from septet.assembly.composition import open_service
+from septet.assembly.opening import model_name
+from septet.assembly.sharing import Stamp, shareable, stamp
+from septet.errors import SeptetError, SettingsInvalid, StaleModel, StartupError
+from septet.registry import Models
+from septet.service import Service
+from septet.settings import Settings
+from septet.types import Middleware
+
+logger = logging.getLogger("septet")
+
+
+class LoadedModels(msgspec.Struct, frozen=True):
+    """The services of the models that could be loaded, and why each of the others could not, by name."""
+
+    services: Sequence[Service]
+    missing: Mapping[str, str]
+
+    @property
+    def names(self) -> list[str]:
+        """Of all models, those that are missing last."""
+        return [*(service.identity.name for service in self.services), *self.missing]
+
+    def install(self, models: Models) -> None:
+        """Put all of them into a registry."""
+        for name, reason in self.missing.items():
+            models.fail(name, reason)
+        for service in self.services:
+            models.install(service)
+
+    @property
+    def load_seconds(self) -> float:
+        """How long loading them took, one after the other."""
+        return sum(service.facts["load_seconds"] for service in self.services)
+
+
+class ModelLoader:
+    """Loads the models at some paths.
+
+    Attributes:
+        names: of the models, as far as paths and settings say them without loading any.
+    """
+
+    def __init__(self, paths: Sequence[Path], settings: Settings, middleware: Sequence[Middleware] = ()) -> None:
+        """Raise SettingsInvalid where a setting that is for one model is given for several."""
+        if len(paths) > 1:
+            for key in ("name", "version", "labels"):
+                if getattr(settings.model, key) is not None:
+                    raise SettingsInvalid(f"{key} is for one model, and {len(paths)} are given; pack it into the model")
+        self._paths = paths
+        self._settings = settings
+        self._middleware = middleware
+        self._shared: dict[Path, tuple[Stamp, Service]] = {}
+
+    @property
+    def count(self) -> int:
+        """How many models there are."""
+        return len(self._paths)
+
+    def share(self) -> None:
+        """Load, before the workers are forked, what may be, so that all have it in the same memory.
+
+        Raises:
+            StartupError: a model cannot be served.
+        """
+        before = signal.signal(signal.SIGTERM, _leave)
+        for path in self._paths:
+            if shareable(path, self._settings):
+                found = stamp(path)
+                try:
+                    service = open_service(path, self._settings)
+                    refuse_stale(service, self._settings)
+                except SeptetError:
+                    if self._settings.server.allow_missing:
+                        continue
+                    raise
+                self._shared[path] = (found, service)
+        # The collector would write to every page that it looks at, and so copy it for each worker.
+        gc.collect()
+        gc.freeze()
+        signal.signal(signal.SIGTERM, before)
+
+    def load(self, *, first: bool = True) -> LoadedModels:
+        """Load every model; `first`: nobody has answered yet, and a model whose data is too old is refused.
+
+        Raises:
+            StartupError: one of them cannot be served, or all of them where some may be missing.
+        """
+        services: list[Service] = []
+        missing: dict[str, str] = {}
+        for path in self._paths:
+            try:
+                service = self._open(path)
+                if first:
+                    refuse_stale(service, self._settings)
+            except SeptetError as error:
+                if not self._settings.server.allow_missing:
+                    raise
+                logger.error("%s is not served: %s", path, error.message)  # noqa: TRY400 - the message says all
+                missing[model_name(path, self._settings.model)] = error.message
+                continue
+            services.append(self._wrapped(service))
+        if not services:
+            raise StartupError("none of the models can be served: " + "; ".join(missing.values()))
+        names = [service.identity.name for service in services]
+        for name in names:
+            if names.count(name) > 1:
+                raise StartupError(f"two models have the name {name!r}; each needs a name of its own")
+        return LoadedModels(services, {name: why for name, why in missing.items() if name not in names})
+
+    def _open(self, path: Path) -> Service:
+        """The shared service, unless the model has changed since: a worker that is renewed serves what is there now."""
+        shared = self._shared.get(path)
+        if shared is not None and shared[0] == stamp(path):
+            return shared[1]
+        return open_service(path, self._settings)
+
+    def _wrapped(self, service: Service) -> Service:
+        predictor = service.predictor
+        for each in reversed((*self._middleware, *map(_imported, self._settings.model.middleware))):
+            predictor = each(predictor)
+        return msgspec.structs.replace(service, predictor=predictor)
+
+
+def refuse_stale(service: Service, settings: Settings) -> None:
+    """Refuse a model whose training data is too old, unless the settings allow it.
+
+    Raises:
+        StaleModel: it is.
+    """
+    age = service.freshness()
+    if age.state == "error" and not settings.model.allow_stale:
+        raise StaleModel(f"{service.identity.name}: {age.message}. Train it again, or serve it with --allow-stale.")
+
+
+def _imported(name: str) -> Middleware:
+    module, _, attribute = name.partition(":")
+    try:
+        found: Middleware = getattr(import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise SettingsInvalid(f"the middleware {name!r} cannot be imported: {error}") from error
+    return found
+
+
+def _leave(*_: object) -> None:
+    """Nothing is served yet, so nothing is left to finish."""
+    sys.exit(0)

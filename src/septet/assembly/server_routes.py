@@ -1,0 +1,84 @@
+"""The routes of a server that are of no protocol of its models: pages, metrics, the document of all routes."""
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeVar
+
+import msgspec
+
+from septet.monitoring.metrics import ModelFacts, exposition
+from septet.monitoring.shared_metrics import MetricsSnapshot
+from septet.protocols.http.http_messages import HttpReply, HttpRequest, new_id, request_id_of
+from septet.protocols.http.routes import answers
+from septet.protocols.openapi.openapi_document import openapi
+from septet.registry import Models
+from septet.service import Service
+from septet.settings import Settings
+from septet.web.pages import CONTENT_SECURITY_POLICY, FILES, page
+
+_Method = TypeVar("_Method", bound=Callable[..., Any])
+_PAGE_HEADERS = (
+    (b"content-security-policy", CONTENT_SECURITY_POLICY.encode()),
+    (b"x-content-type-options", b"nosniff"),
+)
+
+
+def _answers_each(paths: Iterable[str]) -> Callable[[_Method], _Method]:
+    """Declare one route for each path: metrics count each page by itself."""
+
+    def declared(function: _Method) -> _Method:
+        for path in paths:
+            answers("GET", path)(function)
+        return function
+
+    return declared
+
+
+class ServerRoutes:
+    """What describes the whole server. `names` are the models that `snapshot` counts, in its order."""
+
+    def __init__(
+        self, models: Models, settings: Settings, snapshot: Callable[[], MetricsSnapshot], names: Sequence[str]
+    ) -> None:
+        self._models = models
+        self._settings = settings
+        self._snapshot = snapshot
+        self._names = names
+
+    @answers("GET", "/openapi.json")
+    async def openapi(self, http: HttpRequest) -> HttpReply:
+        """`GET /openapi.json`: OpenAPI 3.1, typed by the very models."""
+        services = [each.service for each in self._models]
+        root_path = self._settings.server.root_path + http.root_path
+        document = openapi(services[0], limits=self._settings.limits, root_path=root_path)
+        return HttpReply(200, msgspec.json.encode(document), _id(http))
+
+    @answers("GET", "/metrics")
+    async def metrics(self, http: HttpRequest) -> HttpReply:
+        """`GET /metrics`: for Prometheus."""
+        facts = [_facts(each.service) for each in self._models]
+        accept = http.headers.get(b"accept", b"").decode("latin-1")
+        # In a thread: the first page imports the metrics library, which would hold up predictions.
+        loop = asyncio.get_running_loop()
+        page = loop.run_in_executor(None, exposition, self._snapshot(), self._names, facts, accept)
+        body, media_type = await page
+        return HttpReply(200, body, _id(http), media_type.encode())
+
+    @_answers_each(FILES)
+    async def page(self, http: HttpRequest) -> HttpReply:
+        """The try-out page and its files."""
+        found = page(http.path)
+        if found is None:  # declared by the same table
+            raise KeyError(http.path)
+        body, media_type = found
+        return HttpReply(200, body, _id(http), media_type.encode(), _PAGE_HEADERS)
+
+
+def _facts(service: Service) -> ModelFacts:
+    age = service.freshness()
+    known = None if age.state == "unknown" else age.state
+    return ModelFacts(service.identity, service.manifest.runtime, service.signature.kind.value, age.age_days, known)
+
+
+def _id(http: HttpRequest) -> str:
+    return request_id_of(http.headers) or new_id()

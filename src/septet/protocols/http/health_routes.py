@@ -1,0 +1,105 @@
+"""Whether the server lives, has started, and can answer now."""
+
+from typing import Any
+
+import msgspec
+
+from septet.errors import Unavailable
+from septet.protocols.http.error_responses import refused
+from septet.protocols.http.http_messages import HttpReply, HttpRequest, new_id, request_id_of
+from septet.protocols.http.routes import answers
+from septet.registry import Models
+
+
+class ServerState:
+    """What the server says of itself.
+
+    Attributes:
+        starting: the process has more to open than its HTTP application: not ready, but answering.
+        draining: the server is about to stop: not ready, but still answering.
+    """
+
+    def __init__(self, models: Models) -> None:
+        self.models = models
+        self.starting = False
+        self.draining = False
+
+    def require_ready(self) -> None:
+        """Refuse while models load, and when the server is about to stop.
+
+        Raises:
+            Unavailable: it is so.
+        """
+        if self.draining:
+            raise Unavailable("The server is draining.")
+        self.require_started()
+        if self.starting:
+            raise Unavailable("The server is starting.")
+
+    def require_started(self) -> None:
+        """Refuse while no model is loaded.
+
+        Raises:
+            Unavailable: it is so.
+        """
+        if not self.models:
+            raise Unavailable("The model is loading.")
+
+    def described(self) -> dict[str, Any]:
+        """What is served, and what could not be loaded."""
+        sole = self.models.sole
+        if sole is not None:
+            return {"status": "ready", "model": sole.service.identity}
+        known: dict[str, Any] = {"status": "ready", "models": [each.service.identity for each in self.models]}
+        return {**known, "missing": self.models.missing} if self.models.missing else known
+
+
+class HealthRoutes:
+    """The routes of health, native and of the Open Inference Protocol."""
+
+    def __init__(self, state: ServerState) -> None:
+        self._state = state
+
+    @answers("GET", "/health")
+    async def health(self, http: HttpRequest) -> HttpReply:
+        """Say ok."""
+        return HttpReply(200, b'{"health":"ok"}', _checked_id(http))
+
+    @answers("GET", "/health/live")
+    async def live(self, http: HttpRequest) -> HttpReply:
+        """Whether the process lives."""
+        return HttpReply(200, b'{"status":"live"}', _checked_id(http))
+
+    @answers("GET", "/ping")
+    @answers("GET", "/health/ready")
+    async def ready(self, http: HttpRequest) -> HttpReply:
+        """Whether every model can answer now."""
+        self._state.require_ready()
+        return await self.startup(http)
+
+    @answers("GET", "/health/startup")
+    async def startup(self, http: HttpRequest) -> HttpReply:
+        """Whether the server has started; what it serves."""
+        self._state.require_started()
+        return HttpReply(200, msgspec.json.encode(self._state.described()), _checked_id(http))
+
+    @answers("GET", "/v2/health/live")
+    async def open_inference_live(self, http: HttpRequest) -> HttpReply:
+        """Whether the process lives, as the Open Inference Protocol has it."""
+        return HttpReply(200, b'{"live":true}', _checked_id(http))
+
+    @answers("GET", "/v2/health/ready")
+    async def open_inference_ready(self, http: HttpRequest) -> HttpReply:
+        """Whether every model can answer now, as the Open Inference Protocol has it."""
+        # Some clients read the key `live`, others `ready`; the specification has the one in its text for the other.
+        try:
+            self._state.require_ready()
+        except Unavailable as error:
+            reply = refused(error, http.path, http.headers)
+            body = {"live": True, "ready": False, "error": error.message}
+            return msgspec.structs.replace(reply, body=msgspec.json.encode(body))
+        return HttpReply(200, b'{"live":true,"ready":true}', _checked_id(http))
+
+
+def _checked_id(http: HttpRequest) -> str:
+    return request_id_of(http.headers) or new_id()
