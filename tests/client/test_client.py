@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
+import msgspec
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,8 +12,11 @@ import pytest
 import septet
 from septet.errors import Invalid, NotFound
 from septet.remote.server_address import TransportName
+from septet.types import Identity
 from tests.client.servers import GrpcServerProcess
 from tests.e2e.process import IRIS, ServerProcess
+from tests.protocols import models
+from tests.remote.serving import ServedApp
 from tests.runtimes.onnx_models import FLOAT, INT64, STRING, TensorProto, info, model, node, saved
 
 ROWS = np.array([[5.1, 3.5, 1.4, 0.2], [6.0, 3.0, 5.0, 2.0], [5.9, 2.9, 4.3, 1.3]])
@@ -179,3 +183,16 @@ def test_coroutines_share_a_client(iris: ServerProcess, transport: TransportName
     with septet.Client(url(iris), timeout=30.0) as other:
         client_labels = other.labels(ROWS).tolist()
     asyncio.run(run())
+
+
+def test_one_of_several_models_is_called_by_its_name() -> None:
+    other = msgspec.structs.replace(models.regressor(), identity=Identity("other", "3", ""))
+    with ServedApp(models.classifier(), other, grpc=True) as server:
+        for address in (server.url, server.grpc_url):
+            with septet.Client(address, model="other", timeout=30.0) as client:
+                assert client.metadata()["name"] == "other"
+                assert client.predict([[2.5]]) == [7.25]
+            with septet.Client(address, model="iris", timeout=30.0) as client:
+                assert client.labels([[1, 2, 3, 4]]) == ["setosa"]
+            with septet.Client(address, model="nothing", timeout=30.0) as client, pytest.raises(NotFound):
+                client.metadata()

@@ -19,6 +19,7 @@ class AsyncClient:
         self,
         url: str,
         *,
+        model: str | None = None,
         timeout: float,
         transport: TransportName = "binary",
         retries: int = 3,
@@ -27,7 +28,7 @@ class AsyncClient:
         self._timeout = check_timeout(timeout)
         self._channel = async_channel(parse_address(url, transport), headers or {})
         self._retries = retries
-        self._flow = CallFlow()
+        self._flow = CallFlow(model)
 
     async def predict(self, data: Any) -> Any:
         """The prediction for each row, in kind."""

@@ -34,9 +34,10 @@ class AdaptedModel(msgspec.Struct, frozen=True):
 
 
 class CallFlow:
-    """The calls of one client. It remembers the model that it met last."""
+    """The calls of one client, for a model by its name or for the only one. It remembers the model that it met last."""
 
-    def __init__(self) -> None:
+    def __init__(self, model: str | None = None) -> None:
+        self._metadata = MetadataCall(model)
         self._met: AdaptedModel | None = None
 
     def ready(self) -> Steps:
@@ -48,7 +49,7 @@ class CallFlow:
 
     def metadata(self) -> Steps:
         """The description of the model as the server has it now."""
-        metadata = yield MetadataCall()
+        metadata = yield self._metadata
         self._met = _adapted(metadata)
         return metadata
 
@@ -89,7 +90,7 @@ class CallFlow:
         raise Unavailable("The server changed its model several times during the call. Try again.")
 
     def _meet(self) -> Generator[RemoteCall, Any, AdaptedModel]:
-        self._met = met = _adapted((yield MetadataCall()))
+        self._met = met = _adapted((yield self._metadata))
         return met
 
 

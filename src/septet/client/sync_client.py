@@ -14,6 +14,7 @@ class Client:
 
     Args:
         url: of the server, such as `http://localhost:8000`; `grpc://host:port` speaks gRPC.
+        model: its name, where the server has several.
         timeout: seconds for each call, retries included. The server is told, and gives up when the caller does.
         transport: how tensors travel over HTTP: `binary`, or `json` to read along.
         retries: how often a call may be repeated where that is safe: the server was not reached, refused it for load
@@ -27,6 +28,7 @@ class Client:
         self,
         url: str,
         *,
+        model: str | None = None,
         timeout: float,
         transport: TransportName = "binary",
         retries: int = 3,
@@ -35,7 +37,7 @@ class Client:
         self._timeout = check_timeout(timeout)
         self._channel = thread_channel(parse_address(url, transport), headers or {})
         self._retries = retries
-        self._flow = CallFlow()
+        self._flow = CallFlow(model)
 
     def predict(self, data: Any) -> Any:
         """The prediction for each row, in kind: an array for an array, a DataFrame for a DataFrame, a list for rows.

@@ -1,4 +1,4 @@
-"""A call from its first question to its last answer, on a wire without a network."""
+"""A user's call from its first request to its result, on a transport without a network."""
 
 import asyncio
 from collections.abc import Callable
@@ -29,7 +29,7 @@ ANOTHER = "sha256:" + "b2" * 32
 
 
 class Server:
-    """A wire that ends in a service; what is in `first` is answered before it, and `seen` is what was asked."""
+    """A transport that ends in a service; what is in `first` is answered before it, and `seen` is what was asked."""
 
     def __init__(self, *first: WireReply | CallFailure, service: Service | None = None) -> None:
         self.first = list(first)
