@@ -4,15 +4,19 @@ import asyncio
 import json
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, TypeAlias
 
+import grpc
 import numpy as np
 import pytest
+from google.protobuf.json_format import ParseDict
 
 from septet.errors import Invalid, ModelFailed, StartupError, Unavailable
 from septet.model.signature import Kind, Signature, Tensor
+from septet.protocols.rpc.descriptors import message
 from septet.remote.remote_service import remote_service
 from septet.service import Service
 from septet.types import Request
@@ -122,6 +126,61 @@ def test_the_model_of_any_server_of_the_protocol_is_a_service(name: str | None) 
     assert answer.tensors["sum"].tolist() == [1.0, 5.0]
     assert answer.model == service.identity
     assert asked[-1]["id"] == "an-id"
+
+
+def test_the_version_that_answers_is_the_version() -> None:
+    unversioned = {**PATHS, "GET /v2/models/sums": {**SUMS, "versions": []}}
+    with foreign(unversioned, lambda body: {**summed(body), "model_version": "v8"}) as (url, _):
+        service = remote_service(url)
+        assert service.identity.version == service.manifest.version == "v8"
+        service.close()
+    with foreign(unversioned) as (url, _):
+        service = remote_service(url)
+        assert service.identity.version == "0"
+        service.close()
+
+
+def test_a_column_is_taken_for_a_value_of_each_row() -> None:
+    def column(body: bytes) -> dict[str, Any]:
+        answer = summed(body)
+        answer["outputs"][0]["shape"].append(1)
+        return answer
+
+    with foreign(PATHS, column) as (url, _):
+        assert predicted(remote_service(url), request_of()).tensors["sum"].tolist() == [1.0, 5.0]
+
+
+def test_a_server_of_grpc_is_a_service() -> None:
+    def metadata(asked: Any) -> Any:
+        return ParseDict({**SUMS, "name": asked.name}, message("inference.ModelMetadataResponse")())
+
+    def infer(asked: Any) -> Any:
+        x = np.frombuffer(asked.raw_input_contents[0]).reshape(asked.inputs[0].shape)
+        answer = message("inference.ModelInferResponse")(model_name="sums", id=asked.id)
+        output = answer.outputs.add(name="sum", datatype="FP64", shape=[len(x)])
+        output.contents.fp64_contents.extend(x.sum(axis=1))
+        return answer
+
+    def index(_: Any) -> Any:
+        return ParseDict({"models": INDEX}, message("inference.RepositoryIndexResponse")())
+
+    kinds = {"ModelMetadata": metadata, "ModelInfer": infer, "RepositoryIndex": index}
+    handlers = {
+        name: grpc.unary_unary_rpc_method_handler(
+            lambda asked, _, handle=handle: handle(asked),
+            message(f"inference.{name}Request").FromString,
+            lambda answer: answer.SerializeToString(),
+        )
+        for name, handle in kinds.items()
+    }
+    server = grpc.server(ThreadPoolExecutor(2))
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("inference.GRPCInferenceService", handlers),))
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    service = remote_service(f"grpc://127.0.0.1:{port}")
+    assert (service.identity.name, service.identity.version) == ("sums", "v7")
+    assert predicted(service, request_of()).tensors["sum"].tolist() == [1.0, 5.0]
+    server.stop(None).wait()
 
 
 def test_tensors_of_fixed_size_are_no_rows() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from septet.errors import Invalid, Malformed, MethodNotAllowed, NotFound, SeptetError, StartupError, Unimplemented
-from septet.model.manifest import Manifest, Parity, Training
+from septet.model.manifest import Parity, Training
 from septet.model.signature import Signature
 from septet.remote.channels import ThreadChannel
 from septet.remote.remote_calls import (
@@ -26,8 +26,11 @@ SEPTET_KEYS = frozenset(("kind", "digest"))
 BINARY_EXTENSION = "binary_tensor_data"
 
 
-class _Provenance(msgspec.Struct):
-    """What Septet's `/metadata` says beyond the signature."""
+class RemoteProvenance(msgspec.Struct, frozen=True):
+    """What Septet's `/metadata` says beyond the signature; of another server nothing is known.
+
+    `data_sample` is one row that the model answers, as `/predict` takes it.
+    """
 
     runtime: str = RUNTIME
     description: str | None = None
@@ -39,20 +42,10 @@ class _Provenance(msgspec.Struct):
 
 
 class RemoteDescription(msgspec.Struct, frozen=True):
-    """A model on a server.
-
-    Attributes:
-        model: its identity and signature.
-        manifest: where it comes from, as far as the server says.
-        merging: whether the server runs requests together, or None where it does not say.
-        sample: one row that the model answers, as `/predict` takes it, or None.
-        call: how Septet described it; None for another server.
-    """
+    """A model on a server; `call` is the one by which Septet described it, None for another server."""
 
     model: RemoteModel
-    manifest: Manifest
-    merging: Merging | None = None
-    sample: Any = None
+    provenance: RemoteProvenance = RemoteProvenance()
     call: MetadataCall | None = None
 
 
@@ -72,8 +65,7 @@ def describe(
         if metadata is not None and metadata.keys() >= SEPTET_KEYS and name in (None, metadata.get("name")):
             return _septet(metadata, call)
     metadata = channel.call(TensorMetadataCall(name or _only_model(channel, attempts)), attempts)
-    model = protocol_model(metadata, signature)
-    return RemoteDescription(model, _manifest(model, _Provenance()))
+    return RemoteDescription(protocol_model(metadata, signature))
 
 
 def reads_binary(channel: ThreadChannel, attempts: Attempts) -> bool:
@@ -85,27 +77,10 @@ def reads_binary(channel: ThreadChannel, attempts: Attempts) -> bool:
 def _septet(metadata: Mapping[str, Any], call: MetadataCall) -> RemoteDescription:
     model = septet_model(metadata)
     try:
-        provenance = msgspec.convert(metadata, _Provenance)
+        return RemoteDescription(model, msgspec.convert(metadata, RemoteProvenance), call)
     except msgspec.ValidationError as error:
-        raise SeptetError(
-            f"The server's description of its model is not one that this version reads: {error}"
-        ) from error
-    manifest = _manifest(model, provenance)
-    return RemoteDescription(model, manifest, provenance.merging, provenance.data_sample, call)
-
-
-def _manifest(model: RemoteModel, provenance: _Provenance) -> Manifest:
-    return Manifest(
-        model.identity.name,
-        model.identity.version,
-        provenance.runtime,
-        "",
-        model.signature,
-        training=provenance.training,
-        valid_for_days=provenance.valid_for_days,
-        parity=provenance.parity,
-        description=provenance.description,
-    )
+        text = f"The server's description of its model is not one that this version reads: {error}"
+        raise SeptetError(text) from error
 
 
 def _optional(channel: ThreadChannel, attempts: Attempts, call: RemoteCall) -> dict[str, Any] | None:

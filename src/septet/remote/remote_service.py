@@ -16,7 +16,8 @@ from septet.protocols.codecs.json_body import JsonBody
 from septet.remote.channel_factory import async_channel, thread_channel
 from septet.remote.channels import ThreadChannel
 from septet.remote.remote_calls import InferCall, InferResult
-from septet.remote.remote_description import RemoteDescription, describe, reads_binary
+from septet.remote.remote_description import RemoteDescription, RemoteProvenance, describe, reads_binary
+from septet.remote.remote_model import RemoteModel
 from septet.remote.remote_predictor import RemotePredictor
 from septet.remote.remote_tensors import RemoteTensors
 from septet.remote.retries import Attempts, RetryBudget
@@ -68,12 +69,13 @@ def remote_service(
     try:
         attempts = channel.attempts(START_RETRIES, timeout)
         described = describe(channel, attempts, model, signature)
-        if transport is None and described.call is None and not reads_binary(channel, attempts):
+        foreign = described.call is None
+        if foreign and transport is None and address.transport == "binary" and not reads_binary(channel, attempts):
             address = msgspec.structs.replace(address, transport="json")
             channel.close()
             channel = thread_channel(address, headers)
         loaded = time.perf_counter()
-        sample, answer = _tried(channel, attempts, described)
+        remote, sample, answer = _tried(channel, attempts, described)
         tried = time.perf_counter()
     except StartupError:
         raise
@@ -81,25 +83,42 @@ def remote_service(
         raise StartupError(f"{url} cannot be served: {error.message}") from error
     finally:
         channel.close()
+    open_channel = partial(async_channel, address, headers, RetryBudget())
+    open_channel()  # its library is imported here, not in the event loop, and where it is missing that is said now
     predictor = RemotePredictor(
-        described.model,
-        partial(async_channel, address, headers, RetryBudget()),
+        remote,
+        open_channel,
         timeout=timeout,
         retries=retries,
         description=described.call,
     )
+    manifest = _manifest(remote, described.provenance)
     return Service(
-        identity=described.model.identity,
-        signature=described.model.signature,
+        identity=remote.identity,
+        signature=remote.signature,
         predictor=predictor,
-        manifest=described.manifest,
+        manifest=manifest,
         sample=sample,
         answer=answer,
         expected=None,
         facts={"load_seconds": loaded - begun, "warmup_seconds": tried - loaded},
-        freshness=partial(_freshness, described.manifest),
+        freshness=partial(_freshness, manifest),
         close=predictor.close,
-        merging=partial(_known, described.merging or NOT_SAID),
+        merging=partial(_known, described.provenance.merging or NOT_SAID),
+    )
+
+
+def _manifest(model: RemoteModel, provenance: RemoteProvenance) -> Manifest:
+    return Manifest(
+        model.identity.name,
+        model.identity.version,
+        provenance.runtime,
+        "",
+        model.signature,
+        training=provenance.training,
+        valid_for_days=provenance.valid_for_days,
+        parity=provenance.parity,
+        description=provenance.description,
     )
 
 
@@ -113,23 +132,25 @@ def _known(merging: Merging) -> Merging:
 
 def _tried(
     channel: ThreadChannel, attempts: Attempts, described: RemoteDescription
-) -> tuple[Tensors | None, Tensors | None]:
-    """One row and the model's answer to it; None where no row is known that it answers.
+) -> tuple[RemoteModel, Tensors | None, Tensors | None]:
+    """The model with the version that answers, one row, and its answer; None where no row is known that it answers.
 
     Raises:
         ModelFailed: the answer is not what the server said of the model.
         SeptetError: there was no answer.
     """
     model = described.model
-    sample = sample_of(model.signature)
-    if described.sample is not None:
-        key = "inputs" if isinstance(described.sample, dict) else "data"
-        body = msgspec.json.encode({key: described.sample})
+    sample, known = sample_of(model.signature), described.provenance.data_sample
+    if known is not None:
+        body = msgspec.json.encode({"inputs" if isinstance(known, dict) else "data": known})
         sample = plain(JsonBody(model.signature, max_rows=model.max_rows)(body).tensors)
     tensors = RemoteTensors(model.signature)
     try:
         call = InferCall(model.identity.name, tensors.inputs(sample), None)
         result: InferResult = channel.call(call, attempts)
     except (Invalid, Malformed, ModelFailed):
-        return None, None
-    return sample, tensors.outputs(result.tensors, Request(sample, 1, ""))
+        return model, None, None
+    if described.call is None and result.model.version:
+        identity = msgspec.structs.replace(model.identity, version=result.model.version)
+        model = msgspec.structs.replace(model, identity=identity)
+    return model, sample, tensors.outputs(result.tensors, Request(sample, 1, ""))

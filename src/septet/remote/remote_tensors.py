@@ -30,7 +30,7 @@ class RemoteTensors:
         """The outputs that the request wants, as the signature has them.
 
         Raises:
-            ModelFailed: one is missing, or has another dtype or number of rows than the signature says.
+            ModelFailed: one is missing, or has another dtype, rank or number of rows than the signature says.
         """
         return {name: self._output(self._outputs[name], tensors, request) for name in request.outputs or self._outputs}
 
@@ -44,8 +44,10 @@ class RemoteTensors:
         if array.dtype != DTYPES[tensor.dtype]:
             text = f"The model's server answered {array.dtype} for the output {tensor.name!r}, which is {tensor.dtype}."
             raise ModelFailed(text)
-        if self._rows and (not array.ndim or len(array) != request.rows):
-            shape = list(array.shape)
-            text = f"The model's server answered the shape {shape} for {request.rows} rows of {tensor.name!r}."
+        shape = array.shape
+        if shape[len(tensor.shape) :] == (1,):  # MLServer answers a column for a value of each row
+            array = array.reshape(shape[:-1])
+        if array.ndim != len(tensor.shape) or (self._rows and len(array) != request.rows):
+            text = f"The model's server answered the shape {list(shape)} for {request.rows} rows of {tensor.name!r}."
             raise ModelFailed(text)
         return array
