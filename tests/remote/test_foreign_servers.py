@@ -16,10 +16,12 @@ from google.protobuf.json_format import ParseDict
 
 from septet.errors import Invalid, ModelFailed, StartupError, Unavailable
 from septet.model.signature import Kind, Signature, Tensor
+from septet.protocols.native.metadata import metadata
 from septet.protocols.rpc.descriptors import message
 from septet.remote.remote_service import remote_service
 from septet.service import Service
 from septet.types import Request
+from tests.protocols import models
 
 #: From a method and path to a status and what is answered as JSON, or None for another path.
 Paths: TypeAlias = dict[str, Any]
@@ -29,6 +31,7 @@ OUTPUTS = [{"name": "sum", "datatype": "FP64", "shape": [-1]}]
 SUMS = {"name": "sums", "versions": ["v7"], "platform": "", "inputs": INPUTS, "outputs": OUTPUTS}
 SERVER = {"name": "mlserver", "version": "1.7.1", "extensions": []}
 INDEX = [{"name": "sums", "version": "v7", "state": "READY", "reason": ""}]
+DESCRIBED = metadata(models.classifier(), limits=models.LIMITS)
 SIGNATURE = Signature(
     Kind.REGRESSION,
     (Tensor("x", "float64", (None, 2)), Tensor("word", "string", (None,))),
@@ -151,7 +154,7 @@ def test_a_column_is_taken_for_a_value_of_each_row() -> None:
 
 
 def test_a_server_of_grpc_is_a_service() -> None:
-    def metadata(asked: Any) -> Any:
+    def described(asked: Any) -> Any:
         return ParseDict({**SUMS, "name": asked.name}, message("inference.ModelMetadataResponse")())
 
     def infer(asked: Any) -> Any:
@@ -164,7 +167,7 @@ def test_a_server_of_grpc_is_a_service() -> None:
     def index(_: Any) -> Any:
         return ParseDict({"models": INDEX}, message("inference.RepositoryIndexResponse")())
 
-    kinds = {"ModelMetadata": metadata, "ModelInfer": infer, "RepositoryIndex": index}
+    kinds = {"ModelMetadata": described, "ModelInfer": infer, "RepositoryIndex": index}
     handlers = {
         name: grpc.unary_unary_rpc_method_handler(
             lambda asked, _, handle=handle: handle(asked),
@@ -214,6 +217,7 @@ def test_a_model_without_metadata_needs_a_signature(missing: str) -> None:
         ({**PATHS, "GET /v2/models/sums": {"name": 1}}, "not that of the Open Inference Protocol"),
         ({**PATHS, "GET /v2/models/sums": {**SUMS, "inputs": [{**INPUTS[0], "datatype": "BF16"}]}}, "BF16"),
         ({**PATHS, "GET /metadata": {"kind": "regression", "digest": ""}}, "not one that this version reads"),
+        ({**PATHS, "GET /metadata": {**DESCRIBED, "training": 7}}, "not one that this version reads"),
         ({**PATHS, "GET /metadata": (500, {"error": "Broken."}), "GET /v2/models/sums": (503, {})}, "status 503"),
     ],
 )

@@ -17,7 +17,7 @@ from septet.model.signature import Column, Kind, Signature, Tensor
 from septet.protocols.codecs import examples
 from septet.remote.channel_factory import async_channel
 from septet.remote.remote_model import RemoteModel
-from septet.remote.remote_predictor import RemotePredictor
+from septet.remote.remote_predictor import MOST_DIGESTS, RemotePredictor
 from septet.remote.remote_service import remote_service
 from septet.remote.server_address import parse_address
 from septet.service import Service
@@ -270,14 +270,14 @@ def test_connections_are_kept_between_requests(held: tuple[ServedApp, Recorder, 
 RENEWED = Identity("iris", "2", "sha256:" + "c3" * 32)
 
 
-def renewed() -> Service:
+def renewed(identity: Identity = RENEWED) -> Service:
     """Another version of the model."""
 
     async def predict(_: Request) -> Response:
         tensors = {"label": np.array([1]), "probabilities": np.zeros((1, 3), np.float32)}
-        return Response(tensors, 1, RENEWED, Timings(0.0, 0.0, 1), ("degraded", "cached"))
+        return Response(tensors, 1, identity, Timings(0.0, 0.0, 1), ("degraded", "cached"))
 
-    return msgspec.structs.replace(models.classifier(), predictor=adapt(predict), identity=RENEWED)
+    return msgspec.structs.replace(models.classifier(), predictor=adapt(predict), identity=identity)
 
 
 def test_another_model_with_the_same_signature_is_named_in_its_answers(
@@ -290,6 +290,21 @@ def test_another_model_with_the_same_signature_is_named_in_its_answers(
     over_grpc = remote_service(peer.grpc_url)
     peer.swap(models.classifier())
     assert asyncio.run(over_grpc.predictor.predict(request_of(service))).model == models.IDENTITY
+
+
+def test_versions_may_follow_each_other_for_ever(held: tuple[ServedApp, Recorder, Service]) -> None:
+    peer, _, service = held
+
+    async def ask() -> None:
+        for number in range(MOST_DIGESTS + 10):
+            identity = Identity("iris", str(number), f"sha256:{number:064}")
+            await asyncio.to_thread(peer.swap, renewed(identity))
+            assert (await service.predictor.predict(request_of(service))).model == identity
+        service.close()
+        await asyncio.to_thread(until, lambda: peer.connections == 0)
+
+    asyncio.run(ask())
+    service.close()
 
 
 def test_another_model_with_another_signature_is_not_taken_for_the_first(
