@@ -72,6 +72,14 @@ class ServedApp:
         self.grpc_url = f"grpc://127.0.0.1:{self._grpc[0].getsockname()[1]}" if grpc else ""
         self.client = httpx.Client(base_url=self.url, trust_env=False, timeout=30.0)
 
+    def install(self, service: Service) -> None:
+        """Begin to serve a model."""
+
+        async def install() -> None:
+            self.app.models.install(service)
+
+        asyncio.run_coroutine_threadsafe(install(), self._loop).result(10.0)
+
     def swap(self, service: Service) -> None:
         """Serve this service in place of the one with its name."""
 
@@ -79,6 +87,11 @@ class ServedApp:
             await self.app.models.swap(service)
 
         asyncio.run_coroutine_threadsafe(swap(), self._loop).result(10.0)
+
+    @property
+    def requests(self) -> int:
+        """How many were answered."""
+        return self._wire.answered
 
     @property
     def connections(self) -> int:
@@ -115,5 +128,6 @@ class ServedApp:
         if calls is not None:
             await calls.stop(1.0)
         for connection in list(self._wire.connections):
-            connection.shutdown()
+            assert isinstance(connection, HttpConnection)
+            connection._transport.abort()
         await asyncio.sleep(0)
