@@ -9,7 +9,7 @@ import httpx
 import msgspec
 import uvloop
 
-from septet.assembly.calls import grpc_server
+from septet.assembly.grpc_serving import grpc_server
 from septet.assembly.composition import application, layout
 from septet.events import Silent
 from septet.monitoring.shared_metrics import SharedMetrics
