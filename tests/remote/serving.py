@@ -9,8 +9,8 @@ import httpx
 import msgspec
 import uvloop
 
-from septet.assembly.grpc_serving import grpc_server
 from septet.assembly.composition import application, layout
+from septet.assembly.grpc_serving import grpc_server
 from septet.events import Silent
 from septet.monitoring.shared_metrics import SharedMetrics
 from septet.protocols.http.app import App

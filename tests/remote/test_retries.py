@@ -66,6 +66,17 @@ def test_the_failure_itself_is_raised_where_the_pause_would_outlast_the_deadline
         attempts(Clock(), timeout=4.0).pause(CallFailure(DOWN.error, retryable=True, after=4.0))
 
 
+def test_the_failure_itself_is_raised_where_the_pause_did_outlast_the_deadline() -> None:
+    clock = Clock()
+    call = attempts(clock, timeout=2.0)
+    call.pause(DOWN)
+    clock.now += 2.5  # the machine was busy
+    with pytest.raises(Unavailable, match="It is down"):
+        call.seconds()
+    with pytest.raises(DeadlineExceeded):
+        call.seconds()
+
+
 def test_a_call_is_tried_again_as_often_as_it_may_be() -> None:
     call = attempts(Clock(), retries=2)
     call.pause(DOWN)

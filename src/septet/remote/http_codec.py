@@ -135,7 +135,8 @@ def wanted(tensors: Tensors, outputs: tuple[str, ...] | None) -> Tensors:
 
 def flags_of(headers: Mapping[str, str]) -> tuple[str, ...]:
     """What the server says of its answer."""
-    return tuple(flag for each in headers.get(FLAGS, "").split(",") if (flag := each.strip()))
+    flags = headers.get(FLAGS)
+    return () if flags is None else tuple(flag for each in flags.split(",") if (flag := each.strip()))
 
 
 def _timeout(seconds: float) -> int:

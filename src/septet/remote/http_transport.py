@@ -19,6 +19,7 @@ import os
 import socket
 import struct
 from collections.abc import Mapping
+from contextvars import ContextVar
 from time import monotonic
 from typing import Any
 
@@ -108,15 +109,8 @@ class AiohttpTransport:
 
     def _opened(self) -> Any:
         library = self._aiohttp
-        reuse = library.TraceConfig()
-        reuse.on_connection_reuseconn.append(_note_reuse)
-        # There is no other way to learn whether a request took a kept connection.
-        return library.ClientSession(
-            headers=self._headers,
-            cookie_jar=library.DummyCookieJar(),
-            trace_configs=[reuse],
-            connector=library.TCPConnector(socket_factory=_resetting_socket),
-        )
+        connector = library.TCPConnector(socket_factory=_new_socket)
+        return library.ClientSession(headers=self._headers, cookie_jar=library.DummyCookieJar(), connector=connector)
 
     async def send(self, request: WireRequest, seconds: float) -> WireReply | CallFailure:
         """Send one request and read its reply."""
@@ -124,6 +118,7 @@ class AiohttpTransport:
             self._session = self._opened()
         library = self._aiohttp
         sent = _Sent()
+        _sending.set(sent)
         try:
             async with self._session.request(
                 request.method,
@@ -132,7 +127,6 @@ class AiohttpTransport:
                 headers=request.headers,
                 allow_redirects=False,
                 timeout=library.ClientTimeout(total=seconds),
-                trace_request_ctx=sent,
             ) as response:
                 sent.answered = True
                 headers = {name.lower(): value for name, value in response.headers.items()}
@@ -142,7 +136,7 @@ class AiohttpTransport:
         except TimeoutError:
             return late(self._origin, seconds)
         except (library.ServerDisconnectedError, library.ClientOSError) as error:
-            kept = sent.reused and not sent.answered
+            kept = not (sent.connected or sent.answered)
             return disconnected(self._origin, error) if kept else broken(self._origin, error)
         except library.ClientError as error:
             return broken(self._origin, error)
@@ -154,28 +148,30 @@ class AiohttpTransport:
             await session.close()
 
 
-def _resetting_socket(address: tuple[Any, ...]) -> socket.socket:
-    """A socket whose end is a reset: it tells the server that no answer is read any more.
-
-    A connection that ends without one may only have finished sending, so a server goes on with its request.
-    """
-    made = socket.socket(*address[:3])
-    made.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-    return made
-
-
 class _Sent:
-    """What became of one request: whether it took a kept connection, and whether an answer began."""
+    """What became of one request: whether a connection was made for it, and whether an answer began."""
 
-    __slots__ = ("answered", "reused")
+    __slots__ = ("answered", "connected")
 
     def __init__(self) -> None:
-        self.reused = False
+        self.connected = False
         self.answered = False
 
 
-async def _note_reuse(_session: object, context: Any, _parameters: object) -> None:
-    context.trace_request_ctx.reused = True
+#: The request that a task sends. The library makes connections in the task of a request, and does not say otherwise
+#: whether it did.
+_sending: ContextVar[_Sent] = ContextVar("septet_sending")
+
+
+def _new_socket(address: tuple[Any, ...]) -> socket.socket:
+    """A socket for a new connection, whose end is a reset: it tells the server that no answer is read any more.
+
+    A connection that ends without one may only have finished sending, so a server goes on with its request.
+    """
+    _sending.get().connected = True
+    made = socket.socket(*address[:3])
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+    return made
 
 
 def _missing() -> MissingExtra:

@@ -9,7 +9,7 @@ lost.
 from collections.abc import Callable
 from threading import Lock
 
-from septet.errors import DeadlineExceeded
+from septet.errors import DeadlineExceeded, SeptetError
 from septet.remote.remote_calls import CallFailure
 
 BUDGET_RATIO = 0.1
@@ -62,17 +62,21 @@ class Attempts:
         self._random = random
         self._deadline = clock() + timeout
         self._longest = FIRST_PAUSE
+        # The error that the last pause is for.
+        self._before: SeptetError | None = None
         budget.earn()
 
     def seconds(self) -> float:
         """Seconds left for the next attempt.
 
         Raises:
+            SeptetError: there are none; the error of the attempt before, where the pause after it took too long.
             DeadlineExceeded: there are none.
         """
+        before, self._before = self._before, None
         seconds = self._deadline - self._clock()
         if seconds <= 0:
-            raise DeadlineExceeded(f"There was no answer within {self._timeout:g} seconds.")
+            raise before or DeadlineExceeded(f"There was no answer within {self._timeout:g} seconds.")
         return seconds
 
     def pause(self, failure: CallFailure) -> float:
@@ -86,5 +90,6 @@ class Attempts:
         if not failure.retryable or self._left <= 0 or late or not self._budget.spend():
             raise failure.error
         self._left -= 1
+        self._before = failure.error
         self._longest = min(LONGEST_PAUSE, 2 * self._longest)
         return seconds
