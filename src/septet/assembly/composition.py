@@ -219,6 +219,6 @@ def application(
     owners = (
         InferServer(app.models, counted),
         V1Models(app.models),
-        ServerRoutes(app.models, settings, snapshot, names),
+        ServerRoutes(app.models, app.operations, settings, snapshot, names),
     )
     app.install(bind, owners, observer, max_body_bytes=limits.max_body_bytes)

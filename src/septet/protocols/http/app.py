@@ -5,7 +5,7 @@ It starts without a model. Until `install` it is alive but not ready, and every 
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TypeAlias
 
@@ -19,7 +19,15 @@ from septet.protocols.http.error_responses import failed, id_of, refused
 from septet.protocols.http.health_routes import HealthRoutes, ServerState
 from septet.protocols.http.http_messages import Handle, HttpReply, HttpRequest, traceparent_of
 from septet.protocols.http.predict_route import PredictRoute
-from septet.protocols.http.routes import PathRoutes, Paths, RouteTable, model_paths, server_paths
+from septet.protocols.http.routes import (
+    PathRoutes,
+    Paths,
+    Route,
+    RouteTable,
+    documented_paths,
+    model_paths,
+    server_paths,
+)
 from septet.registry import Models, ServedModel
 from septet.types import Identity, Pending
 
@@ -93,6 +101,17 @@ class App:
     def find(self, path: str) -> PathRoutes | None:
         """What a path answers by now."""
         return self._table.find(path)[0]
+
+    def operations(self) -> Iterator[tuple[str, Route, ServedModel | None]]:
+        """Each declared route, with the path under which documents show it and the model that it belongs to."""
+        for model, owners in self._bound.items():
+            short = model is self.models.sole
+            for owner in owners:
+                for path, route in documented_paths(owner, model.service.identity, short=short):
+                    yield path, route, model
+        for owner in self._owners:
+            for path, route in documented_paths(owner):
+                yield path, route, None
 
     async def __call__(self, http: HttpRequest) -> HttpReply:
         """Answer a request; every failure becomes an error body, none is raised."""
