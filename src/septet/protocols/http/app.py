@@ -107,10 +107,10 @@ class App:
         for model, owners in self._bound.items():
             short = model is self.models.sole
             for owner in owners:
-                for path, route in documented_paths(owner, model.service.identity, short=short):
+                for path, route in documented_paths(type(owner), model.service.identity, short=short):
                     yield path, route, model
         for owner in self._owners:
-            for path, route in documented_paths(owner):
+            for path, route in documented_paths(type(owner)):
                 yield path, route, None
 
     async def __call__(self, http: HttpRequest) -> HttpReply:
