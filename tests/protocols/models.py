@@ -5,25 +5,24 @@ import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import msgspec
 import numpy as np
 
-from septet.assembly.composition import application, layout
+from septet.assembly.composition import MODEL_OWNERS, SERVER_OWNERS
 from septet.events import Observer, Silent
 from septet.model.freshness import Freshness
 from septet.model.golden import Golden
 from septet.model.manifest import Data, Manifest, Parity, Training
 from septet.model.signature import DTYPES, Column, Kind, Signature, Tensor
-from septet.monitoring.shared_metrics import SharedMetrics
 from septet.protocols.http.app import App
 from septet.protocols.http.http_messages import Handle, HttpReply, HttpRequest
 from septet.protocols.http.request_factory import RequestFactory
-from septet.protocols.http.routes import Decode, Encode, answers, predicts
+from septet.protocols.http.routes import Decode, Encode, answers, documented_paths, predicts
 from septet.protocols.native.native_routes import NativeRoutes
+from septet.protocols.openapi.openapi_document import Operated, openapi
 from septet.protocols.openinference.grpc_service import GrpcService
 from septet.registry import Models, ServedModel
 from septet.service import Service
-from septet.settings import Limits, Server, Settings
+from septet.settings import Limits
 from septet.types import Done, Identity, Predictor, Request, Response, Tensors, Timings
 
 LIMITS = Limits(max_rows=1000, max_body_bytes=1_000_000)
@@ -104,15 +103,15 @@ def app(
 
 def document(*services: Service, limits: Limits = LIMITS, root_path: str = "") -> dict[str, Any]:
     """What `/openapi.json` says of services that are served side by side."""
-    made = App()
-    for each in services:
-        made.models.install(each)
-    settings = Settings(server=Server(root_path=root_path), limits=limits)
-    names = [each.identity.name for each in services]
-    application(made, settings, Silent(), SharedMetrics(layout(len(services))).snapshot, names)
-    answer = asyncio.run(made(HttpRequest("GET", "/openapi.json", b"", {}, b"")))
-    assert answer.status == 200, answer.body
-    found: dict[str, Any] = msgspec.json.decode(answer.body)
+    short = len(services) == 1
+    operated: list[Operated] = [
+        (path, route, ServedModel(each))
+        for each in services
+        for kind in MODEL_OWNERS
+        for path, route in documented_paths(kind, each.identity, short=short)
+    ]
+    operated += [(path, route, None) for kind in SERVER_OWNERS for path, route in documented_paths(kind)]
+    found: dict[str, Any] = openapi(operated, services, limits=limits, root_path=root_path)
     return found
 
 

@@ -174,7 +174,8 @@ def test_every_error_code_has_the_status_of_the_one_table() -> None:
 def test_answers_name_the_model_in_their_headers() -> None:
     made = document(models.classifier())
     headers = made["paths"]["/predict"]["post"]["responses"]["200"]["headers"]
-    assert set(headers) == {"x-request-id", "septet-model", "septet-model-version", "septet-model-digest"}
+    named = {"septet-model", "septet-model-version", "septet-model-digest"}
+    assert set(headers) == {"x-request-id", "septet-flags", *named}
 
 
 def test_a_model_without_a_sample_has_no_examples() -> None:

@@ -170,10 +170,10 @@ def model_paths(model: ServedModel, identity: Identity, *owners: object, short: 
 
 
 def documented_paths(
-    owner: object, identity: Identity | None = None, *, short: bool = True
+    owner: type, identity: Identity | None = None, *, short: bool = True
 ) -> Iterator[tuple[str, Route]]:
-    """The path under which OpenAPI shows each route of an object: that of its template, with the name of the model."""
-    for route in declared_routes(type(owner)):
+    """The path under which OpenAPI shows each route of a class: that of its template, with the name of the model."""
+    for route in declared_routes(owner):
         if identity is None:
             yield route.template, route
             continue

@@ -1,5 +1,6 @@
 """OpenAPI 3.1 of the very models: what `/openapi.json` says, derived from the declared routes and the signatures."""
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any, TypeAlias
 
@@ -28,7 +29,7 @@ def openapi(operated: Iterable[Operated], services: Sequence[Service], *, limits
     components: Node = {**shared, **row_forms.error_schemas()}
     for service in services:
         own = _schemas(service, limits)
-        components |= _renamed(own, own, service.identity.name) if several else own
+        components |= _renamed(own, own, _key(service)) if several else own
     return {
         "openapi": "3.1.0",
         "info": _info(services),
@@ -84,9 +85,9 @@ def _paths(operated: Iterable[Operated], services: Sequence[Service], limits: Li
         of = services if model is None else (model.service,)
         node = written(operation, Described(of, limits))
         if several and model is not None:
-            name = model.service.identity.name
-            node = _renamed(node, _schemas(model.service, limits), name)
-            node["operationId"] = f"{operation.name}_{name}"
+            key = _key(model.service)
+            node = _renamed(node, _schemas(model.service, limits), key)
+            node["operationId"] = f"{operation.name}_{key}"
         found.setdefault(path, {})[route.method.lower()] = node
     return found
 
@@ -105,6 +106,11 @@ def _schemas(service: Service, limits: Limits) -> Node:
         **row_forms.schemas(signature, limits),
         **invocations_openapi.schemas(signature, limits),
     }
+
+
+def _key(service: Service) -> str:
+    """What stands before the names of a model's schemas: its name, in the characters that OpenAPI has for them."""
+    return re.sub(r"[^A-Za-z0-9._-]", "_", service.identity.name)
 
 
 def _renamed(node: Any, own: Node, model: str) -> Any:
