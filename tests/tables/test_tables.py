@@ -226,6 +226,11 @@ def test_a_quote_without_another_draws_in_a_part_of_the_table_only() -> None:
     assert drawn < 2000
 
 
+def test_a_quote_within_a_cell_makes_no_batch_longer() -> None:
+    content = b"a,b\n" + b'5",1\n' + b"6,2\n" * 50
+    assert every(CsvReader(io.BytesIO(content)), 10) == [('5"', "1"), *[("6", "2")] * 50]
+
+
 @pytest.mark.parametrize(
     ("change", "text"),
     [

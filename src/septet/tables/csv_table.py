@@ -29,13 +29,9 @@ class CsvReader:
         names = self._header()
         before = 0
         while text := self._texts.next(rows):
-            cells = _unquoted(text, len(names))
-            lines = [] if cells is not None else _records(text, before, rows)
-            if cells is None and not lines:
-                continue
-            batch = _batch(names, lines, before) if cells is None else _even(names, cells, before)
-            yield batch
-            before += batch.rows
+            for batch in _batches(text, names, before, rows):
+                yield batch
+                before += batch.rows
 
     def _header(self) -> list[str]:
         while text := self._texts.next(1):
@@ -107,6 +103,17 @@ class _CsvTexts:
             raise Malformed("The CSV has a NUL character.")
         self._start += len(line)
         return text
+
+
+def _batches(text: str, names: Sequence[str], before: int, rows: int) -> Iterator[ColumnBatch]:
+    """The rows of a text, which may be more than were asked for where cells have lines of their own."""
+    cells = _unquoted(text, len(names))
+    if cells is not None:
+        yield _even(names, cells, before)
+        return
+    lines = _records(text, before, rows)
+    for start in range(0, len(lines), rows):
+        yield _batch(names, lines[start : start + rows], before + start)
 
 
 def _unquoted(text: str, width: int) -> list[str] | None:
