@@ -111,8 +111,10 @@ def test_npy_takes_one_dtype_and_no_objects() -> None:
 
 def test_a_table_of_no_rows_is_one_when_it_is_written() -> None:
     lines, document, array = io.StringIO(), io.StringIO(), io.BytesIO()
-    for writer in (JsonlWriter(lines), JsonWriter(document), NpyWriter(array)):
+    for writer in (JsonlWriter(lines), JsonWriter(document)):
+        writer.write(ColumnBatch({"a": []}, 0))
         writer.close()
+    NpyWriter(array).close()
     assert lines.getvalue() == ""
     assert json.loads(document.getvalue()) == []
     assert np.load(io.BytesIO(array.getvalue())).shape == (0,)

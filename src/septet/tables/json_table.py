@@ -1,6 +1,6 @@
 """A JSON document that is a table: a list of rows or of records, or a body of `POST /predict`. It is read whole."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any, BinaryIO, Final, TextIO
 
@@ -15,6 +15,7 @@ from septet.tables.strict_json import strict
 FORMS: Final = ("data", "records", "inputs")
 _EXAMPLE: Final = '{"data": [[...]]}'
 _BOM: Final = b"\xef\xbb\xbf"
+_ENCODER: Final = msgspec.json.Encoder()
 
 
 class JsonReader:
@@ -44,10 +45,11 @@ class JsonWriter:
 
     def write(self, batch: ColumnBatch) -> None:
         """See `Writer`."""
-        for text in written_rows(batch):
-            self._stream.write(self._before + text)
-            self._before = ",\n"
-            self._is_empty = False
+        if not batch.rows:
+            return
+        self._stream.write(self._before + json_lines(batch).removesuffix("\n").replace("\n", ",\n"))
+        self._before = ",\n"
+        self._is_empty = False
 
     def close(self) -> None:
         """See `Writer`."""
@@ -88,17 +90,18 @@ def decoded(text: bytes) -> Any:
     return found
 
 
-def written_rows(batch: ColumnBatch) -> Iterator[str]:
-    """Each row as JSON: an object; a list where the columns have no names, and of one such column the value alone."""
+def json_lines(batch: ColumnBatch) -> str:
+    """Each row as JSON on a line of its own.
+
+    It is an object; where the columns have no names a list, and of one such column the value alone.
+    """
+    rows: Iterable[Any] = rows_of_values(batch)
     if batch.form is not TableForm.LISTS:
         names = list(batch.columns)
-        for row in rows_of_values(batch):
-            yield json_text({name: value for name, value in zip(names, row, strict=True) if value is not UNSET})
+        rows = ({name: value for name, value in zip(names, row, strict=True) if value is not UNSET} for row in rows)
     elif len(batch.columns) == 1:
-        for (value,) in rows_of_values(batch):
-            yield json_text(value)
-    else:
-        yield from map(json_text, rows_of_values(batch))
+        rows = chain.from_iterable(rows)
+    return _ENCODER.encode_lines(rows).decode()
 
 
 def json_text(value: Any) -> str:

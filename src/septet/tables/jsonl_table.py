@@ -6,7 +6,7 @@ from typing import TextIO
 
 from septet.errors import Malformed
 from septet.tables.column_batch import BATCH_ROWS, ColumnBatch
-from septet.tables.json_table import RowBatches, decoded, written_rows
+from septet.tables.json_table import RowBatches, decoded, json_lines
 
 _BOM = b"\xef\xbb\xbf"
 
@@ -40,7 +40,7 @@ class JsonlWriter:
 
     def write(self, batch: ColumnBatch) -> None:
         """See `Writer`."""
-        self._stream.writelines(f"{text}\n" for text in written_rows(batch))
+        self._stream.write(json_lines(batch))
 
     def close(self) -> None:
         """See `Writer`."""
