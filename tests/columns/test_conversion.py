@@ -297,6 +297,12 @@ def test_a_single_input_is_read_from_rows_and_from_arrays() -> None:
     assert tensors["image"].tolist() == [IMAGE, IMAGE]
 
 
+def test_rows_that_are_too_short_for_a_single_input_are_named_once() -> None:
+    (batch,) = JsonlReader([json.dumps(IMAGE).encode(), b"[[1, 2, 3]]"]).batches()
+    (problem,) = TableConverter(ONE)(batch).problems
+    assert (problem.row, problem.expected, problem.received) == (1, "a list of 2 values", "a list of 1")
+
+
 def test_rows_of_another_shape_are_named() -> None:
     rows = [IMAGE, IMAGE[:1], [[1], [2]], 5, IMAGE, [[1, 2, 3], [4, 5, "x"]], [[1, 2], [3]]]
     conversion = TableConverter(ONE)(ColumnBatch({"image": rows}, 7, 10))

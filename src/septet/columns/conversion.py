@@ -80,12 +80,7 @@ class TableConverter:
             array, wrong = converter(values, batch)
             parts.append(array)
             problems += wrong
-        if batch.problems:
-            bad = {problem.row for problem in batch.problems}
-            problems = [problem for problem in problems if problem.row not in bad]
-            problems += [self._placed(problem) for problem in batch.problems]
-        problems.sort(key=lambda problem: problem.row or 0)
-        return Conversion(stacked_inputs(parts, self._inputs), batch.rows, tuple(problems))
+        return Conversion(stacked_inputs(parts, self._inputs), batch.rows, self._with_misshapen(problems, batch))
 
     def columns(self, tensors: Tensors) -> dict[str, Array]:
         """The columns of tensors, each [N] in its own dtype; the tensors themselves where the model has no columns."""
@@ -94,9 +89,18 @@ class TableConverter:
         parts = unstacked(tensors, self._inputs)
         return {column.name: uncarried(parts[column.name], column) for column in self._columns}
 
-    def _placed(self, problem: Problem) -> Problem:
+    def _with_misshapen(self, problems: list[Problem], batch: ColumnBatch) -> tuple[Problem, ...]:
+        """The problems in the order of the rows, with those of the table, whose rows have no others."""
+        if batch.problems:
+            bad = {problem.row for problem in batch.problems}
+            problems = [problem for problem in problems if problem.row not in bad]
+            problems += map(self._with_names, batch.problems)
+        problems.sort(key=lambda problem: problem.row or 0)
+        return tuple(problems)
+
+    def _with_names(self, problem: Problem) -> Problem:
         """Rows of lists have no names in their table, and have them here."""
-        if not problem.expected.startswith("a list of"):
+        if not self._names or not problem.expected.startswith("a list of"):
             return problem
         return msgspec.structs.replace(problem, expected=self._a_row())
 
@@ -153,15 +157,15 @@ class TableConverter:
 
     def _of_inputs(self, batch: ColumnBatch) -> Conversion:
         noun = "column" if self._columns else "input"
-        problems = list(batch.problems)
+        problems: list[Problem] = []
         arrays: dict[str, Array] = {}
         given = self._named_inputs(batch)
         for tensor in self._inputs:
             if tensor.name in given:
                 arrays[tensor.name], wrong = _converted(tensor, given[tensor.name], batch.first_row)
                 problems += wrong
-        problems.sort(key=lambda problem: problem.row or 0)
-        return Conversion(completed(self._inputs, arrays, batch.rows), batch.rows, tuple(problems), noun)
+        tensors = completed(self._inputs, arrays, batch.rows)
+        return Conversion(tensors, batch.rows, self._with_misshapen(problems, batch), noun)
 
     def _named_inputs(self, batch: ColumnBatch) -> dict[str, Values]:
         names = [tensor.name for tensor in self._inputs]
