@@ -26,7 +26,7 @@ from tests.protocols.models import classifier, owner
 
 Serve = Callable[[App], AbstractAsyncContextManager[str]]
 LONG = 20.0  # seconds: far more than anything here takes
-FETCH, GIVE_UP, FETCH_CALL, GIVE_UP_CALL = "/fetch", "/give-up", "/t.T/Fetch", "/t.T/GiveUp"
+FETCH, GIVE_UP, FETCH_CALL, GIVE_UP_CALL = "/fetch/{id}", "/give-up", "/t.T/Fetch", "/t.T/GiveUp"
 
 
 class Fetching:
@@ -35,13 +35,14 @@ class Fetching:
     def __init__(self, url: str) -> None:
         self._url = url
 
-    async def fetch(self, _: HttpRequest) -> HttpReply:
-        """Ask twice at once, and answer with both answers."""
+    async def fetch(self, http: HttpRequest) -> HttpReply:
+        """Ask twice at once, and answer with both answers and the id in the path."""
         async with asyncio.timeout(LONG), aiohttp.ClientSession() as session:
             await asyncio.sleep(0)
             async with asyncio.TaskGroup() as group:
                 asked = [group.create_task(self._ask(session, part)) for part in ("a", "b")]
-        return HttpReply(200, b"".join(each.result() for each in asked), "the-id", PROTOBUF)
+        found = b"".join(each.result() for each in asked) + http.parameters.get("id", "").encode()
+        return HttpReply(200, found, "the-id", PROTOBUF)
 
     async def give_up(self, _: HttpRequest) -> HttpReply:
         """Run into a timeout of its own, and be cancelled by its own code."""
@@ -152,10 +153,10 @@ def run(scenario: Callable[[], Awaitable[None]], *, own_loop: bool = True) -> No
 def test_a_handler_may_do_what_any_coroutine_may(serve: Serve) -> None:
     async def scenario() -> None:
         async with application() as app, serve(app) as address:
-            assert await get(address, FETCH) == (200, b"ab")
+            assert await get(address, FETCH.format(id="seven")) == (200, b"abseven")
             status, body = await get(address, GIVE_UP)
             assert (status, b'"internal"' in body) == (500, True)
-            assert await get(address, FETCH) == (200, b"ab")
+            assert await get(address, FETCH.format(id="seven")) == (200, b"abseven")
 
     run(scenario)
 

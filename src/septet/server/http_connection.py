@@ -258,9 +258,7 @@ class HttpConnection(asyncio.Protocol):
     def _answer(self, http: HttpRequest, *, keep_alive: bool) -> None:
         self._current = http
         self._keep_alive = keep_alive
-        pending = self._app.predict(http, self._reply)
-        if pending is None:
-            pending = self._wire.handlers.start(http, self._reply)
+        pending = self._app.answer(http, self._reply)
         # Where the answer came at once, the next request may have taken this place already.
         if self._current is http:
             self._pending = pending

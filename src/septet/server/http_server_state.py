@@ -12,7 +12,6 @@ from septet.protocols.http.app import App
 from septet.protocols.http.http_messages import HttpReply
 from septet.protocols.http.response_headers import flags_header, identity_headers
 from septet.server.connection_phase import BODY, CLOSING, HEAD, IDLE, LINGERING, NEW
-from septet.server.handler_tasks import HandlerTasks
 from septet.server.request_head_cache import RequestHeadCache
 from septet.settings import Limits
 from septet.types import Identity
@@ -51,7 +50,6 @@ class HttpServerState:
         answered: requests.
         seconds: counted by the sweep: a clock that costs nothing to read.
         heads: of requests that were parsed before.
-        handlers: run what does not predict.
         longest: the seconds that a connection may stay in each phase.
     """
 
@@ -74,7 +72,6 @@ class HttpServerState:
         self.answered = 0
         self.seconds = 0
         self.heads = RequestHeadCache()
-        self.handlers = HandlerTasks(app)
         self.longest = {
             NEW: limits.header_timeout_seconds,
             IDLE: limits.keep_alive_seconds,

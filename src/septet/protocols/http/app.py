@@ -55,6 +55,8 @@ class App:
         # What `bind` made for each model that is served.
         self._bound: dict[ServedModel, Sequence[object]] = {}
         self._table = RouteTable({})
+        # The handlers that run: the event loop refers to their tasks weakly.
+        self._tasks: set[asyncio.Task[HttpReply]] = set()
         # The routes that predict, by path.
         self._predicting: Mapping[str, PredictRoute] = {}
         #: The model that replies name where they are of none; None where several are served.
@@ -115,21 +117,26 @@ class App:
 
     async def __call__(self, http: HttpRequest) -> HttpReply:
         """Answer a request; every failure becomes an error body, none is raised."""
-        if http.path not in self._predicting or http.method != "POST":
+        route = self._predicting.get(http.path)
+        if route is None or http.method != "POST":
             return await self._handle(http)
         future: asyncio.Future[HttpReply] = asyncio.get_running_loop().create_future()
-        pending = self.predict(http, partial(_resolve, future))
-        assert pending is not None  # noqa: S101 - its route predicts
+        pending = route.predict(http, partial(_resolve, future))
         try:
             return await future
         except asyncio.CancelledError:
             pending.cancel()
             raise
 
-    def predict(self, http: HttpRequest, done: Callable[[HttpReply], None]) -> Pending | None:
-        """Answer a prediction by calling `done`, perhaps before this returns; None where the request asks for none."""
+    def answer(self, http: HttpRequest, done: Callable[[HttpReply], None]) -> Pending:
+        """Answer a request by calling `done` once: a prediction perhaps before this returns, all else from a task."""
         route = self._predicting.get(http.path)
-        return None if route is None or http.method != "POST" else route.predict(http, done)
+        if route is not None and http.method == "POST":
+            return route.predict(http, done)
+        task = asyncio.get_running_loop().create_task(self._handle(http))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return _PendingReply(task, done)
 
     def refuse(self, error: SeptetError, path: str, headers: Mapping[bytes, bytes]) -> HttpReply:
         """The reply to a request that a transport refuses before it is complete; `headers` as far as they came."""
@@ -157,7 +164,7 @@ class App:
         except asyncio.CancelledError:
             if _is_cancelled():
                 raise
-            reply = failed(RuntimeError("A handler was cancelled by its own code."), template, http, model)
+            reply = failed(RuntimeError("The handler cancelled itself."), template, http, model)
         finally:
             observer.finished(_event(template, http, reply, time.perf_counter() - begun, model))
         return reply
@@ -192,6 +199,25 @@ class App:
         for model, owners in self._bound.items():
             found.update(model_paths(model, model.service.identity, *owners, short=True))
         return found
+
+
+class _PendingReply:
+    """The `Pending` of a request whose handler runs in a task."""
+
+    def __init__(self, task: "asyncio.Task[HttpReply]", done: Callable[[HttpReply], None]) -> None:
+        self._task = task
+        self._done: Callable[[HttpReply], None] | None = done
+        task.add_done_callback(self._ended)
+
+    def cancel(self) -> None:
+        self._done = None
+        self._task.cancel()
+
+    def _ended(self, task: "asyncio.Task[HttpReply]") -> None:
+        done, self._done = self._done, None
+        # Without `cancel`, a task is cancelled only where the event loop ends.
+        if done is not None and not task.cancelled():
+            done(task.result())
 
 
 def _nothing(_: ServedModel) -> Sequence[object]:

@@ -163,12 +163,8 @@ class GrpcCall(ABC):
         self._hand_over(HttpRequest("POST", self._head.path, b"", headers, message.body))
 
     def _hand_over(self, http: HttpRequest) -> None:
-        shared = self._line.shared
         self._busy = True
-        pending = shared.app.predict(http, self._answered)
-        if pending is None:
-            pending = shared.handlers.start(http, self._answered)
-        self._pending = pending
+        self._pending = self._line.shared.app.answer(http, self._answered)
 
 
 class UnaryCall(GrpcCall):

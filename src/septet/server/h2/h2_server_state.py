@@ -7,7 +7,6 @@ from typing import Protocol
 from septet.protocols.http.app import App
 from septet.protocols.rpc.methods import Method
 from septet.server.h2.grpc_headers import ResponseTrailers
-from septet.server.handler_tasks import HandlerTasks
 from septet.settings import Limits
 
 
@@ -37,7 +36,6 @@ class H2ServerState:
     Attributes:
         methods: by path.
         answers: the trailers of every answer.
-        handlers: run what does not predict.
         seconds: counted by the sweep: a clock that costs nothing to read.
         connections: those that are open.
         draining: the server has said that it is about to stop.
@@ -50,7 +48,6 @@ class H2ServerState:
         self.methods: Mapping[str, Method] = {method.path: method for method in methods}
         self.limits = limits
         self.answers = ResponseTrailers(lambda: app.identity)
-        self.handlers = HandlerTasks(app)
         self.seconds = 0
         self.connections: set[Connected] = set()
         self.draining = self.stopping = False
