@@ -198,13 +198,13 @@ class Peer:
         model_owners = (decoder("/predict", self.model.decode),)
         self.app.install(lambda _: model_owners, owners, observer or Silent(), max_body_bytes=1_000)
         self.now = 0.0  # in seconds since 1970
-        self.wire = HttpServerState(self.app, limits or Limits(), clock=lambda: self.now)
+        self.state = HttpServerState(self.app, limits or Limits(), lambda _: None, clock=lambda: self.now)
         self.transport = MemoryTransport(tls=tls)
         self.connection = self.connect(self.transport)
 
     def connect(self, transport: MemoryTransport) -> HttpConnection:
         """One connection more."""
-        made = HttpConnection(self.wire)
+        made = HttpConnection(self.state)
         made.connection_made(transport)
         return made
 
@@ -241,7 +241,7 @@ class Peer:
     def seconds_pass(self, seconds: int) -> None:
         """Let the sweep come by so many times."""
         for _ in range(seconds):
-            self.call(self.wire.second_passed)
+            self.call(self.state.registry.second_passed)
 
 
 Make = Callable[..., Peer]

@@ -68,7 +68,7 @@ def served(service: Service, held: Held, reserved: socket.socket, settings: Sett
     settings = settings or Settings()
     app = App()
     app.models.install(service)
-    return grpc_server(app, settings, held, [reserved], connected=lambda _: None, crowded=lambda: False)
+    return grpc_server(app, settings, held, [reserved], on_connections=lambda _: None, crowded=lambda: False)
 
 
 @asynccontextmanager

@@ -99,13 +99,13 @@ async def get(address: str, path: str) -> tuple[int, bytes]:
 @asynccontextmanager
 async def own_transport(app: App) -> AsyncIterator[str]:
     """The address of the application under the transport of `septet serve`."""
-    wire = HttpServerState(app, Limits())
-    server = await asyncio.get_running_loop().create_server(lambda: HttpConnection(wire), "127.0.0.1", 0)
+    state = HttpServerState(app, Limits(), lambda _: None)
+    server = await asyncio.get_running_loop().create_server(lambda: HttpConnection(state), "127.0.0.1", 0)
     async with server:
         host, port = server.sockets[0].getsockname()
         yield f"{host}:{port}"
         async with asyncio.timeout(LONG):
-            await wire.idle.wait()
+            await state.registry.empty.wait()
 
 
 @asynccontextmanager
@@ -128,17 +128,17 @@ async def under_uvicorn(app: App) -> AsyncIterator[str]:
 @asynccontextmanager
 async def over_http2(app: App) -> AsyncIterator[grpc.aio.Channel]:
     """A channel to the application under HTTP/2."""
-    shared = H2ServerState(app, (Method(FETCH_CALL), Method(GIVE_UP_CALL)), Limits(), lambda _: None)
-    server = await asyncio.get_running_loop().create_server(lambda: H2Connection(shared), "127.0.0.1", 0)
+    state = H2ServerState(app, (Method(FETCH_CALL), Method(GIVE_UP_CALL)), Limits(), lambda _: None)
+    server = await asyncio.get_running_loop().create_server(lambda: H2Connection(state), "127.0.0.1", 0)
     async with server:
         host, port = server.sockets[0].getsockname()
         async with grpc.aio.insecure_channel(f"{host}:{port}") as channel:
             yield channel
         # grpc keeps its connection for the next channel.
-        for connection in list(shared.connections):
+        for connection in state.registry:
             connection.abort()
         async with asyncio.timeout(LONG):
-            await shared.idle.wait()
+            await state.registry.empty.wait()
 
 
 def run(scenario: Callable[[], Awaitable[None]], *, own_loop: bool = True) -> None:

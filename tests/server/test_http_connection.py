@@ -319,7 +319,7 @@ def test_a_caller_that_goes_away_cancels_its_request() -> None:
     peer.call(peer.connection.connection_lost, None)
     assert peer.slow.cancelled == 1
     assert len(peer.slow.waiting) == 1
-    assert not peer.wire.connections
+    assert not len(peer.state.registry)
 
 
 # Time.

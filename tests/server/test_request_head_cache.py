@@ -47,7 +47,7 @@ def test_known_heads_change_no_byte_of_any_answer(
     def written(chunks: list[bytes], *, known: bool) -> bytes:
         peer = Peer()
         if not known:
-            peer.wire.heads.of = lambda _: None  # type: ignore[method-assign, assignment]
+            peer.state.heads.find = lambda _: None  # type: ignore[method-assign, assignment]
         peer.send(*chunks)
         return peer.transport.written
 
@@ -66,9 +66,9 @@ HEAD = b"POST /echo HTTP/1.1\r\nHost: here\r\nContent-Length: 2\r\n\r\n"
 
 def test_a_whole_request_with_a_known_head_is_complete_and_keeps_its_own_body() -> None:
     known = RequestHeadCache()
-    assert known.of(HEAD + b"ab") is None
+    assert known.find(HEAD + b"ab") is None
     known.keep(HEAD + b"ab", request(content_length=b"2"))
-    head = known.of(HEAD + b"cd")
+    head = known.find(HEAD + b"cd")
     assert head is not None
     found = head.request(HEAD + b"cd")
     assert (found.method, found.path, found.body, found.headers) == ("POST", "/echo", b"cd", {b"content-length": b"2"})
@@ -78,7 +78,7 @@ def test_what_a_known_head_says_is_read_once() -> None:
     known = RequestHeadCache()
     said = {"x_request_id": b"mine", "traceparent": b"00-1", "content_type": b"Text/CSV; header=present"}
     known.keep(HEAD + b"ab", request(content_length=b"2", **said))
-    head = known.of(HEAD + b"cd")
+    head = known.find(HEAD + b"cd")
     assert head is not None
     assert head.request(HEAD + b"cd").context is head.http.known_context
     assert head.http.known_context == RequestContext(id="mine", trace="00-1", media_type=b"text/csv")
@@ -88,26 +88,26 @@ def test_what_a_known_head_says_is_read_once() -> None:
 def test_any_other_chunk_is_parsed(chunk: bytes) -> None:
     known = RequestHeadCache()
     known.keep(HEAD + b"ab", request(content_length=b"2"))
-    assert known.of(chunk) is None
+    assert known.find(chunk) is None
 
 
 @pytest.mark.parametrize("chunk", [b"\r\n\r\n" + HEAD + b"ab", HEAD + b"ab" + HEAD, b"ab", b"\r\n\r\n"])
 def test_a_chunk_that_is_not_one_request_is_not_kept(chunk: bytes) -> None:
     known = RequestHeadCache()
     known.keep(chunk, request(content_length=b"2"))
-    assert known.of(chunk) is None
+    assert known.find(chunk) is None
 
 
 def test_heads_that_are_long_or_decide_more_than_a_length_are_not_kept() -> None:
     known = RequestHeadCache()
     for name in ("transfer_encoding", "expect", "upgrade"):
         known.keep(HEAD + b"ab", request(content_length=b"2", **{name: b"x"}))
-        assert known.of(HEAD + b"ab") is None
+        assert known.find(HEAD + b"ab") is None
     known.keep(HEAD + b"ab", request(content_length=b"2", x_request_id=b"no id"))
-    assert known.of(HEAD + b"ab") is None
+    assert known.find(HEAD + b"ab") is None
     long = HEAD.replace(b"here", b"x" * request_head_cache.MAX_HEAD_BYTES)
     known.keep(long + b"ab", request(content_length=b"2"))
-    assert known.of(long + b"ab") is None
+    assert known.find(long + b"ab") is None
 
 
 def test_there_is_an_end_to_what_is_kept() -> None:
@@ -115,5 +115,5 @@ def test_there_is_an_end_to_what_is_kept() -> None:
     chunks = [HEAD.replace(b"here", b"%d" % at) + b"ab" for at in range(request_head_cache.MAX_CACHED_HEADS + 1)]
     for chunk in chunks:
         known.keep(chunk, request(content_length=b"2"))
-    assert known.of(chunks[0]) is None
-    assert known.of(chunks[-1]) is not None
+    assert known.find(chunks[0]) is None
+    assert known.find(chunks[-1]) is not None

@@ -7,6 +7,7 @@ with a head seen before needs no parser. Any other chunk is parsed.
 
 import msgspec
 
+from septet.bounded_cache import BoundedCache
 from septet.errors import Malformed
 from septet.protocols.http.http_messages import HttpRequest
 
@@ -40,14 +41,14 @@ class RequestHead(msgspec.Struct, frozen=True):
 
 
 class RequestHeadCache:
-    """The heads that one worker knows: emptied when full, since what is still in use comes again at once."""
+    """The heads that one worker knows."""
 
     def __init__(self) -> None:
-        self._known: dict[bytes, RequestHead] = {}
+        self._heads = BoundedCache[bytes, RequestHead](MAX_CACHED_HEADS)
 
-    def of(self, data: bytes) -> RequestHead | None:
+    def find(self, data: bytes) -> RequestHead | None:
         """The head of a chunk that is exactly one request, where it is known."""
-        head = self._known.get(data[: data.find(END) + len(END)])
+        head = self._heads.get(data[: data.find(END) + len(END)])
         return None if head is None or len(data) != head.size else head
 
     def keep(self, data: bytes, http: HttpRequest) -> None:
@@ -63,7 +64,6 @@ class RequestHeadCache:
             known = http.context
         except Malformed:
             return
-        if len(self._known) >= MAX_CACHED_HEADS:
-            self._known.clear()
         lines = data[:end]
-        self._known[lines] = RequestHead(lines, len(data), msgspec.structs.replace(http, body=b"", known_context=known))
+        head = RequestHead(lines, len(data), msgspec.structs.replace(http, body=b"", known_context=known))
+        self._heads.keep(lines, head)

@@ -151,7 +151,7 @@ class Peer:
         server = (*decoders, handlers)
         app = model_app(service, server=server, observer=self, max_body_bytes=limits.max_body_bytes)
         (self._served,) = app.models
-        self.shared = H2ServerState(app, methods, limits, self.counted.append)
+        self.state = H2ServerState(app, methods, limits, self.counted.append)
         for _ in range(connections):
             self.connect()
         self.transport, self.connection = self.connect()
@@ -167,7 +167,7 @@ class Peer:
         return sum(call.cancelled for call in self.held)
 
     def connect(self) -> tuple[Memory, H2Connection]:
-        transport, connection = Memory(), H2Connection(self.shared)
+        transport, connection = Memory(), H2Connection(self.state)
         connection.connection_made(transport)
         return transport, connection
 
@@ -224,7 +224,7 @@ class Peer:
     def pass_time(self, seconds: int) -> None:
         """Let the sweep come so many times."""
         for _ in range(seconds):
-            self.shared.seconds += 1
+            self.state.registry.seconds += 1
             if not self.transport.closed:
                 self.connection.check_timeouts()
 
@@ -254,7 +254,7 @@ class Peer:
     async def _watch(self, http: HttpRequest) -> HttpReply:
         if http.body == b"bad":
             raise Malformed("It is bad.")
-        return HttpReply(200, b"draining" if self.shared.draining else b"serving", "the-id", PROTOBUF)
+        return HttpReply(200, b"draining" if self.state.draining else b"serving", "the-id", PROTOBUF)
 
     def started(self) -> None:
         """Nothing is counted."""

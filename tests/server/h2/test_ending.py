@@ -17,9 +17,9 @@ def test_who_watches_is_told_of_draining_and_the_end() -> None:
         assert watch.messages == [b"serving"]
         assert bad.status == INVALID
         unfinished = client.ask(WATCH, message(b""), last=False)
-        peer.shared.draining = True
-        peer.connection.server_drains()
-        peer.connection.server_drains()
+        peer.state.draining = True
+        peer.connection.announce_draining()
+        peer.connection.announce_draining()
         await peer.turn()
         client.exchange()
         assert watch.messages == [b"serving", b"draining"]
@@ -29,7 +29,7 @@ def test_who_watches_is_told_of_draining_and_the_end() -> None:
         await peer.turn()
         client.exchange()
         assert unfinished.messages == [b"draining"]
-        peer.connection.part()
+        peer.connection.shutdown()
         client.exchange()
         assert (watch.status, watch.ended(), unfinished.ended()) == (0, True, True)
         assert peer.ended()
@@ -41,7 +41,7 @@ def test_the_end_of_a_watch_waits_for_the_windows_of_the_client() -> None:
     async def scenario() -> None:
         peer = Peer()
         peer.send(HELLO, h2_frames.settings({4: 3}), head(1, WATCH), data_frames(1, message(b""), last=True))
-        peer.connection.part()
+        peer.connection.shutdown()
         peer.send(h2_frames.frame(h2_frames.PING, h2_frames.ACK, 0, b"farewell"))
         await peer.turn()
         assert not peer.ended()
@@ -57,8 +57,8 @@ def test_the_end_answers_what_came_before_the_client_knew() -> None:
         peer = Peer()
         client = Client(peer)
         late, talk = client.ask(LATE, message(b"")), client.ask(TALK, message(b"a"), last=False)
-        peer.connection.part()
-        peer.connection.part()
+        peer.connection.shutdown()
+        peer.connection.shutdown()
         assert peer.transport.sent.count(b"farewell") == 1
         # On its way while the client does not know yet.
         sent = bytes(peer.transport.sent)
@@ -84,7 +84,7 @@ def test_a_conversation_ends_with_the_server() -> None:
         peer = Peer()
         client = Client(peer)
         talk = client.ask(TALK, message(b"a"), message(b"b")[:2], last=False)
-        peer.connection.part()
+        peer.connection.shutdown()
         client.exchange()
         assert (talk.messages, talk.status) == ([b"a"], UNAVAILABLE)
         assert b"draining" in talk.trailers[b"grpc-message"]
@@ -114,7 +114,7 @@ def test_a_client_that_says_goodbye_gets_its_answers() -> None:
 def test_a_client_that_connects_at_the_very_end_is_told_so() -> None:
     async def scenario() -> None:
         peer = Peer()
-        peer.shared.stopping = True
+        peer.state.stopping = True
         transport, connection = peer.connect()
         assert b"farewell" in transport.sent
         connection.data_received(HELLO + h2_frames.frame(h2_frames.PING, h2_frames.ACK, 0, b"farewell"))

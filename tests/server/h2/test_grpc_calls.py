@@ -338,7 +338,7 @@ def test_a_conversation_under_way_is_answered_before_the_server_ends_it() -> Non
         peer = Peer()
         client = Client(peer)
         talk = client.ask(TALK_LATE, message(b"a"), message(b"b"), last=False)
-        peer.connection.part()
+        peer.connection.shutdown()
         client.exchange()
         for number in range(2):
             assert not talk.ended()
@@ -367,7 +367,7 @@ def test_what_is_no_message_is_told_after_the_answer_to_what_was_one() -> None:
 def test_an_answer_with_many_metadata_goes_in_more_frames_than_one() -> None:
     async def scenario() -> None:
         peer = Peer()
-        peer.shared.answers = ResponseTrailers(lambda: Identity("n" * 20_000, "1", "sha256:0"))
+        peer.state.trailers = ResponseTrailers(lambda: Identity("n" * 20_000, "1", "sha256:0"))
         answer = Client(peer).ask(ECHO, message(b"ab"))
         assert answer.trailers[b"septet-model"] == b"n" * 20_000
 

@@ -16,7 +16,7 @@ from septet.server.h2.grpc_headers import (
     RESPONSE_HEADERS,
     ResponseTrailers,
     escaped,
-    foreign,
+    http_status_only,
     literal,
 )
 from septet.types import Identity
@@ -89,4 +89,4 @@ def test_a_long_message_is_cut_between_characters(before: int) -> None:
 
 
 def test_what_is_no_call_is_answered_as_http_does() -> None:
-    assert decoded(foreign(415)) == {b":status": b"415", b"content-length": b"0"}
+    assert decoded(http_status_only(415)) == {b":status": b"415", b"content-length": b"0"}

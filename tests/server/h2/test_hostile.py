@@ -117,7 +117,7 @@ def test_what_nobody_can_understand_ends_the_connection_with_the_reason(what: st
         assert peer.ended()
         peer.send(HELLO, head(99), PING)
         assert peer.frames() == []
-        peer.connection.part()
+        peer.connection.shutdown()
         peer.pass_time(3)
         assert peer.closed()
 
@@ -287,8 +287,8 @@ PIECES = st.one_of(
 )
 ACTS: tuple[Callable[[Peer], object], ...] = (
     lambda peer: peer.pass_time(1),
-    lambda peer: peer.connection.server_drains(),
-    lambda peer: peer.connection.part(),
+    lambda peer: peer.connection.announce_draining(),
+    lambda peer: peer.connection.shutdown(),
     lambda peer: peer.answer(),
     lambda peer: peer.connection.pause_writing(),
     lambda peer: peer.connection.resume_writing(),

@@ -150,7 +150,7 @@ def test_a_connection_that_is_aborted_gives_up_its_calls() -> None:
     async def scenario() -> None:
         peer = Peer(LIMITS)
         peer.send(HELLO, head(1, LATE), data(1, message(b""), last=True))
-        peer.connection.part()
+        peer.connection.shutdown()
         peer.connection.abort()
         await peer.turn()
         assert (peer.given_up, peer.closed()) == (1, True)

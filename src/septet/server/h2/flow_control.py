@@ -124,7 +124,7 @@ class FlowControlledWriter:
                 through.append(call)
         for call in through:
             if call.trailers is None:
-                call.sent()
+                call.on_sent()
             else:
                 self._write(headers(call.number, call.trailers, last=True))
                 self._finished(call)

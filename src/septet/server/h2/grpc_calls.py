@@ -32,11 +32,11 @@ class StreamOwner(Protocol):
     """A connection, as its calls see it.
 
     Attributes:
-        shared: what it shares with the others.
+        state: what it shares with the others.
         refusing_streams: it takes no more calls.
     """
 
-    shared: H2ServerState
+    state: H2ServerState
     refusing_streams: bool
 
     def send(self, call: "GrpcCall", body: bytes, trailers: bytes | None) -> None:
@@ -68,15 +68,15 @@ class GrpcCall(ABC):
     """
 
     __slots__ = (
-        *("_busy", "_head", "_inbox", "_line", "_method", "_pending", "closed", "ended", "number", "opened"),
+        *("_busy", "_head", "_inbox", "_owner", "_method", "_pending", "closed", "ended", "number", "opened"),
         *("outgoing", "since", "trailers", "used", "window"),
     )
 
-    def __init__(self, line: StreamOwner, number: int, method: Method, head: CallHead) -> None:
-        self._line = line
+    def __init__(self, owner: StreamOwner, number: int, method: Method, head: CallHead) -> None:
+        self._owner = owner
         self._method = method
         self._head = head
-        self._inbox = MessageBuffer(line.shared.limits.max_body_bytes)
+        self._inbox = MessageBuffer(owner.state.limits.max_body_bytes)
         self._busy = False
         self._pending: Pending | None = None
         self.number = number
@@ -84,7 +84,7 @@ class GrpcCall(ABC):
         self.window = self.used = 0
         self.outgoing: deque[memoryview] = deque()
         self.trailers: bytes | None = None
-        self.since = line.shared.seconds
+        self.since = owner.state.registry.seconds
 
     @property
     def waiting(self) -> int:
@@ -100,9 +100,9 @@ class GrpcCall(ABC):
 
     def refuse(self, error: SeptetError) -> None:
         """End the call with an error that its handler knows nothing of."""
-        shared = self._line.shared
-        reply = shared.app.refuse(error, self._head.path, self._head.headers)
-        self._line.end(self, shared.answers.failure(reply))
+        state = self._owner.state
+        reply = state.app.refuse(error, self._head.path, self._head.headers)
+        self._owner.end(self, state.trailers.failure(reply))
 
     def cancel(self) -> None:
         """Nobody waits for an answer any more."""
@@ -112,24 +112,24 @@ class GrpcCall(ABC):
 
     def advanced(self) -> None:
         """The caller has taken some of what is sent."""
-        self.since = self._line.shared.seconds
+        self.since = self._owner.state.registry.seconds
 
-    def sent(self) -> None:  # noqa: B027 - most calls do nothing then
+    def on_sent(self) -> None:  # noqa: B027 - most calls do nothing then
         """What waited for the caller's windows is on its way, and the call goes on."""
 
-    def server_drains(self) -> None:  # noqa: B027 - most calls do nothing then
+    def on_draining(self) -> None:  # noqa: B027 - most calls do nothing then
         """The server says that it is about to stop."""
 
-    def stopped(self) -> None:  # noqa: B027 - most calls do nothing then
+    def on_stopping(self) -> None:  # noqa: B027 - most calls do nothing then
         """The connection takes no more calls, and ends when those it has are over."""
 
     def check_timeouts(self) -> None:
         """End the call where the caller is too slow in sending, or in taking what is sent."""
-        shared = self._line.shared
-        limits, seconds = shared.limits, shared.seconds - self.since
+        state = self._owner.state
+        limits, seconds = state.limits, state.registry.seconds - self.since
         if self.outgoing:
             if seconds > limits.keep_alive_seconds:
-                self._line.reset(self, ErrorCode.CANCEL)
+                self._owner.reset(self, ErrorCode.CANCEL)
         elif self._expecting() and seconds > limits.body_timeout_seconds:
             self.refuse(TimedOut(f"The message was not complete within {limits.body_timeout_seconds:g} s."))
 
@@ -164,7 +164,7 @@ class GrpcCall(ABC):
 
     def _hand_over(self, http: HttpRequest) -> None:
         self._busy = True
-        self._pending = self._line.shared.app.answer(http, self._answered)
+        self._pending = self._owner.state.app.answer(http, self._answered)
 
 
 class UnaryCall(GrpcCall):
@@ -172,13 +172,13 @@ class UnaryCall(GrpcCall):
 
     __slots__ = ("_message",)
 
-    def __init__(self, line: StreamOwner, number: int, method: Method, head: CallHead) -> None:
-        super().__init__(line, number, method, head)
+    def __init__(self, owner: StreamOwner, number: int, method: Method, head: CallHead) -> None:
+        super().__init__(owner, number, method, head)
         self._message: GrpcMessage | None = None
 
     def _take(self, data: bytes) -> None:
         inbox = self._inbox
-        if self.ended and not inbox and self._message is None and whole(data, self._line.shared.limits.max_body_bytes):
+        if self.ended and not inbox and self._message is None and whole(data, self._owner.state.limits.max_body_bytes):
             self._begin(GrpcMessage(data[PREFIX_BYTES:], compressed=False))
             return
         inbox.feed(data)
@@ -188,7 +188,7 @@ class UnaryCall(GrpcCall):
             raise Unimplemented(f"{self._head.path} takes one message, not several.")
         if not self.ended:
             if self.used >= _HALF:
-                self._line.credit(self)
+                self._owner.credit(self)
         elif self._message is not None:
             self._begin(self._message)
         elif inbox:
@@ -200,11 +200,11 @@ class UnaryCall(GrpcCall):
         self._ask(message, self._head.headers)
 
     def _reply(self, reply: HttpReply) -> None:
-        answers = self._line.shared.answers
+        answers = self._owner.state.trailers
         if reply.code == "ok":
-            self._line.send(self, reply.body, answers.success(reply))
+            self._owner.send(self, reply.body, answers.success(reply))
         else:
-            self._line.end(self, answers.failure(reply))
+            self._owner.end(self, answers.failure(reply))
 
     def _expecting(self) -> bool:
         return not self.ended
@@ -217,27 +217,27 @@ class WatchCall(UnaryCall):
 
     def _begin(self, message: GrpcMessage) -> None:
         self._message = message
-        self._told_draining = self._line.shared.draining
+        self._told_draining = self._owner.state.draining
         self._ask(message, self._head.headers)
 
     def _reply(self, reply: HttpReply) -> None:
         if reply.code != "ok":
-            self._line.end(self, self._line.shared.answers.failure(reply))
+            self._owner.end(self, self._owner.state.trailers.failure(reply))
             return
-        self._line.send(self, reply.body, None)
-        self.server_drains()
-        self.stopped()
+        self._owner.send(self, reply.body, None)
+        self.on_draining()
+        self.on_stopping()
 
-    def server_drains(self) -> None:
+    def on_draining(self) -> None:
         """Answer again, unless this is what was answered."""
         message = self._message
-        if self.ended and message is not None and not self._busy and self._line.shared.draining != self._told_draining:
+        if self.ended and message is not None and not self._busy and self._owner.state.draining != self._told_draining:
             self._begin(message)
 
-    def stopped(self) -> None:
+    def on_stopping(self) -> None:
         """There is nothing more to tell."""
-        if self._line.refusing_streams and self.ended and not self._busy and not self.closed:
-            self._line.end(self, self._line.shared.answers.plain)
+        if self._owner.refusing_streams and self.ended and not self._busy and not self.closed:
+            self._owner.end(self, self._owner.state.trailers.plain)
 
 
 class BidirectionalCall(GrpcCall):
@@ -245,32 +245,32 @@ class BidirectionalCall(GrpcCall):
 
     __slots__ = ("_begun", "_turning")
 
-    def __init__(self, line: StreamOwner, number: int, method: Method, head: CallHead) -> None:
-        super().__init__(line, number, method, head)
+    def __init__(self, owner: StreamOwner, number: int, method: Method, head: CallHead) -> None:
+        super().__init__(owner, number, method, head)
         self._begun = time.monotonic()
         self._turning = False
 
     def _take(self, data: bytes) -> None:
         if not self._inbox:
-            self.since = self._line.shared.seconds
+            self.since = self._owner.state.registry.seconds
         self._inbox.feed(data)
         self._turn()
 
     def _reply(self, reply: HttpReply) -> None:
         fault = self._method.fault
         if reply.code == "ok":
-            self._line.send(self, reply.body, None)
+            self._owner.send(self, reply.body, None)
         elif fault is not None:
-            self._line.send(self, fault(reply), None)
+            self._owner.send(self, fault(reply), None)
         else:
-            self._line.end(self, self._line.shared.answers.failure(reply))
+            self._owner.end(self, self._owner.state.trailers.failure(reply))
         self._go_on()
 
-    def sent(self) -> None:
+    def on_sent(self) -> None:
         """Take the next message: none is while an answer waits to be taken by the caller."""
         self._go_on()
 
-    def stopped(self) -> None:
+    def on_stopping(self) -> None:
         """What has come is answered, then the stream ends."""
         self._go_on()
 
@@ -287,7 +287,7 @@ class BidirectionalCall(GrpcCall):
         self._turning = True
         try:
             while self._free and (message := self._inbox.take()) is not None:
-                self.since = self._line.shared.seconds
+                self.since = self._owner.state.registry.seconds
                 self._ask(message, self._headers())
         finally:
             self._turning = False
@@ -300,15 +300,15 @@ class BidirectionalCall(GrpcCall):
 
     def _rest(self) -> None:
         """All that has come is answered."""
-        line = self._line
+        owner = self._owner
         if self.ended:
             if self._inbox:
                 raise Malformed("The call ended within a message.")
-            line.end(self, line.shared.answers.plain)
-        elif line.refusing_streams:
-            line.end(self, line.shared.answers.ended(UNAVAILABLE, "The server is draining."))
+            owner.end(self, owner.state.trailers.plain)
+        elif owner.refusing_streams:
+            owner.end(self, owner.state.trailers.ended(UNAVAILABLE, "The server is draining."))
         elif self.used >= _HALF:
-            line.credit(self)
+            owner.credit(self)
 
     def _headers(self) -> Mapping[bytes, bytes]:
         """The caller's, with the time that is left of the call."""

@@ -111,6 +111,6 @@ def escaped(message: str) -> bytes:
     return ((kept if mark < 0 else kept[:mark]) + "...").encode()
 
 
-def foreign(status: int) -> bytes:
+def http_status_only(status: int) -> bytes:
     """The whole answer to what is no call of gRPC: an HTTP status alone."""
     return literal(b":status", b"%d" % status) + literal(b"content-length", b"0")

@@ -1,77 +1,46 @@
-"""What the gRPC connections of a worker share: the application and its methods, the limits, a clock, each other."""
+"""What the gRPC connections of a worker share: the application and its methods, the limits, each other."""
 
-import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from septet.protocols.http.app import App
 from septet.protocols.rpc.methods import Method
+from septet.server.connection_registry import ConnectionRegistry, ManagedConnection
 from septet.server.h2.grpc_headers import ResponseTrailers
 from septet.settings import Limits
 
 
-class Connected(Protocol):
-    """A connection, as the worker sees it."""
+class ManagedH2Connection(ManagedConnection, Protocol):
+    """A connection as the gRPC server sees it."""
 
     @property
     def busy(self) -> bool:
         """Whether calls are under way."""
 
-    def check_timeouts(self) -> None:
-        """Act where something has lasted too long; called once a second."""
-
-    def server_drains(self) -> None:
-        """Tell those who watch that the server is about to stop."""
-
-    def part(self) -> None:
-        """Take no more calls, answer those under way, then close."""
+    def announce_draining(self) -> None:
+        """Tell the calls that watch the server's health that it is about to stop."""
 
     def abort(self) -> None:
         """Close at once."""
 
 
 class H2ServerState:
-    """Made once for a worker; `count` is told how many connections are open.
+    """Made once for a worker; `on_connections` is told how many connections are open.
 
     Attributes:
         methods: by path.
-        answers: the trailers of every answer.
-        seconds: counted by the sweep: a clock that costs nothing to read.
-        connections: those that are open.
+        trailers: makes the trailers of every answer.
+        registry: the open connections.
         draining: the server has said that it is about to stop.
         stopping: it stops, and takes no more calls.
-        idle: set while nobody is connected.
     """
 
-    def __init__(self, app: App, methods: Sequence[Method], limits: Limits, count: Callable[[int], None]) -> None:
+    def __init__(
+        self, app: App, methods: Sequence[Method], limits: Limits, on_connections: Callable[[int], None]
+    ) -> None:
         self.app = app
         self.methods: Mapping[str, Method] = {method.path: method for method in methods}
         self.limits = limits
-        self.answers = ResponseTrailers(lambda: app.identity)
-        self.seconds = 0
-        self.connections: set[Connected] = set()
+        self.trailers = ResponseTrailers(lambda: app.identity)
+        self.registry = ConnectionRegistry[ManagedH2Connection](on_connections)
         self.draining = self.stopping = False
-        self.idle = asyncio.Event()
-        self.idle.set()
-        self._count = count
-
-    def joined(self, connection: Connected) -> None:
-        """Note a connection."""
-        self.connections.add(connection)
-        self.idle.clear()
-        self._count(len(self.connections))
-
-    def left(self, connection: Connected) -> None:
-        """Note its end."""
-        self.connections.discard(connection)
-        if not self.connections:
-            self.idle.set()
-        self._count(len(self.connections))
-
-    async def sweep(self) -> None:
-        """Once a second, look at every connection. Runs until cancelled."""
-        while True:
-            await asyncio.sleep(1)
-            self.seconds += 1
-            for connection in list(self.connections):
-                connection.check_timeouts()

@@ -1,11 +1,11 @@
 """The streams of one HTTP/2 connection: frames in, calls opened, fed and forgotten.
 
-Frames go to one method for each kind. A head opens a `GrpcCall`, data go to it, and it answers through `FlowControlledWriter`; a whole
-unary prediction is one step from the bytes to the application, without a task. What breaks the protocol within a
-stream ends the stream, anything else is the connection's end.
+Frames go to one method for each type. A header block opens a `GrpcCall`, data go to it, and it answers through
+`FlowControlledWriter`; a whole unary prediction is one step from the bytes to the application, without a task. A stream
+error (RFC 9113, 5.4.2) ends the stream, a connection error (5.4.1) the connection.
 
-Against clients that mean no good: heads, messages and streams are bounded, and frames that make work and bring nothing
-(pings, settings, resets, empty data) may come only so often.
+Against hostile clients: header blocks, messages and streams are bounded, and frames that make work and bring nothing
+(PING, SETTINGS, RST_STREAM, empty DATA) may come only so often.
 """
 
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from septet.errors import SeptetError, Unimplemented
 from septet.server.h2 import h2_frames
 from septet.server.h2.flow_control import FlowControlledWriter
 from septet.server.h2.grpc_calls import KINDS, STREAM_WINDOW, GrpcCall
-from septet.server.h2.grpc_headers import RESPONSE_HEADERS, foreign
+from septet.server.h2.grpc_headers import RESPONSE_HEADERS, http_status_only
 from septet.server.h2.h2_frames import ErrorCode, H2ConnectionError, H2StreamError
 from septet.server.h2.h2_server_state import H2ServerState
 from septet.server.h2.header_decoder import CallHead, HeaderBlock, HeaderDecoder
@@ -26,33 +26,35 @@ CONNECTION_WINDOW: Final = 1 << 24
 MIN_BUFFERED_BYTES: Final = 1 << 28
 # Frames without use that may come in a second; an answered call makes up for some, such as the pings that measure it.
 MAX_USELESS_FRAMES, FORGIVEN_PER_CALL = 1000, 4
-#: The ping behind the first word of the end: its answer says that the client has heard it.
+#: Sent behind the first GOAWAY: the acknowledgement says that the client has read both.
 GOAWAY_PING: Final = b"farewell"
-_PING_BYTES, _PRIORITY_BYTES, _LEAST_GOAWAY_BYTES = 8, 5, 8
+_PING_BYTES, _PRIORITY_BYTES, _MIN_GOAWAY_BYTES = 8, 5, 8
 _CODINGS: Final = frozenset((b"identity", b"gzip", b"deflate"))
 
 
 class H2Streams:
-    """A `StreamOwner` for its calls. `parted` is told that the client knows of the end, `emptied` that no call is left.
+    """A `StreamOwner` for its calls.
+
+    `goaway_heard` is called when the client knows that no more streams are answered, `emptied` when no call is left.
 
     Attributes:
         calls: those under way, by the numbers of their streams.
         out: what is sent of them.
         last: the last stream that the client has opened.
-        settings_received: the client's settings have come.
-        block: the head that has begun and not ended.
+        settings_received: the client's SETTINGS have come.
+        block: the header block that has begun and not ended.
         refusing_streams: no more calls are taken.
     """
 
     def __init__(
         self,
-        shared: H2ServerState,
+        state: H2ServerState,
         write: Callable[[bytes], None],
         *,
-        parted: Callable[[], None],
+        goaway_heard: Callable[[], None],
         emptied: Callable[[], None],
     ) -> None:
-        self.shared = shared
+        self.state = state
         self.calls: dict[int, GrpcCall] = {}
         self.out = FlowControlledWriter(write, self._finished)
         self.last = 0
@@ -60,9 +62,9 @@ class H2Streams:
         self.block: HeaderBlock | None = None
         self.refusing_streams = False
         self._write = write
-        self._parted = parted
+        self._goaway_heard = goaway_heard
         self._emptied = emptied
-        self._decoder = HeaderDecoder(shared.limits)
+        self._decoder = HeaderDecoder(state.limits)
         self._received = 0
         self._useless_frames = 0
         self._kinds = (
@@ -158,7 +160,7 @@ class H2Streams:
         if flags & h2_frames.END_HEADERS:
             self._on_head(number, ended, piece)
         else:
-            self.block = HeaderBlock(number, ended, bytearray(piece), self.shared.seconds)
+            self.block = HeaderBlock(number, ended, bytearray(piece), self.state.registry.seconds)
 
     def _on_continuation(self, flags: int, number: int, payload: bytes) -> None:
         block = self.block
@@ -202,10 +204,10 @@ class H2Streams:
         call.receive(b"")
 
     def _open(self, number: int, ended: bool, head: CallHead) -> None:  # noqa: FBT001 - as the flag comes
-        method = self.shared.methods.get(head.path)
+        method = self.state.methods.get(head.path)
         if head.status:
             self._count_useless_frame()
-            self.out.whole(number, foreign(head.status))
+            self.out.whole(number, http_status_only(head.status))
             self._closed(number, ended)
         elif method is None:
             self._decline(number, ended, Unimplemented(f"There is no method {head.path[:200]!r} here."), head)
@@ -222,8 +224,8 @@ class H2Streams:
     def _decline(self, number: int, ended: bool, error: SeptetError, head: CallHead | None = None) -> None:  # noqa: FBT001
         """Answer what no method is asked for."""
         path, headers = ("", {}) if head is None else (head.path, head.headers)
-        reply = self.shared.app.refuse(error, path, headers)
-        self.out.whole(number, RESPONSE_HEADERS + self.shared.answers.failure(reply))
+        reply = self.state.app.refuse(error, path, headers)
+        self.out.whole(number, RESPONSE_HEADERS + self.state.trailers.failure(reply))
         self._closed(number, ended)
 
     def _on_priority(self, _: int, number: int, payload: bytes) -> None:
@@ -268,15 +270,15 @@ class H2Streams:
             self._count_useless_frame()
             self._write(h2_frames.frame(h2_frames.PING, h2_frames.ACK, 0, payload))
         elif payload == GOAWAY_PING:
-            self._parted()
+            self._goaway_heard()
 
     def _on_goaway(self, _: int, number: int, payload: bytes) -> None:
         if number:
             raise H2ConnectionError(ErrorCode.PROTOCOL_ERROR, "GOAWAY belongs to no stream.")
-        if len(payload) < _LEAST_GOAWAY_BYTES:
+        if len(payload) < _MIN_GOAWAY_BYTES:
             raise H2ConnectionError(ErrorCode.FRAME_SIZE_ERROR, "GOAWAY is cut.")
         # The client opens no more streams: it is done once those that there are are answered.
-        self._parted()
+        self._goaway_heard()
 
     def _on_window_update(self, _: int, number: int, payload: bytes) -> None:
         size = h2_frames.read_number(payload)
@@ -293,7 +295,7 @@ class H2Streams:
     def _replenish(self) -> None:
         """Give leave for what has come, unless too much of it waits for the rest of its messages."""
         if self._received >= CONNECTION_WINDOW // 2:
-            most = max(MIN_BUFFERED_BYTES, 2 * self.shared.limits.max_body_bytes)
+            most = max(MIN_BUFFERED_BYTES, 2 * self.state.limits.max_body_bytes)
             if sum(call.waiting for call in self.calls.values()) < most:
                 self._write(h2_frames.window_update(0, self._received))
                 self._received = 0

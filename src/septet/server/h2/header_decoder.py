@@ -13,6 +13,7 @@ import msgspec
 from hpack import Decoder, HPACKError
 from hpack.table import HeaderTable
 
+from septet.bounded_cache import BoundedCache
 from septet.server.h2.h2_frames import ErrorCode, H2ConnectionError, H2StreamError
 from septet.server.request_head import too_large
 from septet.settings import Limits
@@ -92,7 +93,7 @@ class HeaderDecoder:
         self.most_bytes = max(MULTIPLE * limits.max_header_bytes, LEAST_BYTES)
         self._decoder = Decoder(max_header_list_size=self.most_bytes)
         self._decoder.header_table = self._table = _Table()
-        self._known: dict[bytes, CallHead] = {}
+        self._known = BoundedCache[bytes, CallHead](MAX_CACHED)
 
     def read(self, block: bytes) -> CallHead:
         """The head of a call.
@@ -108,9 +109,7 @@ class HeaderDecoder:
             pairs = self.skip(block)
             head = _head(pairs, self._limits)
             if added == self._table.added and not _resizes(block) and len(block) <= MAX_CACHED_BYTES:
-                if len(self._known) >= MAX_CACHED:
-                    self._known.clear()
-                self._known[block] = head
+                self._known.keep(block, head)
         return head
 
     def skip(self, block: bytes) -> Pairs:
