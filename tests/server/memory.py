@@ -110,7 +110,7 @@ def read(written: bytes) -> list[Answer]:
 
 
 async def echo(http: HttpRequest) -> HttpReply:
-    """ResponseTrailers with what it was asked."""
+    """Answers with what it was asked."""
     headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in sorted(http.headers.items())}
     asked = [http.method, http.path, http.query.decode("latin-1"), headers, http.body.decode("latin-1")]
     return HttpReply(200, json.dumps(asked).encode(), "an-id")

@@ -62,7 +62,7 @@ class Fetching:
 async def other_server() -> AsyncIterator[str]:
     """A server that answers a path with its last part."""
 
-    async def answer(asked: aiohttp.web.Request) -> aiohttp.web.Response:
+    async def answer(asked: aiohttp.web.BaseRequest) -> aiohttp.web.StreamResponse:
         await asyncio.sleep(0)
         return aiohttp.web.Response(text=asked.path[1:])
 
@@ -112,7 +112,7 @@ async def own_transport(app: App) -> AsyncIterator[str]:
 async def under_uvicorn(app: App) -> AsyncIterator[str]:
     """The address of the application under uvicorn."""
     asgi = Asgi(app, max_body_bytes=1000)
-    server = uvicorn.Server(uvicorn.Config(asgi, host="127.0.0.1", port=0, log_level="error"))  # type: ignore[arg-type]
+    server = uvicorn.Server(uvicorn.Config(asgi, host="127.0.0.1", port=0, log_level="error"))
     serving = asyncio.create_task(server.serve())
     async with asyncio.timeout(LONG):
         while not server.started:  # noqa: ASYNC110 - uvicorn sets no event

@@ -5,7 +5,7 @@ from collections import deque
 WINDOW_SECONDS = 60.0
 #: A worker that cannot start at all: the model, the memory or the machine is at fault, and trying again rarely helps.
 UNREADY_LIMIT = 5
-#: CrashPolicy for each worker within the window: a request that kills the engine, sent over and over.
+#: Crashes for each worker within the window: a request that kills the engine, sent over and over.
 LIMIT_PER_WORKER = 20
 #: So many crashes within the window, for each worker, are replaced at once.
 AT_ONCE_PER_WORKER = 2

@@ -20,10 +20,10 @@ import msgspec
 
 from septet.errors import SeptetError, TimedOut, Unavailable
 from septet.protocols.http.http_messages import HttpReply, HttpRequest
-from septet.protocols.http.limits import check_length
+from septet.protocols.http.limits import check_content_length, check_length, head_size, head_too_large
 from septet.server.connection_phase import ANSWERING, BODY, CLOSING, DRAIN_SECONDS, HEAD, IDLE, LINGERING, NEW
 from septet.server.http_server_state import HttpServerState
-from septet.server.request_head import check, path_and_query, reason, size, too_large
+from septet.server.request_head import check_head, parser_error, path_and_query
 from septet.server.request_head_cache import RequestHead
 from septet.types import Pending
 
@@ -129,14 +129,14 @@ class HttpConnection(asyncio.Protocol):
         except httptools.HttpParserUpgrade as offer:
             self._decline(offer, memoryview(data))
         except httptools.HttpParserError as error:
-            self._refuse(reason(error))
+            self._refuse(parser_error(error))
         latest, self._latest = self._latest, None
         if between and latest is not None and latest.keep_alive:
             self._state.heads.keep(data, latest.http)
         if self._phase in (HEAD, BODY):
             self._stalled_bytes += len(data)
             if self._stalled_bytes > self._state.limits.max_header_bytes:
-                self._refuse(too_large(self._state.limits))
+                self._refuse(head_too_large(self._state.limits))
 
     def pause_writing(self) -> None:
         """Take nothing further from a client that does not read its answers."""
@@ -196,19 +196,21 @@ class HttpConnection(asyncio.Protocol):
             return
         self._headers.append((name.lower(), value))
         if len(self._headers) > self._state.limits.max_headers:
-            raise too_large(self._state.limits)
+            raise head_too_large(self._state.limits)
 
     def on_headers_complete(self) -> None:
         """Refuse a head that is too large, and a body that is announced too large before it is sent."""
         limit = self._state.limits.max_header_bytes
-        if (self._stalled_bytes >= 0 or self._chunk_bytes > limit) and size(self._url, self._headers) > limit:
-            raise too_large(self._state.limits)
+        if (self._stalled_bytes >= 0 or self._chunk_bytes > limit) and len(self._url) + head_size(
+            self._headers
+        ) > limit:
+            raise head_too_large(self._state.limits)
         self._enter(BODY)
         self._stalled_bytes = -self._chunk_bytes
         expected = False
         for name, value in self._headers:
-            if name == b"content-length" and value.isdigit():
-                check_length(int(value), self._state.limits.max_body_bytes)
+            if name == b"content-length":
+                check_content_length(value, self._state.limits.max_body_bytes)
             elif name == b"expect" and value.lower() == b"100-continue":
                 expected = self._current is None and self._parser.get_http_version() == "1.1"
         if expected:
@@ -226,7 +228,7 @@ class HttpConnection(asyncio.Protocol):
         self._enter(ANSWERING)
         version = self._parser.get_http_version()
         headers = dict(self._headers)
-        check(version, self._headers, headers)
+        check_head(version, self._headers, headers)
         path, _, query = self._url.partition(b"?")
         if b"%" in path or b"#" in self._url or not path.startswith(b"/"):
             path, query = path_and_query(self._url)
@@ -257,7 +259,7 @@ class HttpConnection(asyncio.Protocol):
             except httptools.HttpParserUpgrade as another:
                 offer = another
             except httptools.HttpParserError as error:
-                self._refuse(reason(error))
+                self._refuse(parser_error(error))
                 return
             else:
                 return

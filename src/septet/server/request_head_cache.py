@@ -1,4 +1,4 @@
-"""RequestHeadCache of requests that were parsed and found good, by their very bytes.
+"""Heads of requests that were parsed and found good, by their very bytes.
 
 A client on a connection that is kept open sends the same head again and again, but for the length of its body. Parsing
 one costs more than a small model's run, and the same bytes always mean the same: so a chunk that is one whole request

@@ -1,7 +1,7 @@
 """A connection in memory, and both kinds of client: one that keeps the protocol (h2), one that writes what it likes."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from typing import Any
 
 import h2.config
@@ -131,7 +131,7 @@ class Peer:
     def __init__(self, limits: Limits | None = None, *, connections: int = 0) -> None:
         self.asked: list[HttpRequest] = []
         self.predictor = HeldPredictor()
-        self.handled = self._echo
+        self.handled: Callable[[HttpRequest], Awaitable[HttpReply]] = self._echo
         self.codes: list[str] = []
         self.counted: list[int] = []
         methods = (

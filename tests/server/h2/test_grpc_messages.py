@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from septet.errors import Malformed, TooLarge
-from septet.server.h2.grpc_messages import GrpcMessage, MessageBuffer, whole, written
+from septet.server.h2.grpc_messages import GrpcMessage, MessageBuffer, framed, is_single_message
 from tests.server.h2.peer import message
 
 
@@ -38,7 +38,7 @@ def test_bytes_that_begin_no_message_are_refused() -> None:
 
 @given(st.binary(max_size=30), st.binary(max_size=3))
 def test_only_exactly_one_message_is_whole(body: bytes, more: bytes) -> None:
-    assert whole(written(body) + more, 30) is (more == b"")
-    assert not whole(message(body, flag=1), 30)
-    assert not whole(written(body)[:-1], 30)
-    assert not whole(written(body), len(body) - 1)
+    assert is_single_message(framed(body) + more, 30) is (more == b"")
+    assert not is_single_message(message(body, flag=1), 30)
+    assert not is_single_message(framed(body)[:-1], 30)
+    assert not is_single_message(framed(body), len(body) - 1)

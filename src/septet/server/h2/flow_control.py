@@ -5,7 +5,7 @@ from typing import Final
 
 from septet.server.h2.grpc_calls import GrpcCall
 from septet.server.h2.grpc_headers import NO_TABLE, RESPONSE_HEADERS
-from septet.server.h2.grpc_messages import written
+from septet.server.h2.grpc_messages import framed
 from septet.server.h2.h2_frames import (
     DATA,
     MAX_FRAME_BYTES,
@@ -48,9 +48,9 @@ class FlowControlledWriter:
         """Send a message as soon as the windows allow; with trailers the call is over then."""
         opening = b"" if call.opened else headers(call.number, self._block(RESPONSE_HEADERS), last=False)
         call.opened = True
-        data = written(body)
+        data = framed(body)
         size = len(data)
-        if size <= self._window and size <= call.window and size <= MAX_FRAME_BYTES and not call.outgoing:
+        if size <= self._window and size <= call.window and size <= MAX_FRAME_BYTES and not call.pending_data:
             self._window -= size
             call.window -= size
             sent = opening + frame(DATA, 0, call.number, data)
@@ -62,27 +62,27 @@ class FlowControlledWriter:
             return
         if opening:
             self._write(opening)
-        call.outgoing.append(memoryview(data))
+        call.pending_data.append(memoryview(data))
         call.trailers = trailers
         self._blocked[call.number] = call
-        self.pump()
+        self.flush()
 
     def end(self, call: GrpcCall, trailers: bytes) -> None:
         """End a call behind what waits of it."""
-        if call.outgoing:
+        if call.pending_data:
             call.trailers = trailers
         elif call.opened:
             self._write(headers(call.number, trailers, last=True))
             self._finished(call)
         else:
-            self.whole(call.number, RESPONSE_HEADERS + trailers)
+            self.send_headers_only(call.number, RESPONSE_HEADERS + trailers)
             self._finished(call)
 
-    def whole(self, number: int, block: bytes) -> None:
+    def send_headers_only(self, number: int, block: bytes) -> None:
         """Send an answer that is one header block."""
         self._write(headers(number, self._block(block), last=True))
 
-    def grow(self, call: GrpcCall | None, size: int) -> None:
+    def enlarge_window(self, call: GrpcCall | None, size: int) -> None:
         """Take the leave to send so many more bytes of a call, or of the connection.
 
         Raises:
@@ -98,9 +98,9 @@ class FlowControlledWriter:
                 raise H2StreamError(code)
             call.window += size
         if self._blocked:
-            self.pump()
+            self.flush()
 
-    def resize(self, initial: int, calls: Iterable[GrpcCall]) -> None:
+    def set_initial_window(self, initial: int, calls: Iterable[GrpcCall]) -> None:
         """Take the client's window for streams, also for those that there are.
 
         Raises:
@@ -112,14 +112,14 @@ class FlowControlledWriter:
             if call.window > MAX_WINDOW:
                 raise H2ConnectionError(ErrorCode.FLOW_CONTROL_ERROR, "A stream's window gets too large.")
         if self._blocked:
-            self.pump()
+            self.flush()
 
-    def pump(self) -> None:
+    def flush(self) -> None:
         """Send what waits, as far as the windows allow."""
         through = []
         for call in list(self._blocked.values()):
             self._advance(call)
-            if not call.outgoing:
+            if not call.pending_data:
                 del self._blocked[call.number]
                 through.append(call)
         for call in through:
@@ -130,8 +130,8 @@ class FlowControlledWriter:
                 self._finished(call)
 
     def _advance(self, call: GrpcCall) -> None:
-        while call.outgoing and not self.write_paused:
-            part = call.outgoing[0]
+        while call.pending_data and not self.write_paused:
+            part = call.pending_data[0]
             size = min(len(part), self._window, call.window, MAX_FRAME_BYTES)
             if size <= 0:
                 return
@@ -140,9 +140,9 @@ class FlowControlledWriter:
             call.advanced()
             self._write(frame(DATA, 0, call.number, bytes(part[:size])))
             if size == len(part):
-                call.outgoing.popleft()
+                call.pending_data.popleft()
             else:
-                call.outgoing[0] = part[size:]
+                call.pending_data[0] = part[size:]
 
     def _block(self, block: bytes) -> bytes:
         if self._started:

@@ -15,7 +15,7 @@ from septet.protocols.http.content_encoding import CODING
 from septet.protocols.http.http_messages import HttpReply, HttpRequest
 from septet.protocols.rpc.methods import Method, timeout_of
 from septet.server.h2.grpc_headers import UNAVAILABLE
-from septet.server.h2.grpc_messages import PREFIX_BYTES, GrpcMessage, MessageBuffer, whole
+from septet.server.h2.grpc_messages import PREFIX_BYTES, GrpcMessage, MessageBuffer, is_single_message
 from septet.server.h2.h2_frames import ErrorCode
 from septet.server.h2.h2_server_state import H2ServerState
 from septet.server.h2.header_decoder import IDENTITY, CallHead
@@ -45,8 +45,8 @@ class StreamOwner(Protocol):
     def end(self, call: "GrpcCall", trailers: bytes) -> None:
         """End the call without a further message."""
 
-    def credit(self, call: "GrpcCall") -> None:
-        """Give the caller leave to send what was used up."""
+    def grant_window(self, call: "GrpcCall") -> None:
+        """Give the caller leave to send what it has used up."""
 
     def reset(self, call: "GrpcCall", code: ErrorCode) -> None:
         """End the call at once, without an answer."""
@@ -61,15 +61,15 @@ class GrpcCall(ABC):
         opened: the head of the answer is sent.
         closed: nothing more may be sent.
         window: the bytes that may be sent to the caller.
-        used: the bytes that the caller has sent and was not given leave for again.
-        outgoing: what waits for the caller's windows.
+        ungranted: the bytes that the caller has sent and was not given leave for again.
+        pending_data: what waits for the caller's windows.
         trailers: what goes behind that, and ends the call.
         since: when it last got on, in the worker's seconds.
     """
 
     __slots__ = (
         *("_busy", "_head", "_inbox", "_owner", "_method", "_pending", "closed", "ended", "number", "opened"),
-        *("outgoing", "since", "trailers", "used", "window"),
+        *("pending_data", "since", "trailers", "ungranted", "window"),
     )
 
     def __init__(self, owner: StreamOwner, number: int, method: Method, head: CallHead) -> None:
@@ -81,8 +81,8 @@ class GrpcCall(ABC):
         self._pending: Pending | None = None
         self.number = number
         self.ended = self.opened = self.closed = False
-        self.window = self.used = 0
-        self.outgoing: deque[memoryview] = deque()
+        self.window = self.ungranted = 0
+        self.pending_data: deque[memoryview] = deque()
         self.trailers: bytes | None = None
         self.since = owner.state.registry.seconds
 
@@ -127,7 +127,7 @@ class GrpcCall(ABC):
         """End the call where the caller is too slow in sending, or in taking what is sent."""
         state = self._owner.state
         limits, seconds = state.limits, state.registry.seconds - self.since
-        if self.outgoing:
+        if self.pending_data:
             if seconds > limits.keep_alive_seconds:
                 self._owner.reset(self, ErrorCode.CANCEL)
         elif self._expecting() and seconds > limits.body_timeout_seconds:
@@ -178,7 +178,12 @@ class UnaryCall(GrpcCall):
 
     def _take(self, data: bytes) -> None:
         inbox = self._inbox
-        if self.ended and not inbox and self._message is None and whole(data, self._owner.state.limits.max_body_bytes):
+        if (
+            self.ended
+            and not inbox
+            and self._message is None
+            and is_single_message(data, self._owner.state.limits.max_body_bytes)
+        ):
             self._begin(GrpcMessage(data[PREFIX_BYTES:], compressed=False))
             return
         inbox.feed(data)
@@ -187,8 +192,8 @@ class UnaryCall(GrpcCall):
         if self._message is not None and inbox:
             raise Unimplemented(f"{self._head.path} takes one message, not several.")
         if not self.ended:
-            if self.used >= _HALF:
-                self._owner.credit(self)
+            if self.ungranted >= _HALF:
+                self._owner.grant_window(self)
         elif self._message is not None:
             self._begin(self._message)
         elif inbox:
@@ -296,7 +301,7 @@ class BidirectionalCall(GrpcCall):
 
     @property
     def _free(self) -> bool:
-        return not (self._busy or self.outgoing or self.closed)
+        return not (self._busy or self.pending_data or self.closed)
 
     def _rest(self) -> None:
         """All that has come is answered."""
@@ -307,8 +312,8 @@ class BidirectionalCall(GrpcCall):
             owner.end(self, owner.state.trailers.plain)
         elif owner.refusing_streams:
             owner.end(self, owner.state.trailers.ended(UNAVAILABLE, "The server is draining."))
-        elif self.used >= _HALF:
-            owner.credit(self)
+        elif self.ungranted >= _HALF:
+            owner.grant_window(self)
 
     def _headers(self) -> Mapping[bytes, bytes]:
         """The caller's, with the time that is left of the call."""

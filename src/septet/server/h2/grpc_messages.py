@@ -59,12 +59,12 @@ class MessageBuffer:
         return GrpcMessage(body, bool(flag))
 
 
-def whole(data: bytes, most: int) -> bool:
+def is_single_message(data: bytes, most: int) -> bool:
     """Whether the bytes are exactly one message that is not compressed: the usual frame of a unary call."""
     size = len(data) - PREFIX_BYTES
     return 0 <= size <= most and data[0] == 0 and int.from_bytes(data[1:PREFIX_BYTES]) == size
 
 
-def written(body: bytes) -> bytes:
+def framed(body: bytes) -> bytes:
     """A message as it is sent: never compressed."""
     return b"\0%b%b" % (len(body).to_bytes(4), body)

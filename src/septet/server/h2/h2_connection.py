@@ -91,7 +91,7 @@ class H2Connection(asyncio.Protocol):
         self._streams.out.write_paused = False
         if not self._transport.is_closing():
             self._transport.resume_reading()
-            self._streams.out.pump()
+            self._streams.out.flush()
 
     # What the server and the registry call.
 

@@ -118,10 +118,10 @@ class H2Streams:
         """End a call without a further message."""
         self.out.end(call, trailers)
 
-    def credit(self, call: GrpcCall) -> None:
-        """Give the client leave to send what was used up."""
-        self._write(h2_frames.window_update(call.number, call.used))
-        call.used = 0
+    def grant_window(self, call: GrpcCall) -> None:
+        """Give the client leave to send what it has used up."""
+        self._write(h2_frames.window_update(call.number, call.ungranted))
+        call.ungranted = 0
 
     def reset(self, call: GrpcCall, code: ErrorCode) -> None:
         """End a call at once."""
@@ -144,8 +144,8 @@ class H2Streams:
             return
         if call.ended:
             raise H2StreamError(ErrorCode.STREAM_CLOSED)
-        call.used += size
-        if call.used > STREAM_WINDOW:
+        call.ungranted += size
+        if call.ungranted > STREAM_WINDOW:
             raise H2StreamError(ErrorCode.FLOW_CONTROL_ERROR)
         if flags & h2_frames.END_STREAM:
             call.ended = True
@@ -207,7 +207,7 @@ class H2Streams:
         method = self.state.methods.get(head.path)
         if head.status:
             self._count_useless_frame()
-            self.out.whole(number, http_status_only(head.status))
+            self.out.send_headers_only(number, http_status_only(head.status))
             self._closed(number, ended)
         elif method is None:
             self._decline(number, ended, Unimplemented(f"There is no method {head.path[:200]!r} here."), head)
@@ -225,7 +225,7 @@ class H2Streams:
         """Answer what no method is asked for."""
         path, headers = ("", {}) if head is None else (head.path, head.headers)
         reply = self.state.app.refuse(error, path, headers)
-        self.out.whole(number, RESPONSE_HEADERS + self.state.trailers.failure(reply))
+        self.out.send_headers_only(number, RESPONSE_HEADERS + self.state.trailers.failure(reply))
         self._closed(number, ended)
 
     def _on_priority(self, _: int, number: int, payload: bytes) -> None:
@@ -256,7 +256,7 @@ class H2Streams:
         # The client counts with its new window only from here on: before anything is sent into it.
         self._write(h2_frames.frame(h2_frames.SETTINGS, h2_frames.ACK, 0))
         if h2_frames.INITIAL_WINDOW_SIZE in values:
-            self.out.resize(values[h2_frames.INITIAL_WINDOW_SIZE], list(self.calls.values()))
+            self.out.set_initial_window(values[h2_frames.INITIAL_WINDOW_SIZE], list(self.calls.values()))
 
     def _on_push_promise(self, _: int, __: int, ___: bytes) -> None:
         raise H2ConnectionError(ErrorCode.PROTOCOL_ERROR, "A client promises nothing.")
@@ -283,12 +283,12 @@ class H2Streams:
     def _on_window_update(self, _: int, number: int, payload: bytes) -> None:
         size = h2_frames.read_number(payload)
         if number == 0:
-            self.out.grow(None, size)
+            self.out.enlarge_window(None, size)
             return
         self._must_have_been(number)
         call = self.calls.get(number)
         if call is not None:
-            self.out.grow(call, size)
+            self.out.enlarge_window(call, size)
 
     # Ours.
 

@@ -1,8 +1,8 @@
-"""The heads of calls: header blocks (HPACK, RFC 7541) -> what is read of them, or why they are refused.
+"""Header blocks (HPACK, RFC 7541) -> the head of a call, or why it is refused.
 
-A client sends the same head with every call, and once its fields are in the table that both sides keep, as the same few
-bytes. To decode them costs more than a small model's run; so a block that changes nothing in the table is kept with its
-meaning until the table does change.
+A client sends the same headers with every call, and once they are in the dynamic table that both sides keep, as the
+same few bytes. To decode them costs more than a small model's run. The cache rests on one invariant: a block that adds
+nothing to the table and does not resize it has the same meaning until the table changes. Any change empties the cache.
 """
 
 import re
@@ -14,8 +14,8 @@ from hpack import Decoder, HPACKError
 from hpack.table import HeaderTable
 
 from septet.bounded_cache import BoundedCache
+from septet.protocols.http.limits import head_too_large
 from septet.server.h2.h2_frames import ErrorCode, H2ConnectionError, H2StreamError
-from septet.server.request_head import too_large
 from septet.settings import Limits
 
 #: What handlers read of a call's metadata; the rest is passed over.
@@ -138,7 +138,7 @@ def _head(pairs: Pairs, limits: Limits) -> CallHead:
         len(pairs) > limits.max_headers
         or sum(len(name) + len(value) for name, value in pairs) > limits.max_header_bytes
     ):
-        raise too_large(limits)
+        raise head_too_large(limits)
     pseudo, fields = _checked(pairs)
     path = pseudo[b":path"].decode("latin-1")
     if pseudo[b":method"] != _POST:
