@@ -13,7 +13,7 @@ from septet.types import Request, Response
 Done: TypeAlias = Callable[[Response | Exception], None]
 
 
-class Ticket(msgspec.Struct, gc=False, eq=False):
+class QueuedRequest(msgspec.Struct, gc=False, eq=False):
     """A request that waits.
 
     Attributes:
@@ -29,7 +29,7 @@ class Ticket(msgspec.Struct, gc=False, eq=False):
     arrived: float
 
     def cancel(self) -> None:
-        """Nobody waits any more (SY-9)."""
+        """Nobody waits any more."""
         self.done = None
 
     def settle(self, outcome: Response | Exception) -> None:
@@ -40,16 +40,16 @@ class Ticket(msgspec.Struct, gc=False, eq=False):
 
 
 def take(
-    waiting: "deque[Ticket]", now: float, max_rows: int, seconds: Callable[[int], float]
-) -> tuple[list[Ticket], list[Ticket]]:
+    waiting: "deque[QueuedRequest]", now: float, max_rows: int, seconds: Callable[[int], float]
+) -> tuple[list[QueuedRequest], list[QueuedRequest]]:
     """Remove from `waiting` the next batch, and the tickets that expired before it.
 
     The batch is the first live ticket and those right behind it of the same key, up to `max_rows` rows, and as long as
     the run of so many rows, which takes `seconds`, ends before the earliest deadline among them; a first ticket of more
-    rows is a batch by itself. Cancelled tickets are dropped (SY-9).
+    rows is a batch by itself. Cancelled tickets are dropped.
     """
-    batch: list[Ticket] = []
-    expired: list[Ticket] = []
+    batch: list[QueuedRequest] = []
+    expired: list[QueuedRequest] = []
     key: Hashable = None
     looked = rows = 0
     earliest = math.inf

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from septet.errors import DeadlineExceeded, Invalid, ModelFailed, Overloaded, SeptetError
-from septet.predictor.batching import (
+from septet.predictor.batcher import (
     FIRST_LEAVE_SECONDS,
     LONGEST_PAUSE_SECONDS,
     MOST_LONG,
@@ -21,14 +21,14 @@ from septet.predictor.batching import (
     RECOUNT_SECONDS,
     Batcher,
 )
-from septet.predictor.cost import INLINE_SECONDS, Cost
-from septet.predictor.tickets import Ticket, take
+from septet.predictor.latency_model import INLINE_SECONDS, LatencyModel
+from septet.predictor.queued_request import QueuedRequest, take
 from septet.types import Request, Response
 from tests.predictor.echoes import LONG, SHORT, Clock, batcher, request, runtime
 
 
 async def gathered(batch: Batcher, requests: list[Request]) -> list[Response | BaseException]:
-    return await asyncio.gather(*(batch(each) for each in requests), return_exceptions=True)
+    return await asyncio.gather(*(batch.predict(each) for each in requests), return_exceptions=True)
 
 
 async def until(condition: Callable[[], object]) -> None:
@@ -45,15 +45,15 @@ Draw: TypeAlias = list[tuple[int, str, str]]
     st.integers(1, 8),
 )
 def test_every_ticket_is_taken_once_in_order_with_its_own_kind(drawn: Draw, max_rows: int) -> None:
-    waiting: deque[Ticket] = deque()
+    waiting: deque[QueuedRequest] = deque()
     for rows, key, state in drawn:
         deadline = 5.0 if state == "late" else 50.0
-        waiting.append(Ticket(request(*range(rows), deadline=deadline), lambda _: None, key, 0.0))
+        waiting.append(QueuedRequest(request(*range(rows), deadline=deadline), lambda _: None, key, 0.0))
         if state == "gone":
             waiting[-1].cancel()
     tickets = list(waiting)
-    taken: list[Ticket] = []
-    late: list[Ticket] = []
+    taken: list[QueuedRequest] = []
+    late: list[QueuedRequest] = []
     while waiting:
         batch, expired = take(waiting, 10.0, max_rows, lambda _: 0.0)
         assert len({ticket.key for ticket in batch}) <= 1
@@ -141,7 +141,7 @@ class Held:
 
 
 def held(
-    story: Callable[[Held, Batcher, Clock], Coroutine[Any, Any, None]], cost: Cost = LONG, **more: Any
+    story: Callable[[Held, Batcher, Clock], Coroutine[Any, Any, None]], cost: LatencyModel = LONG, **more: Any
 ) -> list[int]:
     """Tell a story of a model that is running, on the loop that serves; the rows of its runs in the end."""
     model, clock = Held(), Clock()
@@ -157,9 +157,9 @@ def held(
 
 def test_a_long_run_leaves_the_loop_free_and_what_arrives_meanwhile_is_the_next_batch() -> None:
     async def story(model: Held, batch: Batcher, _: Clock) -> None:
-        first = asyncio.ensure_future(batch(request(1)))
+        first = asyncio.ensure_future(batch.predict(request(1)))
         await until(model.began.is_set)  # the loop turns while the thread is held
-        others = [asyncio.ensure_future(batch(request(value))) for value in (2, 3)]
+        others = [asyncio.ensure_future(batch.predict(request(value))) for value in (2, 3)]
         await asyncio.sleep(0)
         model.go.set()
         answers = await asyncio.gather(first, *others)
@@ -170,16 +170,16 @@ def test_a_long_run_leaves_the_loop_free_and_what_arrives_meanwhile_is_the_next_
 
 def test_one_request_more_than_may_wait_is_refused_at_once() -> None:
     async def story(model: Held, batch: Batcher, clock: Clock) -> None:
-        first = asyncio.ensure_future(batch(request(1)))
+        first = asyncio.ensure_future(batch.predict(request(1)))
         await until(model.began.is_set)
-        waiting = [asyncio.ensure_future(batch(request(2))) for _ in range(2)]
+        waiting = [asyncio.ensure_future(batch.predict(request(2))) for _ in range(2)]
         await asyncio.sleep(0)
         with pytest.raises(Overloaded, match="2 requests wait"):
-            await batch(request(3))
+            await batch.predict(request(3))
         waiting[0].cancel()
         await asyncio.sleep(0)
         clock.now += RECOUNT_SECONDS
-        third = asyncio.ensure_future(batch(request(4)))  # the place of the one who left
+        third = asyncio.ensure_future(batch.predict(request(4)))  # the place of the one who left
         await asyncio.sleep(0)
         model.go.set()
         assert [answer.rows for answer in await asyncio.gather(first, waiting[1], third)] == [1, 1, 1]
@@ -189,9 +189,9 @@ def test_one_request_more_than_may_wait_is_refused_at_once() -> None:
 
 def test_a_request_that_is_cancelled_before_its_run_never_reaches_the_model() -> None:
     async def story(model: Held, batch: Batcher, _: Clock) -> None:
-        first = asyncio.ensure_future(batch(request(1)))
+        first = asyncio.ensure_future(batch.predict(request(1)))
         await until(model.began.is_set)
-        second = asyncio.ensure_future(batch(request(2)))
+        second = asyncio.ensure_future(batch.predict(request(2)))
         await asyncio.sleep(0)
         second.cancel()
         model.go.set()
@@ -202,10 +202,10 @@ def test_a_request_that_is_cancelled_before_its_run_never_reaches_the_model() ->
 
 def test_a_deadline_is_kept_while_the_run_is_under_way_and_while_others_run() -> None:
     async def story(model: Held, batch: Batcher, clock: Clock) -> None:
-        patient = asyncio.ensure_future(batch(request(0, deadline=clock.now + 3600)))
+        patient = asyncio.ensure_future(batch.predict(request(0, deadline=clock.now + 3600)))
         await until(model.began.is_set)
         soon = clock.now + 0.02  # earlier than the alarm that is set already
-        late = [asyncio.ensure_future(batch(request(value, deadline=soon))) for value in (1, 2)]
+        late = [asyncio.ensure_future(batch.predict(request(value, deadline=soon))) for value in (1, 2)]
         await asyncio.sleep(0)
         clock.now += 1
         for each in late:
@@ -215,12 +215,12 @@ def test_a_deadline_is_kept_while_the_run_is_under_way_and_while_others_run() ->
         model.go.set()
         assert (await patient).rows == 1
 
-    assert held(story, Cost(2 * INLINE_SECONDS, 0.0)) == [1]
+    assert held(story, LatencyModel(2 * INLINE_SECONDS, 0.0)) == [1]
 
 
 def test_a_request_that_could_not_be_answered_in_time_is_refused_at_once() -> None:
     async def story(model: Held, batch: Batcher, clock: Clock) -> None:
-        first = asyncio.ensure_future(batch(request(1)))
+        first = asyncio.ensure_future(batch.predict(request(1)))
         await until(model.began.is_set)
         clock.now += 0.5  # half of the run that is under way is over
         for rows, seconds, fits in ((1, 2.0, False), (1, 2.5, True), (2, 5.0, False), (2, 9.0, True), (1, 6.0, False)):
@@ -232,12 +232,12 @@ def test_a_request_that_could_not_be_answered_in_time_is_refused_at_once() -> No
         model.go.set()
         await first
 
-    held(story, Cost(0.0, 1.0), max_batch_rows=2)
+    held(story, LatencyModel(0.0, 1.0), max_batch_rows=2)
 
 
 def test_a_pause_after_a_refusal_ends_with_the_run() -> None:
     async def story(model: Held, batch: Batcher, clock: Clock) -> None:
-        first = asyncio.ensure_future(batch(request(1)))
+        first = asyncio.ensure_future(batch.predict(request(1)))
         await until(model.began.is_set)
         refused: list[Any] = []
         for _ in range(3):
@@ -246,7 +246,7 @@ def test_a_pause_after_a_refusal_ends_with_the_run() -> None:
         model.go.set()  # nobody else would, were the loop to wait for long
         assert (await first).rows == 1
 
-    assert held(story, Cost(0.0, 1.0)) == [1]
+    assert held(story, LatencyModel(0.0, 1.0)) == [1]
 
 
 class Patient(threading.Event):
@@ -272,7 +272,7 @@ def test_runs_follow_each_other_while_the_loop_looks_away() -> None:
         await until(lambda: seen)
         assert ([type(each) for each in refused], seen) == ([Overloaded], [2])
 
-    assert held(story, Cost(0.0, 1.0), max_batch_rows=1) == [1, 1]
+    assert held(story, LatencyModel(0.0, 1.0), max_batch_rows=1) == [1, 1]
 
 
 class Waits(threading.Event):
@@ -300,7 +300,9 @@ class Waits(threading.Event):
 def test_refusing_leaves_the_model_its_time(spent: float, deadline: float | None, pause: float | None) -> None:
     async def story(model: Held, batch: Batcher, clock: Clock) -> None:
         begun = clock.now
-        first = asyncio.ensure_future(batch(request(1, deadline=None if deadline is None else begun + deadline)))
+        first = asyncio.ensure_future(
+            batch.predict(request(1, deadline=None if deadline is None else begun + deadline))
+        )
         await until(model.began.is_set)
         batch._idle = waits = Waits()
         batch.submit(request(2, deadline=begun + 0.001), lambda _: None)
@@ -310,20 +312,20 @@ def test_refusing_leaves_the_model_its_time(spent: float, deadline: float | None
         model.go.set()
         await asyncio.gather(first, return_exceptions=True)
 
-    held(story, Cost(0.01, 0.0))
+    held(story, LatencyModel(0.01, 0.0))
 
 
 def test_rows_are_merged_as_far_as_it_pays() -> None:
-    assert Cost(1e-5, 0.0).worthwhile(256) == 256
-    assert Cost(2**-17, 2**-20).worthwhile(256) == 128
-    assert Cost(2**-17, 2**-20).worthwhile(64) == 64
-    assert Cost(0.0, 0.01).worthwhile(256, 0.0003) == 1
-    assert Cost(0.01, 0.001).worthwhile(256, 0.0003) == 165
+    assert LatencyModel(1e-5, 0.0).worthwhile(256) == 256
+    assert LatencyModel(2**-17, 2**-20).worthwhile(256) == 128
+    assert LatencyModel(2**-17, 2**-20).worthwhile(64) == 64
+    assert LatencyModel(0.0, 0.01).worthwhile(256, 0.0003) == 1
+    assert LatencyModel(0.01, 0.001).worthwhile(256, 0.0003) == 165
 
 
 def test_a_batch_is_no_larger_than_its_earliest_deadline_allows() -> None:
     deadlines = (20.0, 13.5, 30.0, 13.0, None)
-    waiting = deque(Ticket(request(1, deadline=each), lambda _: None, None, 0.0) for each in deadlines)
+    waiting = deque(QueuedRequest(request(1, deadline=each), lambda _: None, None, 0.0) for each in deadlines)
     sizes = []
     while waiting:
         batch, _ = take(waiting, 10.0, 64, float)
@@ -353,7 +355,7 @@ def test_a_model_that_is_slower_than_at_warm_up_leaves_the_loop_and_comes_back()
     async def asked(times: int) -> list[bool]:
         threads.clear()
         for _ in range(times):
-            await batch(request(1))
+            await batch.predict(request(1))
             for _ in range(3):  # until the turn is over
                 await asyncio.sleep(0)
         return list(threads)
@@ -391,7 +393,7 @@ def test_the_loop_is_left_free_where_many_wait_for_short_runs(waiting: int, on_t
         assert all(isinstance(answer, Response) for answer in answers)
 
     model = runtime(before=run)
-    batch = batcher(model, Cost(0.0, seconds), clock=clock)
+    batch = batcher(model, LatencyModel(0.0, seconds), clock=clock)
     asyncio.run(story())
     batch.close()
     assert here == [1] * on_the_loop
@@ -414,7 +416,7 @@ class Changing(Clock):
 
 def test_runs_grow_with_what_handing_them_over_takes() -> None:
     model = runtime()
-    batch = batcher(model, Cost(0.0, 0.002), clock=Changing())
+    batch = batcher(model, LatencyModel(0.0, 0.002), clock=Changing())
     asyncio.run(gathered(batch, [request(value) for value in range(64)]))
     batch.close()
     assert model.runs[0] == 3  # as if it took 0.3 ms
@@ -423,7 +425,7 @@ def test_runs_grow_with_what_handing_them_over_takes() -> None:
 
 def test_the_request_that_is_running_keeps_its_deadline_too() -> None:
     async def story(model: Held, batch: Batcher, clock: Clock) -> None:
-        only = asyncio.ensure_future(batch(request(1, deadline=clock.now + 0.01)))
+        only = asyncio.ensure_future(batch.predict(request(1, deadline=clock.now + 0.01)))
         await until(model.began.is_set)
         clock.now += 1
         with pytest.raises(DeadlineExceeded):
@@ -445,9 +447,9 @@ def test_deadlines_that_are_as_good_as_over_hold_nobody_up() -> None:
         assert [type(each) for each in settled] == [DeadlineExceeded]
         model.go.set()
         await until(lambda: len(settled) == 2)
-        assert (await batch(request(3))).rows == 1
+        assert (await batch.predict(request(3))).rows == 1
 
-    assert held(story, Cost(2 * INLINE_SECONDS, 0.0)) == [1, 1, 1]
+    assert held(story, LatencyModel(2 * INLINE_SECONDS, 0.0)) == [1, 1, 1]
 
 
 def test_a_deadline_that_has_passed_is_never_run() -> None:

@@ -8,8 +8,8 @@ turns held a single request, the next one is run at once rather than at their en
 first of many costs no more than a run of its own.
 
 A run that is expected to be short is made on the loop itself: handing it to a thread costs more than it takes. A longer
-one is made in a thread, one at a time, and what arrives meanwhile is the next batch (C-31). So are short ones where so
-many wait that the loop would be held up: it must stay free to refuse those who come too late (SY-6). The expectation
+one is made in a thread, one at a time, and what arrives meanwhile is the next batch. So are short ones where so
+many wait that the loop would be held up: it must stay free to refuse those who come too late. The expectation
 comes from warm-up, so that one rule serves small models, heavy models, and a small model given very many rows; a model
 that was quick at warm-up and then is not, is noticed. Where no row was known that the model answers, it starts cold,
 each request by itself in the thread, and is warmed up on the first that it does answer.
@@ -30,21 +30,20 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from functools import partial
 from typing import TypeAlias
 
 import msgspec
 
 from septet.errors import Overloaded, SeptetError
-from septet.predictor.cost import INLINE_SECONDS, Cost
-from septet.predictor.engine import Engine, Outcome
-from septet.predictor.tickets import Done, Ticket, late, of, take
+from septet.predictor.latency_model import INLINE_SECONDS, LatencyModel
+from septet.predictor.model_runner import ModelRunner, Outcome
+from septet.predictor.queued_request import Done, QueuedRequest, late, of, take
 from septet.types import Identity, Predictor, Request, Response, Tensors, Timings
 
 logger = logging.getLogger("septet.predictor")
 
 #: From the tensors of a request that was answered to what runs cost, and how many rows may be merged.
-Learn: TypeAlias = Callable[[Tensors], tuple[Cost, int]]
+Learn: TypeAlias = Callable[[Tensors], tuple[LatencyModel, int]]
 
 # What waits is run on the loop where its runs, and those of the same turn before, take no longer together.
 TURN_SECONDS = 0.005
@@ -59,7 +58,7 @@ HANDOVER_SECONDS, LONGEST_HANDOVER_SECONDS = 0.0003, 0.01
 
 # Expectations are not that exact, and a machine that others share slows down by a third within a second: a request is
 # refused where it would not be answered in time with so much to spare.
-MARGIN = 1.5
+DEADLINE_SAFETY_FACTOR = 1.5
 # How long the loop looks away where requests are refused: to answer each as it comes costs three times as much as to
 # answer them in groups. It is this many times what refusing took, in these limits.
 PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.004, 0.05
@@ -71,7 +70,7 @@ RECOUNT_SECONDS = 0.001
 class _Run(msgspec.Struct, frozen=True, eq=False):
     """A run in the thread: whose it is, since when, of how many rows."""
 
-    tickets: list[Ticket]
+    tickets: list[QueuedRequest]
     begun: float
     rows: int
     work: "Future[tuple[list[Outcome], float]]"
@@ -87,9 +86,9 @@ class Batcher(Predictor):
 
     def __init__(
         self,
-        engine: Engine,
+        engine: ModelRunner,
         identity: Identity,
-        cost: Cost | None,
+        cost: LatencyModel | None,
         *,
         max_batch_rows: int,
         max_pending: int,
@@ -103,12 +102,12 @@ class Batcher(Predictor):
         self._learn = learn
         if cost is None:
             # Nobody is refused for a wait that is not known.
-            self._expect(Cost(0.0, 0.0), 1, away_until=math.inf)
+            self._expect(LatencyModel(0.0, 0.0), 1, away_until=math.inf)
         else:
             self._expect(cost, max_batch_rows)
         self._max_pending = max_pending
         self._clock = clock
-        self._waiting: deque[Ticket] = deque()
+        self._waiting: deque[QueuedRequest] = deque()
         self._running: _Run | None = None
         self._scheduled = False
         self._recounted = -math.inf
@@ -133,7 +132,7 @@ class Batcher(Predictor):
         self._alarm: asyncio.Handle | None = None
         self._alarm_at = math.inf
 
-    def _expect(self, cost: Cost, max_batch_rows: int, *, away_until: float = 0.0) -> None:
+    def _expect(self, cost: LatencyModel, max_batch_rows: int, *, away_until: float = 0.0) -> None:
         """Go by this cost from the next run on, merge at most so many rows, and run none on the loop before."""
         self._cost = cost
         self._max_batch_rows = max_batch_rows
@@ -142,32 +141,23 @@ class Batcher(Predictor):
         self._thread_rows = cost.worthwhile(max_batch_rows, self._handover)
         self._away_until = away_until
 
-    async def __call__(self, request: Request) -> Response:
+    def submit(self, request: Request, done: Done) -> QueuedRequest:
         """Answer a request.
 
-        Raises:
-            Overloaded: too many requests wait, or those that do take longer than its deadline allows.
-            DeadlineExceeded: its deadline passed first.
-            Invalid, ModelFailed: as the engine says.
+        `done` gets `Overloaded` where too many requests wait, or those that do take longer than its deadline allows;
+        `DeadlineExceeded` where its deadline passes first; else what the model runner says.
         """
-        future: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
-        ticket = self.submit(request, partial(_resolve, future))
-        try:
-            return await future
-        except asyncio.CancelledError:
-            ticket.cancel()
-            raise
-
-    def submit(self, request: Request, done: Done) -> Ticket:
-        """The same by callback; see `septet.types.Predictor`."""
         now = self._clock()
-        ticket = Ticket(request, done, self._key(request), now)
+        ticket = QueuedRequest(request, done, self._key(request), now)
         if len(self._waiting) >= self._max_pending and self._is_full(now):
             self._refuse(ticket, Overloaded(f"{self._max_pending} requests wait already. Try again in a moment."))
             return ticket
         if self._running is not None:
             wait = self._wait(now)
-            if request.deadline is not None and now + MARGIN * (wait + self._expected(request.rows)) > request.deadline:
+            if (
+                request.deadline is not None
+                and now + DEADLINE_SAFETY_FACTOR * (wait + self._expected(request.rows)) > request.deadline
+            ):
                 text = f"Those that wait already take about {wait:.1f} s, longer than this request's deadline allows."
                 self._refuse(ticket, Overloaded(text, max(1, math.ceil(wait))))
                 return ticket
@@ -193,7 +183,7 @@ class Batcher(Predictor):
         return ticket
 
     def _wait(self, now: float) -> float:
-        """The seconds until all that is running and waiting now is expected to be done (SY-6)."""
+        """The seconds until all that is running and waiting now is expected to be done."""
         runs = -(-self._waiting_rows // self._thread_rows)
         waiting = self._cost.seconds(self._waiting_rows, runs) * self._slowness + runs * self._handover
         return max(0.0, self._done_at - now) + waiting
@@ -212,7 +202,7 @@ class Batcher(Predictor):
         """Whether a run of so many rows may be made on the loop."""
         return self._cost.seconds(rows) <= INLINE_SECONDS and now >= self._away_until
 
-    def _on_loop(self, batch: list[Ticket], requests: Sequence[Request], begun: float, rows: int) -> None:
+    def _on_loop(self, batch: list[QueuedRequest], requests: Sequence[Request], begun: float, rows: int) -> None:
         outcomes = self._engine.run(requests)
         ended = self._clock()
         self._spent += self._cost.seconds(rows)
@@ -226,7 +216,7 @@ class Batcher(Predictor):
                 self._leave_seconds = min(2 * self._leave_seconds, LONGEST_LEAVE_SECONDS)
         self._settle(batch, outcomes, begun, ended, rows)
 
-    def _at_once(self, ticket: Ticket) -> None:
+    def _at_once(self, ticket: QueuedRequest) -> None:
         request, begun = ticket.request, ticket.arrived
         if request.deadline is not None and request.deadline <= begun:
             ticket.settle(of(request, late()))
@@ -283,7 +273,7 @@ class Batcher(Predictor):
         with contextlib.suppress(RuntimeError):  # nobody is left to answer: the loop is closed
             loop.call_soon_threadsafe(self._finish, run, loop)
 
-    def _refuse(self, ticket: Ticket, error: Overloaded) -> None:
+    def _refuse(self, ticket: QueuedRequest, error: Overloaded) -> None:
         ticket.settle(of(ticket.request, error))
         if not self._pausing:
             self._pausing = True
@@ -323,14 +313,14 @@ class Batcher(Predictor):
             self._thread_rows = self._cost.worthwhile(self._max_batch_rows, self._handover)
             if self._learn is not None and not isinstance(outcomes[0], SeptetError):
                 # Nothing was merged yet: there is one request.
-                self._expect(Cost(seconds, 0.0), 1, away_until=math.inf)
+                self._expect(LatencyModel(seconds, 0.0), 1, away_until=math.inf)
                 # Beside what runs meanwhile: nobody should wait for the many runs that it takes.
                 learning = loop.run_in_executor(None, self._learn, run.tickets[0].request.tensors)
                 learning.add_done_callback(self._learned)
                 self._learn = None
         self._flush(loop)
 
-    def _learned(self, learning: "asyncio.Future[tuple[Cost, int]]") -> None:
+    def _learned(self, learning: "asyncio.Future[tuple[LatencyModel, int]]") -> None:
         """A cold model is warm; where it did not answer the same values again, it is served as it is."""
         if learning.cancelled():
             return
@@ -339,7 +329,9 @@ class Batcher(Predictor):
             return
         self._expect(*learning.result())
 
-    def _settle(self, batch: list[Ticket], outcomes: list[Outcome], begun: float, ended: float, rows: int) -> None:
+    def _settle(
+        self, batch: list[QueuedRequest], outcomes: list[Outcome], begun: float, ended: float, rows: int
+    ) -> None:
         run, identity = ended - begun, self._identity
         for ticket, outcome in zip(batch, outcomes, strict=True):
             if isinstance(outcome, SeptetError):
@@ -356,8 +348,8 @@ class Batcher(Predictor):
         self._waiting = deque(ticket for ticket in self._waiting if ticket.done is not None)
         return len(self._waiting) >= self._max_pending
 
-    def _watch(self, loop: asyncio.AbstractEventLoop, tickets: Sequence[Ticket]) -> None:
-        """While the thread runs, be woken at the earliest deadline, so that none is answered late (SY-2)."""
+    def _watch(self, loop: asyncio.AbstractEventLoop, tickets: Sequence[QueuedRequest]) -> None:
+        """While the thread runs, be woken at the earliest deadline, so that none is answered late."""
         deadlines = [
             ticket.request.deadline
             for ticket in tickets
@@ -388,15 +380,6 @@ class Batcher(Predictor):
             self._executor.shutdown(wait=False, cancel_futures=True)
 
 
-def _fail_all(tickets: list[Ticket]) -> None:
+def _fail_all(tickets: list[QueuedRequest]) -> None:
     for ticket in tickets:
         ticket.settle(of(ticket.request, late()))
-
-
-def _resolve(future: "asyncio.Future[Response]", outcome: Response | Exception) -> None:
-    if future.done():
-        return
-    if isinstance(outcome, Response):
-        future.set_result(outcome)
-    else:
-        future.set_exception(outcome)

@@ -11,7 +11,7 @@ INLINE_SECONDS = 0.001
 GAIN = 16
 
 
-class Cost(msgspec.Struct, frozen=True):
+class LatencyModel(msgspec.Struct, frozen=True):
     """The expected seconds of a run: a fixed part and a part for each row, as measured by warm-up."""
 
     fixed: float
