@@ -19,14 +19,16 @@ class ServedModel:
     Attributes:
         service: the model.
         submit: its predictor's.
+        gate: its.
         in_flight: requests that it has not answered yet.
     """
 
-    __slots__ = ("_ended", "in_flight", "service", "submit")
+    __slots__ = ("_ended", "gate", "in_flight", "service", "submit")
 
     def __init__(self, service: Service) -> None:
         self.service = service
         self.submit: Callable[[Request, Done], Pending] = service.predictor.submit
+        self.gate = service.gate
         self.in_flight = 0
         # Called when the last request is over, once the model is out of the registry.
         self._ended: Callable[[], None] | None = None

@@ -42,6 +42,6 @@ def request(*values: float, **more: Any) -> Request:
     return Request({"x": rows}, len(rows), f"r{next(_ids)}", **more)
 
 
-def batcher(runtime: EchoRuntime, cost: LatencyModel = SHORT, **more: Any) -> Batcher:
+def batcher(runtime: EchoRuntime, latency: LatencyModel = SHORT, **more: Any) -> Batcher:
     options: dict[str, Any] = {"max_batch_rows": 64, "max_pending": 1000, **more}
-    return Batcher(ModelRunner(runtime, SIGNATURE, SAMPLE), IDENTITY, cost, **options)
+    return Batcher(ModelRunner(runtime, SIGNATURE, SAMPLE), IDENTITY, latency, **options)

@@ -87,8 +87,10 @@ def open_service(path: Path, settings: Settings) -> Service:
         expected=_promise(opened, warmup),
         facts=facts if latency is None else {**facts, "run_seconds": latency.seconds(1)},
         freshness=partial(age_of, opened.manifest, settings.model),
+        close=batcher.close,
         batch_rows=batch_rows,
         merging=merging,
+        gate=batcher.gate,
     )
 
 

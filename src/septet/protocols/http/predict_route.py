@@ -43,9 +43,21 @@ class PredictRoute(msgspec.Struct, frozen=True):
     most_bytes: int
 
     def predict(self, http: HttpRequest, done: Callable[[HttpReply], None]) -> Pending:
-        """Decode the body, hand the request to the predictor, and call `done` with the reply, perhaps at once."""
+        """Have the request answered by calling `done`, perhaps at once."""
+        model = self.model
+        if model is not None and model.gate.closed:
+            model.begin()
+            arrival = HeldArrival(self, model, http, done, perf_counter())
+            model.gate.wait(arrival.enter)
+            return arrival
+        return self.enter(http, done, perf_counter())
+
+    def enter(self, http: HttpRequest, done: Callable[[HttpReply], None], begun: float) -> Pending:
+        """Decode the body, hand the request to the predictor, and call `done` with the reply, perhaps at once.
+
+        `begun` is when the request was complete, in seconds of `perf_counter`.
+        """
         self.observer.started()
-        begun = perf_counter()
         try:
             model, request, encode = self.decode(expanded(http, self.most_bytes) if CODING in http.headers else http)
         except Exception as error:  # noqa: BLE001 - every failure becomes an error body
@@ -55,6 +67,14 @@ class PredictRoute(msgspec.Struct, frozen=True):
         model.in_flight += 1
         inflight.pending = model.submit(request, inflight.answer)
         return inflight
+
+    def given_up(self, http: HttpRequest, begun: float, model: ServedModel) -> None:
+        """Tell the observer that nobody wants the answer any more."""
+        code, seconds = "cancelled", perf_counter() - begun
+        event = Finished(
+            self.template, id_of(http.headers), code, STATUS[code], 0, seconds, model=model.service.identity
+        )
+        self.observer.finished(event)
 
     def refusal(self, error: Exception, http: HttpRequest, begun: float, model: Identity | None) -> HttpReply:
         """The reply that tells of an error; the observer is told as well."""
@@ -66,6 +86,33 @@ class PredictRoute(msgspec.Struct, frozen=True):
             Finished(self.template, reply.id, reply.code, reply.status, 0, seconds, message=reply.message, model=model)
         )
         return reply
+
+
+class HeldArrival(msgspec.Struct, gc=False, eq=False):
+    """A `Pending` that waits at the gate of a model which refuses requests; nobody is told of it before it enters."""
+
+    route: PredictRoute
+    model: ServedModel
+    http: HttpRequest
+    done: Callable[[HttpReply], None] | None
+    begun: float
+    pending: Pending = DONE_ALREADY
+
+    def enter(self) -> None:
+        """Its turn has come. The model is not closed before: the arrival is a request under way."""
+        done, self.done = self.done, None
+        if done is not None:
+            self.pending = self.route.enter(self.http, done, self.begun)
+        self.model.end()
+
+    def cancel(self) -> None:
+        """The caller went away, or the server stops."""
+        if self.done is None:
+            self.pending.cancel()
+            return
+        self.done = None
+        self.route.observer.started()
+        self.route.given_up(self.http, self.begun, self.model)
 
 
 class InflightRequest(msgspec.Struct, gc=False, eq=False):
@@ -90,11 +137,7 @@ class InflightRequest(msgspec.Struct, gc=False, eq=False):
             return
         self.done = None
         self.pending.cancel()
-        route, seconds, identity = self.route, perf_counter() - self.begun, self.model.service.identity
-        code = "cancelled"
-        route.observer.finished(
-            Finished(route.template, id_of(self.http.headers), code, STATUS[code], 0, seconds, model=identity)
-        )
+        self.route.given_up(self.http, self.begun, self.model)
         self.model.end()
 
     def answer(self, outcome: Response | Exception) -> None:
