@@ -109,7 +109,7 @@ os.register_at_fork(after_in_child=_spare.clear)
 
 
 def new_id() -> str:
-    """A full 128-bit random id, 32 hexadecimal digits (C-6)."""
+    """A full 128-bit random id, 32 hexadecimal digits."""
     try:
         return _spare.pop()
     except IndexError:

@@ -14,19 +14,20 @@ import numpy as np
 
 from septet.errors import Invalid, Problem, invalid
 from septet.model.casting import cast, cast_tensor, plain
-from septet.model.moments import as_texts, expected, is_moment
+from septet.model.moments import expected, is_moment
 from septet.model.received import received
 from septet.model.signature import Column, Signature
-from septet.model.values import bare, is_optional, is_whole
+from septet.model.values import is_optional, is_whole
 from septet.protocols.codecs.json_body import JsonBody
 from septet.protocols.openinference.contract import InferSchema
 from septet.protocols.openinference.datatypes import DATATYPES
+from septet.remote.remote_tensors import RemoteTensors
 from septet.types import Array, Tensors
 
 SHOWN_NAMES = 10
 
 
-class Form(Enum):
+class InputKind(Enum):
     """What the caller gave, and so is answered in."""
 
     ARRAY = "array"
@@ -35,29 +36,29 @@ class Form(Enum):
     ROWS = "rows"
 
 
-class Taken(msgspec.Struct, frozen=True):
+class ModelInputs(msgspec.Struct, frozen=True):
     """The tensors of a request, as the Open Inference Protocol has them: moments as texts.
 
     `index` labels the rows of a frame.
     """
 
     tensors: Tensors
-    form: Form
+    kind: InputKind
     index: Any = None
 
 
-class Intake:
+class InputAdapter:
     """Takes data for one signature. `max_rows` bounds the rows of a request."""
 
     def __init__(self, signature: Signature, *, max_rows: int) -> None:
         self._inputs = signature.inputs
         self._columns = signature.columns
         self._rows = signature.rows
-        self._moments = {each.name: each.columns or (bare(each),) for each in signature.inputs if is_moment(each.dtype)}
+        self._remote = RemoteTensors(signature)
         self._contract = InferSchema(signature, max_rows=max_rows)
         self._body = JsonBody(signature, max_rows=max_rows)
 
-    def __call__(self, data: Any) -> Taken:
+    def __call__(self, data: Any) -> ModelInputs:
         """Take an array, arrays by name, a DataFrame, records, or rows.
 
         Raises:
@@ -65,13 +66,13 @@ class Intake:
             TypeError: it is none of these.
         """
         if isinstance(data, np.ndarray):
-            return Taken(self._checked(self._from_array(data)), Form.ARRAY)
+            return ModelInputs(self._checked(self._from_array(data)), InputKind.ARRAY)
         if isinstance(data, Mapping):
-            return Taken(self._checked(self._from_arrays(data)), Form.TENSORS)
+            return ModelInputs(self._checked(self._from_arrays(data)), InputKind.TENSORS)
         if _is_frame(data):
-            return Taken(self._checked(self._from_frame(data)), Form.FRAME, data.index)
+            return ModelInputs(self._checked(self._from_frame(data)), InputKind.FRAME, data.index)
         if isinstance(data, Sequence) and not isinstance(data, str | bytes):
-            return Taken(self._from_rows(data), Form.ROWS)
+            return ModelInputs(self._from_rows(data), InputKind.ROWS)
         kinds = "a numpy array, a dict of arrays, a pandas DataFrame, a list of records, or a list of rows"
         raise TypeError(f"Expected {kinds}, received {type(data).__name__}.")
 
@@ -111,7 +112,7 @@ class Intake:
         body = msgspec.json.encode({key: data}, enc_hook=_plain)
         if b"null" in body and self._columns:
             self._refuse_infinities(data)
-        return self._written(self._body(body).tensors)
+        return self._remote.inputs(self._body(body).tensors)
 
     def _refuse_infinities(self, rows: Sequence[Any]) -> None:
         """Refuse infinities, which JSON would write as missing values."""
@@ -143,16 +144,7 @@ class Intake:
             if each.name in arrays:
                 self._contract.input(each.name, DATATYPES[each.dtype], arrays[each.name].shape)
         tensors, _ = self._contract.tensors(arrays.items())
-        return self._written(tensors)
-
-    def _written(self, tensors: Tensors) -> Tensors:
-        """The tensors with texts in place of moments."""
-        if not self._moments:
-            return tensors
-        return {
-            name: as_texts(array, self._moments[name]) if name in self._moments else array
-            for name, array in tensors.items()
-        }
+        return self._remote.inputs(tensors)
 
     def _check_names(self, noun: str, known: list[str], given: list[Any], free: list[str]) -> None:
         """Refuse names that are not known or missing; those that are `free` may be left out."""

@@ -3,10 +3,10 @@
 import pytest
 
 from septet import errors
-from septet.client.faults import failure
-from septet.client.questions import Reply
 from septet.errors import Problem, SeptetError
 from septet.protocols.http.error_bodies import STATUS, envelope
+from septet.remote.remote_calls import WireReply
+from septet.remote.remote_errors import failure_of
 
 AT = "http://host:8000"
 
@@ -19,7 +19,7 @@ def all_codes() -> list[str]:
 @pytest.mark.parametrize("code", all_codes())
 def test_a_detailed_error_is_raised_as_the_class_of_its_code(code: str) -> None:
     problems = (Problem(0, "age", "a number", '"old"'),)
-    told = failure(Reply(STATUS[code], {}, envelope(code, "Wrong.", problems, "id-1")), AT).error
+    told = failure_of(WireReply(STATUS[code], {}, envelope(code, "Wrong.", problems, "id-1")), AT).error
     assert told.code == code
     assert told.message == "Wrong."
     assert told.request_id == "id-1"
@@ -45,18 +45,18 @@ def test_a_detailed_error_is_raised_as_the_class_of_its_code(code: str) -> None:
     ],
 )
 def test_a_plain_error_is_raised_by_its_status(status: int, kind: type[SeptetError]) -> None:
-    told = failure(Reply(status, {"x-request-id": "id-2"}, b'{"error": "No."}'), AT).error
+    told = failure_of(WireReply(status, {"x-request-id": "id-2"}, b'{"error": "No."}'), AT).error
     assert type(told) is kind
     assert (told.message, told.request_id) == ("No.", "id-2")
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>Bad gateway</html>", b"\xff\xfe", b'{"error": 7}', b"[" * 100_000])
 def test_what_a_stranger_answers_is_shown(body: bytes) -> None:
-    told = failure(Reply(502, {}, body), AT)
+    told = failure_of(WireReply(502, {}, body), AT)
     assert isinstance(told.error, errors.Unavailable)
     assert told.error.message.startswith("http://host:8000 answered with the status 502: ")
     assert len(told.error.message) < 300
-    assert not told.again
+    assert not told.retryable
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_only_refusals_for_load_and_for_not_being_ready_are_worth_another_try(
     code: str,
     again: bool,  # noqa: FBT001
 ) -> None:
-    assert failure(Reply(status, {}, envelope(code, "No.", (), "i")), AT).again is again
+    assert failure_of(WireReply(status, {}, envelope(code, "No.", (), "i")), AT).retryable is again
 
 
 @pytest.mark.parametrize(
@@ -81,10 +81,10 @@ def test_only_refusals_for_load_and_for_not_being_ready_are_worth_another_try(
     [("3", 3.0), ("0", 0.0), ("Wed, 25 Nov 2026 17:00:00 GMT", 0.0), ("-1", 0.0), ("9" * 40, 3600.0)],
 )
 def test_a_server_says_for_how_long_it_wants_to_be_left_alone(header: str, seconds: float) -> None:
-    assert failure(Reply(429, {"retry-after": header}, b""), AT).after == seconds
+    assert failure_of(WireReply(429, {"retry-after": header}, b""), AT).after == seconds
 
 
 def test_an_overload_tells_its_caller_when_to_come_back() -> None:
-    told = failure(Reply(429, {"retry-after": "7"}, b'{"error": "Full."}'), AT).error
+    told = failure_of(WireReply(429, {"retry-after": "7"}, b'{"error": "Full."}'), AT).error
     assert isinstance(told, errors.Overloaded)
     assert told.retry_after == 7

@@ -4,10 +4,9 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Self
 
-from septet.client.callers import CoroutineCaller
-from septet.client.connection import coroutine
-from septet.client.conversation import Conversation
-from septet.client.endpoint import Transport, endpoint
+from septet.client.call_flow import CallFlow, Steps, run_flow_async
+from septet.remote.channel_factory import async_channel
+from septet.remote.server_address import TransportName, check_timeout, parse_address
 
 
 class AsyncClient:
@@ -20,37 +19,38 @@ class AsyncClient:
         self,
         url: str,
         *,
+        model: str | None = None,
         timeout: float,
-        transport: Transport = "binary",
+        transport: TransportName = "binary",
         retries: int = 3,
         headers: Mapping[str, str] | None = None,
     ) -> None:
-        dialect, self._wire = coroutine(endpoint(url, transport, timeout), headers or {})
-        self._call = CoroutineCaller(dialect, self._wire, timeout)
+        self._timeout = check_timeout(timeout)
+        self._channel = async_channel(parse_address(url, transport), headers or {})
         self._retries = retries
-        self._conversation = Conversation()
+        self._flow = CallFlow(model)
 
     async def predict(self, data: Any) -> Any:
         """The prediction for each row, in kind."""
-        return await self._call(self._conversation.predict(data), self._retries)
+        return await self._run(self._flow.predict(data))
 
     async def labels(self, data: Any) -> Any:
         """The label of each row, in kind."""
-        return await self._call(self._conversation.labels(data), self._retries)
+        return await self._run(self._flow.labels(data))
 
     async def metadata(self) -> dict[str, Any]:
         """What the server says of its model, as `/metadata` has it."""
-        said: dict[str, Any] = await self._call(self._conversation.metadata(), self._retries)
-        return said
+        metadata: dict[str, Any] = await self._run(self._flow.metadata())
+        return metadata
 
     async def ready(self) -> bool:
         """Whether the server is there and takes requests, asked once."""
-        ready: bool = await self._call(self._conversation.ready(), 0)
+        ready: bool = await self._run(self._flow.ready(), retries=0)
         return ready
 
     async def close(self) -> None:
         """Close the connections. A client that is used again opens new ones."""
-        await self._wire.close()
+        await self._channel.close()
 
     async def __aenter__(self) -> Self:
         return self
@@ -59,3 +59,7 @@ class AsyncClient:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.close()
+
+    async def _run(self, steps: Steps, *, retries: int | None = None) -> Any:
+        attempts = self._channel.attempts(self._retries if retries is None else retries, self._timeout)
+        return await run_flow_async(steps, self._channel, attempts)

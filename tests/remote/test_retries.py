@@ -2,11 +2,11 @@
 
 import pytest
 
-from septet.client.attempts import FIRST_PAUSE, LONGEST_PAUSE, Attempts, Budget
-from septet.client.questions import Failure
 from septet.errors import DeadlineExceeded, Invalid, Unavailable
+from septet.remote.remote_calls import CallFailure
+from septet.remote.retries import FIRST_PAUSE, LONGEST_PAUSE, Attempts, RetryBudget
 
-DOWN = Failure(Unavailable("It is down."), again=True)
+DOWN = CallFailure(Unavailable("It is down."), retryable=True)
 
 
 class Clock:
@@ -19,8 +19,8 @@ class Clock:
         return self.now
 
 
-def attempts(clock: Clock, *, retries: int = 3, timeout: float = 10.0, budget: Budget | None = None) -> Attempts:
-    return Attempts(retries, timeout, budget or Budget(), clock, lambda: 1.0)
+def attempts(clock: Clock, *, retries: int = 3, timeout: float = 10.0, budget: RetryBudget | None = None) -> Attempts:
+    return Attempts(retries, timeout, budget or RetryBudget(), clock, lambda: 1.0)
 
 
 def pauses_of(call: Attempts) -> int:
@@ -53,17 +53,28 @@ def test_pauses_grow_to_a_longest_one() -> None:
 
 
 def test_pauses_are_spread_over_their_whole_length() -> None:
-    call = Attempts(1, 10.0, Budget(), Clock(), lambda: 0.0)
+    call = Attempts(1, 10.0, RetryBudget(), Clock(), lambda: 0.0)
     assert call.pause(DOWN) == 0.0
 
 
 def test_a_server_that_asks_for_time_is_given_it() -> None:
-    assert attempts(Clock()).pause(Failure(DOWN.error, again=True, after=4.0)) == 4.0 + FIRST_PAUSE
+    assert attempts(Clock()).pause(CallFailure(DOWN.error, retryable=True, after=4.0)) == 4.0 + FIRST_PAUSE
 
 
 def test_the_failure_itself_is_raised_where_the_pause_would_outlast_the_deadline() -> None:
     with pytest.raises(Unavailable, match="It is down"):
-        attempts(Clock(), timeout=4.0).pause(Failure(DOWN.error, again=True, after=4.0))
+        attempts(Clock(), timeout=4.0).pause(CallFailure(DOWN.error, retryable=True, after=4.0))
+
+
+def test_the_failure_itself_is_raised_where_the_pause_did_outlast_the_deadline() -> None:
+    clock = Clock()
+    call = attempts(clock, timeout=2.0)
+    call.pause(DOWN)
+    clock.now += 2.5  # the machine was busy
+    with pytest.raises(Unavailable, match="It is down"):
+        call.seconds()
+    with pytest.raises(DeadlineExceeded):
+        call.seconds()
 
 
 def test_a_call_is_tried_again_as_often_as_it_may_be() -> None:
@@ -75,14 +86,14 @@ def test_a_call_is_tried_again_as_often_as_it_may_be() -> None:
 
 
 def test_what_is_not_safe_is_never_tried_again() -> None:
-    budget = Budget(limit=1.0)
+    budget = RetryBudget(limit=1.0)
     with pytest.raises(Invalid):
-        attempts(Clock(), budget=budget).pause(Failure(Invalid("Wrong.")))
+        attempts(Clock(), budget=budget).pause(CallFailure(Invalid("Wrong.")))
     assert budget.spend(), "it must not have cost a retry"
 
 
 def test_retries_of_all_calls_together_stay_a_tenth_of_the_calls() -> None:
-    clock, budget = Clock(), Budget()
+    clock, budget = Clock(), RetryBudget()
     spent, calls = 0, 2_000
     for _ in range(calls):
         call = attempts(clock, retries=1000, timeout=1e9, budget=budget)
@@ -91,7 +102,7 @@ def test_retries_of_all_calls_together_stay_a_tenth_of_the_calls() -> None:
 
 
 def test_the_budget_of_a_quiet_time_is_bounded() -> None:
-    budget = Budget(limit=2.0)
+    budget = RetryBudget(limit=2.0)
     for _ in range(1000):
         budget.earn()
     assert [budget.spend() for _ in range(3)] == [True, True, False]

@@ -1,4 +1,4 @@
-"""A call from its first question to its last answer, on a wire without a network."""
+"""A user's call from its first request to its result, on a transport without a network."""
 
 import asyncio
 from collections.abc import Callable
@@ -8,52 +8,52 @@ import msgspec
 import numpy as np
 import pytest
 
-from septet.client.callers import CoroutineCaller, ThreadedCaller
-from septet.client.conversation import Conversation
-from septet.client.described import model
-from septet.client.questions import Ask, Describe, Failure, Infer, Reply
-from septet.client.rest import Rest
-from septet.client.rpc import Rpc
+from septet.client.call_flow import CallFlow, run_flow, run_flow_async
 from septet.errors import DeadlineExceeded, Invalid, NotFound, Overloaded, SeptetError, Unavailable
 from septet.model.signature import Kind, Tensor
 from septet.protocols.http.error_bodies import STATUS, envelope
 from septet.protocols.native.metadata import metadata
 from septet.protocols.openinference.datatypes import DATATYPES
+from septet.remote.channels import AsyncChannel, ThreadChannel
+from septet.remote.grpc_codec import GrpcCodec
+from septet.remote.http_codec import HttpCodec
+from septet.remote.remote_calls import CallFailure, InferCall, MetadataCall, WireReply, WireRequest
+from septet.remote.remote_model import septet_model
 from septet.service import Service
 from tests.protocols import models
 
 ROW = np.array([[1.0, 2.0, 3.0, 4.0]])
-DOWN = Failure(Unavailable("Nobody listens."), again=True)
+DOWN = CallFailure(Unavailable("Nobody listens."), retryable=True)
 OUT = (Kind.CLASSIFICATION, Tensor("out", "int64", (None,)))
 ANOTHER = "sha256:" + "b2" * 32
 
 
 class Server:
-    """A wire that ends in a service; what is in `first` is answered before it, and `seen` is what was asked."""
+    """A transport that ends in a service; what is in `first` is answered before it, and `seen` is what was asked."""
 
-    def __init__(self, *first: Reply | Failure, service: Service | None = None) -> None:
+    def __init__(self, *first: WireReply | CallFailure, service: Service | None = None) -> None:
         self.first = list(first)
         self.service = service or models.classifier()
         self.digest = models.IDENTITY.digest
-        self.seen: list[Ask] = []
+        self.seen: list[WireRequest] = []
         self.seconds: list[float] = []
 
-    def send(self, ask: Ask, seconds: float) -> Reply | Failure:
-        self.seen.append(ask)
+    def send(self, request: WireRequest, seconds: float) -> WireReply | CallFailure:
+        self.seen.append(request)
         self.seconds.append(seconds)
         if self.first:
             return self.first.pop(0)
-        if ask.path == "/metadata":
+        if request.path == "/metadata":
             said = {**metadata(self.service, limits=models.LIMITS), "digest": self.digest}
-            return Reply(200, {}, msgspec.json.encode(said))
-        if ask.path == "/v2/health/ready":
-            return Reply(200, {}, b"{}")
-        return Reply(200, {"septet-model-digest": self.digest}, self.answer(ask))
+            return WireReply(200, {}, msgspec.json.encode(said))
+        if request.path == "/v2/health/ready":
+            return WireReply(200, {}, b"{}")
+        return WireReply(200, {"septet-model-digest": self.digest}, self.answer(request))
 
-    def answer(self, ask: Ask) -> bytes:
+    def answer(self, request: WireRequest) -> bytes:
         """The service's one answer, as JSON."""
         assert self.service.answer is not None
-        wanted = [each["name"] for each in msgspec.json.decode(ask.body)["outputs"]]
+        wanted = [each["name"] for each in msgspec.json.decode(request.body)["outputs"]]
         dtypes = {each.name: each.dtype for each in self.service.signature.outputs}
         outputs = [
             {"name": name, "shape": array.shape, "datatype": DATATYPES[dtypes[name]], "data": array.ravel().tolist()}
@@ -72,8 +72,8 @@ class AsyncServer:
     def __init__(self, server: Server) -> None:
         self.server = server
 
-    async def send(self, ask: Ask, seconds: float) -> Reply | Failure:
-        return self.server.send(ask, seconds)
+    async def send(self, request: WireRequest, seconds: float) -> WireReply | CallFailure:
+        return self.server.send(request, seconds)
 
     async def close(self) -> None:
         """Nothing is open."""
@@ -84,18 +84,18 @@ class Caller:
 
     def __init__(self, server: Server, kind: str, timeout: float = 10.0) -> None:
         self.now = 0.0
-        self.talk = Conversation()
-        dialect = Rest("http://host", "", binary=False)
+        self.flow = CallFlow()
+        codec = HttpCodec("http://host", "", binary=False)
+        time: dict[str, Any] = {"clock": lambda: self.now, "random": lambda: 1.0}
         self._run: Callable[[Any, int], Any]
         if kind == "threads":
-            self._run = ThreadedCaller(
-                dialect, server, timeout, clock=lambda: self.now, sleep=self._sleep, random=lambda: 1.0
-            )
+            channel = ThreadChannel(codec, server, sleep=self._sleep, **time)
+            self._run = lambda steps, retries: run_flow(steps, channel, channel.attempts(retries, timeout))
         else:
-            caller = CoroutineCaller(
-                dialect, AsyncServer(server), timeout, clock=lambda: self.now, sleep=self._rest, random=lambda: 1.0
+            other = AsyncChannel(codec, AsyncServer(server), sleep=self._rest, **time)
+            self._run = lambda steps, retries: asyncio.run(
+                run_flow_async(steps, other, other.attempts(retries, timeout))
             )
-            self._run = lambda steps, retries: asyncio.run(caller(steps, retries))
 
     def _sleep(self, seconds: float) -> None:
         self.now += seconds
@@ -104,21 +104,21 @@ class Caller:
         self.now += seconds
 
     def predict(self, data: Any, retries: int = 3) -> Any:
-        return self._run(self.talk.predict(data), retries)
+        return self._run(self.flow.predict(data), retries)
 
     def labels(self, data: Any) -> Any:
-        return self._run(self.talk.labels(data), 3)
+        return self._run(self.flow.labels(data), 3)
 
     def ready(self) -> Any:
-        return self._run(self.talk.ready(), 0)
+        return self._run(self.flow.ready(), 0)
 
     def metadata(self) -> Any:
-        return self._run(self.talk.metadata(), 3)
+        return self._run(self.flow.metadata(), 3)
 
 
-def error(code: str, retry_after: str | None = None) -> Reply:
+def error(code: str, retry_after: str | None = None) -> WireReply:
     headers = {} if retry_after is None else {"retry-after": retry_after}
-    return Reply(STATUS[code], headers, envelope(code, "No.", (), "id"))
+    return WireReply(STATUS[code], headers, envelope(code, "No.", (), "id"))
 
 
 @pytest.fixture(params=["threads", "coroutines"])
@@ -128,7 +128,7 @@ def kind(request: pytest.FixtureRequest) -> str:
 
 
 def paths(server: Server) -> list[str]:
-    return [ask.path for ask in server.seen]
+    return [request.path for request in server.seen]
 
 
 def test_the_model_is_asked_for_once(kind: str) -> None:
@@ -142,15 +142,15 @@ def test_the_model_is_asked_for_once(kind: str) -> None:
 @pytest.mark.parametrize("name", models.every_kind())
 def test_a_model_is_understood_by_its_description(name: str) -> None:
     service = models.every_kind()[name]
-    assert model(metadata(service, limits=models.LIMITS)).signature == service.signature
+    assert septet_model(metadata(service, limits=models.LIMITS)).signature == service.signature
 
 
 @pytest.mark.parametrize("body", [b"", b"\xff\xff", b"\x3a\x02ab"])
 def test_a_call_that_is_answered_with_something_else_is_an_error(body: bytes) -> None:
-    dialect = Rpc("grpc://host")
-    for question in (Describe(), Infer("iris", {}, ("label",))):
-        read = dialect.read(question, Reply(0, {}, body))
-        assert isinstance(read, Failure)
+    codec = GrpcCodec("grpc://host")
+    for question in (MetadataCall(), InferCall("iris", {}, ("label",))):
+        read = codec.read(question, WireReply(0, {}, body))
+        assert isinstance(read, CallFailure)
         assert read.error.message.startswith("grpc://host answered something else")
 
 
@@ -159,7 +159,7 @@ def test_only_the_outputs_that_are_shown_are_asked_for(kind: str) -> None:
     caller = Caller(server, kind)
     caller.predict(ROW)
     caller.labels(ROW)
-    wanted = [msgspec.json.decode(ask.body)["outputs"] for ask in server.seen[1:]]
+    wanted = [msgspec.json.decode(request.body)["outputs"] for request in server.seen[1:]]
     assert wanted == [[{"name": "probabilities"}], [{"name": "label"}]]
 
 
@@ -175,7 +175,7 @@ def test_the_server_is_told_the_time_that_is_left(kind: str) -> None:
 
 
 @pytest.mark.parametrize("failure", [DOWN, error("overloaded"), error("unavailable")])
-def test_what_is_safe_is_asked_again(failure: Reply | Failure, kind: str) -> None:
+def test_what_is_safe_is_asked_again(failure: WireReply | CallFailure, kind: str) -> None:
     server = Server(failure, failure)
     assert Caller(server, kind).predict([[1, 2, 3, 4]])
     assert paths(server) == [*["/metadata"] * 3, "/v2/models/iris/infer"]
@@ -212,9 +212,9 @@ def test_no_question_is_asked_past_the_deadline(kind: str) -> None:
     server = Server()
     caller = Caller(server, kind)
 
-    def slow(ask: Ask, seconds: float) -> Reply | Failure:
+    def slow(request: WireRequest, seconds: float) -> WireReply | CallFailure:
         caller.now += seconds
-        return Server.send(server, ask, seconds)
+        return Server.send(server, request, seconds)
 
     server.send = slow  # type: ignore[method-assign]
     with pytest.raises(DeadlineExceeded):
@@ -224,7 +224,7 @@ def test_no_question_is_asked_past_the_deadline(kind: str) -> None:
 
 def test_readiness_is_asked_once_and_never_an_error(kind: str) -> None:
     assert Caller(Server(), kind).ready() is True
-    for outcome in (DOWN, Reply(503, {}, b"{}"), error("deadline_exceeded")):
+    for outcome in (DOWN, WireReply(503, {}, b"{}"), error("deadline_exceeded")):
         server = Server(outcome)
         assert Caller(server, kind).ready() is False
         assert len(server.seen) == 1
@@ -232,7 +232,7 @@ def test_readiness_is_asked_once_and_never_an_error(kind: str) -> None:
 
 def test_a_wrong_readiness_is_an_error(kind: str) -> None:
     with pytest.raises(NotFound):
-        Caller(Server(Reply(404, {}, b'{"error": "No such path."}')), kind).ready()
+        Caller(Server(WireReply(404, {}, b'{"error": "No such path."}')), kind).ready()
 
 
 def test_a_new_model_with_the_same_signature_has_answered_right(kind: str) -> None:
@@ -279,12 +279,12 @@ def test_a_server_that_never_has_the_same_model_twice_is_given_up(kind: str) -> 
     caller = Caller(server, kind)
     widths = iter(range(1000))
 
-    def changing(ask: Ask, seconds: float) -> Reply | Failure:
+    def changing(request: WireRequest, seconds: float) -> WireReply | CallFailure:
         server.digest = f"sha256:{next(widths)}"
         server.service = models.single_output(
             *OUT, [1], label=True, labels=(str(next(widths)), "other"), classes=(0, 1)
         )
-        return Server.send(server, ask, seconds)
+        return Server.send(server, request, seconds)
 
     server.send = changing  # type: ignore[method-assign]
     with pytest.raises(Unavailable, match="changed its model several times"):
@@ -297,7 +297,7 @@ def test_a_server_that_never_has_the_same_model_twice_is_given_up(kind: str) -> 
 )
 def test_a_server_that_is_another_program_is_an_error(reply: bytes, kind: str) -> None:
     with pytest.raises(SeptetError, match=r"http://host answered something else|description of its model"):
-        Caller(Server(Reply(200, {}, reply)), kind).predict(ROW)
+        Caller(Server(WireReply(200, {}, reply)), kind).predict(ROW)
 
 
 @pytest.mark.parametrize(
@@ -316,7 +316,7 @@ def test_an_answer_that_does_not_follow_the_protocol_is_an_error(body: bytes, ki
     server = Server()
     caller = Caller(server, kind)
     caller.metadata()
-    server.first = [Reply(200, {}, body)]
+    server.first = [WireReply(200, {}, body)]
     with pytest.raises(SeptetError, match="something else") as told:
         caller.predict(ROW)
     assert told.value.code == "internal"

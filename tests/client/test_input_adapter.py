@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from septet.client.intake import Form, Intake, Taken
+from septet.client.input_adapter import InputAdapter, InputKind, ModelInputs
 from septet.errors import Invalid
 from septet.model.signature import Column, Kind, Signature, Tensor
 from tests.protocols import models
@@ -20,8 +20,8 @@ NAMES = ["c0", "c1", "c2", "c3"]
 PERSON = {"age": 29, "fare": 7.5, "sex": "female", "deck": "A", "alone": True}
 
 
-def take(data: Any, signature: Signature = CLASSIFIER) -> Taken:
-    return Intake(signature, max_rows=100)(data)
+def take(data: Any, signature: Signature = CLASSIFIER) -> ModelInputs:
+    return InputAdapter(signature, max_rows=100)(data)
 
 
 def refused(data: Any, signature: Signature = CLASSIFIER) -> Invalid:
@@ -46,7 +46,7 @@ def equal(tensors: Mapping[str, Any], expected: Mapping[str, Any]) -> bool:
 def test_an_array_is_sent_in_the_dtype_of_the_model(dtype: str) -> None:
     given = np.arange(8).reshape(2, 4)
     taken = take(given.astype(dtype))
-    assert taken.form is Form.ARRAY
+    assert taken.kind is InputKind.ARRAY
     assert equal(taken.tensors, {"X": given.astype(np.float32)})
 
 
@@ -61,14 +61,14 @@ def test_an_array_is_split_into_inputs_where_each_column_is_one() -> None:
 def test_arrays_by_name_may_come_in_any_order() -> None:
     image, mask = np.zeros((2, 2, 3), np.uint8), [[True], [False]]
     taken = take({"mask": mask, "image": image}, TENSORS)
-    assert taken.form is Form.TENSORS
+    assert taken.kind is InputKind.TENSORS
     assert equal(taken.tensors, {"image": image, "mask": np.array(mask)})
 
 
 def test_a_frame_is_read_by_the_names_of_its_columns() -> None:
     frame = pd.DataFrame({"c2": [3, 7], "c0": [1.0, 5.0], "c3": [4, 8], "c1": [2, 6]}, index=["a", "b"])
     taken = take(frame)
-    assert taken.form is Form.FRAME
+    assert taken.kind is InputKind.FRAME
     assert list(taken.index) == ["a", "b"]
     assert equal(taken.tensors, {"X": np.arange(1, 9, dtype=np.float32).reshape(2, 4)})
 
@@ -102,13 +102,13 @@ def test_pandas_own_dtypes_are_read(dtype: str) -> None:
 )
 def test_rows_are_lists_of_values_in_the_order_of_the_columns(rows: list[Any]) -> None:
     taken = take(rows)
-    assert taken.form is Form.ROWS
+    assert taken.kind is InputKind.ROWS
     assert equal(taken.tensors, {"X": np.array([[1, 2.5, 3, 4]], np.float32)})
 
 
 def test_records_are_dicts_with_the_columns_in_any_order() -> None:
     taken = take([{"c3": 4, "c1": 2, "c0": 1, "c2": np.int64(3)}])
-    assert taken.form is Form.ROWS
+    assert taken.kind is InputKind.ROWS
     assert equal(taken.tensors, {"X": np.array([[1, 2, 3, 4]], np.float32)})
 
 

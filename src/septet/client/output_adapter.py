@@ -9,23 +9,22 @@
 """
 
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from septet.client.intake import Form, Taken
+from septet.client.input_adapter import InputKind, ModelInputs
 from septet.errors import Invalid, NotFound
 from septet.model.labels import shown_labels
 from septet.model.signature import Kind, Signature
 from septet.protocols.codecs.prediction_format import PredictionFormatter
 from septet.types import Array, Tensors
 
-Show = Callable[[Taken, Tensors], Any]
-MOST_AXES_OF_A_FRAME = 2
+MOST_FRAME_AXES = 2
 
 
-class Shown:
+class OutputAdapter:
     """Shows the answers of one signature."""
 
     def __init__(self, signature: Signature) -> None:
@@ -33,17 +32,17 @@ class Shown:
         self._answers = PredictionFormatter(signature)
         self._names = shown_labels(signature)
 
-    def predicted(self, form: Form) -> tuple[str, ...] | None:
+    def predicted(self, kind: InputKind) -> tuple[str, ...] | None:
         """The outputs that a prediction needs, or None for all."""
-        return None if form is Form.TENSORS else self._answers.outputs
+        return None if kind is InputKind.TENSORS else self._answers.outputs
 
-    def prediction(self, taken: Taken, tensors: Tensors) -> Any:
+    def prediction(self, given: ModelInputs, tensors: Tensors) -> Any:
         """The prediction, in kind."""
-        if taken.form is Form.ROWS:
+        if given.kind is InputKind.ROWS:
             return self._answers.prediction(tensors)
-        if taken.form is Form.FRAME:
-            return self._frame(tensors, taken.index)
-        if taken.form is Form.ARRAY and self._answers.outputs is not None:
+        if given.kind is InputKind.FRAME:
+            return self._frame(tensors, given.index)
+        if given.kind is InputKind.ARRAY and self._answers.outputs is not None:
             (name,) = self._answers.outputs
             return self._narrowed(name, tensors[name])
         return dict(tensors)
@@ -60,13 +59,13 @@ class Shown:
             raise NotFound(f"This model's kind is {signature.kind.value}: it answers no labels. Use predict.")
         return (name,)
 
-    def labels(self, taken: Taken, tensors: Tensors) -> Any:
+    def labels(self, given: ModelInputs, tensors: Tensors) -> Any:
         """The label of each row, in kind."""
         labels = self._answers.labels(tensors)
-        if taken.form is Form.ROWS:
+        if given.kind is InputKind.ROWS:
             return labels
-        if taken.form is Form.FRAME:
-            return _pandas().Series(labels, index=taken.index, name="label")
+        if given.kind is InputKind.FRAME:
+            return _pandas().Series(labels, index=given.index, name="label")
         if self._signature.kind is not Kind.MULTILABEL:
             return np.array(labels)
         array = np.empty(len(labels), object)
@@ -86,7 +85,7 @@ class Shown:
         return _pandas().DataFrame(columns, index=index)
 
     def _columns(self, name: str, array: Array) -> Mapping[Any, Array]:
-        if array.ndim > MOST_AXES_OF_A_FRAME:
+        if array.ndim > MOST_FRAME_AXES:
             text = (
                 f"The output {name!r} has {array.ndim} axes, too many for a DataFrame: send arrays to be given arrays."
             )

@@ -1,6 +1,6 @@
-"""The wires over gRPC, for threads and for coroutines: the one module of the client that knows grpcio.
+"""The transports over gRPC, for threads and for coroutines: the one module that knows grpcio.
 
-gRPC does not survive a fork: a client that was used before one must not be used in the child.
+gRPC does not survive a fork: a transport that was used before one must not be used in the child.
 """
 
 from collections.abc import Iterable, Mapping
@@ -10,8 +10,8 @@ import grpc
 import grpc.aio
 import msgspec
 
-from septet.client.faults import broken, late, unreachable
-from septet.client.questions import Ask, Failure, Reply
+from septet.remote.remote_calls import CallFailure, WireReply, WireRequest
+from septet.remote.remote_errors import broken, late, unreachable
 
 #: The library's own types, which have no annotations.
 Pairs: TypeAlias = Iterable[tuple[str, Any]] | None
@@ -28,25 +28,25 @@ UNSENT = ("failed to connect", "DNS resolution failed")
 DETAILS = "septet-error-bin"
 
 
-class ThreadedGrpc:
-    """A `Wire`. `address` is `grpc://host:port`, or `grpcs://` for TLS; `headers` go with every call, as metadata."""
+class GrpcTransport:
+    """A `ThreadTransport`. `origin` is `grpc://host:port`, or `grpcs://` for TLS; `headers` go with every call."""
 
-    def __init__(self, address: str, headers: Mapping[str, str]) -> None:
-        self._address = address
-        self._metadata = _metadata(headers)
+    def __init__(self, origin: str, headers: Mapping[str, str]) -> None:
+        self._origin = origin
+        self._headers = dict(headers)
         self._channel: Any = None
 
-    def send(self, ask: Ask, seconds: float) -> Reply | Failure:
+    def send(self, request: WireRequest, seconds: float) -> WireReply | CallFailure:
         """Make one call and wait for its answer."""
         if self._channel is None:
-            self._channel = _open(grpc, self._address)
+            self._channel = _open(grpc, self._origin)
         try:
-            body, call = self._channel.unary_unary(ask.path).with_call(
-                ask.body, timeout=seconds, metadata=self._metadata
+            body, call = self._channel.unary_unary(request.path).with_call(
+                request.body, timeout=seconds, metadata=_metadata({**self._headers, **request.headers})
             )
         except grpc.RpcError as error:
-            return _failed(error, self._address, seconds)
-        return Reply(0, _headers(call.trailing_metadata()), body)
+            return _failed(error, self._origin, seconds)
+        return WireReply(0, _headers(call.trailing_metadata()), body)
 
     def close(self) -> None:
         """Close the connection."""
@@ -55,24 +55,26 @@ class ThreadedGrpc:
             channel.close()
 
 
-class CoroutineGrpc:
-    """An `AsyncWire`, of the event loop that it is first used on. Arguments as for threads."""
+class GrpcAioTransport:
+    """An `AsyncTransport`, of the event loop that it is first used on. Arguments as for threads."""
 
-    def __init__(self, address: str, headers: Mapping[str, str]) -> None:
-        self._address = address
-        self._metadata = _metadata(headers)
+    def __init__(self, origin: str, headers: Mapping[str, str]) -> None:
+        self._origin = origin
+        self._headers = dict(headers)
         self._channel: Any = None
 
-    async def send(self, ask: Ask, seconds: float) -> Reply | Failure:
+    async def send(self, request: WireRequest, seconds: float) -> WireReply | CallFailure:
         """Make one call and wait for its answer."""
         if self._channel is None:
-            self._channel = _open(grpc.aio, self._address)
-        call = self._channel.unary_unary(ask.path)(ask.body, timeout=seconds, metadata=self._metadata)
+            self._channel = _open(grpc.aio, self._origin)
+        call = self._channel.unary_unary(request.path)(
+            request.body, timeout=seconds, metadata=_metadata({**self._headers, **request.headers})
+        )
         try:
             body = await call
         except grpc.RpcError as error:
-            return _failed(error, self._address, seconds)
-        return Reply(0, _headers(await call.trailing_metadata()), body)
+            return _failed(error, self._origin, seconds)
+        return WireReply(0, _headers(await call.trailing_metadata()), body)
 
     async def close(self) -> None:
         """Close the connection."""
@@ -81,8 +83,8 @@ class CoroutineGrpc:
             await channel.close()
 
 
-def _open(library: Any, address: str) -> Any:
-    scheme, _, target = address.partition("://")
+def _open(library: Any, origin: str) -> Any:
+    scheme, _, target = origin.partition("://")
     if scheme == "grpcs":
         return library.secure_channel(target, grpc.ssl_channel_credentials(), OPTIONS)
     return library.insecure_channel(target, OPTIONS)
@@ -96,15 +98,15 @@ def _headers(pairs: Pairs) -> dict[str, str]:
     return {name: value for name, value in pairs or () if isinstance(value, str)}
 
 
-def _failed(error: Any, address: str, seconds: float) -> Reply | Failure:
+def _failed(error: Any, origin: str, seconds: float) -> WireReply | CallFailure:
     """What a call without an answer says: what the server told, or what became of the connection."""
     status, details = error.code(), error.details()
     trailing = dict(error.trailing_metadata() or ())
     if "x-request-id" not in trailing:
         if status is grpc.StatusCode.DEADLINE_EXCEEDED:
-            return late(address, seconds)
+            return late(origin, seconds)
         if status is grpc.StatusCode.UNAVAILABLE:
             unsent = details is not None and details.startswith(UNSENT)
-            return unreachable(address, details) if unsent else broken(address, details)
+            return unreachable(origin, details) if unsent else broken(origin, details)
     body = trailing.get(DETAILS) or msgspec.json.encode({"error": details or status.name})
-    return Reply(status.value[0], _headers(trailing.items()), body)
+    return WireReply(status.value[0], _headers(trailing.items()), body)

@@ -4,10 +4,9 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Self
 
-from septet.client.callers import ThreadedCaller
-from septet.client.connection import threaded
-from septet.client.conversation import Conversation
-from septet.client.endpoint import Transport, endpoint
+from septet.client.call_flow import CallFlow, Steps, run_flow
+from septet.remote.channel_factory import thread_channel
+from septet.remote.server_address import TransportName, check_timeout, parse_address
 
 
 class Client:
@@ -15,6 +14,7 @@ class Client:
 
     Args:
         url: of the server, such as `http://localhost:8000`; `grpc://host:port` speaks gRPC.
+        model: its name, where the server has several.
         timeout: seconds for each call, retries included. The server is told, and gives up when the caller does.
         transport: how tensors travel over HTTP: `binary`, or `json` to read along.
         retries: how often a call may be repeated where that is safe: the server was not reached, refused it for load
@@ -28,15 +28,16 @@ class Client:
         self,
         url: str,
         *,
+        model: str | None = None,
         timeout: float,
-        transport: Transport = "binary",
+        transport: TransportName = "binary",
         retries: int = 3,
         headers: Mapping[str, str] | None = None,
     ) -> None:
-        dialect, self._wire = threaded(endpoint(url, transport, timeout), headers or {})
-        self._call = ThreadedCaller(dialect, self._wire, timeout)
+        self._timeout = check_timeout(timeout)
+        self._channel = thread_channel(parse_address(url, transport), headers or {})
         self._retries = retries
-        self._conversation = Conversation()
+        self._flow = CallFlow(model)
 
     def predict(self, data: Any) -> Any:
         """The prediction for each row, in kind: an array for an array, a DataFrame for a DataFrame, a list for rows.
@@ -50,7 +51,7 @@ class Client:
             Unavailable, Overloaded, DeadlineExceeded: there was no answer in time.
             SeptetError: as its class says.
         """
-        return self._call(self._conversation.predict(data), self._retries)
+        return self._run(self._flow.predict(data))
 
     def labels(self, data: Any) -> Any:
         """The label of each row, in kind; the arguments and errors are those of `predict`.
@@ -58,21 +59,21 @@ class Client:
         Raises:
             NotFound: the model gives no labels.
         """
-        return self._call(self._conversation.labels(data), self._retries)
+        return self._run(self._flow.labels(data))
 
     def metadata(self) -> dict[str, Any]:
         """What the server says of its model, as `/metadata` has it."""
-        said: dict[str, Any] = self._call(self._conversation.metadata(), self._retries)
-        return said
+        metadata: dict[str, Any] = self._run(self._flow.metadata())
+        return metadata
 
     def ready(self) -> bool:
         """Whether the server is there and takes requests, asked once."""
-        ready: bool = self._call(self._conversation.ready(), 0)
+        ready: bool = self._run(self._flow.ready(), retries=0)
         return ready
 
     def close(self) -> None:
         """Close the connections. A client that is used again opens new ones."""
-        self._wire.close()
+        self._channel.close()
 
     def __enter__(self) -> Self:
         return self
@@ -81,3 +82,7 @@ class Client:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _run(self, steps: Steps, *, retries: int | None = None) -> Any:
+        attempts = self._channel.attempts(self._retries if retries is None else retries, self._timeout)
+        return run_flow(steps, self._channel, attempts)

@@ -13,9 +13,9 @@ from typing import Any, Self
 import pytest
 
 import septet
-from septet.client.http import CoroutineHttp, ThreadedHttp
-from septet.client.questions import Ask, Failure, Reply
 from septet.errors import DeadlineExceeded, MissingExtra, SeptetError, Unavailable
+from septet.remote.http_transport import AiohttpTransport, Urllib3Transport
+from septet.remote.remote_calls import CallFailure, WireReply, WireRequest
 from tests.e2e.process import IRIS, ServerProcess, free_port, septet_serve
 
 
@@ -73,17 +73,17 @@ def ask(kind: str, url: str, timeout: float, retries: int = 0) -> Any:
     return asyncio.run(metadata())
 
 
-def send(kind: str, url: str, question: Ask) -> Reply | Failure:
-    """What a wire brings back for a question."""
+def send(kind: str, url: str, request: WireRequest) -> WireReply | CallFailure:
+    """What a transport brings back for a request."""
     if kind == "threads":
-        return ThreadedHttp(url, {}).send(question, 10.0)
+        return Urllib3Transport(url, {}).send(request, 10.0)
 
-    async def sent() -> Reply | Failure:
-        wire = CoroutineHttp(url, {})
+    async def sent() -> WireReply | CallFailure:
+        transport = AiohttpTransport(url, {})
         try:
-            return await wire.send(question, 10.0)
+            return await transport.send(request, 10.0)
         finally:
-            await wire.close()
+            await transport.close()
 
     return asyncio.run(sent())
 
@@ -142,10 +142,10 @@ def test_a_connection_that_breaks_after_the_request_is_unavailable_and_not_asked
     parts: tuple[bytes, ...], kind: str
 ) -> None:
     with Peer(*parts) as peer:
-        failure = send(kind, peer.url, Ask("POST", "/", {}, b"x"))
+        failure = send(kind, peer.url, WireRequest("POST", "/", {}, b"x"))
         assert peer.connections == 1
-    assert isinstance(failure, Failure)
-    assert not failure.again
+    assert isinstance(failure, CallFailure)
+    assert not failure.retryable
     assert isinstance(failure.error, Unavailable)
     assert "broke before the answer was complete" in failure.error.message
 
@@ -162,8 +162,8 @@ def test_an_answer_whose_length_is_not_known_is_read_to_its_end(
     headers: bytes, parts: tuple[bytes, ...], kind: str
 ) -> None:
     with Peer(b"HTTP/1.1 200 OK\r\nX-Of: me\r\n" + headers + b"\r\n\r\n", *parts) as peer:
-        reply = send(kind, peer.url, Ask("POST", "/", {}, b"x"))
-    assert isinstance(reply, Reply)
+        reply = send(kind, peer.url, WireRequest("POST", "/", {}, b"x"))
+    assert isinstance(reply, WireReply)
     assert (reply.status, reply.body, reply.headers["x-of"]) == (200, b"abcde", "me")
 
 
@@ -181,7 +181,7 @@ def test_the_extra_is_named_where_it_is_missing(kind: str, monkeypatch: pytest.M
 
 
 def test_the_extra_of_grpc_is_named_where_it_is_missing(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("septet.client.connection.find_spec", lambda _: None)
+    monkeypatch.setattr("septet.remote.channel_factory.find_spec", lambda _: None)
     with pytest.raises(MissingExtra, match=r"pip install 'septet\[grpc-client\]'"):
         ask(kind, "grpc://localhost:1", timeout=1.0)
 
