@@ -38,7 +38,7 @@ def served() -> tuple[App, ServedModel, Seen]:
 def test_an_arrival_waits_at_a_closed_gate_until_it_is_let_in() -> None:
     app, model, seen = served()
     replies: list[HttpReply] = []
-    assert app.predict(PREDICT, replies.append) is not None
+    assert app.answer(PREDICT, replies.append) is not None
     assert (replies, seen.heard, model.gate.waiting) == ([], [], 1)
     model.gate.let_in(1)
     assert [(reply.status, reply.id) for reply in replies] == [(200, "an-id")]
@@ -49,7 +49,7 @@ def test_an_open_gate_keeps_nobody() -> None:
     app, model, _ = served()
     model.gate.closed = False
     replies: list[HttpReply] = []
-    app.predict(PREDICT, replies.append)
+    app.answer(PREDICT, replies.append)
     assert len(replies) == 1
 
 
@@ -58,7 +58,7 @@ def test_arrivals_are_let_in_in_order_and_no_more_than_asked_for() -> None:
     replies: list[HttpReply] = []
     for number in range(3):
         headers = {**PREDICT.headers, b"x-request-id": b"%d" % number}
-        app.predict(HttpRequest("POST", "/predict", b"", headers, BODY), replies.append)
+        app.answer(HttpRequest("POST", "/predict", b"", headers, BODY), replies.append)
     model.gate.let_in(2)
     assert ([reply.id for reply in replies], model.gate.waiting) == (["0", "1"], 1)
     model.gate.let_in(9)
@@ -68,7 +68,7 @@ def test_arrivals_are_let_in_in_order_and_no_more_than_asked_for() -> None:
 def test_an_arrival_that_is_given_up_is_counted_and_never_read() -> None:
     app, model, seen = served()
     replies: list[HttpReply] = []
-    pending = app.predict(PREDICT, replies.append)
+    pending = app.answer(PREDICT, replies.append)
     assert pending is not None
     pending.cancel()
     pending.cancel()
@@ -80,7 +80,7 @@ def test_a_model_is_not_closed_while_arrivals_wait_at_its_gate() -> None:
     async def story() -> None:
         app, model, _ = served()
         replies: list[HttpReply] = []
-        app.predict(PREDICT, replies.append)
+        app.answer(PREDICT, replies.append)
         gone = app.models.remove(model.service.identity.name)
         await asyncio.sleep(0)
         assert not gone.done()

@@ -126,34 +126,36 @@ class Batcher(Predictor):
         queued = QueuedRequest(request, done, self._key(request), now)
         if len(self._waiting) >= self._max_pending and self._is_full(now):
             self._refuse(queued, queue_full(self._max_pending))
-        elif self._running is not None:
-            wait = expected_wait(now, self._done_at, self._waiting_rows, self._estimate)
-            error = refusal(now, request.deadline, request.rows, wait, self._estimate)
-            if error is not None:
-                self._refuse(queued, error)
-            else:
-                self._waiting.append(queued)
-                self._waiting_rows += request.rows
-                self._watch(asyncio.get_running_loop(), (queued,))
-        else:
-            self._take(queued, now)
-        return queued
-
-    def _take(self, queued: QueuedRequest, now: float) -> None:
-        """Take a request while the thread is free."""
-        rows = queued.request.rows
+            return queued
+        if self._running is not None:
+            self._admit(queued, now)
+            return queued
+        rows, estimate = request.rows, self._estimate
         if not self._scheduled:
             self._scheduled = True
             loop = asyncio.get_running_loop()
             loop.call_soon(self._look_again, loop)
-            if self._lone and self._estimate.is_short(now, rows):
+            if self._lone and estimate.is_short(now, rows):
                 self._run_at_once(queued)
-                return
+                return queued
         self._waiting.append(queued)
         self._waiting_rows += rows
         self._joined += 1
-        if is_full(now, self._waiting_rows, self._spent, self._estimate):
+        if self._waiting_rows >= estimate.inline_rows and is_full(now, self._waiting_rows, self._spent, estimate):
             self._run_waiting(asyncio.get_running_loop())
+        return queued
+
+    def _admit(self, queued: QueuedRequest, now: float) -> None:
+        """Let a request wait behind the run under way, unless it would be late."""
+        request, estimate = queued.request, self._estimate
+        wait = expected_wait(now, self._done_at, self._waiting_rows, estimate)
+        error = refusal(now, request.deadline, request.rows, wait, estimate)
+        if error is not None:
+            self._refuse(queued, error)
+            return
+        self._waiting.append(queued)
+        self._waiting_rows += request.rows
+        self._watch(asyncio.get_running_loop(), (queued,))
 
     def _run_at_once(self, queued: QueuedRequest) -> None:
         request, begun = queued.request, queued.arrived

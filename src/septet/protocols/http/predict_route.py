@@ -42,21 +42,17 @@ class PredictRoute(msgspec.Struct, frozen=True):
     observer: Observer
     most_bytes: int
 
-    def predict(self, http: HttpRequest, done: Callable[[HttpReply], None]) -> Pending:
-        """Have the request answered by calling `done`, perhaps at once."""
-        model = self.model
-        if model is not None and model.gate.closed:
-            model.begin()
-            arrival = HeldArrival(self, model, http, done, perf_counter())
-            model.gate.wait(arrival.enter)
-            return arrival
-        return self.enter(http, done, perf_counter())
-
-    def enter(self, http: HttpRequest, done: Callable[[HttpReply], None], begun: float) -> Pending:
+    def predict(self, http: HttpRequest, done: Callable[[HttpReply], None], arrived: float | None = None) -> Pending:
         """Decode the body, hand the request to the predictor, and call `done` with the reply, perhaps at once.
 
-        `begun` is when the request was complete, in seconds of `perf_counter`.
+        Where the model's gate is closed, all that waits until the gate lets it in. `arrived` is passed when it does:
+        when the request was complete, in seconds of `perf_counter`.
         """
+        begun = perf_counter()
+        if arrived is not None:
+            begun = arrived
+        elif self.model is not None and self.model.gate.closed:
+            return self._hold(http, done, begun, self.model)
         self.observer.started()
         try:
             model, request, encode = self.decode(expanded(http, self.most_bytes) if CODING in http.headers else http)
@@ -67,6 +63,14 @@ class PredictRoute(msgspec.Struct, frozen=True):
         model.in_flight += 1
         inflight.pending = model.submit(request, inflight.answer)
         return inflight
+
+    def _hold(
+        self, http: HttpRequest, done: Callable[[HttpReply], None], begun: float, model: ServedModel
+    ) -> "HeldArrival":
+        model.begin()
+        arrival = HeldArrival(self, model, http, done, begun)
+        model.gate.wait(arrival.enter)
+        return arrival
 
     def given_up(self, http: HttpRequest, begun: float, model: ServedModel) -> None:
         """Tell the observer that nobody wants the answer any more."""
@@ -102,7 +106,7 @@ class HeldArrival(msgspec.Struct, gc=False, eq=False):
         """Its turn has come. The model is not closed before: the arrival is a request under way."""
         done, self.done = self.done, None
         if done is not None:
-            self.pending = self.route.enter(self.http, done, self.begun)
+            self.pending = self.route.predict(self.http, done, self.begun)
         self.model.end()
 
     def cancel(self) -> None:
