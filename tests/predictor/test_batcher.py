@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 
 from septet.errors import DeadlineExceeded, Invalid, ModelFailed, Overloaded, SeptetError, Unavailable
 from septet.predictor.admission import GROUP_REFUSALS
-from septet.predictor.batcher import MOST_ARRIVALS, RECOUNT_SECONDS, Batcher
+from septet.predictor.batcher import RECOUNT_SECONDS, Batcher
 from septet.predictor.latency_model import INLINE_SECONDS, LatencyModel
+from septet.predictor.paced_refusals import MOST_ARRIVALS
 from septet.predictor.run_estimate import FIRST_LEAVE_SECONDS, MOST_LONG
 from septet.types import Request, Response
 from tests.predictor.echoes import LONG, SHORT, Clock, batcher, request, runtime
@@ -276,7 +277,7 @@ def test_arrivals_at_the_closed_gate_are_let_in_with_the_next_group_while_the_lo
 
 
 def test_a_free_thread_does_not_wait_for_the_next_group(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("septet.predictor.batcher.GROUP_SECONDS", 3600.0)
+    monkeypatch.setattr("septet.predictor.paced_refusals.GROUP_SECONDS", 3600.0)
 
     async def story(model: Held, batch: Batcher, clock: Clock) -> None:
         answered: list[Any] = []

@@ -14,9 +14,7 @@ models, and a small model given very many rows; a model that was quick at warm-u
 row was known that the model answers, it starts cold, each request by itself in the thread, and is warmed up on the
 first that it does answer.
 
-While requests are refused, those that come wait at the `ArrivalGate` for a few milliseconds and are read as a group,
-and so many refusals are told with each group as leave the model most of the core. The loop never waits: it goes on
-with other connections and other models.
+While requests are refused, `PacedRefusals` has those that come read in groups.
 
 `admission` says who may wait, `scheduling` what runs next and where, `RunEstimate` how long that takes: all of them
 functions of values. The `Batcher` carries out what they say: it alone knows the loop, the thread and the callbacks.
@@ -35,14 +33,14 @@ from typing import TypeAlias
 
 import msgspec
 
-from septet.errors import Overloaded, SeptetError, Unavailable
-from septet.predictor.admission import GROUP_SECONDS, expected_wait, queue_full, refusal, refusals_due
+from septet.errors import SeptetError, Unavailable
+from septet.predictor.admission import expected_wait, queue_full, refusal
 from septet.predictor.latency_model import LatencyModel
 from septet.predictor.model_runner import ModelRunner, Outcome
+from septet.predictor.paced_refusals import MOST_ARRIVALS, PacedRefusals
 from septet.predictor.queued_request import QueuedRequest
 from septet.predictor.run_estimate import RunEstimate, cold_estimate
 from septet.predictor.scheduling import earliest_deadline, expired_at, is_full, next_run
-from septet.service import ArrivalGate
 from septet.types import Done, Identity, Predictor, Request, Response, Tensors, Timings
 
 logger = logging.getLogger("septet.predictor")
@@ -53,8 +51,6 @@ Run: TypeAlias = Callable[[Sequence[Request]], list[Outcome]]
 
 # How often those who wait are counted anew while they are too many.
 RECOUNT_SECONDS = 0.001
-# The arrivals that are let in within one turn of the loop: what they take holds up all others.
-MOST_ARRIVALS = 32
 
 
 class _ThreadRun(msgspec.Struct, frozen=True, eq=False):
@@ -112,9 +108,8 @@ class Batcher(Predictor):
         # Set for when, by our own clock: the handle of an event loop need not know.
         self._alarm: asyncio.Handle | None = None
         self._alarm_at = math.inf
-        self.gate = ArrivalGate()
-        # Those that are refused and not told yet.
-        self._refused: deque[tuple[QueuedRequest, SeptetError]] = deque()
+        self._refusals = PacedRefusals()
+        self.gate = self._refusals.gate
 
     def submit(self, request: Request, done: Done) -> QueuedRequest:
         """Answer a request.
@@ -125,7 +120,7 @@ class Batcher(Predictor):
         now = self._clock()
         queued = QueuedRequest(request, done, self._key(request), now)
         if len(self._waiting) >= self._max_pending and self._is_full(now):
-            self._refuse(queued, queue_full(self._max_pending))
+            self._refusals.refuse(queued, queue_full(self._max_pending))
             return queued
         if self._running is not None:
             self._admit(queued, now)
@@ -151,7 +146,7 @@ class Batcher(Predictor):
         wait = expected_wait(now, self._done_at, self._waiting_rows, estimate)
         error = refusal(now, request.deadline, request.rows, wait, estimate)
         if error is not None:
-            self._refuse(queued, error)
+            self._refusals.refuse(queued, error)
             return
         self._waiting.append(queued)
         self._waiting_rows += request.rows
@@ -271,35 +266,6 @@ class Batcher(Predictor):
             elif (done := queued.done) is not None:
                 queued.done = None
                 done(Response(outcome, queued.request.rows, identity, Timings(begun - queued.arrived, run, rows)))
-
-    def _refuse(self, queued: QueuedRequest, error: Overloaded) -> None:
-        """Tell a refusal: the first one now, those that come close behind it with their group."""
-        if self.gate.closed:
-            self._refused.append((queued, error))
-            return
-        self.gate.closed = True
-        asyncio.get_running_loop().call_later(GROUP_SECONDS, self._next_group)
-        queued.fail(error)
-
-    def _next_group(self) -> None:
-        self._let_in(self.gate.waiting)
-
-    def _let_in(self, left: int) -> None:
-        """Let in the arrivals of this group, some in each turn of the loop, then tell those who are refused."""
-        loop = asyncio.get_running_loop()
-        self.gate.let_in(min(left, MOST_ARRIVALS))
-        if left > MOST_ARRIVALS:
-            loop.call_soon(self._let_in, left - MOST_ARRIVALS)
-            return
-        due = refusals_due(len(self._refused))
-        # Before they are told: they may ask again at once.
-        if due:
-            loop.call_later(GROUP_SECONDS, self._next_group)
-        else:
-            self.gate.closed = False
-        for _ in range(due):
-            queued, error = self._refused.popleft()
-            queued.fail(error)
 
     def _is_full(self, now: float) -> bool:
         """Whether too many wait when those who no longer do are not counted."""
