@@ -16,7 +16,7 @@ _ROW_AXES = 2
 _UNITS = ("s", "ms", "us", "ns")
 
 
-class Given(msgspec.Struct, frozen=True, eq=False):
+class TrainingColumn(msgspec.Struct, frozen=True, eq=False):
     """One column of the data: what it says of itself, its cells as a tensor carries them, [N], and which are missing.
 
     `fault` says in words why no request can carry such values; the column's dtype then means nothing.
@@ -40,7 +40,7 @@ class Given(msgspec.Struct, frozen=True, eq=False):
         return int(self.cells.max()) > _EXACT or int(self.cells.min()) < -_EXACT
 
 
-class Rows(msgspec.Struct, frozen=True, eq=False):
+class TrainingTable(msgspec.Struct, frozen=True, eq=False):
     """The data as a whole.
 
     Attributes:
@@ -51,7 +51,7 @@ class Rows(msgspec.Struct, frozen=True, eq=False):
     """
 
     source: Any
-    columns: tuple[Given, ...]
+    columns: tuple[TrainingColumn, ...]
     named: bool
     flat: bool = False
 
@@ -63,7 +63,7 @@ class Rows(msgspec.Struct, frozen=True, eq=False):
         return self.source.iloc[places] if hasattr(self.source, "iloc") else self.source[places]
 
 
-def rows_of(data: Any) -> Rows:
+def rows_of(data: Any) -> TrainingTable:
     """Read the data that a user gives.
 
     Raises:
@@ -84,7 +84,7 @@ def rows_of(data: Any) -> Rows:
     return rows
 
 
-def require_types(columns: Sequence[Given]) -> None:
+def require_types(columns: Sequence[TrainingColumn]) -> None:
     """Refuse columns that no request can carry.
 
     Raises:
@@ -98,13 +98,13 @@ def require_types(columns: Sequence[Given]) -> None:
             )
 
 
-def _of_frame(frame: Any) -> Rows:
+def _of_frame(frame: Any) -> TrainingTable:
     names = _names(list(frame.columns))
     columns = tuple(_of_series(name, frame.iloc[:, place]) for place, name in enumerate(names))
-    return Rows(frame, columns, named=True)
+    return TrainingTable(frame, columns, named=True)
 
 
-def _of_mapping(data: Mapping[Any, Any]) -> Rows:
+def _of_mapping(data: Mapping[Any, Any]) -> TrainingTable:
     import pandas as pd
 
     try:
@@ -141,7 +141,7 @@ def _is_name(label: Any) -> bool:
     return isinstance(label, (str, int, np.integer)) and not isinstance(label, bool)
 
 
-def _of_array(data: Any) -> Rows:
+def _of_array(data: Any) -> TrainingTable:
     try:
         array = np.asarray(data)
         if array.dtype.kind in "US" and not isinstance(data, np.ndarray) and not hasattr(data, "dtype"):
@@ -159,16 +159,16 @@ def _of_array(data: Any) -> Rows:
             raise Invalid("the data is a list of dictionaries: give pandas.DataFrame(data)")
         given = _of_values("x0", array)
         name = "text" if given.column.dtype == "string" else "x0"
-        return Rows(array, (_renamed(given, name),), named=False, flat=True)
+        return TrainingTable(array, (_renamed(given, name),), named=False, flat=True)
     columns = tuple(_of_values(f"x{place}", array[:, place]) for place in range(array.shape[1]))
-    return Rows(array, columns, named=False)
+    return TrainingTable(array, columns, named=False)
 
 
-def _renamed(given: Given, name: str) -> Given:
+def _renamed(given: TrainingColumn, name: str) -> TrainingColumn:
     return msgspec.structs.replace(given, column=msgspec.structs.replace(given.column, name=name))
 
 
-def _of_values(name: str, values: Array) -> Given:
+def _of_values(name: str, values: Array) -> TrainingColumn:
     """A column of a numpy array."""
     kind = values.dtype.kind
     missing = np.zeros(len(values), dtype=np.bool_)
@@ -184,13 +184,13 @@ def _of_values(name: str, values: Array) -> Given:
     elif kind in "biuU":
         dtype = {"b": "bool", "U": "string"}.get(kind) or ("uint64" if values.dtype == np.uint64 else "int64")
     else:
-        return Given(Column(name, "string"), values, missing, fault=f"values of {values.dtype.name}")
-    return Given(Column(name, dtype, nullable=bool(missing.any())), values.astype(DTYPES[dtype]), missing)
+        return TrainingColumn(Column(name, "string"), values, missing, fault=f"values of {values.dtype.name}")
+    return TrainingColumn(Column(name, dtype, nullable=bool(missing.any())), values.astype(DTYPES[dtype]), missing)
 
 
-def _of_cells(name: str, cells: Cells, pandas_dtype: str | None = None) -> Given:
+def _of_cells(name: str, cells: Cells, pandas_dtype: str | None = None) -> TrainingColumn:
     if cells.dtype is None:
-        return Given(Column(name, "string"), cells.values, cells.missing, fault=cells.fault)
+        return TrainingColumn(Column(name, "string"), cells.values, cells.missing, fault=cells.fault)
     column = Column(
         name,
         cells.dtype,
@@ -198,10 +198,10 @@ def _of_cells(name: str, cells: Cells, pandas_dtype: str | None = None) -> Given
         timezone=cells.timezone,
         pandas_dtype="date" if pandas_dtype is not None and cells.dates else pandas_dtype,
     )
-    return Given(column, cells.values, cells.missing)
+    return TrainingColumn(column, cells.values, cells.missing)
 
 
-def _of_series(name: str, series: Any) -> Given:
+def _of_series(name: str, series: Any) -> TrainingColumn:
     """A column of a DataFrame."""
     kind = type(series.dtype).__name__
     if isinstance(series.dtype, np.dtype):
@@ -212,10 +212,10 @@ def _of_series(name: str, series: Any) -> Given:
     gone = np.asarray(series.isna().to_numpy(), dtype=np.bool_)
     if series.dtype.kind in "iufb":
         return _of_masked(name, series, gone)
-    return Given(Column(name, "string"), gone, gone, fault=f"values of {series.dtype}")
+    return TrainingColumn(Column(name, "string"), gone, gone, fault=f"values of {series.dtype}")
 
 
-def _of_plain(name: str, series: Any) -> Given:
+def _of_plain(name: str, series: Any) -> TrainingColumn:
     """A column whose dtype is numpy's."""
     if series.dtype.kind == "O":
         cells = cells_of(series.tolist())
@@ -229,19 +229,19 @@ def _of_plain(name: str, series: Any) -> Given:
     return msgspec.structs.replace(given, column=column, cells=values)
 
 
-def _of_texts(name: str, series: Any) -> Given:
+def _of_texts(name: str, series: Any) -> TrainingColumn:
     gone = np.asarray(series.isna().to_numpy(), dtype=np.bool_)
     column = Column(name, "string", nullable=bool(gone.any()), pandas_dtype=str(series.dtype))
     texts = _texts(series, gone)
     found = texts_of(texts[~gone].tolist())
     if isinstance(found, str):
-        return Given(column, texts, gone, fault=found)
+        return TrainingColumn(column, texts, gone, fault=found)
     # pandas keeps numpy's own texts as they are.
     texts[~gone] = found[1]
-    return Given(column, texts, gone)
+    return TrainingColumn(column, texts, gone)
 
 
-def _of_sparse(name: str, series: Any) -> Given:
+def _of_sparse(name: str, series: Any) -> TrainingColumn:
     return _of_series(name, series.sparse.to_dense())
 
 
@@ -251,7 +251,7 @@ def _texts(series: Any, missing: Array) -> Array:
     return np.asarray(values)
 
 
-def _of_masked(name: str, series: Any, missing: Array) -> Given:
+def _of_masked(name: str, series: Any, missing: Array) -> TrainingColumn:
     """A column of numbers or booleans that pandas keeps with a mask of what is missing."""
     dtype = {"b": "bool", "i": "int64", "u": "int64", "f": "float64"}[series.dtype.kind]
     if str(series.dtype).lower().startswith("uint64"):
@@ -261,20 +261,20 @@ def _of_masked(name: str, series: Any, missing: Array) -> Given:
     column = Column(name, dtype, nullable=gone, pandas_dtype=str(series.dtype))
     if gone and dtype in ("int64", "uint64"):
         present = series[~missing].to_numpy(dtype=dtype)
-        if Given(column, present, missing).wide:
+        if TrainingColumn(column, present, missing).wide:
             # Kept as they are: whoever needs them refuses what float64 cannot carry.
-            return Given(column, values, missing, fault="missing values beside whole numbers beyond 2**53")
-    return Given(column, values, missing)
+            return TrainingColumn(column, values, missing, fault="missing values beside whole numbers beyond 2**53")
+    return TrainingColumn(column, values, missing)
 
 
-def _of_category(name: str, series: Any) -> Given:
+def _of_category(name: str, series: Any) -> TrainingColumn:
     dtype = series.dtype
     kinds = _of_series(name, dtype.categories.to_series())
     known = kinds.column.dtype
     missing = np.asarray(series.isna().to_numpy(), dtype=np.bool_)
     if kinds.fault or known.startswith("datetime64") or not len(kinds.cells):
         held = kinds.fault or (f"moments ({dtype.categories.dtype})" if len(kinds.cells) else "no values at all")
-        return Given(kinds.column, missing, missing, fault=f"categories that are {held}")
+        return TrainingColumn(kinds.column, missing, missing, fault=f"categories that are {held}")
     codes = series.cat.codes.to_numpy()
     if known == "string":
         values: Array = np.array(np.where(missing, None, kinds.cells[codes]))
@@ -289,10 +289,10 @@ def _of_category(name: str, series: Any) -> Given:
         categories=tuple(kinds.cells.tolist()),
         pandas_dtype="category[ordered]" if dtype.ordered else "category",
     )
-    return Given(column, values, missing)
+    return TrainingColumn(column, values, missing)
 
 
-def _of_zoned(name: str, series: Any) -> Given:
+def _of_zoned(name: str, series: Any) -> TrainingColumn:
     import pandas as pd
 
     zone = str(series.dtype.tz)
@@ -307,11 +307,11 @@ def _of_zoned(name: str, series: Any) -> Given:
     try:
         pd.DatetimeTZDtype(series.dtype.unit, zone)
     except Exception:  # noqa: BLE001 - every library of time zones has its own errors
-        return Given(column, missing, missing, fault=f"moments of a time zone without a name ({zone})")
-    return Given(column, series.dt.tz_convert("UTC").dt.tz_localize(None).to_numpy(), missing)
+        return TrainingColumn(column, missing, missing, fault=f"moments of a time zone without a name ({zone})")
+    return TrainingColumn(column, series.dt.tz_convert("UTC").dt.tz_localize(None).to_numpy(), missing)
 
 
-_READERS: dict[str, Callable[[str, Any], Given]] = {
+_READERS: dict[str, Callable[[str, Any], TrainingColumn]] = {
     "CategoricalDtype": _of_category,
     "DatetimeTZDtype": _of_zoned,
     "StringDtype": _of_texts,

@@ -8,9 +8,11 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from septet.columns.casting import nearest
+from septet.columns.stacking import stacked
 from septet.errors import Invalid
-from septet.model.signature import DTYPES, Signature, Tensor
-from septet.packing.given import Given, Rows, require_types, rows_of
+from septet.model.signature import Signature, Tensor
+from septet.packing.training_table import TrainingColumn, TrainingTable, require_types, rows_of
 from septet.types import Array, Tensors
 
 _NUMBERED = re.compile(r"x\d+|text")
@@ -26,23 +28,25 @@ def tensors_of(data: Any, signature: Signature) -> Tensors:
     Raises:
         Invalid: the data lacks a column, has another width, or holds values that do not fit the signature.
     """
-    inputs = [tensor.name for tensor in signature.inputs]
-    if isinstance(data, Mapping) and {str(name) for name in data} == set(inputs):
-        return {tensor.name: _cast(np.asarray(data[tensor.name]), tensor) for tensor in signature.inputs}
+    inputs = {tensor.name: tensor.dtype for tensor in signature.inputs}
+    if isinstance(data, Mapping) and {str(name) for name in data} == inputs.keys():
+        return {
+            name: _nearest(np.asarray(data[name]), dtype, f"the data for {name!r}") for name, dtype in inputs.items()
+        }
     if not signature.columns:
         if len(inputs) > 1:
             raise Invalid(f"the data is not a mapping from the inputs {', '.join(inputs)} to arrays")
-        return {inputs[0]: _cast(np.asarray(data), signature.inputs[0])}
+        return {name: _nearest(np.asarray(data), dtype, f"the data for {name!r}") for name, dtype in inputs.items()}
     return tensors_from(rows_of(data), signature)
 
 
-def tensors_from(rows: Rows, signature: Signature) -> Tensors:
+def tensors_from(rows: TrainingTable, signature: Signature) -> Tensors:
     """The same, of rows that have been read."""
     given = by_name(rows, [column.name for column in signature.columns])
     return {tensor.name: _joined(given, tensor) for tensor in signature.inputs}
 
 
-def by_name(rows: Rows, names: list[str]) -> Mapping[str, Given]:
+def by_name(rows: TrainingTable, names: list[str]) -> Mapping[str, TrainingColumn]:
     """The columns under these names.
 
     Raises:
@@ -61,18 +65,7 @@ def by_name(rows: Rows, names: list[str]) -> Mapping[str, Given]:
     )
 
 
-def named_columns(data: Any) -> dict[str, Array]:
-    """The columns of `data` in order, each one-dimensional; those of an array are named x0, x1, ...
-
-    Values that have no form in a tensor are written as texts.
-
-    Raises:
-        Invalid: it has no rows and columns.
-    """
-    return {given.name: plain_values(given, rows) for rows in (rows_of(data),) for given in rows.columns}
-
-
-def plain_values(given: Given, rows: Rows) -> Array:
+def plain_values(given: TrainingColumn, rows: TrainingTable) -> Array:
     """A column's values, [N]: floats with NaN, texts with None, or moments with NaT where missing."""
     if not given.fault:
         return given.cells
@@ -102,7 +95,7 @@ def data_digest(columns: Mapping[str, Array], target: Array | None) -> str:
 
 def _bytes(values: Array) -> bytes:
     if values.dtype == object:
-        texts = [_text(value) for value in values.ravel().tolist()]
+        texts = nearest(values.ravel(), "string").tolist()
         return msgspec.json.encode([None if text is None else _encodable(text) for text in texts])
     return np.ascontiguousarray(values, dtype=values.dtype.newbyteorder("<")).tobytes()
 
@@ -111,44 +104,23 @@ def _encodable(text: str) -> str:
     return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
 
 
-def _text(value: Any) -> str | None:
-    missing = value is None or type(value).__name__ == "NAType" or value != value  # noqa: PLR0124 - NaN
-    return None if missing else str(value)
-
-
-def _joined(columns: Mapping[str, Given], tensor: Tensor) -> Array:
+def _joined(columns: Mapping[str, TrainingColumn], tensor: Tensor) -> Array:
     require_types([columns[column.name] for column in tensor.columns if not column.optional])
     parts = [_column(columns[column.name], column.name, tensor.dtype) for column in tensor.columns]
-    return parts[0] if len(tensor.shape) == 1 else np.stack(parts, axis=1)
+    return stacked(parts, tensor)
 
 
-def _column(given: Given, name: str, dtype: str) -> Array:
+def _column(given: TrainingColumn, name: str, dtype: str) -> Array:
     values = given.cells
-    if dtype == "string":
-        if values.dtype == object:
-            return values
-        texts = np.empty(len(values), dtype=object)
-        texts[:] = [None if gone else str(value) for value, gone in zip(values.tolist(), given.missing, strict=True)]
-        return texts
-    if dtype.startswith("datetime64") and values.dtype.kind == "M":
-        return values.astype(DTYPES[dtype])
-    if values.dtype == object:
-        # None is how a missing value looks in a column of texts; numbers say NaN.
-        values = np.array([np.nan if value is None else value for value in values.tolist()], dtype=object)
-    try:
-        if values.dtype.kind == "M" or dtype.startswith("datetime64"):
-            raise TypeError(f"moments and {dtype} are not the same")
-        return values.astype(DTYPES[dtype])
-    except (TypeError, ValueError) as exc:
-        raise Invalid(f"column {name!r} of the data holds values that are no {dtype}: {exc}") from exc
+    if dtype != "string" and (values.dtype.kind == "M") != dtype.startswith("datetime64"):
+        raise Invalid(
+            f"column {name!r} of the data holds values that are no {dtype}: moments and {dtype} are not the same"
+        )
+    return _nearest(values, dtype, f"column {name!r} of the data")
 
 
-def _cast(array: Array, tensor: Tensor) -> Array:
-    if tensor.dtype == "string":
-        texts = np.empty(array.size, dtype=object)
-        texts[:] = [_text(value) for value in array.ravel().tolist()]
-        return texts.reshape(array.shape)
+def _nearest(values: Array, dtype: str, place: str) -> Array:
     try:
-        return array.astype(DTYPES[tensor.dtype])
+        return nearest(values, dtype)
     except (TypeError, ValueError) as exc:
-        raise Invalid(f"the data for {tensor.name!r} holds values that are no {tensor.dtype}: {exc}") from exc
+        raise Invalid(f"{place} holds values that are no {dtype}: {exc}") from exc

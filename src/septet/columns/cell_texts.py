@@ -1,25 +1,47 @@
-"""Cells of CSV read column by column: one call for a thousand numbers, where reading each takes ten times as long.
+"""Texts of a table without types (the cells of CSV) -> the values of columns.
 
-What Python's own readers take for a number is more than CSV has (`1_000`, `inf`, digits of any script), so wherever a
-column has such a cell, or one that is not what its column asks for, nothing is read and the cells are left to the
-careful reading.
+`read_text` is the rule for one cell. `TextColumns` and `ColumnTexts` read a thousand cells in one call, which takes a
+tenth of the time. What Python's own readers take for a number is more than CSV has (`1_000`, `inf`, digits of any
+script), so wherever a column has such a cell, or one that is not what its column asks for, nothing is read in the short
+way and the cells are left to the careful one.
 """
 
 from collections.abc import Callable, Sequence
 from math import isfinite
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
+import msgspec
+import numpy as np
+
+from septet.columns.scalars import json_type
 from septet.model.moments import is_moment
-from septet.model.signature import Column
-from septet.model.values import EXACT_LIMITS, FLOAT_LIMITS, counts, finest, takes_null, whole_limits
+from septet.model.signature import DTYPES, Column
+from septet.model.values import (
+    EXACT_LIMITS,
+    FLOAT_LIMITS,
+    INT_LIMITS,
+    Mismatch,
+    counts,
+    expected,
+    finest,
+    read,
+    takes_null,
+    whole_limits,
+)
+from septet.types import Array
+
+TRUE: Final = ("true", "1", "1.0")
+FALSE: Final = ("false", "0", "0.0")
+#: How tables write a missing value. A column of texts has only the empty cell: the others are texts there.
+MISSING: Final = ("", "nan", "nat", "null", "none", "na", "<na>")
 
 _TRUTH = {"true": True, "false": False, "True": True, "False": False, "1": True, "0": False}
 
 _Read: TypeAlias = Callable[[Sequence[str]], Sequence[Any] | None]
 
 
-class CsvColumns:
-    """Reads cells as the columns ask for; `carriers` are the dtypes of their tensors."""
+class TextColumns:
+    """Reads rows of cells as the columns ask for; `carriers` are the dtypes of their tensors."""
 
     def __init__(self, columns: Sequence[Column], carriers: Sequence[str]) -> None:
         self._reads = [_reader(*each) for each in zip(columns, carriers, strict=True)]
@@ -35,12 +57,60 @@ class CsvColumns:
             return None
         cells = list(zip(*lines, strict=True))
         values: list[Sequence[Any]] = []
-        for read, place in zip(self._reads, order, strict=True):
-            found = [None] * len(lines) if place is None else read(cells[place])
+        for reader, place in zip(self._reads, order, strict=True):
+            found = [None] * len(lines) if place is None else reader(cells[place])
             if found is None:
                 return None
             values.append(found)
         return list(zip(*values, strict=True))
+
+
+class ColumnTexts:
+    """Reads the cells of one column as an array of the dtype of its tensor, `carrier`."""
+
+    def __init__(self, column: Column, carrier: str) -> None:
+        self._column = column
+        self._carrier = carrier
+        self._read = _reader(column, carrier)
+
+    def __call__(self, cells: Sequence[str]) -> tuple[Array, dict[int, str]]:
+        """The values, [N], and of each cell that is none what was expected in its place, by row."""
+        found = self._read(cells)
+        if found is not None:
+            return np.array(found, DTYPES[self._carrier]), {}
+        values = np.zeros(len(cells), DTYPES[self._carrier])
+        wrong: dict[int, str] = {}
+        for row, cell in enumerate(cells):
+            try:
+                values[row : row + 1] = np.array([read_text(self._column, self._carrier, cell)], values.dtype)
+            except Mismatch as mismatch:
+                wrong[row] = mismatch.expected
+        return values, wrong
+
+
+def read_text(column: Column, carrier: str, text: str) -> Any:
+    """The text of a cell as the JSON value it stands for, read as such.
+
+    Raises:
+        Mismatch: the column does not take it.
+    """
+    if column.dtype == "string":
+        return read(column, carrier, text if text or not takes_null(column, carrier) else None)
+    bare = text.strip()
+    low = bare.lower()
+    if low in MISSING:
+        return read(column, carrier, None)
+    if is_moment(column.dtype):
+        return read(column, carrier, bare)
+    if column.dtype == "bool":
+        return read(column, carrier, True if low in TRUE else False if low in FALSE else text)
+    try:
+        # Python reads 1_000 and digits of any script; CSV writers do not write these.
+        if "_" in bare or not bare.isascii():
+            raise ValueError(text)
+        return read(column, carrier, int(bare) if bare.lstrip("+-").isdigit() else float(bare))
+    except ValueError:
+        raise Mismatch(expected(column, carrier)) from None
 
 
 def _reader(column: Column, carrier: str) -> _Read:
@@ -66,6 +136,29 @@ def _of_present(column: Column, carrier: str) -> _Read:
         return _booleans
     if is_moment(column.dtype):
         return lambda cells: _moments(cells, column)
+    # The decoder has no bound above 64 bits with a sign, and takes decimals wherever floats carry whole numbers.
+    unsure = column.dtype == "uint64" or (column.dtype in INT_LIMITS and carrier in FLOAT_LIMITS)
+    return _careful_numbers(column, carrier) if unsure else _numbers(column, carrier)
+
+
+def _numbers(column: Column, carrier: str) -> _Read:
+    """Numbers as JSON has them are read by its decoder, in a fifth of the time of `float`."""
+    decode = msgspec.json.Decoder(list[json_type(column, carrier)]).decode  # type: ignore[misc]
+    careful = _careful_numbers(column, carrier)
+
+    def numbers(cells: Sequence[str]) -> Sequence[float] | None:
+        text = ",".join(cells)
+        # A cell that holds a comma, or nothing, would be another number of numbers.
+        try:
+            found = decode(f"[{text}]")
+        except (msgspec.MsgspecError, UnicodeEncodeError):
+            return careful(cells)
+        return found if len(found) == len(cells) and text.count(",") == len(cells) - 1 else careful(cells)
+
+    return numbers
+
+
+def _careful_numbers(column: Column, carrier: str) -> _Read:
     if column.dtype in FLOAT_LIMITS:
         narrow = finest(column, carrier)
         return lambda cells: _floats(cells, FLOAT_LIMITS[narrow], EXACT_LIMITS[narrow])

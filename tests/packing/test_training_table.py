@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from septet.errors import Invalid
-from septet.packing.given import require_types, rows_of
+from septet.packing.training_table import require_types, rows_of
 
 pd = pytest.importorskip("pandas")
 
