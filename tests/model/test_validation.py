@@ -5,9 +5,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from septet.errors import Problem
-from septet.model.signature import Column, Kind, Scalar, Signature, Tensor
+from septet.model.signature import DTYPES, Column, Kind, Scalar, Signature, Tensor
 from septet.model.validation import Checker, problems
 from septet.types import Array
+from tests.model import strategies
 
 NAN, INF = float("nan"), float("inf")
 
@@ -231,3 +232,38 @@ def test_a_moment_may_be_missing_where_null_is_taken_and_has_bounds_in_its_unit(
     assert (missing.row, missing.received) == (0, "null")
     listed_days = table(Column("t", "datetime64[s]", categories=("2026-01-31",)), dtype="datetime64[s]")
     assert [each.row for each in problems(listed_days, {"x": moments[:, :1]})] == [1]
+
+
+@st.composite
+def doubtful(draw: st.DrawFn) -> tuple[Signature, dict[str, Array]]:
+    """Draw a signature, and arrays of its dtypes whose values need not fit."""
+    found = draw(strategies.signatures())
+    rows = draw(st.integers(0, 60))
+    texts = st.none() | st.sampled_from(["", "a", "b"])
+    arrays: dict[str, Array] = {}
+    for tensor in found.inputs:
+        shape = (rows, *(2 if size is None else size for size in tensor.shape[1:]))
+        if tensor.dtype == "string":
+            values = draw(hnp.arrays(object, shape, elements=texts, fill=st.just("a")))
+        else:
+            values = draw(hnp.arrays(DTYPES[tensor.dtype], shape))
+        arrays[tensor.name] = values
+    return found, arrays
+
+
+@given(doubtful(), st.integers(0, 1000))
+@settings(max_examples=200, deadline=None)
+def test_all_bad_rows_are_named_as_each_is_by_itself(case: tuple[Signature, dict[str, Array]], first: int) -> None:
+    taken, arrays = case
+    check = Checker(taken)
+    alone = {
+        first + row: list(check({name: array[row : row + 1] for name, array in arrays.items()}, first_row=first + row))
+        for row in range(len(next(iter(arrays.values()))))
+    }
+    every = check.by_row(arrays, first_row=first)
+    bad = {row: found for row, found in alone.items() if found}
+    assert {row: found[:20] for row, found in every.items()} == bad
+    assert list(every) == sorted(every)
+    told = check(arrays, first_row=first)
+    assert len(told) == min(20, sum(map(len, every.values())))
+    assert all(problem in every[problem.row or 0] for problem in told)

@@ -23,8 +23,8 @@ from septet.cli.bench_plan import planned
 from septet.cli.child import Child
 from septet.cli.parser import Parser
 from septet.cli.progress import Progress
-from septet.cli.source import FORMATS
 from septet.errors import Invalid
+from septet.tables.table_formats import TABLE_FORMATS
 
 ARGUMENTS = "TARGET"
 DESCRIPTION = """\
@@ -96,7 +96,7 @@ def _configure_requests(parser: Parser) -> None:
     add = parser.add_argument_group("requests").add_argument
     add("--protocol", choices=PROTOCOLS, default="data", help="form of the requests (default data)")
     add("--data", metavar="FILE", help="rows as for septet predict (default: the golden rows, else the sample)")
-    add("--data-format", choices=FORMATS, help="what the data is, where its name does not say")
+    add("--data-format", choices=TABLE_FORMATS, help="what the data is, where its name does not say")
     add("--rows-per-request", type=int, default=1, metavar="N", help="rows in each request (default 1)")
     add("--verify", action="store_true", help="compare every answer with the model's own for its golden or sample row")
     add("--body", metavar="FILE", help="send this body, to any server; empty for none")

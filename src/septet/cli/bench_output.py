@@ -12,8 +12,8 @@ from septet.bench import chart
 from septet.bench.campaign import name
 from septet.bench.load import Load
 from septet.bench.report import Report, document, remarks, table
+from septet.cli.aligned_text import aligned
 from septet.cli.progress import Progress
-from septet.cli.table import aligned
 from septet.errors import Invalid
 
 

@@ -5,17 +5,17 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import numpy as np
 
 from septet.bench.address import ask, target_of
 from septet.bench.answers import check_for
 from septet.bench.description import Description, described
 from septet.bench.load import Payload, Plan, Target
 from septet.bench.requests import Requests, request_bytes
-from septet.cli.source import format_of, pieces
+from septet.cli.data_file import joined_batches, tensor_batches
 from septet.errors import Invalid, NotFound
 from septet.model.package import read_package
 from septet.protocols.codecs import examples
+from septet.tables.table_formats import format_of
 from septet.types import Tensors
 
 # A server's own answer to its sample, where no package promises more: float32 rounds at 6e-8 of a value.
@@ -66,8 +66,7 @@ def _payloads(args: Namespace, description: Description, requests: Requests) -> 
     if args.data is not None:
         with _file(args.data).open("rb") as stream:
             form = args.data_format or format_of(Path(args.data))
-            found = [piece.tensors for piece in pieces(description.signature, stream, form, args.data)]
-        tensors = {name: np.concatenate([each[name] for each in found]) for name in found[0]}
+            tensors = joined_batches(tensor_batches(description.signature, stream, form, args.data))
         return requests.payloads(tensors, args.rows_per_request)
     package = read_package(Path(args.target)) if Path(args.target).is_dir() else None
     golden = None if package is None else package.golden

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import msgspec
 
+from septet.cli.aligned_text import aligned
 from septet.cli.flags import add_path, add_settings, settings
 from septet.cli.parser import Parser
 from septet.cli.progress import Progress
-from septet.cli.table import aligned
 from septet.cli.verdicts import verdicts
 from septet.errors import SettingsInvalid
 

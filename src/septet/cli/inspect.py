@@ -3,11 +3,11 @@
 from argparse import Namespace
 from collections.abc import Iterable, Iterator, Sequence
 
+from septet.cli.aligned_text import aligned
 from septet.cli.description import Description, describe, plain
 from septet.cli.flags import add_path, add_settings, settings
 from septet.cli.overview import age_text, cost_text, tensor_text
 from septet.cli.parser import Parser
-from septet.cli.table import aligned
 from septet.model.manifest import Manifest
 from septet.model.signature import Column
 from septet.runtimes.formats import FORMATS

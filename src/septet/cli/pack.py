@@ -6,7 +6,7 @@ from argparse import ArgumentTypeError, Namespace
 from collections.abc import Mapping
 from pathlib import Path
 
-from septet.cli.dataset import read_dataset
+from septet.cli.data_file import read_training_rows
 from septet.cli.description import golden_rows
 from septet.cli.flags import add_settings, settings
 from septet.cli.overview import short_digest
@@ -90,13 +90,13 @@ def _packed(args: Namespace, model: Model) -> Saved:
             about["nullable"] = [column.name for column in signature.columns if _can_miss(column.dtype)]
             signature = declared(signature, Statement(nullable=about["nullable"]))
         if args.data is not None:
-            data = read_dataset(args.data, signature, args.target)
+            data = read_training_rows(args.data, signature, args.target)
     elif args.target is not None:
         raise SettingsInvalid("--target names a column of the file that --data gives; give --data as well")
     return pack(
         args.file,
         args.out,
-        data=None if data is None else data.rows,
+        data=None if data is None else data.columns,
         target=None if data is None else data.target,
         name=model.name,
         version=model.version or "1",

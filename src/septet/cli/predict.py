@@ -9,14 +9,16 @@ from pathlib import Path
 from typing import BinaryIO
 
 from septet.assembly.composition import open_service
+from septet.cli.data_file import tensor_batches
 from septet.cli.flags import add_path, add_settings, settings
 from septet.cli.parser import Parser
+from septet.cli.predictions import PREDICTION_FORMATS, PredictionWriter
 from septet.cli.progress import Progress
-from septet.cli.sink import sink
-from septet.cli.source import FORMATS, format_of, pieces
 from septet.errors import NotFound
+from septet.model.signature import Kind
 from septet.protocols.codecs.prediction_format import PredictionFormatter
 from septet.service import Service
+from septet.tables.table_formats import TABLE_FORMATS, format_of
 from septet.types import Request
 
 ARGUMENTS = "PATH --data FILE"
@@ -39,9 +41,9 @@ def configure(parser: Parser) -> None:
         metavar="FILE",
         help="rows as .csv with a header, .jsonl, .npy or .json (a list, or a body of POST /predict); - for stdin",
     )
-    parser.add_argument("--data-format", choices=FORMATS, help="what the data is, where its name does not say")
+    parser.add_argument("--data-format", choices=TABLE_FORMATS, help="what the data is, where its name does not say")
     parser.add_argument(
-        "--format", choices=("json", "jsonl", "csv"), default="jsonl", help="how to write the answers (default jsonl)"
+        "--format", choices=PREDICTION_FORMATS, default="jsonl", help="how to write the answers (default jsonl)"
     )
     parser.add_argument("--label", action="store_true", help="answer the label of each row, not its scores")
     add_settings(parser, ("model", "logs.level"))
@@ -63,19 +65,22 @@ def run(args: Namespace) -> int:
 
 
 async def _answered(args: Namespace, service: Service, stream: BinaryIO, progress: Progress) -> None:
-    answers = PredictionFormatter(service.signature)
+    formatter = PredictionFormatter(service.signature)
     labels = () if args.label else service.signature.labels
-    out = sink(args.format, sys.stdout, service.identity, labels)
+    # A row may have any number of several labels.
+    apart = not (args.label and service.signature.kind is Kind.MULTILABEL)
+    writer = PredictionWriter(args.format, sys.stdout, service.identity, labels, apart=apart)
     form = args.data_format or format_of(Path(args.data))
     rows = 0
-    for piece in pieces(service.signature, stream, form, args.data):
-        outputs = None if args.label else answers.outputs
-        response = await service.predictor.predict(Request(piece.tensors, piece.rows, f"rows-{rows}", outputs))
-        predictions = answers.labels(response.tensors) if args.label else answers.prediction(response.tensors)
-        rows += piece.rows
-        out.write(predictions if service.signature.rows else [predictions])
+    for batch in tensor_batches(service.signature, stream, form, args.data):
+        outputs = None if args.label else formatter.outputs
+        response = await service.predictor.predict(Request(batch.checked(), batch.rows, f"rows-{rows}", outputs))
+        tensors = response.tensors
+        predictions = formatter.labels(tensors) if args.label else formatter.prediction(tensors)
+        rows += batch.rows
+        writer.write(predictions if service.signature.rows else [predictions])
         progress.step(f"{rows} rows")
-    out.close()
+    writer.close()
 
 
 @contextmanager

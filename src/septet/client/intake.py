@@ -12,8 +12,9 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from septet.columns.casting import cast, cast_tensor, plain
+from septet.columns.stacking import split, stacked_inputs
 from septet.errors import Invalid, Problem, invalid
-from septet.model.casting import cast, cast_tensor, plain
 from septet.model.moments import as_texts, expected, is_moment
 from septet.model.received import received
 from septet.model.signature import Column, Signature
@@ -83,13 +84,8 @@ class Intake:
             what = f"an array of {len(self._columns)} columns" if self._columns else "a dict of arrays"
             text = f"The model takes the inputs {names}: send {what}, not an array of shape {list(data.shape)}."
             raise Invalid(text, (Problem(None, None, what, f"an array of shape {list(data.shape)}"),))
-        arrays: dict[str, Array] = {}
-        start = 0
-        for each in self._inputs:
-            part = data[:, start : start + len(each.columns)]
-            arrays[each.name] = cast_tensor(part.reshape(-1) if len(each.shape) == 1 else part, each)
-            start += len(each.columns)
-        return arrays
+        parts = split(data, self._inputs)
+        return {each.name: cast_tensor(parts[each.name], each) for each in self._inputs}
 
     def _from_arrays(self, data: Mapping[str, Any]) -> dict[str, Array]:
         tensors = {each.name: each for each in self._inputs}
@@ -104,7 +100,12 @@ class Intake:
         free = [each.name for each in self._columns if each.optional]
         self._check_names("columns", [each.name for each in self._columns], list(data.columns), free)
         none = np.full(len(data), None, object)
-        return self._joined([_values(data[each.name], each) if each.name in data else none for each in self._columns])
+        parts = [
+            cast(_values(data[column.name], column) if column.name in data else none, column, each.dtype)
+            for each in self._inputs
+            for column in each.columns
+        ]
+        return stacked_inputs(parts, self._inputs)
 
     def _from_rows(self, data: Sequence[Any]) -> Tensors:
         key = "records" if data and all(isinstance(each, Mapping) for each in data) else "data"
@@ -126,17 +127,6 @@ class Intake:
             for name, value in named:
                 if isinstance(value, float | np.floating) and np.isinf(value):
                     raise invalid([Problem(row, str(name), "a finite number", str(value))])
-
-    def _joined(self, values: list[Array]) -> dict[str, Array]:
-        """The model's tensors, of one array a column."""
-        arrays: dict[str, Array] = {}
-        start = 0
-        for each in self._inputs:
-            own = zip(each.columns, values[start : start + len(each.columns)], strict=True)
-            parts = [cast(part, column, each.dtype) for column, part in own]
-            arrays[each.name] = parts[0] if len(each.shape) == 1 else np.stack(parts, axis=1)
-            start += len(parts)
-        return arrays
 
     def _checked(self, arrays: dict[str, Array]) -> Tensors:
         for each in self._inputs:

@@ -21,3 +21,8 @@ def received(value: object) -> str:
     except (UnicodeEncodeError, OverflowError, TypeError):
         text = ascii(value)
     return text if len(text) <= RECEIVED_LENGTH else text[: RECEIVED_LENGTH - 1] + "…"
+
+
+def shown_key(key: str) -> str:
+    """A caller's key as an error may repeat it: short, and without unpaired surrogates."""
+    return key[:RECEIVED_LENGTH].encode("utf-8", "backslashreplace").decode()

@@ -13,19 +13,19 @@ in the column's range, or 0 or 1.
 """
 
 import math
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any, Final, TypeAlias
 
 import msgspec
 import numpy as np
 
-from septet.errors import Problem
+from septet.errors import MOST_PROBLEMS, Problem
 from septet.model.moments import NAT, counted, expected, is_moment, written
 from septet.model.signature import DTYPES, Column, Signature, Tensor
 from septet.model.values import INT_LIMITS, is_float, is_whole, takes_null
 from septet.types import Array, Tensors
 
-_MOST: Final = 20
 _SHOWN_CATEGORIES: Final = 3
 _SHOWN_CHARACTERS: Final = 80
 
@@ -71,7 +71,7 @@ class Checker:
         checks = (_check(tensor, _rules(tensor)) for tensor in signature.inputs)
         self._checks = tuple(check for check in checks if check is not None)
 
-    def __call__(self, tensors: Tensors, *, first_row: int = 0, most: int = _MOST) -> tuple[Problem, ...]:
+    def __call__(self, tensors: Tensors, *, first_row: int = 0, most: int = MOST_PROBLEMS) -> tuple[Problem, ...]:
         """Return what is wrong, at most `most` things; rows count along axis 0 from `first_row`."""
         found: tuple[Problem, ...] = ()
         for check in self._checks:
@@ -80,8 +80,21 @@ class Checker:
                 found += tuple(_explained(array, check, first_row, most - len(found)))
         return found
 
+    def by_row(self, tensors: Tensors, *, first_row: int = 0) -> dict[int, list[Problem]]:
+        """Return each bad row and all that is wrong with it, in the order of the rows, in linear time.
 
-def problems(signature: Signature, tensors: Tensors, *, first_row: int = 0, most: int = _MOST) -> tuple[Problem, ...]:
+        Every tensor must have a row axis. Rows count from `first_row`; a row that is not named is good.
+        """
+        found: dict[int, list[Problem]] = {}
+        for problem in self(tensors, first_row=first_row, most=sys.maxsize):
+            assert problem.row is not None  # noqa: S101 - axis 0 is the row
+            found.setdefault(problem.row, []).append(problem)
+        return dict(sorted(found.items()))
+
+
+def problems(
+    signature: Signature, tensors: Tensors, *, first_row: int = 0, most: int = MOST_PROBLEMS
+) -> tuple[Problem, ...]:
     """Return what is wrong with decoded tensors, at most `most` things; compile a `Checker` to ask more than once."""
     return Checker(signature)(tensors, first_row=first_row, most=most)
 

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from septet.columns.stacking import stacked
 from septet.errors import Invalid
 from septet.model.signature import DTYPES, Signature, Tensor
 from septet.packing.given import Given, Rows, require_types, rows_of
@@ -119,7 +120,7 @@ def _text(value: Any) -> str | None:
 def _joined(columns: Mapping[str, Given], tensor: Tensor) -> Array:
     require_types([columns[column.name] for column in tensor.columns if not column.optional])
     parts = [_column(columns[column.name], column.name, tensor.dtype) for column in tensor.columns]
-    return parts[0] if len(tensor.shape) == 1 else np.stack(parts, axis=1)
+    return stacked(parts, tensor)
 
 
 def _column(given: Given, name: str, dtype: str) -> Array:

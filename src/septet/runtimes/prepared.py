@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from septet.columns.stacking import unstacked
 from septet.errors import DamagedModel, ModelNotFound, PackageInvalid
 from septet.model.signature import DTYPES, Column, Signature, Tensor
 from septet.runtimes.base import Independence, InputRejected, LoadOptions, Runtime
@@ -93,12 +94,8 @@ def prepared_tensors(steps: Steps, tensors: Tensors, raw: Signature, model: Sign
         RuntimeError: it returned other tensors or rows than the model takes.
     """
     # Copies: functions may write into their columns, and tensors may be read-only or somebody else's.
-    columns = {
-        column.name: _raw(array if array.ndim == 1 else array[:, place], column)
-        for tensor in raw.inputs
-        for array in (tensors[tensor.name],)
-        for place, column in enumerate(tensor.columns)
-    }
+    parts = unstacked(tensors, raw.inputs)
+    columns = {column.name: _raw(parts[column.name], column) for tensor in raw.inputs for column in tensor.columns}
     rows = len(next(iter(columns.values())))
     try:
         made = steps.prepare(columns)

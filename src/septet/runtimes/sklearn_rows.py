@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from septet.columns.stacking import unstacked
 from septet.errors import MissingExtra
 from septet.model.layout import MATRIX, arranged
 from septet.model.signature import DTYPES, Column, Tensor
@@ -107,14 +108,12 @@ class Rows:
 
     def _split(self, tensors: Tensors) -> list[Array]:
         """One array [N] for each column, whole numbers and booleans as such."""
-        parts = []
-        for tensor in self.inputs:
-            array = tensors[tensor.name]
-            table = array.reshape(len(array), -1)
-            for place, column in enumerate(tensor.columns):
-                values = table[:, place]
-                parts.append(values if column.pandas_dtype is not None else unframed(values, column))
-        return parts
+        parts = unstacked(tensors, self.inputs)
+        return [
+            parts[column.name] if column.pandas_dtype is not None else unframed(parts[column.name], column)
+            for tensor in self.inputs
+            for column in tensor.columns
+        ]
 
     def sample(self, value: float) -> Tensors:
         """Two rows to learn the shapes of the outputs from: a known category in each column, else `value`."""

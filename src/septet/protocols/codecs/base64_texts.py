@@ -8,7 +8,7 @@ import binascii
 from typing import Any
 
 from septet.model.signature import Signature
-from septet.protocols.codecs.scalars import Mismatch
+from septet.model.values import Mismatch
 
 KEY = "b64"
 _STANDARD = str.maketrans("-_", "+/")

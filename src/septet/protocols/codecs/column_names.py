@@ -3,8 +3,8 @@
 from collections.abc import Collection, Iterable
 
 from septet.errors import Problem
+from septet.model.received import shown_key
 from septet.model.signature import Signature
-from septet.protocols.codecs.scalars import shown_key
 from septet.settings import ExtraColumns
 
 

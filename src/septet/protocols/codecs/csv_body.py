@@ -9,22 +9,15 @@ import io
 from collections.abc import Sequence
 from typing import Any
 
+from septet.columns.cell_texts import TextColumns, read_text
+from septet.columns.row_tensors import RowTensors
 from septet.errors import MOST_PROBLEMS, Malformed, Problem, invalid
-from septet.model.moments import is_moment
-from septet.model.received import received
-from septet.model.signature import Column, Signature
-from septet.model.values import Mismatch, expected, read, takes_null
+from septet.model.received import received, shown_key
+from septet.model.signature import Signature
+from septet.model.values import Mismatch
 from septet.protocols.codecs.body import Body, check_rows
-from septet.protocols.codecs.csv_columns import CsvColumns
 from septet.protocols.codecs.plain_csv import PlainCsv
-from septet.protocols.codecs.row_tensors import RowTensors
-from septet.protocols.codecs.scalars import shown_key
 from septet.settings import ExtraColumns
-
-TRUE = ("true", "1", "1.0")
-FALSE = ("false", "0", "0.0")
-#: How tables write a missing value. A column of texts has only the empty cell: the others are texts there.
-MISSING = ("", "nan", "nat", "null", "none", "na", "<na>")
 
 
 class CsvBody:
@@ -37,7 +30,7 @@ class CsvBody:
         self._columns = signature.columns
         self._rows = RowTensors(signature)
         self._plain = PlainCsv(signature.columns, self._rows.carriers)
-        self._read = CsvColumns(signature.columns, self._rows.carriers)
+        self._read = TextColumns(signature.columns, self._rows.carriers)
         self._max_rows = max_rows
         self._refuses_extra = extra_columns == "refuse"
 
@@ -134,7 +127,7 @@ class CsvBody:
         for column, carrier, place in zip(self._columns, self._rows.carriers, order, strict=True):
             cell = "" if place is None else line[place]
             try:
-                values.append(None if place is None else _cell(column, carrier, cell))
+                values.append(None if place is None else read_text(column, carrier, cell))
             except Mismatch as mismatch:
                 problems.append(Problem(index, column.name, mismatch.expected, received(cell)))
                 values.append(None)
@@ -147,24 +140,3 @@ def _is_number(text: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _cell(column: Column, carrier: str, text: str) -> Any:
-    """The text of a cell as the JSON value it stands for, read as such."""
-    if column.dtype == "string":
-        return read(column, carrier, text if text or not takes_null(column, carrier) else None)
-    bare = text.strip()
-    low = bare.lower()
-    if low in MISSING:
-        return read(column, carrier, None)
-    if is_moment(column.dtype):
-        return read(column, carrier, bare)
-    if column.dtype == "bool":
-        return read(column, carrier, True if low in TRUE else False if low in FALSE else text)
-    try:
-        # Python reads 1_000 and digits of any script; CSV writers do not write these.
-        if "_" in bare or not bare.isascii():
-            raise ValueError(text)
-        return read(column, carrier, int(bare) if bare.lstrip("+-").isdigit() else float(bare))
-    except ValueError:
-        raise Mismatch(expected(column, carrier)) from None

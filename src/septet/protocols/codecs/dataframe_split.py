@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 
 from septet.errors import MOST_PROBLEMS, Problem, invalid
+from septet.model.received import received, shown_key
 from septet.protocols.codecs.column_names import ColumnNames
-from septet.protocols.codecs.scalars import received, shown_key
 
 KEYS = ("columns", "data", "index")
 

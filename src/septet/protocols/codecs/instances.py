@@ -6,10 +6,10 @@ A row, or an object of tensors, goes by the names of the model's inputs; where t
 from typing import Any
 
 from septet.errors import MOST_PROBLEMS, Invalid, Problem, invalid
+from septet.model.received import received
 from septet.model.signature import Signature
 from septet.model.values import is_optional
 from septet.protocols.codecs.column_names import ColumnNames, misnamed
-from septet.protocols.codecs.scalars import received
 
 
 class Instances:

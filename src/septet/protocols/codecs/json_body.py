@@ -15,14 +15,15 @@ import msgspec
 import numpy as np
 from msgspec import UNSET, UnsetType
 
+from septet.columns.row_packing import RowPacking, packable
+from septet.columns.row_tensors import RowTensors
 from septet.model.signature import DTYPES, Signature, Tensor
 from septet.model.values import holds_missing, is_optional, is_text, takes_null
-from septet.protocols.codecs.body import FORMS, Body, count_quotes
+from septet.protocols.codecs.body import Body, count_quotes
 from septet.protocols.codecs.json_diagnosis import JsonDiagnosis
-from septet.protocols.codecs.row_packing import RowPacking, packable
-from septet.protocols.codecs.row_tensors import RowTensors
 from septet.protocols.codecs.scalars import carried_type, json_type, nested_type
 from septet.settings import ExtraColumns
+from septet.tables.json_table import FORMS
 from septet.types import Array
 
 # What a JSON text can hold only behind a backslash: msgspec takes no such name for a key.

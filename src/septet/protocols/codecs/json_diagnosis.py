@@ -8,15 +8,17 @@ from typing import Any
 
 import numpy as np
 
+from septet.columns.row_tensors import RowTensors
+from septet.columns.stacking import completed
 from septet.errors import MOST_PROBLEMS, Invalid, Malformed, Problem, SeptetError, invalid
-from septet.model.received import received
+from septet.model.received import received, shown_key
 from septet.model.signature import DTYPES, Column, Signature, Tensor
 from septet.model.values import Mismatch, bare, is_optional, read, read_carried
-from septet.protocols.codecs.body import FORMS, Body, check_rows, one_form, same_rows
-from septet.protocols.codecs.row_tensors import RowTensors, completed
-from septet.protocols.codecs.scalars import shown_key
-from septet.protocols.codecs.strict_json import strict
+from septet.protocols.codecs.body import Body, check_rows
 from septet.settings import ExtraColumns
+from septet.tables.column_batch import same_rows
+from septet.tables.json_table import FORMS, one_form, unknown_keys
+from septet.tables.strict_json import strict
 from septet.types import Array
 
 MAX_ID_LENGTH = 128
@@ -51,10 +53,9 @@ class JsonDiagnosis:
 
     def _read(self, document: dict[str, Any], request_id: str | None, reason: str) -> Body:
         given = [form for form in FORMS if form in document]
-        unknown = [shown_key(key) for key in document if key not in {*FORMS, "id"}]
+        unknown = unknown_keys(document)
         if unknown:
-            expected = "'data', 'records', 'inputs' or 'id'"
-            raise invalid([Problem(None, key, expected, "an unknown key") for key in unknown], "key")
+            raise invalid(unknown, "key")
         if len(given) != 1:
             raise one_form(given)
         try:

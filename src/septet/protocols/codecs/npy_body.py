@@ -1,31 +1,15 @@
-"""`.npy` request bodies (NumPy format 1 to 3): one array, rows on axis 0, no pickles.
-
-Format: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
-"""
-
-import io
-import math
-import sys
+"""`.npy` request bodies: one array, rows on axis 0."""
 
 import numpy as np
-from numpy.lib import format as npy
 
-from septet.errors import Invalid, Malformed, Problem, SeptetError, UnsupportedMediaType, invalid
-from septet.model.casting import cast_tensor
+from septet.columns.casting import cast_tensor
+from septet.columns.stacking import split
+from septet.errors import Invalid, Problem, UnsupportedMediaType
 from septet.model.signature import DTYPES, Signature, Tensor
 from septet.protocols.codecs.body import Body, check_rows
 from septet.protocols.codecs.json_diagnosis import shape_text
+from septet.tables.npy_table import npy_array, npy_texts
 from septet.types import Array
-
-HEADER_BYTES = 10_000
-SHOWN_CHARACTERS = 200
-FIRST_SURROGATE, LAST_SURROGATE = 0xD800, 0xDFFF
-# Formats 2.0 and 3.0 differ from each other only in the encoding of the names of fields.
-_READERS = {
-    (1, 0): npy.read_array_header_1_0,
-    (2, 0): npy.read_array_header_2_0,
-    (3, 0): npy.read_array_header_2_0,
-}
 
 
 class NpyBody:
@@ -48,7 +32,7 @@ class NpyBody:
         by_column = self._signature.rows and bool(self._signature.columns)
         if len(self._dtypes) > 1 or (len(inputs) > 1 and not by_column):
             raise UnsupportedMediaType("This model's inputs are of several dtypes; send JSON or CSV instead of .npy.")
-        array = self._cast(_read(body))
+        array = self._cast(npy_array(body))
         if len(inputs) == 1:
             tensor = inputs[0]
             if array.ndim == 1 and len(tensor.shape) == 2 and tensor.shape[1] == 1:  # noqa: PLR2004
@@ -59,20 +43,14 @@ class NpyBody:
             return Body({tensor.name: array}, rows)
         self._fits(array, (None, len(self._signature.columns)))
         check_rows(len(array), self._max_rows)
-        tensors: dict[str, Array] = {}
-        start = 0
-        for tensor in inputs:
-            stop = start + len(tensor.columns)
-            part = np.ascontiguousarray(array[:, start:stop])
-            tensors[tensor.name] = part.reshape(-1) if len(tensor.shape) == 1 else part
-            start = stop
-        return Body(tensors, len(array))
+        parts = split(array, inputs)
+        return Body({name: np.ascontiguousarray(part) for name, part in parts.items()}, len(array))
 
     def _cast(self, array: Array) -> Array:
         """The array in the model's dtype: any that holds every value, and floating point of any width."""
         wanted = DTYPES[next(iter(self._dtypes))]
         if array.dtype.kind == "U" and wanted.kind in "OM":
-            return _texts(array) if wanted.kind == "O" else self._exact(_texts(array))
+            return npy_texts(array) if wanted.kind == "O" else self._exact(npy_texts(array))
         if array.dtype.kind == "M" and wanted.kind == "M":
             return self._exact(array)
         both_floating = array.dtype.kind in "fiu" and wanted.kind == "f"
@@ -102,43 +80,3 @@ class NpyBody:
         if not same:
             text = f"The array's shape is {list(array.shape)} and the model takes {shape_text(shape)}."
             raise Invalid(text, (Problem(None, None, f"shape {shape_text(shape)}", f"shape {list(array.shape)}"),))
-
-
-def _texts(array: Array) -> Array:
-    """Texts as Python's own, refusing numbers that are no characters."""
-    codes = np.ascontiguousarray(array).view(np.uint32).reshape(-1, array.dtype.itemsize // 4)
-    wrong = np.argwhere((codes > sys.maxunicode) | ((codes >= FIRST_SURROGATE) & (codes <= LAST_SURROGATE)))
-    if len(wrong):
-        flat, place = wrong[0].tolist()
-        row = int(np.unravel_index(flat, array.shape)[0]) if array.ndim else None
-        raise invalid([Problem(row, None, "a text", f"U+{codes[flat, place]:X}, which is no character")])
-    return array.astype(object)
-
-
-def _read(body: bytes) -> Array:
-    """Header first: the length is checked before anything is allocated for it."""
-    stream = io.BytesIO(body)
-    try:
-        version = npy.read_magic(stream)
-        if version not in _READERS:
-            raise Malformed(f"The .npy format {version[0]}.{version[1]} is not known; 1.0 to 3.0 are.")
-        shape, fortran, dtype = _READERS[version](stream, max_header_size=HEADER_BYTES)
-    except SeptetError:
-        raise
-    except Exception as error:  # noqa: BLE001 - what numpy raises for a header of garbage is no closed list
-        reason = (str(error).splitlines() or [type(error).__name__])[0][:SHOWN_CHARACTERS]
-        raise Malformed(f"The body is not a .npy file: {reason}.") from None
-    if dtype.hasobject or dtype.fields is not None or dtype.subdtype is not None or dtype.itemsize == 0:
-        text = "The array's dtype holds Python objects, fields, arrays or nothing. Save an array of numbers or texts."
-        raise Invalid(text, (Problem(None, None, "numbers or texts", f"dtype {str(dtype)[:SHOWN_CHARACTERS]}"),))
-    start, count = stream.tell(), math.prod(shape)
-    if any(size < 0 for size in shape) or len(body) - start != count * dtype.itemsize:
-        size = len(body) - start
-        raise Malformed(
-            f"The .npy header promises {count} values of {dtype.itemsize} bytes; the body has {size} bytes."
-        )
-    cells = np.frombuffer(body, dtype, count, start) if count else np.empty(0, dtype)
-    try:
-        return cells.reshape(shape, order="F" if fortran else "C").astype(dtype.newbyteorder("="), copy=False)
-    except (ValueError, OverflowError):
-        raise Malformed(f"The .npy header's shape has {len(shape)} dimensions or sizes that no array has.") from None

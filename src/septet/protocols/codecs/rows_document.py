@@ -13,7 +13,9 @@ from typing import Any, Final, NamedTuple, TypeAlias
 import msgspec
 
 from septet.errors import Invalid, Problem, invalid
+from septet.model.received import received, shown_key
 from septet.model.signature import Signature
+from septet.model.values import Mismatch
 from septet.protocols.codecs.base64_texts import Base64Texts
 from septet.protocols.codecs.body import Body
 from septet.protocols.codecs.column_names import ColumnNames
@@ -21,9 +23,8 @@ from septet.protocols.codecs.dataframe_split import DataframeSplit, in_order, ro
 from septet.protocols.codecs.instances import Instances
 from septet.protocols.codecs.json_body import JsonBody
 from septet.protocols.codecs.json_diagnosis import JsonDiagnosis
-from septet.protocols.codecs.scalars import Mismatch, received, shown_key
-from septet.protocols.codecs.strict_json import strict
 from septet.settings import ExtraColumns
+from septet.tables.strict_json import strict
 
 INSTANCES: Final = "instances"
 INPUTS: Final = "inputs"

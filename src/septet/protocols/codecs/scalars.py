@@ -14,20 +14,16 @@ from typing import Annotated, Any
 
 import msgspec
 
-from septet.model.received import RECEIVED_LENGTH, received
 from septet.model.signature import Column
 from septet.model.values import (
     EXACT_LIMITS,
     FLOAT_LIMITS,
     INT_LIMITS,
-    Mismatch,
     finest,
     is_text,
     takes_null,
     whole_limits,
 )
-
-__all__ = ["RECEIVED_LENGTH", "Mismatch", "carried_type", "json_type", "nested_type", "received", "shown_key"]
 
 
 def json_type(column: Column, carrier: str, *, wide: bool = False) -> Any:
@@ -79,8 +75,3 @@ def nested_type(kind: Any, shape: Sequence[int | None], *, rows: bool) -> Any:
         free = size is None or (axis == 0 and rows)
         kind = list[kind] if free else Annotated[list[kind], msgspec.Meta(min_length=size, max_length=size)]
     return kind
-
-
-def shown_key(key: str) -> str:
-    """A caller's key as an error may repeat it: short, and without unpaired surrogates."""
-    return key[:RECEIVED_LENGTH].encode("utf-8", "backslashreplace").decode()

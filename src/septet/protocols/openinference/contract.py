@@ -7,13 +7,14 @@ for every protocol alike.
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+from septet.columns.stacking import completed
 from septet.errors import Invalid, Problem
+from septet.model.received import shown_key
 from septet.model.signature import Signature, Tensor
 from septet.model.values import is_optional
-from septet.protocols.codecs.body import check_rows, same_rows
-from septet.protocols.codecs.row_tensors import completed
-from septet.protocols.codecs.scalars import shown_key
+from septet.protocols.codecs.body import check_rows
 from septet.protocols.openinference.datatypes import DATATYPES, dtype_of
+from septet.tables.column_batch import same_rows
 from septet.types import Array, Tensors
 
 

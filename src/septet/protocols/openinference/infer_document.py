@@ -10,8 +10,8 @@ from typing import Any, TypeAlias
 import msgspec
 
 from septet.errors import Invalid, Malformed, Problem
-from septet.protocols.codecs.scalars import received
-from septet.protocols.codecs.strict_json import strict
+from septet.model.received import received
+from septet.tables.strict_json import strict
 
 #: By name.
 Parameters: TypeAlias = Mapping[str, str | int | float | bool]

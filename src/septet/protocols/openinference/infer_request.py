@@ -11,10 +11,9 @@ from collections.abc import Sequence
 
 import msgspec
 
+from septet.columns.row_packing import packable
 from septet.errors import Invalid, Problem, SeptetError, UnsupportedMediaType
 from septet.protocols.codecs.body import count_quotes
-from septet.protocols.codecs.row_packing import packable
-from septet.protocols.codecs.strict_json import strict
 from septet.protocols.http.http_messages import JSON, HttpRequest, RequestContext, new_id, shown
 from septet.protocols.http.request_factory import RequestFactory
 from septet.protocols.http.routes import Encode, predicts
@@ -40,6 +39,7 @@ from septet.protocols.openinference.json_tensors import JsonTensor
 from septet.protocols.openinference.missing import MISSING, places
 from septet.protocols.openinference.parsed_request_cache import ParsedRequest, ParsedRequestCache
 from septet.registry import ServedModel
+from septet.tables.strict_json import strict
 from septet.types import Array, Request, Tensors
 
 _MEDIA_TYPES = (JSON, b"", OCTETS)

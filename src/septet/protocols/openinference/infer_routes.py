@@ -7,7 +7,6 @@ from typing import TypeAlias
 import msgspec
 
 from septet.errors import Invalid, Unavailable
-from septet.protocols.codecs.strict_json import strict
 from septet.protocols.http.health_routes import ServerState
 from septet.protocols.http.http_messages import HttpReply, HttpRequest, new_id, request_id_of
 from septet.protocols.http.request_factory import RequestFactory
@@ -22,6 +21,7 @@ from septet.protocols.openinference.model_description import (
 )
 from septet.protocols.openinference.model_statistics import Statistics, model_statistics
 from septet.registry import Models
+from septet.tables.strict_json import strict
 
 MODEL = "/v2/models/{model}"
 VERSION = f"{MODEL}/versions/{{version}}"

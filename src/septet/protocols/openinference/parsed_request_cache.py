@@ -19,9 +19,9 @@ from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
 import msgspec
 import numpy as np
 
+from septet.columns.row_packing import RowPacking
 from septet.errors import Malformed
 from septet.model.signature import DTYPES, Signature
-from septet.protocols.codecs.row_packing import RowPacking
 from septet.protocols.http.routes import Encode
 from septet.protocols.openinference.binary import SIZE
 from septet.protocols.openinference.datatypes import WORTH_A_VIEW, texts_of, view

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from septet.cli.source import DataFormat, format_of, pieces
+from septet.cli.data_file import tensor_batches
 from septet.errors import Invalid, Malformed
 from septet.model.signature import Column, Kind, Signature, Tensor
+from septet.tables.table_formats import TableFormat, format_of
 
 COLUMNS = (Column("a", "float64"), Column("b", "float64"))
 MATRIX = Signature(Kind.REGRESSION, (Tensor("x", "float64", (None, 2), COLUMNS),), (Tensor("y", "float64", (None,)),))
@@ -22,9 +23,9 @@ UNIT = Signature(Kind.TENSORS, (Tensor("x", "float64", (2,)),), (Tensor("y", "fl
 ROWS = [[1.0, 2.0], [3.0, 4.0]]
 
 
-def read(content: bytes, form: DataFormat | None = None, signature: Signature = MATRIX) -> list[list[float]]:
-    found = pieces(signature, io.BytesIO(content), form, "rows")
-    return [row for piece in found for row in piece.tensors[signature.inputs[0].name].tolist()]
+def read(content: bytes, form: TableFormat | None = None, signature: Signature = MATRIX) -> list[list[float]]:
+    found = tensor_batches(signature, io.BytesIO(content), form, "rows")
+    return [row for batch in found for row in batch.checked()[signature.inputs[0].name].tolist()]
 
 
 def npy(array: object) -> bytes:
@@ -58,7 +59,7 @@ def test_lines_of_lists_are_read_where_the_form_is_said() -> None:
 
 @pytest.mark.parametrize("form", ["jsonl", "csv", "json", "npy"])
 @pytest.mark.parametrize("count", [1, 999, 1000, 1001, 2500])
-def test_any_number_of_rows_keeps_its_order(form: DataFormat, count: int) -> None:
+def test_any_number_of_rows_keeps_its_order(form: TableFormat, count: int) -> None:
     rows = [[float(at), 0.5] for at in range(count)]
     content = {
         "jsonl": "\n".join(map(json.dumps, rows)).encode(),
@@ -72,12 +73,12 @@ def test_any_number_of_rows_keeps_its_order(form: DataFormat, count: int) -> Non
 @given(st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\0\r"), min_size=1), min_size=1, max_size=5))
 def test_cells_of_csv_may_hold_quotes_commas_and_lines(texts: list[str]) -> None:
     quoted = ['"' + text.replace('"', '""') + '"' for text in texts]
-    found = pieces(TEXT, io.BytesIO("\n".join(["t", *quoted]).encode()), "csv", "rows")
-    assert [text for piece in found for text in piece.tensors["t"].reshape(-1).tolist()] == texts
+    found = tensor_batches(TEXT, io.BytesIO("\n".join(["t", *quoted]).encode()), "csv", "rows")
+    assert [text for batch in found for text in batch.checked()["t"].reshape(-1).tolist()] == texts
 
 
 @pytest.mark.parametrize(("form", "start", "row"), [("csv", b"a,b\n", b"1,2\n"), ("jsonl", b"", b"[1,2]\n")])
-def test_rows_in_errors_are_counted_over_the_whole_file(form: DataFormat, start: bytes, row: bytes) -> None:
+def test_rows_in_errors_are_counted_over_the_whole_file(form: TableFormat, start: bytes, row: bytes) -> None:
     bad = row.replace(b"2", b'"x"')
     with pytest.raises(Invalid) as caught:
         read(start + row * 1500 + bad, form)
@@ -97,9 +98,9 @@ def test_nothing_to_predict_is_refused(content: bytes) -> None:
 
 
 def test_a_model_without_rows_takes_one_unit() -> None:
-    (piece,) = pieces(UNIT, io.BytesIO(b'{"inputs": {"x": [1, 2]}}'), None, "rows")
-    assert piece.rows == 1
-    assert piece.tensors["x"].tolist() == [1, 2]
+    (batch,) = tensor_batches(UNIT, io.BytesIO(b'{"inputs": {"x": [1, 2]}}'), None, "rows")
+    assert batch.rows == 1
+    assert batch.checked()["x"].tolist() == [1, 2]
 
 
 def test_csv_is_refused_where_columns_have_no_names() -> None:

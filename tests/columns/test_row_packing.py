@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from septet.columns.row_packing import RowPacking, packable
 from septet.model.signature import DTYPES, Column, Kind, Signature, Tensor
 from septet.model.values import FLOAT_LIMITS
-from septet.protocols.codecs.row_packing import RowPacking, packable
 from septet.tensors import joined
 from tests.protocols import bodies
 

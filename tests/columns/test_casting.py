@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from septet.columns.casting import cast, cast_tensor, inexact
 from septet.errors import Invalid
-from septet.model.casting import cast, cast_tensor, inexact
 from septet.model.signature import Column, Tensor
 from septet.model.values import Mismatch, is_exact, read
 

@@ -6,16 +6,16 @@ from typing import Any
 
 import pytest
 
-from septet.cli.sink import AnswerFormat, sink
+from septet.cli.predictions import PredictionFormat, PredictionWriter
 from septet.types import Identity
 
 IRIS = Identity("iris", "1", "sha256:00")
 LABELS = ("setosa", "versicolor")
 
 
-def written(form: AnswerFormat, *batches: list[Any], labels: tuple[str, ...] = LABELS) -> str:
+def written(form: PredictionFormat, *batches: list[Any], labels: tuple[str, ...] = LABELS) -> str:
     stream = io.StringIO()
-    out = sink(form, stream, IRIS, labels)
+    out = PredictionWriter(form, stream, IRIS, labels)
     for batch in batches:
         out.write(batch)
     out.close()

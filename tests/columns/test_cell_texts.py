@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from septet.columns.cell_texts import TextColumns
 from septet.errors import SeptetError
 from septet.model.signature import DTYPES, Column, Kind, Signature, Tensor
 from septet.protocols.codecs.csv_body import CsvBody
-from septet.protocols.codecs.csv_columns import CsvColumns
 
 ABLE = [name for name in DTYPES if name == "string" or name.startswith("float")]
 COLUMNS = [
@@ -87,7 +87,7 @@ def test_both_ways_read_the_same(drawn: tuple[Signature, list[list[str]]]) -> No
 
 
 def test_cells_are_read_in_the_columns_order() -> None:
-    read = CsvColumns(
+    read = TextColumns(
         [Column("a", "float32", nullable=True), Column("b", "string"), Column("c", "bool"), Column("d", "int8")],
         ["float32", "string", "bool", "int8"],
     )
@@ -108,7 +108,7 @@ def test_cells_are_read_in_the_columns_order() -> None:
     ],
 )
 def test_what_is_in_doubt_is_left_to_the_careful_way(dtype: str, text: str) -> None:
-    read = CsvColumns([Column("a", dtype)], [dtype])
+    read = TextColumns([Column("a", dtype)], [dtype])
     assert read([["1"], ["1"]], [0], 1) is not None
     assert read([["1"], [text]], [0], 1) is None
     assert read([["1"], ["1", "1"]], [0], 1) is None

@@ -3,13 +3,13 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-import numpy as np
 from msgspec import UNSET
 
+from septet.columns.row_packing import RowPacking, packable
+from septet.columns.stacking import shaped
 from septet.model.moments import counted, is_moment
-from septet.model.signature import DTYPES, Column, Signature, Tensor
+from septet.model.signature import Column, Signature
 from septet.model.values import is_text
-from septet.protocols.codecs.row_packing import RowPacking, packable
 from septet.tensors import Deferred
 from septet.types import Array, Tensors
 
@@ -94,19 +94,3 @@ class RowTensors:
                 text = row[at]
                 row[at] = None if text is None else counted(text, column)
         return found, texts, left_out
-
-
-def shaped(tensor: Tensor, cells: Sequence[Any], count: int) -> Array:
-    """One array of a column-faced tensor's shape."""
-    shape = (count,) if len(tensor.shape) == 1 else (count, len(tensor.columns))
-    return np.array(cells, DTYPES[tensor.dtype]).reshape(shape)
-
-
-def completed(inputs: Sequence[Tensor], given: dict[str, Array], rows: int) -> dict[str, Array]:
-    """The inputs in their order, those that were left out with a missing value in each column."""
-    return {tensor.name: given[tensor.name] if tensor.name in given else missing(tensor, rows) for tensor in inputs}
-
-
-def missing(tensor: Tensor, rows: int) -> Array:
-    """An input of missing values."""
-    return shaped(tensor, [None] * (rows * len(tensor.columns)), rows)

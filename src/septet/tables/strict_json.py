@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 from septet.errors import Malformed
-from septet.protocols.codecs.scalars import shown_key
+from septet.model.received import shown_key
 
 
 def _refuse(name: str) -> NoReturn:

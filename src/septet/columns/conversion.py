@@ -1,0 +1,313 @@
+"""Batches of a table <-> the tensors of a model, by its signature.
+
+A value that does not fit is named with its row and is no reason to refuse the others: every bad row is known after one
+pass. Only a table that is no table of this model (a column is missing, or is unknown) is refused as a whole.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import msgspec
+import numpy as np
+from msgspec import UNSET, UnsetType
+
+from septet.columns.casting import Caster, uncarried
+from septet.columns.cell_texts import ColumnTexts
+from septet.columns.stacking import completed, missing, stacked_inputs, unstacked
+from septet.errors import MOST_PROBLEMS, Invalid, Problem, invalid
+from septet.model.received import received, shown_key
+from septet.model.signature import DTYPES, Column, Signature, Tensor
+from septet.model.values import bare, holds_missing, is_optional
+from septet.settings import ExtraColumns
+from septet.tables.column_batch import ColumnBatch, TableForm, Values
+from septet.types import Array, Tensors
+
+_SHOWN_NAMES = 10
+
+
+class Conversion(msgspec.Struct, frozen=True):
+    """The rows of a batch as tensors.
+
+    Attributes:
+        tensors: of all rows; those of a bad row mean nothing.
+        rows: how many.
+        problems: all that is wrong with them, by rows of the table, in their order.
+        noun: what `Problem.column` names: a column or an input.
+    """
+
+    tensors: Tensors
+    rows: int
+    problems: tuple[Problem, ...] = ()
+    noun: str = "column"
+
+    def checked(self) -> Tensors:
+        """The tensors of rows that are all good.
+
+        Raises:
+            Invalid: one is bad.
+        """
+        if self.problems:
+            raise invalid(self.problems[:MOST_PROBLEMS], self.noun)
+        return self.tensors
+
+
+class TableConverter:
+    """Converts for one signature with rows; `extra_columns` says what becomes of columns that the model does not have.
+
+    Bounds, categories and missing values are asked of the tensors, by `septet.model.validation`.
+    """
+
+    def __init__(self, signature: Signature, *, extra_columns: ExtraColumns = "refuse") -> None:
+        self._inputs = signature.inputs
+        self._columns = signature.columns
+        self._names = [column.name for column in signature.columns]
+        self._refuses_extra = extra_columns == "refuse"
+        carriers = [tensor.dtype for tensor in signature.inputs for _ in tensor.columns] if self._columns else []
+        self._each = [_ColumnConverter(*each) for each in zip(self._columns, carriers, strict=True)]
+        self._needed = [
+            column.name
+            for column, carrier in zip(self._columns, carriers, strict=True)
+            if not (column.optional and holds_missing(carrier))
+        ]
+
+    def __call__(self, batch: ColumnBatch) -> Conversion:
+        """The tensors of a batch.
+
+        Raises:
+            Invalid: its columns are not those of the model.
+        """
+        if self._is_of_inputs(batch):
+            return self._of_inputs(batch)
+        problems = [self._placed(problem) for problem in batch.problems]
+        given = self._given(batch, problems)
+        bad = {problem.row for problem in batch.problems}
+        parts = []
+        for converter, values in zip(self._each, given, strict=True):
+            array, wrong = converter(values, batch)
+            parts.append(array)
+            problems += [problem for problem in wrong if problem.row not in bad] if wrong else ()
+        problems.sort(key=lambda problem: problem.row or 0)
+        return Conversion(stacked_inputs(parts, self._inputs), batch.rows, tuple(problems))
+
+    def columns(self, tensors: Tensors) -> dict[str, Array]:
+        """The columns of tensors, each [N] in its own dtype; the tensors themselves where the model has no columns."""
+        if not self._columns:
+            return dict(tensors)
+        parts = unstacked(tensors, self._inputs)
+        return {column.name: uncarried(parts[column.name], column) for column in self._columns}
+
+    def _is_of_inputs(self, batch: ColumnBatch) -> bool:
+        if not self._columns:
+            return True
+        inputs = {tensor.name for tensor in self._inputs}
+        return batch.form is TableForm.COLUMNS and batch.columns.keys() <= inputs and not inputs <= set(self._names)
+
+    def _placed(self, problem: Problem) -> Problem:
+        """Rows of lists have no names in their table, and have them here."""
+        if not problem.expected.startswith("a list of"):
+            return problem
+        return msgspec.structs.replace(problem, expected=self._a_row())
+
+    def _a_row(self) -> str:
+        names = ", ".join(self._names[:_SHOWN_NAMES]) + (", …" if len(self._names) > _SHOWN_NAMES else "")
+        return f"a list of {len(self._names)} values ({names})"
+
+    def _given(self, batch: ColumnBatch, problems: list[Problem]) -> list[Values | None]:
+        """The values of each of the model's columns; None where it may be left out and is."""
+        if batch.form is TableForm.LISTS:
+            if len(batch.columns) != len(self._names):
+                what = f"a list of {len(batch.columns)}"
+                raise invalid([Problem(batch.first_row, None, self._a_row(), what)])
+            return list(batch.columns.values())
+        found = self._by_name(batch)
+        if batch.form is TableForm.RECORDS:
+            problems += self._key_problems(batch, found)
+        return [found.get(name) for name in self._names]
+
+    def _by_name(self, batch: ColumnBatch) -> dict[str, Values]:
+        known = set(self._names)
+        if batch.form is TableForm.RECORDS:
+            return {name: values for name, values in batch.columns.items() if name in known}
+        noun = "column in the header row" if batch.form is TableForm.TEXTS else "column"
+        found: dict[str, Values] = {}
+        problems = []
+        for given, values in batch.columns.items():
+            name = given if given in known else given.strip()
+            if name in found:
+                problems.append(Problem(None, name, "each column once", "twice"))
+            elif name in known:
+                found[name] = values
+            elif self._refuses_extra:
+                problems.append(Problem(None, shown_key(name), "only the model's columns", "an unknown column"))
+        absent = [Problem(None, name, f"a {noun}", "no such column") for name in self._needed if name not in found]
+        if absent or problems:
+            raise invalid(absent + problems)
+        return found
+
+    def _key_problems(self, batch: ColumnBatch, found: dict[str, Values]) -> list[Problem]:
+        """Of each row, the keys that it lacks, and those that the model does not have."""
+        bad = {problem.row for problem in batch.problems}
+        rows = [row for row in range(batch.first_row, batch.first_row + batch.rows) if row not in bad]
+        problems = []
+        for name in self._needed:
+            values = found.get(name)
+            if values is None or UnsetType in set(map(type, values)):
+                problems += [
+                    Problem(row, name, "a value", "no such key")
+                    for row in rows
+                    if values is None or values[row - batch.first_row] is UNSET
+                ]
+        for name, values in batch.columns.items():
+            if self._refuses_extra and name not in found:
+                problems += [
+                    Problem(row, shown_key(name), "only the model's columns", "an unknown column")
+                    for row in rows
+                    if values[row - batch.first_row] is not UNSET
+                ]
+        return problems
+
+    def _of_inputs(self, batch: ColumnBatch) -> Conversion:
+        noun = "column" if self._columns else "input"
+        problems = list(batch.problems)
+        arrays: dict[str, Array] = {}
+        given = self._named_inputs(batch)
+        for tensor in self._inputs:
+            if tensor.name in given:
+                arrays[tensor.name], wrong = _converted(tensor, given[tensor.name], batch.first_row)
+                problems += wrong
+        problems.sort(key=lambda problem: problem.row or 0)
+        return Conversion(completed(self._inputs, arrays, batch.rows), batch.rows, tuple(problems), noun)
+
+    def _named_inputs(self, batch: ColumnBatch) -> dict[str, Values]:
+        names = [tensor.name for tensor in self._inputs]
+        if batch.form is TableForm.LISTS and len(names) == 1:
+            return {names[0]: _rows_of(list(batch.columns.values()), len(self._inputs[0].shape))}
+        if batch.form is not TableForm.COLUMNS:
+            shown = ", ".join(map(repr, names))
+            text = f"This model has no named columns; send 'inputs' with the tensors {shown}."
+            form = "data" if batch.form is TableForm.LISTS else "records"
+            raise Invalid(text, (Problem(None, form, "'inputs'", f"{form!r}"),))
+        problems = [
+            Problem(None, tensor.name, "a value", "no such key")
+            for tensor in self._inputs
+            if tensor.name not in batch.columns and not is_optional(tensor)
+        ]
+        problems += [
+            Problem(None, shown_key(name), f"one of {', '.join(names)}", "an unknown input")
+            for name in batch.columns
+            if name not in names
+        ]
+        if problems:
+            raise invalid(problems, "input")
+        return dict(batch.columns)
+
+
+class _ColumnConverter:
+    """Converts the values of one column, whatever the table is made of."""
+
+    def __init__(self, column: Column, carrier: str) -> None:
+        self._column = column
+        self._tensor = Tensor(column.name, carrier, (None,), (column,))
+        self._caster = Caster(carrier, (column,))
+        # A matrix has one dtype for all its columns, as the tensor has.
+        self._matrix_caster = Caster(carrier, (column,), carried=True)
+        self._texts = ColumnTexts(column, carrier)
+
+    def __call__(self, values: Values | None, batch: ColumnBatch) -> tuple[Array, list[Problem]]:
+        """The values in the dtype of their tensor, [N], and what is wrong with them.
+
+        Raises:
+            Invalid: no value of an array's dtype is one of the column.
+        """
+        if values is None:
+            return self._absent(batch.rows), []
+        unset: frozenset[int] = frozenset()
+        if isinstance(values, np.ndarray):
+            array, wrong = self._from_array(values, batch)
+        elif batch.form is TableForm.TEXTS:
+            array, wrong = self._texts(values)
+        else:
+            if batch.form is TableForm.RECORDS and UnsetType in set(map(type, values)):
+                unset = frozenset(at for at, value in enumerate(values) if value is UNSET)
+                values = [None if value is UNSET else value for value in values]
+            array, wrong = self._caster.listed(values, (len(values),))
+        if not wrong:
+            return array, []
+        told = {at: what for at, what in wrong.items() if at not in unset}
+        return array, self._caster.problems(array.shape, told, values.__getitem__, batch.first_row)
+
+    def _from_array(self, values: Array, batch: ColumnBatch) -> tuple[Array, dict[int, str]]:
+        caster = self._caster
+        if batch.form is TableForm.LISTS and values.dtype.kind in "iufb":
+            caster = self._matrix_caster
+            if values.dtype.kind == "b" and self._tensor.dtype != "bool":
+                values = values.astype(np.uint8)
+        if not caster.takes(values):
+            raise invalid([Problem(None, self._column.name, caster.expected, f"an array of {values.dtype}")])
+        return caster(values)
+
+    def _absent(self, rows: int) -> Array:
+        if holds_missing(self._tensor.dtype):
+            return missing(self._tensor, rows)
+        return np.zeros(rows, DTYPES[self._tensor.dtype])
+
+
+def _rows_of(columns: Sequence[Values], rank: int) -> Values:
+    """The rows of a tensor of any rank, of what stands at each place of its axis 1."""
+    if rank == 1 and len(columns) == 1:
+        return columns[0]
+    if all(isinstance(values, np.ndarray) for values in columns):
+        return np.stack([np.asarray(values) for values in columns], axis=1)
+    return list(map(list, zip(*columns, strict=True)))
+
+
+def _converted(tensor: Tensor, values: Values, first_row: int) -> tuple[Array, list[Problem]]:
+    """The rows of an input of any shape, and what is wrong with them.
+
+    Raises:
+        Invalid: they come as an array, and its shape or dtype is another one.
+    """
+    row_shape = tensor.shape[1:]
+    array = values if isinstance(values, np.ndarray) else np.array(values, dtype=object)
+    if row_shape == (1,) and array.ndim == 1:
+        array = array.reshape(-1, 1)
+    caster = Caster(tensor.dtype, tensor.columns or (bare(tensor),), carried=True)
+    if isinstance(values, np.ndarray):
+        _require_fit(tensor, array, caster)
+    if not _fits(array.shape[1:], row_shape):
+        blank = np.zeros((len(array), *(size or 1 for size in row_shape)), DTYPES[tensor.dtype])
+        return blank, list(_misshapen(tensor, array, first_row))
+    found, wrong = caster(array)
+    return found, caster.problems(array.shape, wrong, array.reshape(-1).__getitem__, first_row)
+
+
+def _require_fit(tensor: Tensor, array: Array, caster: Caster) -> None:
+    if not _fits(array.shape[1:], tensor.shape[1:]):
+        wanted, shape = _shape_text(tensor), list(array.shape)
+        text = f"The array's shape is {shape} and the model takes {wanted}."
+        raise Invalid(text, (Problem(None, None, f"shape {wanted}", f"shape {shape}"),))
+    if not caster.takes(array):
+        wanted = "text" if tensor.dtype == "string" else tensor.dtype
+        text = f"The array's dtype is {array.dtype} and the model takes {wanted}."
+        raise Invalid(text, (Problem(None, None, f"dtype {wanted}", f"dtype {array.dtype}"),))
+
+
+def _misshapen(tensor: Tensor, array: Array, first_row: int) -> Iterator[Problem]:
+    """Name the rows whose lists are not nested as the input has it; the first good one says how long a free axis is."""
+    wanted = tensor.shape[1:]
+    what = f"a list (shape {_shape_text(tensor)})" if wanted else "a value"
+    for at, row in enumerate(array.tolist()):
+        shape = np.array(row, dtype=object).shape
+        if _fits(shape, wanted):
+            wanted = shape
+        else:
+            yield Problem(first_row + at, tensor.name, what, received(row))
+
+
+def _fits(shape: Sequence[int], wanted: Sequence[int | None]) -> bool:
+    return len(shape) == len(wanted) and all(
+        size is None or size == own for own, size in zip(shape, wanted, strict=True)
+    )
+
+
+def _shape_text(tensor: Tensor) -> str:
+    return "[" + ", ".join("-1" if size is None else str(size) for size in tensor.shape) + "]"
