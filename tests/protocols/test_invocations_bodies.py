@@ -12,7 +12,7 @@ from septet.model.signature import Column, Kind, Signature, Tensor
 from septet.protocols.codecs.body import Body
 from septet.protocols.codecs.json_body import JsonBody
 from septet.protocols.codecs.rows_document import RowsDocument
-from septet.protocols.mlflow.invocations import DIALECT
+from septet.protocols.mlflow.invocations import BODY_FORMAT
 from septet.types import Tensors
 from tests.protocols import bodies
 
@@ -30,7 +30,7 @@ GARBAGE: list[Any] = [None, True, 5, -1.5, "", "x", [], [[]], {}, {"a": 1}, 1e39
 
 
 def decode(signature: Signature, body: bytes, max_rows: int = 10) -> Body:
-    return RowsDocument(signature, DIALECT, max_rows=max_rows)(body)[1]
+    return RowsDocument(signature, BODY_FORMAT, max_rows=max_rows)(body)[1]
 
 
 def split(signature: Signature, rows: Any, order: list[int] | None = None, **more: Any) -> Any:

@@ -38,7 +38,7 @@ from septet.registry import ServedModel
 from septet.types import Request, Response
 
 CSV = b"text/csv"
-DIALECT = RowsFormat(
+BODY_FORMAT = RowsFormat(
     (SPLIT, RECORDS, INSTANCES, INPUTS),
     {"params": OptionalKey(dict[str, Any], "an object")},
     '{"dataframe_split": {"columns": [...], "data": [[...]]}}',
@@ -55,7 +55,7 @@ class InvocationsRoute:
         signature, limits = request_factory.service.signature, request_factory.limits
         self._request_factory = request_factory
         self._served = request_factory.model
-        self._json = RowsDocument(signature, DIALECT, max_rows=limits.max_rows, extra_columns="ignore")
+        self._json = RowsDocument(signature, BODY_FORMAT, max_rows=limits.max_rows, extra_columns="ignore")
         self._csv: CsvBody | None = None
         if signature.columns and signature.rows:
             self._csv = CsvBody(signature, max_rows=limits.max_rows, extra_columns="ignore")
@@ -88,7 +88,7 @@ class InvocationsRoute:
             if written is None:
                 return self._json(http.body)[1]
             if written in _FORMATS:
-                return self._json(b'{"%b":%b}' % (_FORMATS[written].encode(), http.body))[1]
+                return self._json.value(_FORMATS[written], http.body)
             raise UnsupportedMediaType(f"The format {shown(written)} is not read; send 'dataframe_split' as JSON.")
         if kind == CSV and self._csv is not None:
             return self._csv(http.body, header=_HEADER.get(parameters.get(b"header", b"")))

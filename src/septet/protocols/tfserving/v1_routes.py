@@ -20,7 +20,7 @@ from septet.registry import Models, ServedModel
 from septet.tensors import nested
 from septet.types import Request, Response, Tensors
 
-DIALECT = RowsFormat(
+BODY_FORMAT = RowsFormat(
     (INSTANCES, INPUTS),
     {"signature_name": OptionalKey(Literal[DEFAULT, ""], f"{DEFAULT!r}, the one signature of a model")},
     '{"instances": [[...]]}',
@@ -42,7 +42,7 @@ class V1Routes:
         self._single = len(service.signature.outputs) == 1
         limits = request_factory.limits
         self._body = RowsDocument(
-            service.signature, DIALECT, max_rows=limits.max_rows, extra_columns=limits.extra_columns
+            service.signature, BODY_FORMAT, max_rows=limits.max_rows, extra_columns=limits.extra_columns
         )
         self._described = msgspec.json.encode(model_metadata(service.identity, service.signature))
 
