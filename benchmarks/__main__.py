@@ -20,6 +20,8 @@ QUESTIONS = {
     "scaling": "one and two workers: CPU time a request, and throughput",
     "overload": "three times more load than can be served: what is answered, refused and remembered",
     "grpc": "one row by gRPC, beside others",
+    "several": "two models in one process, beside each alone",
+    "before": "this source beside an earlier commit of it (--before), in all of the above",
 }
 
 
@@ -33,11 +35,13 @@ def main() -> None:
         rounds=1 if options.quick else options.rounds,
         seconds=1 if options.quick else options.seconds,
         quick=options.quick,
+        before=options.before,
         only=frozenset(options.only.split(",")) if options.only else frozenset(),
     )
     os.sched_setaffinity(0, {CLIENT_CORE} & os.sched_getaffinity(0) or os.sched_getaffinity(0))
     out = cache / "quick" if options.quick else options.out
-    for name in QUESTIONS if "all" in options.questions else options.questions:
+    every = [name for name in QUESTIONS if name != "before"]
+    for name in every if "all" in options.questions else options.questions:
         print(f"== {name}: {QUESTIONS[name]}", flush=True)
         answer = importlib.import_module(f"benchmarks.{name}").run(bench)
         print(report.write(out, name, bench, answer), flush=True)
@@ -59,6 +63,7 @@ def parse() -> argparse.Namespace:
     )
     parser.add_argument("--rounds", type=int, default=5, help="rounds of every contender (default 5)")
     parser.add_argument("--seconds", type=float, default=3, help="length of each window of load (default 3)")
+    parser.add_argument("--before", default="", metavar="COMMIT", help="the commit that `before` is about")
     parser.add_argument("--only", help=f"servers to measure, separated by commas: {','.join(SERVERS)}")
     parser.add_argument(
         "--out", type=Path, default=Path("benchmarks/results"), help="folder for the results (not of a quick run)"

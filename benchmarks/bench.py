@@ -30,6 +30,7 @@ class Bench:
         seconds: length of one window of load.
         quick: only to see that it works.
         only: servers to measure; empty for all.
+        before: the commit that this source is measured beside, for the question `before`.
     """
 
     cache: Path
@@ -37,6 +38,7 @@ class Bench:
     seconds: float
     quick: bool = False
     only: frozenset[str] = frozenset()
+    before: str = ""
     _pythons: dict[str, Path | RuntimeError] = field(default_factory=dict)
 
     def wanted(self, servers: list[str]) -> list[str]:
@@ -51,7 +53,7 @@ class Bench:
         """
         if name not in self._pythons:
             try:
-                self._pythons[name] = environment(name, self.cache)
+                self._pythons[name] = environment(name, self.cache, self.before)
             except RuntimeError as error:
                 self._pythons[name] = error
         found = self._pythons[name]

@@ -9,30 +9,47 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 REQUIREMENTS = ROOT / "benchmarks" / "requirements"
 SEPTET = {"septet": "", "septet-grpc": "[grpc]"}
+BEFORE = "-before"
 
 
-def environment(name: str, cache: Path) -> Path:
-    """Make the environment `name` unless it is there; return its Python.
+def environment(name: str, cache: Path, before: str = "") -> Path:
+    """Make the environment `name` unless it is there; return its Python. `before` is the commit of those so called.
 
     Raises:
         RuntimeError: it cannot be installed; the message says why.
     """
     place = cache / "environments" / name
+    tree, name = (ROOT, name) if not name.endswith(BEFORE) else (_tree(before, cache), name.removesuffix(BEFORE))
     python, stamp = place / "bin" / "python", place / "stamp"
     pip = [str(python), "-m", "pip", "-qq", "--disable-pip-version-check", "install"]
-    source = ROOT / "constraints.txt" if name in SEPTET else REQUIREMENTS / f"{name}.txt"
+    source = tree / "constraints.txt" if name in SEPTET else REQUIREMENTS / f"{name}.txt"
     # What Septet needs stands in its project file.
-    project = (ROOT / "pyproject.toml").read_bytes() if name in SEPTET else b""
+    project = (tree / "pyproject.toml").read_bytes() if name in SEPTET else b""
     wanted = hashlib.sha256(source.read_bytes() + project).hexdigest()
     if not stamp.exists() or stamp.read_text() != wanted:
         print(f"installing {name} ...", flush=True)
         _run([sys.executable, "-m", "venv", "--clear", str(place)])
-        given = ["-c", str(source), f"{ROOT}{SEPTET[name]}"] if name in SEPTET else ["-r", str(source)]
+        given = ["-c", str(source), f"{tree}{SEPTET[name]}"] if name in SEPTET else ["-r", str(source)]
         _run([*pip, *given])
         stamp.write_text(wanted)
     elif name in SEPTET:
-        _run([*pip, "--force-reinstall", "--no-deps", str(ROOT)])
+        _run([*pip, "--force-reinstall", "--no-deps", str(tree)])
     return python
+
+
+def _tree(commit: str, cache: Path) -> Path:
+    """The files of a commit."""
+    if not commit:
+        raise RuntimeError("is measured where --before names a commit")
+    place = cache / "commits" / commit
+    if not place.exists():
+        place.mkdir(parents=True)
+        archive = subprocess.run(["git", "-C", str(ROOT), "archive", commit], check=False, capture_output=True)
+        if archive.returncode:
+            place.rmdir()
+            raise RuntimeError(f"there is no commit {commit}")
+        subprocess.run(["tar", "-x", "-C", str(place)], check=True, input=archive.stdout)
+    return place
 
 
 def versions(python: Path) -> dict[str, str]:

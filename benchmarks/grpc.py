@@ -31,10 +31,7 @@ def run(bench: Bench) -> Report:
     """Prove every answer with a client, then let the servers take turns."""
     model = models.iris(bench.cache)
     connections = (1, 16) if bench.quick else (1, 16, 64)
-    message = bench.cache / "request.grpc"
-    content = _request(model, 0).SerializeToString()
-    # What gRPC writes before a message: not compressed, and its length.
-    message.write_bytes(b"\0" + len(content).to_bytes(4, "big") + content)
+    message = message_of(bench, model)
     samples: Samples = {}
     with Fleet(bench, model) as fleet:
         for server in bench.wanted(list(CONTENDERS)):
@@ -44,7 +41,7 @@ def run(bench: Bench) -> Report:
             for count in connections:
                 for server in list(samples) if turn % 2 else [*samples][::-1]:
                     with fleet.turn(server) as process:
-                        samples[server][count].append(_load(process, message, count, bench.seconds))
+                        samples[server][count].append(load_calls(process, message, count, bench.seconds))
     setting = {
         "model": "iris, one row a request, raw contents, both outputs",
         "servers": "one worker, one thread, one core; Septet serves REST in the same process",
@@ -53,6 +50,14 @@ def run(bench: Bench) -> Report:
     kept = {server: {str(c): [asdict(s) for s in taken] for c, taken in by.items()} for server, by in samples.items()}
     tables = [_table(samples, count) for count in connections]
     return Report("One row by gRPC", setting, tables, kept, fleet.absent)
+
+
+def message_of(bench: Bench, model: Model) -> Path:
+    """A request of one row, framed as gRPC does: not compressed, its length, the message."""
+    message = bench.cache / "request.grpc"
+    content = _request(model, 0).SerializeToString()
+    message.write_bytes(b"\0" + len(content).to_bytes(4, "big") + content)
+    return message
 
 
 def _present(fleet: Fleet, model: Model, server: str) -> bool:
@@ -110,7 +115,8 @@ def _output(response: ModelInferResponse, name: str) -> Array:
     return found.reshape(tuple(output.shape))
 
 
-def _load(process: Process, message: Path, connections: int, seconds: float) -> Sample:
+def load_calls(process: Process, message: Path, connections: int, seconds: float) -> Sample:
+    """Keep `connections` busy with calls of one message, one after the other on each."""
     log = message.with_suffix(".log")
     log.unlink(missing_ok=True)
     command = ["h2load", "-t1", f"-c{connections}", "-m1", "-D", str(max(1, round(seconds))), "--warm-up-time=1"]

@@ -53,7 +53,7 @@ def run(bench: Bench) -> Report:
         body = FORMS["data"].body(model, model.rows[:1])
         with Fleet(bench, model) as fleet:
             count = bench.rounds if fleet.add(SERVER, body) else 0
-            rounds[model.name] = [_round(bench, fleet, body, CASES[model.name]) for _ in range(count)]
+            rounds[model.name] = [one_round(bench, fleet, body, CASES[model.name]) for _ in range(count)]
             absent |= fleet.absent
         print(f"{model.name}: {count} rounds done", flush=True)
     setting = {
@@ -69,10 +69,11 @@ def run(bench: Bench) -> Report:
     return Report("Overload", setting, [_flood(rounds), _crowd(rounds)], samples, absent)
 
 
-def _round(bench: Bench, fleet: Fleet, body: Body, case: Case) -> Round:
-    with fleet.turn(SERVER) as process:
+def one_round(bench: Bench, fleet: Fleet, body: Body, case: Case, server: str = SERVER) -> Round:
+    """Capacity, flood and crowd of one server."""
+    with fleet.turn(server) as process:
         load(process, body, bench.cache, connections=case.few, seconds=1)
-        capacity = _answered(load(process, body, bench.cache, connections=case.few, seconds=bench.seconds))
+        capacity = answered(load(process, body, bench.cache, connections=case.few, seconds=bench.seconds))
         before = sum(process.memory())
         flood = None
         if case.flood is not None:
@@ -83,7 +84,8 @@ def _round(bench: Bench, fleet: Fleet, body: Body, case: Case) -> Round:
         return Round(capacity, flood, crowd, before, after)
 
 
-def _answered(sample: Sample) -> float:
+def answered(sample: Sample) -> float:
+    """Requests answered a second, without those that failed or were refused."""
     return sample.requests_per_second * (1 - sample.errors / max(1, sample.requests))
 
 
@@ -119,14 +121,14 @@ def _crowd(rounds: dict[str, list[Round]]) -> Table:
     rows: list[tuple[str, ...]] = []
     for name, taken in rounds.items():
         crowds = [each.crowd for each in taken]
-        answered = [_answered(each) for each in crowds]
+        good = [answered(each) for each in crowds]
         rows.append(
             (
                 f"{CASES[name].title}, {CASES[name].crowd} callers",
                 spread([each.capacity for each in taken], ",.0f"),
-                spread(answered, ",.0f"),
-                ratio(answered, [each.capacity for each in taken]),
-                spread([all_.requests_per_second - good for all_, good in zip(crowds, answered, strict=True)], ",.0f"),
+                spread(good, ",.0f"),
+                ratio(good, [each.capacity for each in taken]),
+                spread([all_.requests_per_second - some for all_, some in zip(crowds, good, strict=True)], ",.0f"),
                 f"{spread([each.p50 for each in crowds], '.1f')} / {spread([each.p99 for each in crowds], '.1f')}",
             )
         )

@@ -56,6 +56,12 @@ def septet(title: str, *flags: str, grpc: bool = False) -> Server:
     )
 
 
+def before(title: str, *flags: str, grpc: bool = False) -> Server:
+    """The same from the earlier commit that `--before` names."""
+    here = septet(title, *flags, grpc=grpc)
+    return Server(here.title, f"{here.environment}-before", here.command, patience=here.patience)
+
+
 def fastapi(title: str, module: str) -> Server:
     """An application under uvicorn with httptools and uvloop."""
     flags = ("--port", "{port}", "--log-level", "warning", "--no-access-log", "--app-dir", str(RIVALS))
@@ -83,6 +89,10 @@ SERVERS = {
     "septet-grpc": septet("Septet", grpc=True),
     "septet-unbatched": septet("Septet, batching off", "--max-batch-rows", "1"),
     "septet-impatient": septet("Septet, 300 ms to answer", "--timeout-seconds", "0.3"),
+    "septet-before": before("Septet before"),
+    "septet-grpc-before": before("Septet before", grpc=True),
+    "septet-impatient-before": before("Septet before, 300 ms to answer", "--timeout-seconds", "0.3"),
+    "septet-both": septet("Septet, two models", "{folder}/trees.onnx"),
     "septet-2": septet("Septet, 2 workers", "--workers", "2"),
     "septet-4": septet("Septet, 4 workers", "--workers", "4"),
     "septet-large": septet("Septet, one thread", "--threads", "1"),

@@ -8,7 +8,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from septet.assembly.mounting import asgi as asgi
+    from septet.assembly.asgi_mounting import asgi as asgi
     from septet.client.coroutine import AsyncClient as AsyncClient
     from septet.client.threaded import Client as Client
     from septet.packing.pack import pack as pack
@@ -19,7 +19,7 @@ __all__ = ["AsyncClient", "Client", "asgi", "pack", "save"]
 _HOMES = {
     "AsyncClient": "septet.client.coroutine",
     "Client": "septet.client.threaded",
-    "asgi": "septet.assembly.mounting",
+    "asgi": "septet.assembly.asgi_mounting",
     "pack": "septet.packing.pack",
     "save": "septet.packing.save",
 }

@@ -5,9 +5,13 @@ A request flows `bytes -> decode -> validate -> run -> encode -> bytes`. The cla
 """
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import msgspec
+
+if TYPE_CHECKING:
+    # The command line needs errors, and should not wait for numpy.
+    from septet.types import Identity
 
 MOST_PROBLEMS = 20
 
@@ -27,11 +31,12 @@ class Problem(msgspec.Struct, frozen=True):
 class SeptetError(Exception):
     """The root. Its text is shown to people, so it says what was wrong, where, and what to do.
 
-    `request_id` is set once the id of the request at fault is known.
+    `request_id` and `model` are set once the id of the request at fault, and the model that it was for, are known.
     """
 
     code: ClassVar[str] = "internal"
     request_id: str | None = None
+    model: "Identity | None" = None
 
     def __init__(self, message: str, problems: tuple[Problem, ...] = ()) -> None:
         super().__init__(message)

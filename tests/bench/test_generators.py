@@ -7,7 +7,7 @@ import pytest
 
 from septet.bench.generators import Generators
 from septet.bench.load import Load, Payload, Plan, Target
-from septet.bench.measurement import measured
+from septet.bench.load_measurement import measured
 from septet.errors import Unavailable
 from tests.bench.servers import ServerThread, answer
 from tests.e2e.process import free_port

@@ -4,7 +4,7 @@ import pytest
 
 from septet.bench.objective import broken, objectives
 from septet.errors import Invalid
-from tests.bench.test_measurement import summed
+from tests.bench.test_load_measurement import summed
 
 
 def test_objectives_are_read_apart_by_commas_and_by_repetition() -> None:

@@ -11,12 +11,12 @@ import pytest
 from septet.bench import chart
 from septet.bench.campaign import Outcome, find_rate, run_all
 from septet.bench.load import Load, Payload, Plan, Target
+from septet.bench.load_measurement import Measurement
 from septet.bench.machine import machine
-from septet.bench.measurement import Measurement
 from septet.bench.objective import objectives
 from septet.bench.report import Report, document, remarks, table
 from septet.bench.sizing import sizing
-from tests.bench.test_measurement import summed
+from tests.bench.test_load_measurement import summed
 
 NOW = dt.datetime(2026, 11, 25, tzinfo=dt.UTC)
 CAPACITY = 700.0

@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from septet.bench.search import MOST_TRIALS, PRECISION, Trial, Verdict, next_step
+from septet.bench.search import MOST_TRIALS, PRECISION, RateVerdict, Trial, next_step
 
 
-def searched(meets: Callable[[float, int], bool], start: float = 100.0) -> tuple[Verdict, list[Trial]]:
+def searched(meets: Callable[[float, int], bool], start: float = 100.0) -> tuple[RateVerdict, list[Trial]]:
     trials: list[Trial] = []
-    while not isinstance(step := next_step(trials, start), Verdict):
+    while not isinstance(step := next_step(trials, start), RateVerdict):
         trials.append(Trial(step, meets(step, len(trials))))
     return step, trials
 
@@ -40,7 +40,7 @@ def test_a_server_that_meets_its_objectives_every_other_time_ends_the_search() -
 
 def test_a_server_that_meets_nothing_ends_the_search() -> None:
     verdict, trials = searched(lambda _, __: False)
-    assert verdict == Verdict(None, confirmed=False)
+    assert verdict == RateVerdict(None, confirmed=False)
     assert trials[-1].rate == 1.0
 
 
@@ -64,4 +64,4 @@ def test_a_rate_that_was_met_by_luck_is_not_the_answer() -> None:
 def test_a_server_without_a_limit_ends_the_search_too() -> None:
     verdict, trials = searched(lambda _, __: True)
     assert len(trials) == MOST_TRIALS
-    assert verdict == Verdict(trials[-1].rate, confirmed=False)
+    assert verdict == RateVerdict(trials[-1].rate, confirmed=False)

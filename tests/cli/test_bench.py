@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from septet.bench.load import Load
-from septet.cli.bench_output import Watch
+from septet.cli.bench_output import BenchProgress
 from septet.cli.main import main
 from tests.bench.servers import ServerThread, answer
 from tests.e2e.process import IRIS, START_SECONDS, ServerProcess, free_port, septet_serve
@@ -267,7 +267,7 @@ class Terminal(io.StringIO):
 def test_a_terminal_sees_a_line_that_is_erased(monkeypatch: pytest.MonkeyPatch) -> None:
     stream = Terminal()
     monkeypatch.setattr(sys, "stderr", stream)
-    with Watch(Load(1, 2.0, rate=5.0)) as watch:
+    with BenchProgress(Load(1, 2.0, rate=5.0)) as watch:
         watch.step(3, 0)
     assert "measuring 5/s for 2 s" in stream.getvalue()
     assert stream.getvalue().endswith("\x1b[K")

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from septet import errors
-from septet.assembly.calls import grpc_templates
 from septet.assembly.composition import layout
+from septet.assembly.grpc_serving import grpc_templates
 from septet.cli.main import COMMANDS
 from septet.cli.parser import Parser
 from septet.protocols.http.error_bodies import STATUS

@@ -119,7 +119,7 @@ def test_tritons_client_streams(client: Any) -> None:
 def test_calls_are_counted(served: Address, client: Any) -> None:
     client.infer("iris", [iris_input()])
     with pytest.raises(InferenceServerException):
-        client.infer("other", [iris_input()])
+        client.infer("iris", [iris_input(), iris_input()])
     (statistics,) = client.get_inference_statistics("iris").model_stats
     assert statistics.inference_count >= 3
     assert statistics.inference_stats.success.count >= 1

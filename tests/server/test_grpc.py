@@ -13,7 +13,7 @@ import grpc.aio
 import msgspec
 import pytest
 
-from septet.assembly.calls import grpc_server
+from septet.assembly.grpc_serving import grpc_server
 from septet.errors import ModelFailed, Overloaded, StartupError
 from septet.events import Finished
 from septet.protocols.http.app import App

@@ -111,7 +111,7 @@ class ModelLoader:
                 logger.error("%s is not served: %s", path, error.message)  # noqa: TRY400 - the message says all
                 missing[model_name(path, self._settings.model)] = error.message
                 continue
-            services.append(self._wrapped(service))
+            services.append(_wrapped(service, self._settings, self._middleware))
         if not services:
             raise StartupError("none of the models can be served: " + "; ".join(missing.values()))
         names = [service.identity.name for service in services]
@@ -127,11 +127,22 @@ class ModelLoader:
             return shared[1]
         return open_service(path, self._settings)
 
-    def _wrapped(self, service: Service) -> Service:
-        predictor = service.predictor
-        for each in reversed((*self._middleware, *map(_imported, self._settings.model.middleware))):
-            predictor = each(predictor)
-        return msgspec.structs.replace(service, predictor=predictor)
+
+def load_service(path: Path, settings: Settings) -> Service:
+    """Load one model, whatever the age of its data, with the middleware of the settings around its predictor.
+
+    Raises:
+        StartupError: it cannot be served.
+        SettingsInvalid: a middleware cannot be imported.
+    """
+    return _wrapped(open_service(path, settings), settings, ())
+
+
+def _wrapped(service: Service, settings: Settings, middleware: Sequence[Middleware]) -> Service:
+    predictor = service.predictor
+    for each in reversed((*middleware, *map(_imported, settings.model.middleware))):
+        predictor = each(predictor)
+    return msgspec.structs.replace(service, predictor=predictor)
 
 
 def refuse_stale(service: Service, settings: Settings) -> None:

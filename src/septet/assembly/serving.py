@@ -84,7 +84,7 @@ def _reserved(settings: Settings) -> list[socket]:
 
 
 def _grpc_templates() -> tuple[str, ...]:
-    from septet.assembly.calls import grpc_templates
+    from septet.assembly.grpc_serving import grpc_templates
 
     return grpc_templates()
 
@@ -180,7 +180,7 @@ class ServingProcess:
             models.install(app.models)
             application(app, self._settings, observer, shared_metrics.snapshot, names)
             if sockets.grpc:
-                from septet.assembly.calls import grpc_server
+                from septet.assembly.grpc_serving import grpc_server
 
                 companions.append(
                     grpc_server(

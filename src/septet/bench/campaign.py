@@ -6,9 +6,9 @@ from typing import TypeAlias
 import msgspec
 
 from septet.bench.load import Load
-from septet.bench.measurement import Measurement
+from septet.bench.load_measurement import Measurement
 from septet.bench.objective import Objective, broken
-from septet.bench.search import Trial, Verdict, interval, next_step
+from septet.bench.search import RateVerdict, Trial, interval, next_step
 
 Measure: TypeAlias = Callable[[Load], Measurement]
 
@@ -26,7 +26,7 @@ class Outcome(msgspec.Struct, frozen=True):
     """
 
     measurements: tuple[Measurement, ...]
-    verdict: Verdict | None = None
+    verdict: RateVerdict | None = None
     limited: bool = False
     shortcomings: tuple[str, ...] = ()
 
@@ -51,7 +51,7 @@ def find_rate(load: Load, measure: Measure, wanted: Sequence[Objective]) -> Outc
         measurements.append(probe)
         start = max(1.0, probe.throughput / 2)
     trials: list[Trial] = []
-    while not isinstance(step := next_step(trials, start), Verdict):
+    while not isinstance(step := next_step(trials, start), RateVerdict):
         measurement = measure(msgspec.structs.replace(load, rate=step))
         measurements.append(measurement)
         trials.append(Trial(step, met=not broken(wanted, measurement)))

@@ -7,7 +7,7 @@ from html import escape
 import msgspec
 
 from septet.bench.campaign import name
-from septet.bench.measurement import Measurement
+from septet.bench.load_measurement import Measurement
 
 WIDTH, HEIGHT = 760, 440
 _LEFT, _RIGHT, _TOP, _BOTTOM = 76, 40, 56, 60

@@ -11,7 +11,7 @@ from typing import Any, Self
 
 import uvloop
 
-from septet.bench import engine
+from septet.bench import load_engine
 from septet.bench.load import Load, Plan, share
 from septet.bench.recording import Recording, joined
 from septet.errors import SeptetError, Unavailable
@@ -107,7 +107,7 @@ def _generate(pipe: "Connection[Any, Any]", plan: Plan, index: int, processes: i
             load = pipe.recv()
         except (EOFError, ConnectionError):
             return
-        work = engine.put(
+        work = load_engine.put(
             load,
             plan,
             offset=offset,

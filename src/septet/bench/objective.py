@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from septet.bench.measurement import PERCENTILES, Measurement
+from septet.bench.load_measurement import PERCENTILES, Measurement
 from septet.bench.recording import WRONG_ANSWER
 from septet.errors import Invalid
 

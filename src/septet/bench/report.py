@@ -8,8 +8,8 @@ import msgspec
 
 from septet.bench.campaign import Outcome, name
 from septet.bench.load import Plan
+from septet.bench.load_measurement import DEFINITION, PERCENTILES, Measurement
 from septet.bench.machine import Machine
-from septet.bench.measurement import DEFINITION, PERCENTILES, Measurement
 from septet.bench.objective import Objective
 from septet.bench.sizing import Sizing
 

@@ -17,14 +17,14 @@ class Trial(msgspec.Struct, frozen=True):
     met: bool
 
 
-class Verdict(msgspec.Struct, frozen=True):
+class RateVerdict(msgspec.Struct, frozen=True):
     """The end of a search: `rate` met the objectives, twice where `confirmed`; None where no rate did."""
 
     rate: float | None
     confirmed: bool
 
 
-def next_step(trials: Sequence[Trial], start: float) -> float | Verdict:
+def next_step(trials: Sequence[Trial], start: float) -> float | RateVerdict:
     """Return the rate to try next, or the verdict.
 
     The rate doubles until it is too high (halves until it is not), the interval is then halved until its ends are
@@ -32,17 +32,17 @@ def next_step(trials: Sequence[Trial], start: float) -> float | Verdict:
     more often than not; the lower end, too, has to meet them twice.
     """
     if trials and _lead(trials, trials[-1].rate) in (0, -1):
-        return trials[-1].rate if len(trials) < MOST_TRIALS else Verdict(interval(trials)[0], confirmed=False)
+        return trials[-1].rate if len(trials) < MOST_TRIALS else RateVerdict(interval(trials)[0], confirmed=False)
     low, high = interval(trials)
     if len(trials) >= MOST_TRIALS:
-        return Verdict(low, confirmed=False)
+        return RateVerdict(low, confirmed=False)
     if high is None:
         return start if low is None else low * 2
     if low is None:
-        return max(LOWEST_RATE, high / 2) if high > LOWEST_RATE else Verdict(None, confirmed=False)
+        return max(LOWEST_RATE, high / 2) if high > LOWEST_RATE else RateVerdict(None, confirmed=False)
     if high / low > PRECISION:
         return math.sqrt(low * high)
-    return Verdict(low, confirmed=True) if _lead(trials, low) > 1 else low
+    return RateVerdict(low, confirmed=True) if _lead(trials, low) > 1 else low
 
 
 def interval(trials: Sequence[Trial]) -> tuple[float | None, float | None]:

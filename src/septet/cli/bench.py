@@ -12,17 +12,17 @@ from pathlib import Path
 from septet.bench.campaign import Outcome, find_rate, run_all
 from septet.bench.generators import Generators
 from septet.bench.load import Load
+from septet.bench.load_measurement import Measurement, measured
 from septet.bench.machine import machine, usable_cores
-from septet.bench.measurement import Measurement, measured
 from septet.bench.objective import Objective, objectives
 from septet.bench.report import Report
 from septet.bench.requests import PROTOCOLS
 from septet.bench.sizing import Sizing, sizing
-from septet.cli.bench_output import Watch, show
+from septet.cli.bench_output import BenchProgress, show
 from septet.cli.bench_plan import planned
-from septet.cli.child import Child
 from septet.cli.parser import Parser
 from septet.cli.progress import Progress
+from septet.cli.server_process import ServerProcess
 from septet.errors import Invalid
 from septet.tables.table_formats import TABLE_FORMATS
 
@@ -222,7 +222,7 @@ def _served(args: Namespace, cores: Sequence[int]) -> Iterator[str]:
         yield args.target
         return
     progress = Progress(f"starting a server of {args.target} ...")
-    child = Child(Path(args.target), _serve_options(args), cores)
+    child = ServerProcess(Path(args.target), _serve_options(args), cores)
     with progress, child:
         progress.done()
         yield child.url
@@ -237,7 +237,7 @@ def _serve_options(args: Namespace) -> list[str]:
 
 def _outcome(args: Namespace, generators: Generators, loads: Sequence[Load], wanted: Sequence[Objective]) -> Outcome:
     def measure(load: Load) -> Measurement:
-        with Watch(load) as watch:
+        with BenchProgress(load) as watch:
             return measured(load, generators.measure(load, watch.step))
 
     return find_rate(loads[0], measure, wanted) if args.find_rate else run_all(loads, measure, wanted)

@@ -17,7 +17,7 @@ from septet.cli.progress import Progress
 from septet.errors import Invalid
 
 
-class Watch:
+class BenchProgress:
     """Says on standard error what is being measured: a line that changes on a terminal, else one line a load."""
 
     def __init__(self, load: Load) -> None:

@@ -7,10 +7,10 @@ from typing import Any
 import msgspec
 
 from septet.bench.address import ask, target_of
-from septet.bench.answers import check_for
-from septet.bench.description import Description, described
+from septet.bench.answer_check import check_for
 from septet.bench.load import Payload, Plan, Target
 from septet.bench.requests import Requests, request_bytes
+from septet.bench.served_model import ServedDescription, described
 from septet.cli.data_file import joined_batches, tensor_batches
 from septet.errors import Invalid, NotFound
 from septet.model.package import read_package
@@ -62,7 +62,7 @@ def _raw(args: Namespace, target: Target, prefix: str) -> Payload:
     return Payload(request_bytes(target, method, prefix + args.path, headers, body), len(body))
 
 
-def _payloads(args: Namespace, description: Description, requests: Requests) -> tuple[Payload, ...]:
+def _payloads(args: Namespace, description: ServedDescription, requests: Requests) -> tuple[Payload, ...]:
     if args.data is not None:
         with _file(args.data).open("rb") as stream:
             form = args.data_format or format_of(Path(args.data))
@@ -105,7 +105,7 @@ def _verified(
     )
 
 
-def _sample(description: Description) -> Tensors:
+def _sample(description: ServedDescription) -> Tensors:
     if description.sample is None:
         raise Invalid(f"{description.name} has no sample row: give rows with --data.")
     return description.sample

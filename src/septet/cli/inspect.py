@@ -4,8 +4,8 @@ from argparse import Namespace
 from collections.abc import Iterable, Iterator, Sequence
 
 from septet.cli.aligned_text import aligned
-from septet.cli.description import Description, describe, plain
 from septet.cli.flags import add_path, add_settings, settings
+from septet.cli.model_summary import ModelSummary, describe, plain
 from septet.cli.overview import age_text, cost_text, tensor_text
 from septet.cli.parser import Parser
 from septet.model.manifest import Manifest
@@ -46,7 +46,7 @@ def run(args: Namespace) -> int:
     return 0
 
 
-def _text(description: Description) -> Iterator[str]:
+def _text(description: ModelSummary) -> Iterator[str]:
     manifest = description.manifest
     yield from aligned(_identity(description))
     if manifest is not None:
@@ -65,7 +65,7 @@ def _text(description: Description) -> Iterator[str]:
         yield f"  needed, as loading it runs code: --trust {digest}"
 
 
-def _identity(description: Description) -> list[tuple[str, str]]:
+def _identity(description: ModelSummary) -> list[tuple[str, str]]:
     manifest = description.manifest
     rows = [("path", f"{description.path} ({'package' if description.package else 'model file'})")]
     if manifest is not None:

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from septet.cli.data_file import read_training_rows
-from septet.cli.description import golden_rows
 from septet.cli.flags import add_settings, settings
+from septet.cli.model_summary import golden_rows
 from septet.cli.overview import short_digest
 from septet.cli.parser import Parser
 from septet.cli.progress import Progress

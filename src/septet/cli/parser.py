@@ -3,6 +3,7 @@
 import difflib
 import re
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from pathlib import Path
 from typing import Any, NoReturn
 
 _UNKNOWN = "unrecognized arguments: "
@@ -15,8 +16,15 @@ class Parser(ArgumentParser):
         super().__init__(formatter_class=RawDescriptionHelpFormatter, allow_abbrev=False, **options)
 
     def parse_known_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
-        """Refuse unknown flags here, where the command's own flags are known."""
+        """Refuse unknown flags here, where the command's own flags are known.
+
+        Of a command that takes several paths, some may stand behind flags, which argparse does not read.
+        """
         found, rest = super().parse_known_args(args, namespace)
+        paths = getattr(found, "paths", None)
+        if paths and not any(word.startswith("-") for word in rest):
+            paths += map(Path, rest)
+            rest = []
         if rest:
             self.error(_UNKNOWN + " ".join(rest))
         return found, rest

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from septet.assembly.composition import open_service
+from septet.assembly.loading import load_service
 from septet.cli.data_file import tensor_batches
 from septet.cli.flags import add_path, add_settings, settings
 from septet.cli.parser import Parser
@@ -58,7 +58,7 @@ def run(args: Namespace) -> int:
         NotFound: labels were asked of a model that has none, or there is no such file.
     """
     with Progress(f"loading {args.path} ..."):
-        service = open_service(args.path, settings(args))
+        service = load_service(args.path, settings(args))
     with _opened(args.data) as stream, Progress("predicting ...", quiet=sys.stdout.isatty()) as progress:
         asyncio.run(_answered(args, service, stream, progress))
     return 0

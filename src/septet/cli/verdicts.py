@@ -13,7 +13,7 @@ import msgspec
 
 from septet.assembly.composition import age_of, open_service
 from septet.cli.data_file import read_tensors
-from septet.cli.description import golden_rows
+from septet.cli.model_summary import golden_rows
 from septet.cli.overview import age_text, short_digest
 from septet.errors import (
     DigestMismatch,

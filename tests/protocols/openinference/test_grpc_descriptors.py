@@ -8,7 +8,7 @@ import pytest
 import tritonclient.grpc.model_config_pb2 as triton_config
 import tritonclient.grpc.service_pb2 as triton
 
-from septet.assembly.calls import grpc_templates
+from septet.assembly.grpc_serving import grpc_templates
 from septet.protocols.rpc.descriptors import message, pool
 from septet.protocols.rpc.paths import HEALTH, INFERENCE, REFLECTION
 

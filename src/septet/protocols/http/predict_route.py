@@ -9,6 +9,7 @@ from time import perf_counter
 
 import msgspec
 
+from septet.errors import SeptetError
 from septet.events import Finished, Observer
 from septet.protocols.http.content_encoding import ACCEPTED, CODING, compressed, expanded
 from septet.protocols.http.error_bodies import STATUS
@@ -57,6 +58,8 @@ class PredictRoute(msgspec.Struct, frozen=True):
 
     def refusal(self, error: Exception, http: HttpRequest, begun: float, model: Identity | None) -> HttpReply:
         """The reply that tells of an error; the observer is told as well."""
+        if isinstance(error, SeptetError):
+            model = error.model or model
         reply = failed(error, self.template, http, model)
         seconds = perf_counter() - begun
         self.observer.finished(

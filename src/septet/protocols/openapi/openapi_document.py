@@ -1,4 +1,4 @@
-"""OpenAPI 3.1 of this very model: what `/scoring.json` says, derived from the signature."""
+"""OpenAPI 3.1 of this very model: what `/openapi.json` says, derived from the signature."""
 
 from typing import Any
 
@@ -209,6 +209,6 @@ def _document_paths() -> Node:
     return {
         "/": get("root", "Try the model out", page),
         "/docs": get("docs", "Try the model out", page),
-        "/scoring.json": get("openapi", "Read this document", {"200": openapi_responses.reply({"type": "object"})}),
+        "/openapi.json": get("openapi", "Read this document", {"200": openapi_responses.reply({"type": "object"})}),
         "/metrics": get("metrics", "Read the metrics", {"200": openapi_responses.reply(text, media="text/plain")}),
     }

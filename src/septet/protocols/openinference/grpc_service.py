@@ -126,12 +126,14 @@ class GrpcService:
     def _decode(self, http: HttpRequest, *, streamed: bool) -> tuple[ServedModel, Request, Encode]:
         asked = parsed(self._request, http.body)
         request_id = _fit_for_a_header(asked.id) or http.context.id or new_id()
+        model: ServedModel | None = None
         try:
             model = self._models.find(asked.model_name, asked.model_version)
+            return self._messages[model].decode(http, asked, request_id, streamed=streamed)
         except SeptetError as error:
             error.request_id = request_id
+            error.model = None if model is None else model.service.identity
             raise
-        return self._messages[model].decode(http, asked, request_id, streamed=streamed)
 
     def _fault(self, reply: HttpReply) -> bytes:
         """What a stream says of a message that was not answered."""

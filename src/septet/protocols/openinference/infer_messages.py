@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
-from septet.errors import Invalid, Problem, SeptetError
+from septet.errors import Invalid, Problem
 from septet.model.values import is_text
 from septet.protocols.http.http_messages import HttpReply, HttpRequest, answered
 from septet.protocols.http.request_factory import RequestFactory
@@ -61,22 +61,15 @@ class InferMessages:
         Raises:
             Invalid: it is not what the protocol or the model asks for.
         """
-        try:
-            raw = asked.raw_input_contents
-            tensors, rows = self._contract.tensors(self._raw(asked.inputs, raw) if raw else self._typed(asked.inputs))
-            outputs, classes = self._wanted(asked.outputs) if asked.outputs else (None, {})
-            seconds = _seconds(asked, http)
-        except SeptetError as error:
-            error.request_id = request_id
-            raise
+        raw = asked.raw_input_contents
+        tensors, rows = self._contract.tensors(self._raw(asked.inputs, raw) if raw else self._typed(asked.inputs))
+        outputs, classes = self._wanted(asked.outputs) if asked.outputs else (None, {})
+        seconds = _seconds(asked, http)
         request = self._request_factory.request(
             tensors, rows, request_id, outputs, timeout=seconds, trace=http.context.trace
         )
-        return (
-            self._served,
-            request,
-            partial(self._encode, MessageForm(asked.id, bool(raw) or self._all_raw, streamed, classes)),
-        )
+        form = MessageForm(asked.id, bool(raw) or self._all_raw, streamed, classes)
+        return self._served, request, partial(self._encode, form)
 
     def _raw(self, inputs: Sequence[Message], raw: Sequence[bytes]) -> Iterator[tuple[str, Array]]:
         if len(raw) != len(inputs):

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from septet.bench.load import Load
-from septet.bench.measurement import Measurement, histogram, latency, measured
+from septet.bench.load_measurement import Measurement, histogram, latency, measured
 from septet.bench.recording import Recorder, joined
 
 

@@ -5,8 +5,8 @@ import asyncio
 import numpy as np
 import pytest
 
-from septet.bench.engine import put
 from septet.bench.load import Load, Payload, Plan, Target
+from septet.bench.load_engine import put
 from septet.bench.recording import Recording
 from septet.errors import Unavailable
 from tests.bench.servers import Behaviour, FakeServer, answer, at_once

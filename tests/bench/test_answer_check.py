@@ -2,7 +2,7 @@
 
 import pytest
 
-from septet.bench.answers import check_for
+from septet.bench.answer_check import check_for
 from septet.bench.load import AnswerForm, Payload
 
 ROWS = Payload(b"", 0, rows=2)

@@ -15,9 +15,9 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 from septet.bench.address import tls_context
-from septet.bench.answers import check_for
-from septet.bench.connection import Connection
+from septet.bench.answer_check import check_for
 from septet.bench.load import Load, Plan
+from septet.bench.load_connection import LoadConnection
 from septet.bench.recording import WRONG_ANSWER, Recorder, Recording
 from septet.bench.schedule import due_times
 from septet.errors import Unavailable
@@ -43,7 +43,7 @@ async def put(
     Raises:
         Unavailable: the server cannot be connected to.
     """
-    engine = _Engine(load, plan, offset=offset, due=due_times(load, phase), poll=poll)
+    engine = _LoadEngine(load, plan, offset=offset, due=due_times(load, phase), poll=poll)
     # Collection would count as lag; what a load leaves behind is little.
     collecting = gc.isenabled()
     gc.disable()
@@ -57,7 +57,7 @@ async def put(
             gc.enable()
 
 
-class _Engine:
+class _LoadEngine:
     def __init__(self, load: Load, plan: Plan, *, offset: int, due: Sequence[float], poll: bool) -> None:
         self._load, self._plan, self._poll = load, plan, poll
         self._closed_loop = load.rate is None
@@ -69,9 +69,9 @@ class _Engine:
         self._recorder = Recorder()
         self._due, self._at = due, 0
         self._backlog: deque[float] = deque()
-        self._idle: deque[Connection] = deque()
-        self._busy: set[Connection] = set()
-        self._open: set[Connection] = set()
+        self._idle: deque[LoadConnection] = deque()
+        self._busy: set[LoadConnection] = set()
+        self._open: set[LoadConnection] = set()
         self._connecting: set[asyncio.Task[None]] = set()
         self._finished = self._loop.create_future()
         self._start = self._recorded_from = self._stop = 0.0
@@ -126,7 +126,7 @@ class _Engine:
 
     # Called by connections.
 
-    def answered(self, connection: Connection, status: int, body: bytes, now: float) -> None:
+    def answered(self, connection: LoadConnection, status: int, body: bytes, now: float) -> None:
         payload, connection.payload = connection.payload, None
         assert payload is not None  # noqa: S101 - an answer belongs to a request
         self._events += 1
@@ -148,7 +148,7 @@ class _Engine:
             self._free(connection, now)
         self._finish_if_done(now)
 
-    def lost(self, connection: Connection, reason: str) -> None:
+    def lost(self, connection: LoadConnection, reason: str) -> None:
         self._open.discard(connection)
         if self._finished.done():
             return
@@ -167,7 +167,7 @@ class _Engine:
 
     # Sending.
 
-    def _free(self, connection: Connection, now: float) -> None:
+    def _free(self, connection: LoadConnection, now: float) -> None:
         if not self._closed_loop:
             if self._backlog:
                 self._send(connection, self._backlog.popleft(), now)
@@ -176,12 +176,12 @@ class _Engine:
         elif now < self._stop:
             self._send(connection, None, now)
 
-    def _next(self, connection: Connection) -> None:
+    def _next(self, connection: LoadConnection) -> None:
         now = time.monotonic()
         if connection.ready:
             self._free(connection, now)
 
-    def _send(self, connection: Connection, due: float | None, now: float) -> None:
+    def _send(self, connection: LoadConnection, due: float | None, now: float) -> None:
         turn = self._turn
         self._turn = turn + 1 if turn + 1 < len(self._payloads) else 0
         self._busy.add(connection)
@@ -258,7 +258,7 @@ class _Engine:
         target = self._plan.target
         async with asyncio.timeout(self._load.timeout):
             _, connection = await self._loop.create_connection(
-                lambda: Connection(self), target.host, target.port, ssl=self._tls
+                lambda: LoadConnection(self), target.host, target.port, ssl=self._tls
             )
         self._open.add(connection)
         self._idle.append(connection)

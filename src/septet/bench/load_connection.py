@@ -14,17 +14,17 @@ from septet.bench.load import Payload
 FINAL_STATUS = 200  # those below announce another answer
 
 
-class Owner(Protocol):
+class LoadOwner(Protocol):
     """Who is told what became of a request."""
 
-    def answered(self, connection: "Connection", status: int, body: bytes, now: float) -> None:
+    def answered(self, connection: "LoadConnection", status: int, body: bytes, now: float) -> None:
         """The answer is complete; the connection may be used again if it is `ready`."""
 
-    def lost(self, connection: "Connection", reason: str) -> None:
+    def lost(self, connection: "LoadConnection", reason: str) -> None:
         """The connection ended, in the midst of a request or between two."""
 
 
-class Connection(asyncio.Protocol):
+class LoadConnection(asyncio.Protocol):
     """A client's end. At most one request is in flight.
 
     Attributes:
@@ -33,7 +33,7 @@ class Connection(asyncio.Protocol):
         due, sent: when it was to be sent and when it was, on the monotonic clock.
     """
 
-    def __init__(self, owner: Owner) -> None:
+    def __init__(self, owner: LoadOwner) -> None:
         self._owner = owner
         self._transport: asyncio.WriteTransport | None = None
         self._parser = httptools.HttpResponseParser(self)

@@ -15,7 +15,7 @@ from septet.packing.save import trust_needed
 from septet.settings import Settings
 
 
-class Description(msgspec.Struct, frozen=True):
+class ModelSummary(msgspec.Struct, frozen=True):
     """A model or package.
 
     Attributes:
@@ -36,7 +36,7 @@ class Description(msgspec.Struct, frozen=True):
     trust: tuple[str, ...] = ()
 
 
-def describe(path: Path, settings: Settings) -> Description:
+def describe(path: Path, settings: Settings) -> ModelSummary:
     """Describe a package from its manifest, and a model file by loading it if that is safe.
 
     Raises:
@@ -52,7 +52,7 @@ def golden_rows(package: Package) -> int:
     return len(next(iter(package.golden.request.values()))) if package.manifest.signature.rows else 1
 
 
-def plain(description: Description) -> dict[str, Any]:
+def plain(description: ModelSummary) -> dict[str, Any]:
     """Write a description as JSON values; keys do not depend on what is known."""
     manifest, fresh = description.manifest, description.freshness
     return {
@@ -77,8 +77,8 @@ def plain(description: Description) -> dict[str, Any]:
     }
 
 
-def _of_package(package: Package, settings: Settings) -> Description:
-    return Description(
+def _of_package(package: Package, settings: Settings) -> ModelSummary:
+    return ModelSummary(
         path=package.root,
         package=True,
         digest=package.digest,
@@ -90,12 +90,12 @@ def _of_package(package: Package, settings: Settings) -> Description:
     )
 
 
-def _of_file(path: Path, settings: Settings) -> Description:
+def _of_file(path: Path, settings: Settings) -> ModelSummary:
     try:
         service = open_service(path, settings)
     except Untrusted:
         digest = file_digest(path)
-        return Description(
+        return ModelSummary(
             path=path,
             package=False,
             digest=identity_digest(digest),
@@ -104,7 +104,7 @@ def _of_file(path: Path, settings: Settings) -> Description:
             files={path.name: digest},
             trust=(identity_digest(digest),),
         )
-    return Description(
+    return ModelSummary(
         path=path,
         package=False,
         digest=service.identity.digest,

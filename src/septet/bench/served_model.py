@@ -16,27 +16,27 @@ from septet.types import Tensors
 OK = 200
 
 
-class _Tensor(msgspec.Struct):
+class _DescribedTensor(msgspec.Struct):
     name: str
     dtype: str
     shape: list[int]
 
 
-class _Metadata(msgspec.Struct):
+class _DescribedModel(msgspec.Struct):
     name: str
     version: str
     digest: str
     runtime: str
     kind: Kind
     rows: bool
-    inputs: list[_Tensor]
-    outputs: list[_Tensor]
+    inputs: list[_DescribedTensor]
+    outputs: list[_DescribedTensor]
     columns: list[Column]
     data_sample: Any
     prediction_sample: Any
 
 
-class Description(msgspec.Struct, frozen=True, eq=False):
+class ServedDescription(msgspec.Struct, frozen=True, eq=False):
     """A model as its server describes it.
 
     Attributes:
@@ -55,7 +55,7 @@ class Description(msgspec.Struct, frozen=True, eq=False):
     prediction: Any
 
 
-def described(target: Target, prefix: str, timeout: float) -> Description:
+def described(target: Target, prefix: str, timeout: float) -> ServedDescription:
     """Ask a server for its model; `timeout` is in seconds.
 
     Raises:
@@ -67,17 +67,17 @@ def described(target: Target, prefix: str, timeout: float) -> Description:
     if status != OK:
         raise Invalid(f"{target.authority}{prefix}/metadata: answered with {status}; {hint}")
     try:
-        found = msgspec.json.decode(body, type=_Metadata)
+        found = msgspec.json.decode(body, type=_DescribedModel)
         signature = _signature(found)
         sample = None if found.data_sample is None else _sample(signature, found.data_sample)
     except (msgspec.MsgspecError, SeptetError) as exc:
         raise Invalid(f"{target.authority}{prefix}/metadata: does not describe a Septet model: {exc}; {hint}") from exc
-    return Description(
+    return ServedDescription(
         found.name, found.version, found.digest, found.runtime, signature, sample, found.prediction_sample
     )
 
 
-def _signature(found: _Metadata) -> Signature:
+def _signature(found: _DescribedModel) -> Signature:
     columns = list(found.columns)
     inputs = []
     for tensor in found.inputs:
@@ -87,7 +87,7 @@ def _signature(found: _Metadata) -> Signature:
     return Signature(found.kind, tuple(inputs), tuple(_tensor(each, ()) for each in found.outputs), found.rows)
 
 
-def _tensor(tensor: _Tensor, columns: tuple[Column, ...]) -> Tensor:
+def _tensor(tensor: _DescribedTensor, columns: tuple[Column, ...]) -> Tensor:
     return Tensor(tensor.name, tensor.dtype, tuple(None if size < 0 else size for size in tensor.shape), columns)
 
 

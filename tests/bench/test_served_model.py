@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from septet.bench.address import ask, target_of, tls_context
-from septet.bench.description import described
 from septet.bench.load import Target
 from septet.bench.requests import MOST_PAYLOADS, Protocol, Requests, request_bytes
+from septet.bench.served_model import described
 from septet.errors import Invalid, SeptetError, Unavailable
 from septet.model.signature import Column, Kind, Signature, Tensor
 from tests.bench.servers import ServerThread, answer

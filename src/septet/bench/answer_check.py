@@ -13,20 +13,20 @@ from septet.bench.load import AnswerForm, Payload
 Check: TypeAlias = Callable[[Payload, bytes], str | None]
 
 
-class _Prediction(msgspec.Struct):
+class _AnsweredPrediction(msgspec.Struct):
     prediction: list[msgspec.Raw]
 
 
-class _Values(msgspec.Struct):
+class _AnsweredValues(msgspec.Struct):
     prediction: list[Any]
 
 
-class _Output(msgspec.Struct):
+class _AnsweredOutput(msgspec.Struct):
     shape: list[int]
 
 
-class _Outputs(msgspec.Struct):
-    outputs: list[_Output]
+class _AnsweredOutputs(msgspec.Struct):
+    outputs: list[_AnsweredOutput]
 
 
 _BINARY = json.JSONDecoder()
@@ -60,8 +60,8 @@ def _any(_: Payload, __: bytes) -> str | None:
 def _prediction(payload: Payload, body: bytes) -> str | None:
     try:
         if payload.expected is None:
-            return _rows(payload, len(msgspec.json.decode(body, type=_Prediction).prediction))
-        got = msgspec.json.decode(body, type=_Values).prediction
+            return _rows(payload, len(msgspec.json.decode(body, type=_AnsweredPrediction).prediction))
+        got = msgspec.json.decode(body, type=_AnsweredValues).prediction
     except msgspec.MsgspecError as exc:
         return f"not a prediction: {exc}: {_shown(body)}"
     if differs(payload.expected, got, payload):
@@ -71,7 +71,7 @@ def _prediction(payload: Payload, body: bytes) -> str | None:
 
 def _outputs(payload: Payload, body: bytes) -> str | None:
     try:
-        outputs = msgspec.json.decode(body, type=_Outputs).outputs
+        outputs = msgspec.json.decode(body, type=_AnsweredOutputs).outputs
     except msgspec.MsgspecError as exc:
         return f"not a response of the protocol: {exc}: {_shown(body)}"
     return _shapes(payload, outputs)
@@ -81,13 +81,13 @@ def _binary_outputs(payload: Payload, body: bytes) -> str | None:
     try:
         # Raw bytes follow the JSON; latin-1 gives each byte a character.
         document, _ = _BINARY.raw_decode(body.decode("latin-1"))
-        outputs = msgspec.convert(document, _Outputs).outputs
+        outputs = msgspec.convert(document, _AnsweredOutputs).outputs
     except (ValueError, msgspec.MsgspecError) as exc:
         return f"not a response of the protocol: {exc}: {_shown(body)}"
     return _shapes(payload, outputs)
 
 
-def _shapes(payload: Payload, outputs: list[_Output]) -> str | None:
+def _shapes(payload: Payload, outputs: list[_AnsweredOutput]) -> str | None:
     if not outputs:
         return "the answer has no outputs"
     wrong = (_rows(payload, output.shape[0] if output.shape else 1) for output in outputs)

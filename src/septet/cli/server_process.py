@@ -22,7 +22,7 @@ _SHOWN_CHARACTERS = 2000
 _HOST = "127.0.0.1"
 
 
-class Child:
+class ServerProcess:
     """A server of a model on a free port of this machine; a context manager, ready once entered.
 
     Attributes:
