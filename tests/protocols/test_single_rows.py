@@ -47,5 +47,8 @@ def test_a_row_means_the_same_with_an_id_beside_it(taken: Signature, frame: str,
 @settings(max_examples=100, deadline=None)
 def test_a_second_key_is_refused_beside_a_single_row(taken: Signature, row: str, other: str) -> None:
     read = JsonBody(taken, max_rows=5)
-    for body in (f'{{"data": [[{row}]], "data": [[{other}]]}}', f'{{"data": [[{row}]], "inputs": {{"x": [[{other}]]}}}}'):
+    for body in (
+        f'{{"data": [[{row}]], "data": [[{other}]]}}',
+        f'{{"data": [[{row}]], "inputs": {{"x": [[{other}]]}}}}',
+    ):
         assert issubclass(meaning(read, body)[0], SeptetError)

@@ -24,10 +24,11 @@ from septet.errors import Malformed
 from septet.model.signature import DTYPES, Signature
 from septet.protocols.http.routes import Encode
 from septet.protocols.openinference.binary import SIZE
-from septet.protocols.openinference.datatypes import WORTH_A_VIEW, texts_of, view
+from septet.protocols.openinference.datatypes import texts_of, view
 from septet.protocols.openinference.infer_document import Document, InputTensor, number
 from septet.protocols.openinference.infer_response import OutputForm
 from septet.protocols.openinference.json_tensors import Decode, JsonTensor, is_nested
+from septet.tensors import WORTH_A_VIEW
 from septet.types import Array, Tensors
 
 MOST_KEYS: Final = 256
