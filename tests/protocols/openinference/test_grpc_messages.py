@@ -11,7 +11,7 @@ from hypothesis.extra import numpy as npst
 
 from septet.errors import Invalid, Malformed, NotFound, SeptetError
 from septet.model.signature import DTYPES
-from septet.protocols.openinference import contents, raw_tensors
+from septet.protocols.openinference import contents, infer_messages
 from septet.protocols.openinference.datatypes import DATATYPES
 from septet.protocols.rpc.descriptors import Message, message
 from septet.protocols.rpc.methods import timeout_of
@@ -291,7 +291,7 @@ def test_a_shape_that_was_seen_before_needs_its_bytes_nevertheless() -> None:
 
 
 def test_what_is_remembered_of_shapes_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(raw_tensors, "MOST_REMEMBERED", 2)
+    monkeypatch.setattr(infer_messages, "MOST_SHAPES", 2)
     codec, service = messages(classifier()), classifier()
     for count in (1, 2, 3, 1, 2, 3):
         body = reply(service, codec.infer, http(rows_of_x(count))).body
@@ -307,5 +307,5 @@ def test_one_message_of_a_stream_is_answered_inside_another() -> None:
 
 @given(st.integers(0, 2**40))
 def test_lengths_are_written_as_protobuf_reads_them(length: int) -> None:
-    written = message("inference.StatisticDuration").FromString(b"\x08" + raw_tensors.size(length))
+    written = message("inference.StatisticDuration").FromString(b"\x08" + infer_messages.varint(length))
     assert written.count == length

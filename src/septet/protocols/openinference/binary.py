@@ -4,10 +4,9 @@ The header `Inference-Header-Content-Length` says where the JSON ends and the te
 JSON: the whole body is the model's only input, and its shape follows from its size.
 """
 
-from functools import lru_cache
 from math import prod
 
-from septet.errors import Invalid, Malformed, Problem
+from septet.errors import Invalid, Problem
 from septet.model.signature import DTYPES
 from septet.model.values import is_text
 from septet.protocols.openinference.contract import InputSpec
@@ -16,7 +15,6 @@ from septet.types import Array
 
 LENGTH_HEADER = b"inference-header-content-length"
 SIZE = "binary_data_size"
-MOST_DIGITS = 12
 
 
 class BinaryPart:
@@ -52,26 +50,6 @@ class BinaryPart:
         if self._taken != len(self._data):
             text = f"The inputs take {self._taken} bytes behind the JSON, which has {len(self._data)} there."
             raise Invalid(text, (Problem(None, None, f"{self._taken} bytes", f"{len(self._data)} bytes"),))
-
-
-def json_length(header: bytes, size: int) -> int:
-    """The bytes of JSON in a body of `size` bytes.
-
-    Raises:
-        Malformed: the header is no number, or more than the body has.
-    """
-    length = _number(header)
-    if length > size:
-        text = f"The header Inference-Header-Content-Length is {length}, but the body has {size} bytes."
-        raise Malformed(text)
-    return length
-
-
-@lru_cache
-def _number(header: bytes) -> int:
-    if not header.isdigit() or len(header) > MOST_DIGITS:
-        raise Malformed("The header Inference-Header-Content-Length must be a whole number of bytes.")
-    return int(header)
 
 
 def whole(body: bytes, slot: InputSpec) -> Array:

@@ -8,16 +8,17 @@ parsed a second time, strictly. So is a body that the compiled decoders refuse, 
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 
 import msgspec
 
 from septet.columns.row_packing import packable
-from septet.errors import Invalid, Problem, SeptetError, UnsupportedMediaType
+from septet.errors import Invalid, Malformed, Problem, SeptetError, UnsupportedMediaType
 from septet.protocols.codecs.body import count_quotes
 from septet.protocols.http.http_messages import JSON, HttpRequest, RequestContext, new_id, shown
 from septet.protocols.http.request_factory import RequestFactory
 from septet.protocols.http.routes import Encode, predicts
-from septet.protocols.openinference.binary import LENGTH_HEADER, SIZE, BinaryPart, json_length, whole
+from septet.protocols.openinference.binary import LENGTH_HEADER, SIZE, BinaryPart, whole
 from septet.protocols.openinference.contract import InferSchema
 from septet.protocols.openinference.datatypes import held, input_from_raw
 from septet.protocols.openinference.infer_document import (
@@ -43,6 +44,7 @@ from septet.tables.strict_json import strict
 from septet.types import Array, Request, Tensors
 
 _MEDIA_TYPES = (JSON, b"", OCTETS)
+_MOST_DIGITS = 12
 _FIT_FOR_A_HEADER = re.compile(r"[!-~]{1,128}")
 
 
@@ -56,10 +58,10 @@ class InferRequestReader:
         self._contract = InferSchema(signature, max_rows=request_factory.limits.max_rows)
         self._readers = {tensor.name: JsonTensor(tensor) for tensor in signature.inputs}
         self._document = msgspec.json.Decoder(Document).decode
-        self._answer = InferResponseWriter(request_factory.service)
-        self._plans: ParsedRequestCache | None = None
+        self._writer = InferResponseWriter(request_factory.service)
+        self._cache: ParsedRequestCache | None = None
         if packable(signature):
-            self._plans = ParsedRequestCache(signature, self._readers)
+            self._cache = ParsedRequestCache(signature, self._readers)
 
     @predicts("/v2/models/{model}/infer", "/v2/models/{model}/versions/{version}/infer")
     def infer(self, http: HttpRequest) -> tuple[ServedModel, Request, Encode]:
@@ -75,23 +77,25 @@ class InferRequestReader:
         if header is None:
             if context.media_type not in _MEDIA_TYPES:
                 raise _unread(context.media_type)
-            known = None if self._plans is None else self._plans.json(body)
-            return self._decode(context, body, None) if known is None else self._planned(context, *known)
-        length = json_length(header, len(body))
+            cached = None if self._cache is None else self._cache.find_json(body)
+            return self._decode(context, body, None) if cached is None else self._cached(context, *cached)
+        length = _json_length(header, len(body))
         if length == 0:
             return self._whole(context, body)
-        known = None if self._plans is None else self._plans.binary(body, length)
-        if known is not None:
-            return self._planned(context, *known)
+        cached = None if self._cache is None else self._cache.find_binary(body, length)
+        if cached is not None:
+            return self._cached(context, *cached)
         return self._decode(context, body[:length], BinaryPart(memoryview(body)[length:]))
 
-    def _planned(
-        self, context: RequestContext, plan: ParsedRequest, tensors: Tensors, own: str | None
+    def _cached(
+        self, context: RequestContext, parsed: ParsedRequest, tensors: Tensors, own: str | None
     ) -> tuple[ServedModel, Request, Encode]:
+        """A request whose document is cached; `own` is the id in its body."""
+        request_id = own or context.id or new_id()
         request = self._request_factory.request(
-            tensors, plan.rows, own or context.id or new_id(), plan.outputs, timeout=plan.seconds, trace=context.trace
+            tensors, parsed.rows, request_id, parsed.outputs, timeout=parsed.seconds, trace=context.trace
         )
-        return self._served, request, plan.encode if own is None else self._answer.encode(own, plan.forms)
+        return self._served, request, parsed.encode if own is None else self._writer.encode(own, parsed.forms)
 
     def _decode(
         self, context: RequestContext, body: bytes, tail: BinaryPart | None
@@ -111,14 +115,14 @@ class InferRequestReader:
         except SeptetError as error:
             error.request_id = request_id
             raise
-        encode = self._answer.encode(own, forms)
-        if self._plans is not None and type(document) is Document and self._is_plain(document):
+        encode = self._writer.encode(own, forms)
+        if self._cache is not None and type(document) is Document and self._is_plain(document):
             shapes = {name: array.shape for name, array in arrays}
-            plan = ParsedRequest(shapes, rows, names, seconds, forms, self._answer.encode(None, forms))
+            parsed = ParsedRequest(shapes, rows, names, seconds, forms, self._writer.encode(None, forms))
             if tail is None:
-                self._plans.keep_json(body, document, plan)
+                self._cache.keep_json(body, document, parsed)
             elif all(given.data is NO_DATA for given in document.inputs):
-                self._plans.keep_binary(body, document, plan)
+                self._cache.keep_binary(body, document, parsed)
         request = self._request_factory.request(tensors, rows, request_id, names, timeout=seconds, trace=context.trace)
         return self._served, request, encode
 
@@ -196,7 +200,7 @@ class InferRequestReader:
 
     def _forms(self, document: Document, names: tuple[str, ...] | None) -> tuple[OutputForm, ...] | None:
         binary = flag(document.parameters or {}, "binary_data_output") or False
-        return self._answer.forms(names, [_wanted(output) for output in document.outputs or ()], binary=binary)
+        return self._writer.forms(names, [_wanted(output) for output in document.outputs or ()], binary=binary)
 
     def _whole(self, context: RequestContext, body: bytes) -> tuple[ServedModel, Request, Encode]:
         """A body without JSON: the only input; every output comes back binary."""
@@ -206,7 +210,7 @@ class InferRequestReader:
             raise Invalid(text, (Problem(None, None, "JSON before the tensors", "none"),))
         tensors, rows = self._contract.tensors([(slots[0].tensor.name, whole(body, slots[0]))])
         request = self._request_factory.request(tensors, rows, context.id or new_id(), trace=context.trace)
-        return self._served, request, self._answer.encode(None, self._answer.raw)
+        return self._served, request, self._writer.encode(None, self._writer.raw)
 
 
 def _wanted(output: WantedOutput) -> tuple[bool | None, int | None]:
@@ -221,3 +225,23 @@ def _unread(kind: bytes) -> UnsupportedMediaType:
         f"The content type {shown(kind)} is not read here. Send application/json (curl: "
         "-H 'content-type: application/json'), or tensors behind JSON with Inference-Header-Content-Length."
     )
+
+
+def _json_length(header: bytes, size: int) -> int:
+    """The bytes of JSON in a body of `size` bytes.
+
+    Raises:
+        Malformed: the header is no number, or more than the body has.
+    """
+    length = _bytes_of_json(header)
+    if length > size:
+        text = f"The header Inference-Header-Content-Length is {length}, but the body has {size} bytes."
+        raise Malformed(text)
+    return length
+
+
+@lru_cache
+def _bytes_of_json(header: bytes) -> int:
+    if not header.isdigit() or len(header) > _MOST_DIGITS:
+        raise Malformed("The header Inference-Header-Content-Length must be a whole number of bytes.")
+    return int(header)
