@@ -21,16 +21,8 @@ from septet.protocols.codecs.rows_document import (
     RowsDocument,
     RowsFormat,
 )
-from septet.protocols.http.http_messages import (
-    JSON,
-    HttpReply,
-    HttpRequest,
-    answered,
-    media_parameters,
-    new_id,
-    shown,
-)
-from septet.protocols.http.request_factory import RequestFactory
+from septet.protocols.http.http_messages import JSON, HttpReply, HttpRequest, media_parameters, shown
+from septet.protocols.http.request_factory import RequestFactory, answered
 from septet.protocols.http.routes import Encode, predicts
 from septet.protocols.mlflow.csv_predictions import csv_lines, prefers_csv
 from septet.protocols.mlflow.predicted import predicted
@@ -71,11 +63,9 @@ class InvocationsRoute:
             UnsupportedMediaType: the content type or one of its parameters is not read here.
             Malformed, Invalid: as the codecs.
         """
-        context = http.context
+        context = http.known_context or http.context
         body = self._decode(http, context.media_type)
-        request = self._request_factory.request(
-            body.tensors, body.rows, context.id or new_id(), self._wanted, trace=context.trace
-        )
+        request = self._request_factory.request(body.tensors, body.rows, context.id, self._wanted, trace=context.trace)
         return self._served, request, self._as_csv if prefers_csv(http.headers.get(b"accept", b"")) else self._as_json
 
     def _decode(self, http: HttpRequest, kind: bytes) -> Body:

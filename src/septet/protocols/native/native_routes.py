@@ -15,15 +15,8 @@ from septet.protocols.codecs.csv_body import CsvBody
 from septet.protocols.codecs.json_body import JsonBody
 from septet.protocols.codecs.npy_body import NpyBody
 from septet.protocols.codecs.prediction_format import MAX_TOP, PredictionFormatter
-from septet.protocols.http.http_messages import (
-    JSON,
-    HttpReply,
-    HttpRequest,
-    answered,
-    new_id,
-    shown,
-)
-from septet.protocols.http.request_factory import RequestFactory
+from septet.protocols.http.http_messages import JSON, HttpReply, HttpRequest, shown
+from septet.protocols.http.request_factory import RequestFactory, answered
 from septet.protocols.http.routes import Encode, answers, predicts
 from septet.registry import ServedModel
 from septet.types import Identity, Request, Response
@@ -108,7 +101,7 @@ class NativeRoutes:
         reader = self._readers.get(context.media_type) or self._reader(context.media_type)
         body = reader(http.body)
         return self._request_factory.request(
-            body.tensors, body.rows, body.id or context.id or new_id(), outputs, trace=context.trace
+            body.tensors, body.rows, body.id or context.id, outputs, trace=context.trace
         )
 
     async def _answer_sample(self, http: HttpRequest) -> tuple[Request, Response]:
@@ -117,12 +110,11 @@ class NativeRoutes:
             raise NotFound("There is no sample that this model answers; pack it with data to have a self-test.")
         rows = len(next(iter(service.sample.values()))) if service.signature.rows else 1
         context = http.context
-        request_id = context.id or new_id()
-        request = self._request_factory.request(service.sample, rows, request_id, trace=context.trace)
+        request = self._request_factory.request(service.sample, rows, context.id, trace=context.trace)
         response = await self._served.predict(request)
         if service.expected is not None and mismatches(service.expected, response.tensors):
             error = ModelFailed("The model no longer gives the answers it gave when it was packed.")
-            error.request_id = request_id
+            error.request_id = request.id
             raise error
         return request, response
 

@@ -13,8 +13,8 @@ import numpy as np
 from septet.errors import Invalid, Problem
 from septet.model.signature import DTYPES
 from septet.model.values import is_text
-from septet.protocols.http.http_messages import HttpReply, HttpRequest, answered
-from septet.protocols.http.request_factory import RequestFactory
+from septet.protocols.http.http_messages import HttpReply, HttpRequest
+from septet.protocols.http.request_factory import RequestFactory, answered
 from septet.protocols.http.routes import Encode
 from septet.protocols.openinference import contents
 from septet.protocols.openinference.bounded_memo import BoundedMemo

@@ -15,7 +15,7 @@ import msgspec
 from septet.columns.row_packing import packable
 from septet.errors import Invalid, Malformed, Problem, SeptetError, UnsupportedMediaType
 from septet.protocols.codecs.body import count_quotes
-from septet.protocols.http.http_messages import JSON, HttpRequest, RequestContext, new_id, shown
+from septet.protocols.http.http_messages import JSON, HttpRequest, RequestContext, shown
 from septet.protocols.http.request_factory import RequestFactory
 from septet.protocols.http.routes import Encode, predicts
 from septet.protocols.openinference.binary import LENGTH_HEADER, SIZE, BinaryPart, whole
@@ -91,7 +91,7 @@ class InferRequestReader:
         self, context: RequestContext, parsed: ParsedRequest, tensors: Tensors, own: str | None
     ) -> tuple[ServedModel, Request, Encode]:
         """A request whose document is cached; `own` is the id in its body."""
-        request_id = own or context.id or new_id()
+        request_id = own or context.id
         request = self._request_factory.request(
             tensors, parsed.rows, request_id, parsed.outputs, timeout=parsed.seconds, trace=context.trace
         )
@@ -103,7 +103,7 @@ class InferRequestReader:
         document, arrays = self._read(body, tail)
         own, parameters, outputs = document.id, document.parameters, document.outputs
         names = forms = seconds = None
-        request_id = own if own is not None and _FIT_FOR_A_HEADER.fullmatch(own) else context.id or new_id()
+        request_id = own if own is not None and _FIT_FOR_A_HEADER.fullmatch(own) else context.id
         try:
             tensors, rows = self._contract.tensors(arrays)
             if outputs:
@@ -209,7 +209,7 @@ class InferRequestReader:
             text = f"A body without JSON is the model's only input, and this model has {len(slots)}."
             raise Invalid(text, (Problem(None, None, "JSON before the tensors", "none"),))
         tensors, rows = self._contract.tensors([(slots[0].tensor.name, whole(body, slots[0]))])
-        request = self._request_factory.request(tensors, rows, context.id or new_id(), trace=context.trace)
+        request = self._request_factory.request(tensors, rows, context.id, trace=context.trace)
         return self._served, request, self._writer.encode(None, self._writer.raw)
 
 

@@ -8,7 +8,8 @@ from typing import Final, NamedTuple, TypeAlias
 import msgspec
 
 from septet.errors import Invalid, Problem
-from septet.protocols.http.http_messages import HttpReply, answered
+from septet.protocols.http.http_messages import HttpReply
+from septet.protocols.http.request_factory import answered
 from septet.protocols.http.routes import Encode
 from septet.protocols.openinference.binary import LENGTH_HEADER
 from septet.protocols.openinference.classification import best
