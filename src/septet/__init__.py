@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from septet.assembly.asgi_mounting import asgi as asgi
-    from septet.client.coroutine import AsyncClient as AsyncClient
-    from septet.client.threaded import Client as Client
+    from septet.client.async_client import AsyncClient as AsyncClient
+    from septet.client.sync_client import Client as Client
     from septet.packing.pack import pack as pack
     from septet.packing.save import save as save
 
 __all__ = ["AsyncClient", "Client", "asgi", "pack", "save"]
 
 _HOMES = {
-    "AsyncClient": "septet.client.coroutine",
-    "Client": "septet.client.threaded",
+    "AsyncClient": "septet.client.async_client",
+    "Client": "septet.client.sync_client",
     "asgi": "septet.assembly.asgi_mounting",
     "pack": "septet.packing.pack",
     "save": "septet.packing.save",

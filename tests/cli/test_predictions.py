@@ -45,3 +45,12 @@ def test_json_is_one_document_that_names_the_model() -> None:
 )
 def test_csv_has_a_header_and_a_row_for_each(batch: list[Any], labels: tuple[str, ...], text: str) -> None:
     assert written("csv", batch, labels=labels) == text
+
+
+def test_several_labels_a_row_stand_in_one_column() -> None:
+    stream = io.StringIO()
+    writer = PredictionWriter("csv", stream, IRIS, (), apart=False)
+    writer.write([["a", "b"], ["a"]])
+    writer.write([[]])
+    writer.close()
+    assert stream.getvalue() == 'prediction\n"[""a"",""b""]"\n"[""a""]"\n[]\n'

@@ -4,15 +4,19 @@ import asyncio
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
+import msgspec
 import numpy as np
 import pandas as pd
 import pytest
 
 import septet
-from septet.client.endpoint import Transport
 from septet.errors import Invalid, NotFound
+from septet.remote.server_address import TransportName
+from septet.types import Identity
 from tests.client.servers import GrpcServerProcess
 from tests.e2e.process import IRIS, ServerProcess
+from tests.protocols import models
+from tests.remote.serving import ServedApp
 from tests.runtimes.onnx_models import FLOAT, INT64, STRING, TensorProto, info, model, node, saved
 
 ROWS = np.array([[5.1, 3.5, 1.4, 0.2], [6.0, 3.0, 5.0, 2.0], [5.9, 2.9, 4.3, 1.3]])
@@ -46,13 +50,13 @@ def echo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
 
 
 @pytest.fixture(params=["binary", "json", "grpc"])
-def transport(request: pytest.FixtureRequest) -> Transport:
+def transport(request: pytest.FixtureRequest) -> TransportName:
     """How tensors travel."""
-    chosen: Transport = request.param
+    chosen: TransportName = request.param
     return chosen
 
 
-def url(server: ServerProcess, transport: Transport = "binary") -> str:
+def url(server: ServerProcess, transport: TransportName = "binary") -> str:
     if transport == "grpc":
         assert isinstance(server, GrpcServerProcess)
         return f"grpc://127.0.0.1:{server.grpc_port}"
@@ -60,7 +64,7 @@ def url(server: ServerProcess, transport: Transport = "binary") -> str:
 
 
 @pytest.fixture
-def client(iris: ServerProcess, transport: Transport) -> Iterator[septet.Client]:
+def client(iris: ServerProcess, transport: TransportName) -> Iterator[septet.Client]:
     with septet.Client(url(iris, transport), timeout=30.0, transport=transport) as made:
         yield made
 
@@ -105,7 +109,7 @@ def test_a_ready_server_is_ready(client: septet.Client) -> None:
     assert client.ready() is True
 
 
-def test_values_of_every_dtype_go_and_come_back_unchanged(echo: ServerProcess, transport: Transport) -> None:
+def test_values_of_every_dtype_go_and_come_back_unchanged(echo: ServerProcess, transport: TransportName) -> None:
     given = {
         "x_float": np.array([[1.5, -0.0], [3e38, 1e-45]], np.float32),
         "x_double": np.array([[0.1, 1e308], [5e-324, -1.0]]),
@@ -146,7 +150,7 @@ def test_a_path_that_is_not_there_is_not_found(iris: ServerProcess) -> None:
         client.predict(ROWS)
 
 
-def test_headers_go_with_every_request(iris: ServerProcess, transport: Transport) -> None:
+def test_headers_go_with_every_request(iris: ServerProcess, transport: TransportName) -> None:
     with septet.Client(
         url(iris, transport), timeout=30.0, transport=transport, headers={"x-request-id": "mine"}
     ) as client:
@@ -164,7 +168,7 @@ def test_threads_share_a_client(client: septet.Client) -> None:
     np.testing.assert_array_equal(np.concatenate(answers), expected[np.arange(200) % 3])
 
 
-def test_coroutines_share_a_client(iris: ServerProcess, transport: Transport) -> None:
+def test_coroutines_share_a_client(iris: ServerProcess, transport: TransportName) -> None:
     async def run() -> None:
         async with septet.AsyncClient(url(iris, transport), timeout=30.0, transport=transport) as client:
             assert await client.ready()
@@ -179,3 +183,16 @@ def test_coroutines_share_a_client(iris: ServerProcess, transport: Transport) ->
     with septet.Client(url(iris), timeout=30.0) as other:
         client_labels = other.labels(ROWS).tolist()
     asyncio.run(run())
+
+
+def test_one_of_several_models_is_called_by_its_name() -> None:
+    other = msgspec.structs.replace(models.regressor(), identity=Identity("other", "3", ""))
+    with ServedApp(models.classifier(), other, grpc=True) as server:
+        for address in (server.url, server.grpc_url):
+            with septet.Client(address, model="other", timeout=30.0) as client:
+                assert client.metadata()["name"] == "other"
+                assert client.predict([[2.5]]) == [7.25]
+            with septet.Client(address, model="iris", timeout=30.0) as client:
+                assert client.labels([[1, 2, 3, 4]]) == ["setosa"]
+            with septet.Client(address, model="nothing", timeout=30.0) as client, pytest.raises(NotFound):
+                client.metadata()

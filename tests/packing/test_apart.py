@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from septet.packing.given import rows_of
 from septet.packing.provenance import Statement
-from septet.packing.rows import tensors_of
+from septet.packing.training_table import rows_of
+from septet.packing.training_tensors import tensors_of
 from septet.packing.trial import tried
 from septet.runtimes.base import LoadOptions
 from septet.runtimes.sklearn import SklearnRuntime, runtime_of

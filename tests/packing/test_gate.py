@@ -10,8 +10,8 @@ import pytest
 from septet.model.signature import Column, Kind, Signature, Tensor
 from septet.packing.parity import Gate, Unequal
 from septet.packing.recheck import recompared
-from septet.packing.rows import tensors_of
 from septet.packing.save import Saved, save
+from septet.packing.training_tensors import tensors_of
 from septet.runtimes.base import Independence, InputRejected, LoadOptions
 from septet.runtimes.declared_inputs import with_declared_inputs
 from septet.runtimes.formats import load

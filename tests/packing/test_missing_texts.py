@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from septet.assembly.opening import Opened, open_model
-from septet.packing.rows import tensors_of
 from septet.packing.save import Saved, save
+from septet.packing.training_tensors import tensors_of
 from septet.settings import Model
 
 pd = pytest.importorskip("pandas")

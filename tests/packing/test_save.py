@@ -14,8 +14,8 @@ from septet.errors import Invalid, LabelsMismatch, PackageInvalid, UnsupportedMo
 from septet.model.golden import mismatches
 from septet.model.package import Package, read_package
 from septet.model.signature import DTYPES, Kind
-from septet.packing.rows import tensors_of
 from septet.packing.save import Saved, save
+from septet.packing.training_tensors import tensors_of
 from septet.runtimes.base import LoadOptions, Runtime
 from septet.runtimes.formats import load
 from septet.settings import Model

@@ -13,8 +13,8 @@ import pytest
 from septet.assembly.opening import open_model
 from septet.errors import UnsupportedModel, Untrusted, VersionsMismatch
 from septet.model.package import write_package
-from septet.packing.rows import tensors_of
 from septet.packing.save import save
+from septet.packing.training_tensors import tensors_of
 from septet.settings import Model
 
 pd = pytest.importorskip("pandas")

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from septet.assembly.composition import MODEL_OWNERS, SERVER_OWNERS
 from septet.events import Observer, Silent
 from septet.model.freshness import Freshness
 from septet.model.golden import Golden
@@ -15,8 +16,9 @@ from septet.model.signature import DTYPES, Column, Kind, Signature, Tensor
 from septet.protocols.http.app import App
 from septet.protocols.http.http_messages import Handle, HttpReply, HttpRequest
 from septet.protocols.http.request_factory import RequestFactory
-from septet.protocols.http.routes import Decode, Encode, answers, predicts
+from septet.protocols.http.routes import Decode, Encode, answers, documented_paths, predicts
 from septet.protocols.native.native_routes import NativeRoutes
+from septet.protocols.openapi.openapi_document import Operated, openapi
 from septet.protocols.openinference.grpc_service import GrpcService
 from septet.registry import Models, ServedModel
 from septet.service import Service
@@ -97,6 +99,20 @@ def app(
     made.models.install(service)
     made.install(lambda _: owners, server, observer or Silent(), max_body_bytes=max_body_bytes)
     return made
+
+
+def document(*services: Service, limits: Limits = LIMITS, root_path: str = "") -> dict[str, Any]:
+    """What `/openapi.json` says of services that are served side by side."""
+    short = len(services) == 1
+    operated: list[Operated] = [
+        (path, route, ServedModel(each))
+        for each in services
+        for kind in MODEL_OWNERS
+        for path, route in documented_paths(kind, each.identity, short=short)
+    ]
+    operated += [(path, route, None) for kind in SERVER_OWNERS for path, route in documented_paths(kind)]
+    found: dict[str, Any] = openapi(operated, services, limits=limits, root_path=root_path)
+    return found
 
 
 def owner(*routes: tuple[str, str, Handle]) -> object:

@@ -18,7 +18,6 @@ from septet.protocols.http.health_routes import ServerState
 from septet.protocols.http.http_messages import HttpRequest
 from septet.protocols.native.metadata import metadata
 from septet.protocols.native.native_routes import NativeRoutes
-from septet.protocols.openapi.openapi_document import openapi
 from septet.protocols.openinference.infer_request import InferRequestReader
 from septet.protocols.tfserving.v1_routes import V1Routes
 from septet.registry import Models
@@ -237,7 +236,7 @@ def test_examples_are_written_as_a_caller_writes_them() -> None:
 
 
 def test_the_documents_say_what_a_column_takes() -> None:
-    made = openapi(service(WIDE), limits=models.LIMITS)
+    made = models.document(service(WIDE))
     record = made["components"]["schemas"]["Record"]
     assert record["required"] == ["fare", "age", "alone", "when", "day"]
     assert record["properties"]["age"]["type"] == ["integer", "null"]

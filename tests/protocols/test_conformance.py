@@ -9,7 +9,6 @@ from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
 from septet.errors import NotFound
 from septet.protocols.http.http_messages import HttpReply, HttpRequest
-from septet.protocols.openapi.openapi_document import openapi
 from septet.settings import Limits
 from tests.protocols import models
 
@@ -32,7 +31,7 @@ def post(path: str, body: Any, media: str = "application/json", query: bytes = b
 @each_kind
 def test_every_example_of_a_body_is_answered_as_promised(name: str) -> None:
     service = SERVICES[name]
-    document, native = openapi(service, limits=LIMITS), models.native(service)
+    document, native = models.document(service, limits=LIMITS), models.native(service)
     content = document["paths"]["/predict"]["post"]["requestBody"]["content"]
     examples = [(each["value"], "application/json") for each in content["application/json"]["examples"].values()]
     if "text/csv" in content:
@@ -46,7 +45,7 @@ def test_every_example_of_a_body_is_answered_as_promised(name: str) -> None:
 @each_kind
 def test_labels_are_answered_as_promised(name: str) -> None:
     service = SERVICES[name]
-    document, native = openapi(service, limits=LIMITS), models.native(service)
+    document, native = models.document(service, limits=LIMITS), models.native(service)
     operation = document["paths"]["/predict/label"]["post"]
     body = operation["requestBody"]["content"]["application/json"]["examples"]["inputs"]["value"]
     if "200" not in operation["responses"]:
@@ -63,6 +62,6 @@ def test_labels_are_answered_as_promised(name: str) -> None:
 @each_kind
 def test_the_self_test_is_answered_as_promised(name: str) -> None:
     service = SERVICES[name]
-    document = openapi(service, limits=LIMITS)
+    document = models.document(service, limits=LIMITS)
     reply = asyncio.run(models.native(service).test(HttpRequest("GET", "/predict/test", b"", {}, b"")))
     check(document, "/predict/test", "get", reply)

@@ -13,10 +13,7 @@ import pandas as pd
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from septet.client.intake import Intake
-from septet.client.questions import Infer
-from septet.client.rest import Rest
-from septet.client.rpc import Rpc
+from septet.client.input_adapter import InputAdapter
 from septet.model.signature import DTYPES, Column, Kind, Signature, Tensor
 from septet.protocols.http.health_routes import ServerState
 from septet.protocols.http.http_messages import HttpRequest
@@ -30,6 +27,9 @@ from septet.protocols.openinference.infer_request import InferRequestReader
 from septet.protocols.rpc.descriptors import message
 from septet.protocols.tfserving.v1_routes import V1Routes
 from septet.registry import Models
+from septet.remote.grpc_codec import GrpcCodec
+from septet.remote.http_codec import HttpCodec
+from septet.remote.remote_calls import InferCall
 from septet.tensors import joined, plain
 from septet.types import Array, Tensors
 from tests.protocols import models
@@ -376,16 +376,16 @@ def test_what_a_client_is_given_means_the_same_on_every_wire(data: st.DataObject
     signature = data.draw(signatures())
     drawn = data.draw(requests(signature))
     made, right = request_factory(data, signature), tensors_of(signature, drawn)
-    intake = Intake(signature, max_rows=sys.maxsize)
+    intake = InputAdapter(signature, max_rows=sys.maxsize)
     wires: list[tuple[Any, Decode]] = [
-        (Rest("here", "", binary=False), InferRequestReader(made).infer),
-        (Rest("here", "", binary=True), InferRequestReader(made).infer),
-        (Rpc("here"), models.calls(made.service).infer),
+        (HttpCodec("here", "", binary=False), InferRequestReader(made).infer),
+        (HttpCodec("here", "", binary=True), InferRequestReader(made).infer),
+        (GrpcCodec("here"), models.calls(made.service).infer),
     ]
     for form, given_data in clients(signature, drawn):
         taken = intake(given_data)
-        for dialect, decode in wires:
-            ask = dialect.ask(Infer("iris", taken.tensors, None), 1.0)
-            headers = {name.lower().encode(): value.encode() for name, value in ask.headers.items()}
-            _, request, _ = decode(HttpRequest("POST", "/", b"", headers, ask.body))
+        for codec, decode in wires:
+            written = codec.write(InferCall("iris", taken.tensors, None), 1.0)
+            headers = {name.lower().encode(): value.encode() for name, value in written.headers.items()}
+            _, request, _ = decode(HttpRequest("POST", "/", b"", headers, written.body))
             assert shown(request.tensors) == shown(right), form

@@ -12,7 +12,6 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from septet.model.signature import DTYPES, Column, Kind, Signature, Tensor
 from septet.protocols.http.error_bodies import STATUS
-from septet.protocols.openapi.openapi_document import openapi
 from septet.service import Service
 from tests.protocols import models
 
@@ -21,7 +20,7 @@ each_kind = pytest.mark.parametrize("name", SERVICES)
 
 
 def document(service: Service, root_path: str = "") -> dict[str, Any]:
-    return openapi(service, limits=models.LIMITS, root_path=root_path)
+    return models.document(service, root_path=root_path)
 
 
 def accepts(document: dict[str, Any], schema: dict[str, Any], value: Any) -> bool:
@@ -175,7 +174,8 @@ def test_every_error_code_has_the_status_of_the_one_table() -> None:
 def test_answers_name_the_model_in_their_headers() -> None:
     made = document(models.classifier())
     headers = made["paths"]["/predict"]["post"]["responses"]["200"]["headers"]
-    assert set(headers) == {"x-request-id", "septet-model", "septet-model-version", "septet-model-digest"}
+    named = {"septet-model", "septet-model-version", "septet-model-digest"}
+    assert set(headers) == {"x-request-id", "septet-flags", *named}
 
 
 def test_a_model_without_a_sample_has_no_examples() -> None:
@@ -215,3 +215,33 @@ def test_any_signature_gives_a_valid_document_whose_examples_hold(service: Servi
     made = document(service)
     OpenAPIV31SpecValidator(made).validate()
     check_examples(made)
+
+
+def test_several_models_have_one_document_with_the_paths_and_schemas_of_each() -> None:
+    services = [
+        msgspec.structs.replace(each, identity=msgspec.structs.replace(each.identity, name=name))
+        for name, each in (
+            ("iris", models.classifier()),
+            ("digits", models.classifier(64)),
+            ("odd name", models.mixed()),
+        )
+    ]
+    made = models.document(*services)
+    OpenAPIV31SpecValidator(made).validate()
+    check_examples(made)
+    assert made["info"]["title"] == "Septet, 3 models"
+    for name in ("iris", "digits", "odd%20name"):
+        for path in ("/models/{}/predict", "/models/{}/metadata", "/v2/models/{}/infer", "/v1/models/{}:predict"):
+            assert path.format(name) in made["paths"]
+    assert "/predict" not in made["paths"]
+    assert "/health" in made["paths"]
+    width = {name: len(made["components"]["schemas"][f"{name}.Record"]["properties"]) for name in ("iris", "digits")}
+    assert width == {"iris": 4, "digits": 64}
+    names = [each["operationId"] for path in made["paths"].values() for each in path.values()]
+    assert len(set(names)) == len(names)
+
+
+def test_the_flags_of_an_answer_are_described() -> None:
+    made = document(models.classifier())
+    assert "flags" in made["components"]["schemas"]["Prediction"]["properties"]
+    assert "septet-flags" in made["paths"]["/predict"]["post"]["responses"]["200"]["headers"]

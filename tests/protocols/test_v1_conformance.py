@@ -11,7 +11,6 @@ from septet.events import Silent
 from septet.protocols.http.app import App
 from septet.protocols.http.http_messages import HttpReply, HttpRequest
 from septet.protocols.mlflow.invocations import InvocationsRoute
-from septet.protocols.openapi.openapi_document import openapi
 from septet.protocols.tfserving.v1_routes import V1Models, V1Routes
 from septet.service import Service
 from tests.protocols import models
@@ -42,7 +41,7 @@ def check(document: dict[str, Any], path: str, method: str, reply: HttpReply) ->
 @pytest.mark.parametrize("path", PATHS)
 def test_every_example_of_a_body_is_answered_as_promised(name: str, path: str) -> None:
     service = SERVICES[name]
-    document, made = openapi(service, limits=models.LIMITS), served(service)
+    document, made = models.document(service), served(service)
     content = document["paths"][path]["post"]["requestBody"]["content"]
     sent = [
         (msgspec.json.encode(each["value"]), "application/json")
@@ -58,7 +57,7 @@ def test_every_example_of_a_body_is_answered_as_promised(name: str, path: str) -
 
 @each_kind
 def test_what_is_said_of_a_model_is_as_promised(name: str) -> None:
-    document, made = openapi(SERVICES[name], limits=models.LIMITS), served(SERVICES[name])
+    document, made = models.document(SERVICES[name]), served(SERVICES[name])
     for path in ("/v1/models", "/v1/models/iris", "/v1/models/iris/metadata", "/ping"):
         reply = ask(made, "GET", path)
         assert reply.status == 200
@@ -69,14 +68,14 @@ def test_what_is_said_of_a_model_is_as_promised(name: str) -> None:
 @pytest.mark.parametrize("body", [b"", b"{}", b'{"instances":[["x"]]}'])
 def test_errors_are_as_promised(path: str, body: bytes) -> None:
     service = models.classifier()
-    document = openapi(service, limits=models.LIMITS)
+    document = models.document(service)
     reply = ask(served(service), "POST", path, body)
     assert reply.status == 400
     check(document, path, "post", reply)
 
 
 def test_a_schema_refuses_what_the_server_refuses() -> None:
-    document = openapi(models.classifier(), limits=models.LIMITS)
+    document = models.document(models.classifier())
     body = document["paths"]["/invocations"]["post"]["requestBody"]["content"]["application/json"]["schema"]
     judge = Draft202012Validator({**body, "components": document["components"]})
     good = {"columns": ["c0", "c1", "c2", "c3"], "data": [[1, 2, 3, 4]]}

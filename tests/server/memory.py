@@ -116,6 +116,10 @@ async def echo(http: HttpRequest) -> HttpReply:
     return HttpReply(200, json.dumps(asked).encode(), "an-id")
 
 
+#: Turns of the loop after which a task that writes nothing waits for something else.
+QUIET = 4
+
+
 class Slow:
     """A route that answers once it is told to."""
 
@@ -134,7 +138,8 @@ class Slow:
 
     async def answer(self, body: bytes = b"slow") -> None:
         self.waiting.pop(0).set_result(body)
-        await asyncio.sleep(0)
+        for _ in range(QUIET):
+            await asyncio.sleep(0)
 
 
 class Asked(Predictor):
@@ -203,11 +208,30 @@ class Peer:
         return made
 
     def send(self, *chunks: bytes) -> "Peer":
-        """Let chunks arrive, as long as the connection reads."""
+        """Let chunks arrive, as long as the connection reads, each when what came before is answered.
+
+        On a running loop they arrive at once, and who sends them must await `turns`.
+        """
+        loop = asyncio.get_event_loop()
         for chunk in chunks:
-            if self.transport.reading and not self.transport.closed:
+            if not self.transport.reading or self.transport.closed:
+                continue
+            if loop.is_running():
                 self.connection.data_received(chunk)
+            else:
+                loop.run_until_complete(self._sent(chunk))
         return self
+
+    async def _sent(self, chunk: bytes) -> None:
+        self.connection.data_received(chunk)
+        await self.turns()
+
+    async def turns(self) -> None:
+        """Let tasks go on until nothing more is written."""
+        quiet, written = 0, -1
+        while quiet < QUIET:
+            await asyncio.sleep(0)
+            quiet, written = quiet + 1 if written == len(self.transport.written) else 0, len(self.transport.written)
 
     @property
     def answers(self) -> list[Answer]:

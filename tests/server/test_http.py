@@ -156,8 +156,9 @@ def test_a_connection_is_used_again_and_again() -> None:
 def test_nothing_is_answered_behind_the_last_answer() -> None:
     peer = Peer()
     peer.app.draining = True
-    peer.send(GET + GET)
-    assert peer.statuses == [200]
+    peer.send(GET + GET, GET)
+    assert peer.statuses == [200, 200]
+    assert [b"connection: close" in answer for answer in peer.transport.written.split(b"HTTP/1.1")[1:]] == [False, True]
     peer.seconds_pass(100)
     assert peer.transport.aborted
 
@@ -258,10 +259,13 @@ def test_one_connection_too_many_is_refused() -> None:
 def test_pipelined_requests_are_answered_in_order() -> None:
     async def scenario() -> None:
         peer = Peer().send(GET + SLOW + POST + SLOW + GET)
+        await peer.turns()
         assert len(peer.answers) == 1
         await peer.slow.answer(b"one")
+        await peer.turns()
         assert len(peer.answers) == 3
         await peer.slow.answer(b"two")
+        await peer.turns()
         assert [answer.body[-3:] for answer in peer.answers[1::2]] == [b"one", b"two"]
         assert peer.statuses == [200] * 5
 
@@ -271,10 +275,13 @@ def test_pipelined_requests_are_answered_in_order() -> None:
 def test_reading_pauses_while_many_wait_and_none_is_lost() -> None:
     async def scenario() -> None:
         peer = Peer().send(SLOW)
+        await peer.turns()
         while peer.transport.reading:
             peer.send(GET)
+            await peer.turns()
         assert len(peer.answers) == 0
         await peer.slow.answer()
+        await peer.turns()
         assert peer.statuses == [200] * (MOST_QUEUED + 1)
         assert peer.transport.reading
 
@@ -284,7 +291,9 @@ def test_reading_pauses_while_many_wait_and_none_is_lost() -> None:
 def test_thousands_that_arrive_at_once_behind_a_slow_one_are_all_answered() -> None:
     async def scenario() -> None:
         peer = Peer().send(SLOW + GET * 3000)
+        await peer.turns()
         await peer.slow.answer()
+        await peer.turns()
         assert len(peer.answers) == 3001
 
     run(scenario)
@@ -293,8 +302,10 @@ def test_thousands_that_arrive_at_once_behind_a_slow_one_are_all_answered() -> N
 def test_garbage_behind_requests_is_refused_after_their_answers() -> None:
     async def scenario() -> None:
         peer = Peer().send(SLOW + GET + b"\x00\x01\r\n")
+        await peer.turns()
         assert peer.transport.written == b""
         await peer.slow.answer()
+        await peer.turns()
         assert peer.statuses == [200, 200, 400]
         assert peer.transport.ended
 
@@ -304,7 +315,9 @@ def test_garbage_behind_requests_is_refused_after_their_answers() -> None:
 def test_what_follows_a_last_request_does_not_cost_it_its_answer() -> None:
     async def scenario() -> None:
         peer = Peer().send(SLOW.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n") + GET)
+        await peer.turns()
         await peer.slow.answer()
+        await peer.turns()
         assert peer.statuses == [200]
         assert peer.transport.closed
 
@@ -315,10 +328,16 @@ def test_a_client_that_reads_nothing_is_not_answered_any_further() -> None:
     peer = Peer()
     peer.connection.pause_writing()
     assert not peer.transport.reading
-    peer.connection.data_received(GET * 40)
-    assert peer.answers == []
-    peer.connection.resume_writing()
-    assert peer.statuses == [200] * 40
+
+    async def scenario() -> None:
+        peer.connection.data_received(GET * 40)
+        await peer.turns()
+        assert peer.answers == []
+        peer.connection.resume_writing()
+        await peer.turns()
+        assert peer.statuses == [200] * 40
+
+    run(scenario)
     assert peer.transport.reading
 
 
@@ -332,8 +351,10 @@ def test_a_client_that_reads_nothing_for_long_is_given_up() -> None:
 def test_a_caller_that_ends_its_sending_is_still_answered() -> None:
     async def scenario() -> None:
         peer = Peer().send(SLOW + GET)
+        await peer.turns()
         assert peer.connection.eof_received()
         await peer.slow.answer()
+        await peer.turns()
         assert peer.statuses == [200, 200]
         assert peer.transport.closed
 
@@ -348,6 +369,7 @@ def test_an_end_in_the_middle_of_a_request_closes() -> None:
 def test_a_caller_that_goes_away_cancels_its_request() -> None:
     async def scenario() -> None:
         peer = Peer().send(SLOW + SLOW)
+        await peer.turns()
         peer.transport.close()
         peer.connection.connection_lost(None)
         await asyncio.sleep(0)
@@ -384,9 +406,11 @@ def test_a_request_that_comes_too_slowly_is_refused(sent: bytes, seconds: int) -
 def test_a_slow_answer_is_waited_for() -> None:
     async def scenario() -> None:
         peer = Peer(TIMES).send(SLOW + GET[:-2])
+        await peer.turns()
         peer.seconds_pass(100)
         assert not peer.transport.closed
         await peer.slow.answer()
+        await peer.turns()
         assert peer.statuses == [200, 408]
 
     run(scenario)
@@ -402,6 +426,7 @@ def test_draining_closes_what_is_idle_and_answers_what_is_not() -> None:
             while idle.transport.open:  # noqa: ASYNC110 - the transport sets no event
                 await asyncio.sleep(0.01)
         await busy.slow.answer()
+        await busy.turns()
         assert busy.answers[0].headers["connection"] == "close"
         assert busy.transport.closed
 
@@ -411,8 +436,10 @@ def test_draining_closes_what_is_idle_and_answers_what_is_not() -> None:
 def test_a_request_that_was_on_its_way_when_draining_began_is_answered() -> None:
     async def scenario() -> None:
         peer = Peer().send(GET)
+        await peer.turns()
         peer.connection.shutdown()
         peer.send(GET)
+        await peer.turns()
         assert peer.statuses == [200, 200]
         assert peer.transport.closed
 
@@ -477,7 +504,9 @@ def test_asgi_gives_the_same_answers(method: str, path: str, own_id: str | None,
     head, _, content = peer.transport.written.partition(b"\r\n\r\n")
     status_line, *lines = head.decode().split("\r\n")
     own = dict(line.split(": ", 1) for line in lines)
-    status, theirs, their_content = asyncio.run(over_asgi(peer, method, path, headers, body))
+    status, theirs, their_content = asyncio.get_event_loop().run_until_complete(
+        over_asgi(peer, method, path, headers, body)
+    )
     assert own.pop("date") == "Thu, 01 Jan 1970 00:00:00 GMT"
     assert int(status_line.split()[1]) == status
     assert content.replace(own.pop("x-request-id").encode(), b"") == their_content.replace(

@@ -171,7 +171,7 @@ def _learn(opened: Opened, engine: Engine, merging: _Merging, tensors: Tensors) 
 
 def layout(models: int, more_templates: Sequence[str] = ()) -> MetricsLayout:
     """The closed lists that metrics count by, for so many models; `more_templates` are of routes beside HTTP's."""
-    server, model = _templates(_SERVER_OWNERS), _templates(_MODEL_OWNERS)
+    server, model = _templates(SERVER_OWNERS), _templates(MODEL_OWNERS)
     predicting = tuple(path for path in more_templates if path in (INFER, STREAM_INFER))
     routes = (*model, *server, *more_templates)
     return MetricsLayout(routes, ("ok", *STATUS), models, model_routes=(*model, *predicting))
@@ -182,13 +182,13 @@ def _templates(owners: Iterable[type]) -> tuple[str, ...]:
 
 
 #: Whose routes belong to the server, and whose to each model.
-_SERVER_OWNERS = (HealthRoutes, InferServer, V1Models, ServerRoutes)
-_MODEL_OWNERS = (NativeRoutes, ModelInfo, InferRequestReader, InferRoutes, V1Routes, InvocationsRoute)
+SERVER_OWNERS = (HealthRoutes, InferServer, V1Models, ServerRoutes)
+MODEL_OWNERS = (NativeRoutes, ModelInfo, InferRequestReader, InferRoutes, V1Routes, InvocationsRoute)
 _PREDICTING = frozenset(
     (
         INFER,
         STREAM_INFER,
-        *(each.template for owner in _MODEL_OWNERS for each in declared_routes(owner) if each.predicts),
+        *(each.template for owner in MODEL_OWNERS for each in declared_routes(owner) if each.predicts),
     )
 )
 
@@ -219,6 +219,6 @@ def application(
     owners = (
         InferServer(app.models, counted),
         V1Models(app.models),
-        ServerRoutes(app.models, settings, snapshot, names),
+        ServerRoutes(app.models, app.operations, settings, snapshot, names),
     )
     app.install(bind, owners, observer, max_body_bytes=limits.max_body_bytes)

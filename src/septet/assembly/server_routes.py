@@ -10,8 +10,10 @@ from septet.monitoring.metrics import ModelFacts, exposition
 from septet.monitoring.shared_metrics import MetricsSnapshot
 from septet.protocols.http.http_messages import HttpReply, HttpRequest, request_id_of
 from septet.protocols.http.request_factory import new_id
-from septet.protocols.http.routes import answers
-from septet.protocols.openapi.openapi_document import openapi
+from septet.protocols.http.routes import Operation, answers
+from septet.protocols.openapi import openapi_responses
+from septet.protocols.openapi.openapi_document import Operated, openapi
+from septet.protocols.openapi.operations import answering
 from septet.registry import Models
 from septet.service import Service
 from septet.settings import Settings
@@ -24,37 +26,56 @@ _PAGE_HEADERS = (
 )
 
 
+_JSON = answering({"200": openapi_responses.reply({"type": "object"})})
+_TEXT = answering({"200": openapi_responses.reply({"type": "string"}, media="text/plain")})
+_PAGE = answering({"200": openapi_responses.reply({"type": "string"}, text="A page.", media="text/html")})
+#: The files of the page are no operations.
+_PAGES = {
+    "/": Operation("root", "Try the model out", "documents", _PAGE),
+    "/docs": Operation("docs", "Try the model out", "documents", _PAGE),
+}
+
+
 def _answers_each(paths: Iterable[str]) -> Callable[[_Method], _Method]:
     """Declare one route for each path: metrics count each page by itself."""
 
     def declared(function: _Method) -> _Method:
         for path in paths:
-            answers("GET", path)(function)
+            answers("GET", path, operation=_PAGES.get(path))(function)
         return function
 
     return declared
 
 
 class ServerRoutes:
-    """What describes the whole server. `names` are the models that `snapshot` counts, in its order."""
+    """What describes the whole server.
+
+    `operated` has every route; `names` are the models that `snapshot` counts, in its order.
+    """
 
     def __init__(
-        self, models: Models, settings: Settings, snapshot: Callable[[], MetricsSnapshot], names: Sequence[str]
+        self,
+        models: Models,
+        operated: Callable[[], Iterable[Operated]],
+        settings: Settings,
+        snapshot: Callable[[], MetricsSnapshot],
+        names: Sequence[str],
     ) -> None:
         self._models = models
+        self._operated = operated
         self._settings = settings
         self._snapshot = snapshot
         self._names = names
 
-    @answers("GET", "/openapi.json")
+    @answers("GET", "/openapi.json", operation=Operation("openapi", "Read this document", "documents", _JSON))
     async def openapi(self, http: HttpRequest) -> HttpReply:
         """`GET /openapi.json`: OpenAPI 3.1, typed by the very models."""
         services = [each.service for each in self._models]
         root_path = self._settings.server.root_path + http.root_path
-        document = openapi(services[0], limits=self._settings.limits, root_path=root_path)
+        document = openapi(self._operated(), services, limits=self._settings.limits, root_path=root_path)
         return HttpReply(200, msgspec.json.encode(document), _id(http))
 
-    @answers("GET", "/metrics")
+    @answers("GET", "/metrics", operation=Operation("metrics", "Read the metrics", "documents", _TEXT))
     async def metrics(self, http: HttpRequest) -> HttpReply:
         """`GET /metrics`: for Prometheus."""
         facts = [_facts(each.service) for each in self._models]

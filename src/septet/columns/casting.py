@@ -69,6 +69,33 @@ def cast_tensor(array: Array, tensor: Tensor) -> Array:
     return np.stack([cast(array[:, at], each, tensor.dtype) for at, each in enumerate(columns)], axis=1)
 
 
+def cast_cells(cells: Sequence[object], shape: Sequence[int], tensor: Tensor) -> Array:
+    """The values of an input of this shape as JSON has them, in row-major order: an array, [values].
+
+    A number may stand for a column of whole numbers or booleans that floats carry, and be NaN or infinite where floats
+    do: of these `validation` asks.
+
+    Raises:
+        Invalid: some are not what their columns take: up to 20 of them, with their rows and columns.
+    """
+    caster = Caster(tensor.dtype, tensor.columns or (bare(tensor),), carried=True)
+    found, wrong = caster.listed(cells, (len(cells),), MOST_PROBLEMS)
+    if wrong:
+        raise invalid(caster.problems(shape, wrong, cells.__getitem__), "column" if tensor.columns else "input")
+    return found
+
+
+def cast_texts(texts: Array, tensor: Tensor) -> Array:
+    """An array of texts (None where one is missing) as an input of texts or moments holds them.
+
+    Raises:
+        Invalid: one is no moment; with its row and column.
+    """
+    if tensor.dtype == "string":
+        return texts
+    return cast_cells(texts.ravel().tolist(), texts.shape, tensor).reshape(texts.shape)
+
+
 def uncarried(values: Array, column: Column) -> Array:
     """The values of one column, as its tensor carries them, in the column's own dtype; one with missing values is kept.
 
@@ -77,6 +104,23 @@ def uncarried(values: Array, column: Column) -> Array:
     if values.dtype == DTYPES[column.dtype] or (values.dtype.kind == "f" and np.isnan(values).any()):
         return values
     return values.astype(DTYPES[column.dtype])
+
+
+def nearest(values: Array, dtype: str) -> Array:
+    """Values in another dtype, each as the nearest that it has: rows that a model learned from, not those of a caller.
+
+    Raises:
+        TypeError, ValueError: one has none.
+    """
+    if dtype == "string":
+        texts = np.empty(values.size, dtype=object)
+        texts[:] = [None if is_missing(value) else str(value) for value in values.ravel().tolist()]
+        return texts.reshape(values.shape)
+    if values.dtype == object and not is_moment(dtype):
+        # None is how a missing value looks among texts; numbers say NaN.
+        cells = [np.nan if value is None else value for value in values.ravel().tolist()]
+        values = np.array(cells, dtype=object).reshape(values.shape)
+    return values.astype(DTYPES[dtype])
 
 
 def inexact(array: Array, dtype: str) -> Array:
@@ -104,6 +148,7 @@ class Caster:
         self._column = columns[0]
         if carried and not is_text(carrier):
             self._column = Column(self._column.name, carrier, optional=self._column.optional)
+        self._carried = carried
         self._read = read_carried if carried else read
         self._unread = all(column.optional for column in columns)
         self.expected = expected(self._column, carrier)
@@ -142,14 +187,15 @@ class Caster:
         self, cells: Sequence[Any], shape: tuple[int, ...], most: int = sys.maxsize
     ) -> tuple[Array, dict[int, str]]:
         """The same of the values of Python in a list, in row-major order, of an array of this shape."""
-        quick = self._quick(cells)
+        quick = self.quick(cells)
         if quick is not None:
             return quick.reshape(shape), {}
         wrong: dict[int, str] = {}
         found: list[Any] = []
         for at, value in enumerate(cells):
             column = self._columns[at % len(self._columns)]
-            endless = isinstance(value, float) and not math.isfinite(value) and column.dtype in FLOAT_LIMITS
+            floating = (self._carrier if self._carried else column.dtype) in FLOAT_LIMITS
+            endless = floating and isinstance(value, float) and not math.isfinite(value)
             if endless or (is_missing(value) and takes_null(column, self._carrier)):
                 found.append(value if endless else None)
                 continue
@@ -187,8 +233,8 @@ class Caster:
             return kind == "M" and dtype != "string"
         return kind in ("b" if dtype == "bool" else "iuf")
 
-    def _quick(self, cells: Sequence[Any]) -> Array | None:
-        """The values in a few calls, where all of them are plainly what the column takes; None where in doubt."""
+    def quick(self, cells: Sequence[Any]) -> Array | None:
+        """The values of a list, [N], where all of them are plainly what the column takes; None where in doubt."""
         types = set(map(type, cells))
         if type(None) in types:
             if not self._nullable:
@@ -199,19 +245,25 @@ class Caster:
             return self._quick_texts(cells) if types <= {str} else None
         if dtype == "bool":
             return _array(cells, self._carrier) if types <= {bool} else None
-        if not types <= ({int, float} if dtype in FLOAT_LIMITS else {int}):
-            return None
-        present = [cell for cell in cells if cell is not None] if self._nullable else cells
-        if not present:
-            return _array(cells, self._carrier)
-        low, high = min(present), max(present)
         if dtype in FLOAT_LIMITS:
-            # Each whole number below this magnitude is exact; NaN is in no order.
-            limit = EXACT_LIMITS[finest(self._column, self._carrier)]
-            fits = -limit < low and high < limit and math.isfinite(sum(present))
-        else:
-            least, most = whole_limits(self._column, self._carrier)
-            fits = least <= low and high <= most
+            return self._quick_floats(cells) if types <= {int, float} else None
+        return self._quick_wholes(cells) if types <= {int} else None
+
+    def _quick_floats(self, cells: Sequence[Any]) -> Array | None:
+        try:
+            found = np.array(cells, np.float64)
+        except OverflowError:
+            return None
+        # Below this magnitude each whole number is exact. What is missing is NaN by now, and in no order.
+        limit = EXACT_LIMITS[finest(self._column, self._carrier)]
+        if not found.size or (np.fmin.reduce(found) > -limit and np.fmax.reduce(found) < limit):
+            return found.astype(DTYPES[self._carrier], copy=False)
+        return None
+
+    def _quick_wholes(self, cells: Sequence[Any]) -> Array | None:
+        present = [cell for cell in cells if cell is not None] if self._nullable else cells
+        least, most = whole_limits(self._column, self._carrier)
+        fits = not present or (least <= min(present) and max(present) <= most)
         return _array(cells, self._carrier) if fits else None
 
     def _quick_texts(self, cells: Sequence[Any]) -> Array | None:

@@ -10,13 +10,16 @@ from collections.abc import Callable, Sequence
 from math import isfinite
 from typing import Any, Final, TypeAlias
 
+import msgspec
 import numpy as np
 
+from septet.columns.scalars import json_type
 from septet.model.moments import is_moment
 from septet.model.signature import DTYPES, Column
 from septet.model.values import (
     EXACT_LIMITS,
     FLOAT_LIMITS,
+    INT_LIMITS,
     Mismatch,
     counts,
     expected,
@@ -133,6 +136,29 @@ def _of_present(column: Column, carrier: str) -> _Read:
         return _booleans
     if is_moment(column.dtype):
         return lambda cells: _moments(cells, column)
+    # The decoder has no bound above 64 bits with a sign, and takes decimals wherever floats carry whole numbers.
+    unsure = column.dtype == "uint64" or (column.dtype in INT_LIMITS and carrier in FLOAT_LIMITS)
+    return _careful_numbers(column, carrier) if unsure else _numbers(column, carrier)
+
+
+def _numbers(column: Column, carrier: str) -> _Read:
+    """Numbers as JSON has them are read by its decoder, in a fifth of the time of `float`."""
+    decode = msgspec.json.Decoder(list[json_type(column, carrier)]).decode  # type: ignore[misc]
+    careful = _careful_numbers(column, carrier)
+
+    def numbers(cells: Sequence[str]) -> Sequence[float] | None:
+        text = ",".join(cells)
+        # A cell that holds a comma, or nothing, would be another number of numbers.
+        try:
+            found = decode(f"[{text}]")
+        except (msgspec.MsgspecError, UnicodeEncodeError):
+            return careful(cells)
+        return found if len(found) == len(cells) and text.count(",") == len(cells) - 1 else careful(cells)
+
+    return numbers
+
+
+def _careful_numbers(column: Column, carrier: str) -> _Read:
     if column.dtype in FLOAT_LIMITS:
         narrow = finest(column, carrier)
         return lambda cells: _floats(cells, FLOAT_LIMITS[narrow], EXACT_LIMITS[narrow])

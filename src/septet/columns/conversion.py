@@ -5,10 +5,11 @@ pass. Only a table that is no table of this model (a column is missing, or is un
 """
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import msgspec
 import numpy as np
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET
 
 from septet.columns.casting import Caster, uncarried
 from septet.columns.cell_texts import ColumnTexts
@@ -63,11 +64,6 @@ class TableConverter:
         self._refuses_extra = extra_columns == "refuse"
         carriers = [tensor.dtype for tensor in signature.inputs for _ in tensor.columns] if self._columns else []
         self._each = [_ColumnConverter(*each) for each in zip(self._columns, carriers, strict=True)]
-        self._needed = [
-            column.name
-            for column, carrier in zip(self._columns, carriers, strict=True)
-            if not (column.optional and holds_missing(carrier))
-        ]
 
     def __call__(self, batch: ColumnBatch) -> Conversion:
         """The tensors of a batch.
@@ -75,16 +71,19 @@ class TableConverter:
         Raises:
             Invalid: its columns are not those of the model.
         """
-        if self._is_of_inputs(batch):
+        if not self._columns or batch.form is TableForm.INPUTS:
             return self._of_inputs(batch)
-        problems = [self._placed(problem) for problem in batch.problems]
+        problems: list[Problem] = []
         given = self._given(batch, problems)
-        bad = {problem.row for problem in batch.problems}
         parts = []
         for converter, values in zip(self._each, given, strict=True):
             array, wrong = converter(values, batch)
             parts.append(array)
-            problems += [problem for problem in wrong if problem.row not in bad] if wrong else ()
+            problems += wrong
+        if batch.problems:
+            bad = {problem.row for problem in batch.problems}
+            problems = [problem for problem in problems if problem.row not in bad]
+            problems += [self._placed(problem) for problem in batch.problems]
         problems.sort(key=lambda problem: problem.row or 0)
         return Conversion(stacked_inputs(parts, self._inputs), batch.rows, tuple(problems))
 
@@ -94,12 +93,6 @@ class TableConverter:
             return dict(tensors)
         parts = unstacked(tensors, self._inputs)
         return {column.name: uncarried(parts[column.name], column) for column in self._columns}
-
-    def _is_of_inputs(self, batch: ColumnBatch) -> bool:
-        if not self._columns:
-            return True
-        inputs = {tensor.name for tensor in self._inputs}
-        return batch.form is TableForm.COLUMNS and batch.columns.keys() <= inputs and not inputs <= set(self._names)
 
     def _placed(self, problem: Problem) -> Problem:
         """Rows of lists have no names in their table, and have them here."""
@@ -120,7 +113,7 @@ class TableConverter:
             return list(batch.columns.values())
         found = self._by_name(batch)
         if batch.form is TableForm.RECORDS:
-            problems += self._key_problems(batch, found)
+            problems += self._unknown_keys(batch)
         return [found.get(name) for name in self._names]
 
     def _by_name(self, batch: ColumnBatch) -> dict[str, Values]:
@@ -138,32 +131,25 @@ class TableConverter:
                 found[name] = values
             elif self._refuses_extra:
                 problems.append(Problem(None, shown_key(name), "only the model's columns", "an unknown column"))
-        absent = [Problem(None, name, f"a {noun}", "no such column") for name in self._needed if name not in found]
+        absent = [
+            Problem(None, each.name, f"a {noun}", "no such column")
+            for each in self._each
+            if each.needed and each.name not in found
+        ]
         if absent or problems:
             raise invalid(absent + problems)
         return found
 
-    def _key_problems(self, batch: ColumnBatch, found: dict[str, Values]) -> list[Problem]:
-        """Of each row, the keys that it lacks, and those that the model does not have."""
-        bad = {problem.row for problem in batch.problems}
-        rows = [row for row in range(batch.first_row, batch.first_row + batch.rows) if row not in bad]
-        problems = []
-        for name in self._needed:
-            values = found.get(name)
-            if values is None or UnsetType in set(map(type, values)):
-                problems += [
-                    Problem(row, name, "a value", "no such key")
-                    for row in rows
-                    if values is None or values[row - batch.first_row] is UNSET
-                ]
+    def _unknown_keys(self, batch: ColumnBatch) -> Iterator[Problem]:
+        """Of each row, the keys that the model does not have."""
+        known = set(self._names)
         for name, values in batch.columns.items():
-            if self._refuses_extra and name not in found:
-                problems += [
-                    Problem(row, shown_key(name), "only the model's columns", "an unknown column")
-                    for row in rows
-                    if values[row - batch.first_row] is not UNSET
-                ]
-        return problems
+            if self._refuses_extra and name not in known:
+                for at, value in enumerate(values):
+                    if value is not UNSET:
+                        yield Problem(
+                            batch.first_row + at, shown_key(name), "only the model's columns", "an unknown column"
+                        )
 
     def _of_inputs(self, batch: ColumnBatch) -> Conversion:
         noun = "column" if self._columns else "input"
@@ -181,7 +167,7 @@ class TableConverter:
         names = [tensor.name for tensor in self._inputs]
         if batch.form is TableForm.LISTS and len(names) == 1:
             return {names[0]: _rows_of(list(batch.columns.values()), len(self._inputs[0].shape))}
-        if batch.form is not TableForm.COLUMNS:
+        if batch.form not in (TableForm.INPUTS, TableForm.COLUMNS):
             shown = ", ".join(map(repr, names))
             text = f"This model has no named columns; send 'inputs' with the tensors {shown}."
             form = "data" if batch.form is TableForm.LISTS else "records"
@@ -202,10 +188,16 @@ class TableConverter:
 
 
 class _ColumnConverter:
-    """Converts the values of one column, whatever the table is made of."""
+    """Converts the values of one column, whatever the table is made of.
+
+    Attributes:
+        name: the column's.
+        needed: whether each row must have it.
+    """
 
     def __init__(self, column: Column, carrier: str) -> None:
-        self._column = column
+        self.name = column.name
+        self.needed = not (column.optional and holds_missing(carrier))
         self._tensor = Tensor(column.name, carrier, (None,), (column,))
         self._caster = Caster(carrier, (column,))
         # A matrix has one dtype for all its columns, as the tensor has.
@@ -219,21 +211,31 @@ class _ColumnConverter:
             Invalid: no value of an array's dtype is one of the column.
         """
         if values is None:
-            return self._absent(batch.rows), []
-        unset: frozenset[int] = frozenset()
+            return self._absent(batch)
         if isinstance(values, np.ndarray):
             array, wrong = self._from_array(values, batch)
         elif batch.form is TableForm.TEXTS:
             array, wrong = self._texts(values)
         else:
-            if batch.form is TableForm.RECORDS and UnsetType in set(map(type, values)):
-                unset = frozenset(at for at, value in enumerate(values) if value is UNSET)
-                values = [None if value is UNSET else value for value in values]
+            quick = self._caster.quick(values)
+            if quick is not None:
+                return quick, []
+            if batch.form is TableForm.RECORDS:
+                return self._from_records(values, batch.first_row)
             array, wrong = self._caster.listed(values, (len(values),))
         if not wrong:
             return array, []
-        told = {at: what for at, what in wrong.items() if at not in unset}
-        return array, self._caster.problems(array.shape, told, values.__getitem__, batch.first_row)
+        return array, self._caster.problems(array.shape, wrong, values.__getitem__, batch.first_row)
+
+    def _from_records(self, values: Sequence[Any], first_row: int) -> tuple[Array, list[Problem]]:
+        """Values of which each may be left out."""
+        unset = [at for at, value in enumerate(values) if value is UNSET]
+        cells = [None if value is UNSET else value for value in values]
+        array, wrong = self._caster.listed(cells, (len(cells),))
+        for at in unset:
+            wrong.pop(at, None)
+        problems = self._caster.problems(array.shape, wrong, cells.__getitem__, first_row)
+        return array, problems + ([self._no_key(first_row + at) for at in unset] if self.needed else [])
 
     def _from_array(self, values: Array, batch: ColumnBatch) -> tuple[Array, dict[int, str]]:
         caster = self._caster
@@ -242,13 +244,17 @@ class _ColumnConverter:
             if values.dtype.kind == "b" and self._tensor.dtype != "bool":
                 values = values.astype(np.uint8)
         if not caster.takes(values):
-            raise invalid([Problem(None, self._column.name, caster.expected, f"an array of {values.dtype}")])
+            raise invalid([Problem(None, self.name, caster.expected, f"an array of {values.dtype}")])
         return caster(values)
 
-    def _absent(self, rows: int) -> Array:
-        if holds_missing(self._tensor.dtype):
-            return missing(self._tensor, rows)
-        return np.zeros(rows, DTYPES[self._tensor.dtype])
+    def _absent(self, batch: ColumnBatch) -> tuple[Array, list[Problem]]:
+        if self.needed:
+            blank = np.zeros(batch.rows, DTYPES[self._tensor.dtype])
+            return blank, [self._no_key(batch.first_row + at) for at in range(batch.rows)]
+        return missing(self._tensor, batch.rows), []
+
+    def _no_key(self, row: int) -> Problem:
+        return Problem(row, self.name, "a value", "no such key")
 
 
 def _rows_of(columns: Sequence[Values], rank: int) -> Values:

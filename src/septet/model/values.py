@@ -12,12 +12,9 @@ from typing import Any, Final
 
 import numpy as np
 
-from septet.errors import MOST_PROBLEMS, Problem, invalid
 from septet.model.moments import counted, is_moment
 from septet.model.moments import expected as expected_moment
-from septet.model.received import received
 from septet.model.signature import DTYPES, Column, Tensor
-from septet.types import Array
 
 #: The largest double that rounds to a finite value: the shortest text of float32's own maximum lies above that maximum.
 FLOAT_LIMITS: Final = {
@@ -82,11 +79,6 @@ def is_missing(value: object) -> bool:
 def bare(tensor: Tensor) -> Column:
     """A tensor without columns as the one column that all its values are of."""
     return Column(tensor.name, tensor.dtype)
-
-
-def column_at(tensor: Tensor, place: int) -> Column:
-    """The column of a value by its place among all, in row-major order."""
-    return tensor.columns[place % len(tensor.columns)] if tensor.columns else bare(tensor)
 
 
 def finest(column: Column, carrier: str) -> str:
@@ -202,50 +194,10 @@ def counts(cells: Iterable[str | None], columns: Sequence[Column]) -> list[int |
     """Texts of moments, in row-major order, as counts of their units.
 
     Raises:
-        ValueError: one is none; `moments` says which.
+        ValueError: one is none.
     """
     if len(columns) == 1:
         (column,) = columns
         return [None if cell is None else counted(cell, column) for cell in cells]
     width = len(columns)
     return [None if cell is None else counted(cell, columns[at % width]) for at, cell in enumerate(cells)]
-
-
-def moments(texts: Array, tensor: Tensor) -> Array:
-    """An array of texts (None where one is missing) as the moments of an input.
-
-    Raises:
-        Invalid: one is no moment; with its row and column.
-    """
-    cells = texts.ravel().tolist()
-    columns = tensor.columns or (bare(tensor),)
-    try:
-        found = counts(cells, columns)
-    except (ValueError, TypeError):
-        found = careful(cells, texts.shape, tensor)
-    return np.array(found, DTYPES[tensor.dtype]).reshape(texts.shape)
-
-
-def careful(cells: Sequence[object], shape: Sequence[int], tensor: Tensor) -> list[Any]:
-    """The values of an input one by one, as JSON has them, each as its tensor holds it.
-
-    Raises:
-        Invalid: some are not what their columns take: up to 20 of them, with their rows and columns.
-    """
-    width = max(math.prod(shape[1:]), 1)
-    found: list[Any] = []
-    problems: list[Problem] = []
-    for at, cell in enumerate(cells):
-        column = column_at(tensor, at)
-        try:
-            # Where a number may be NaN or infinite is asked of all values together, by `validation`.
-            endless = isinstance(cell, float) and not math.isfinite(cell) and tensor.dtype in FLOAT_LIMITS
-            found.append(cell if endless else read_carried(column, tensor.dtype, cell))
-        except Mismatch as mismatch:
-            row = at // width if shape else None
-            problems.append(Problem(row, column.name, mismatch.expected, received(cell)))
-            if len(problems) == MOST_PROBLEMS:
-                break
-    if problems:
-        raise invalid(problems, "column" if tensor.columns else "input")
-    return found

@@ -8,9 +8,9 @@ import numpy as np
 from septet.model.golden import Golden
 from septet.model.profile import Profile, profile_of
 from septet.model.signature import Kind, Signature
-from septet.packing.given import Given, Rows, rows_of
 from septet.packing.parity import ABSOLUTE_TOLERANCE, RELATIVE_TOLERANCE
-from septet.packing.rows import by_name
+from septet.packing.training_table import TrainingColumn, TrainingTable, rows_of
+from septet.packing.training_tensors import by_name
 from septet.runtimes.base import Runtime
 from septet.types import Array, Tensors
 
@@ -69,7 +69,7 @@ def profile_of_data(data: Any, signature: Signature, target: Array | None) -> Pr
     return profile_of_rows(rows_of(data), signature, target) if signature.columns else None
 
 
-def profile_of_rows(rows: Rows, signature: Signature, target: Array | None) -> Profile | None:
+def profile_of_rows(rows: TrainingTable, signature: Signature, target: Array | None) -> Profile | None:
     """The same, of rows that have been read."""
     names = [column.name for column in signature.columns]
     if not names:
@@ -78,7 +78,7 @@ def profile_of_rows(rows: Rows, signature: Signature, target: Array | None) -> P
     return profile_of({name: _natural(given[name]) for name in names}, _shown(target, signature))
 
 
-def _natural(given: Given) -> Array:
+def _natural(given: TrainingColumn) -> Array:
     """A column's values; booleans some of which are missing as such, not as the numbers that carry them."""
     if given.column.dtype != "bool" or given.cells.dtype.kind == "b":
         return given.cells

@@ -13,12 +13,12 @@ from septet.model.manifest import Manifest
 from septet.model.package import write_package
 from septet.model.sample import sample
 from septet.packing.evidence import golden_of, profile_of_data
-from septet.packing.given import rows_of
 from septet.packing.provenance import About, Statement, training
-from septet.packing.rows import tensors_of
 from septet.packing.save import Saved, trust_needed
 from septet.packing.signatures import declared
 from septet.packing.sources import sources_of
+from septet.packing.training_table import rows_of
+from septet.packing.training_tensors import tensors_of
 from septet.predictor.comparison import require_independence
 from septet.runtimes import onnx_graph
 from septet.runtimes.base import LoadOptions

@@ -7,7 +7,7 @@ import msgspec
 import numpy as np
 
 from septet.model.signature import Column, Scalar
-from septet.packing.given import Rows, require_types
+from septet.packing.training_table import TrainingTable, require_types
 from septet.runtimes.sklearn_columns import Fact, Missing, read_facts
 from septet.runtimes.sklearn_names import placed
 
@@ -29,7 +29,7 @@ class Promise(msgspec.Struct, frozen=True):
     left_out: tuple[str, ...] = ()
 
 
-def facts_by_column(model: Any, rows: Rows, known: Sequence[str] | None) -> list[Fact]:
+def facts_by_column(model: Any, rows: TrainingTable, known: Sequence[str] | None) -> list[Fact]:
     """What the estimator accepts in each column of the data; a column that it does not know is not used."""
     given = [column.name for column in rows.columns]
     names = given if known is None else list(known)
@@ -52,7 +52,7 @@ def unread_names(model: Any, known: Sequence[str]) -> list[str]:
     return [name for name, fact in zip(known, facts, strict=True) if not fact.used]
 
 
-def promised(rows: Rows, facts: Sequence[Fact]) -> Promise:
+def promised(rows: TrainingTable, facts: Sequence[Fact]) -> Promise:
     """Join what the data show with what the estimator says.
 
     Raises:

@@ -11,8 +11,8 @@ from typing import Any, TypedDict
 import msgspec
 
 from septet.model.manifest import Data, Training
-from septet.packing.given import Rows
-from septet.packing.rows import data_digest, plain_values
+from septet.packing.training_table import TrainingTable
+from septet.packing.training_tensors import data_digest, plain_values
 from septet.types import Array
 
 _LONGEST = 500
@@ -80,7 +80,7 @@ class Statement(msgspec.Struct, frozen=True, kw_only=True):
     clock: Callable[[], dt.datetime] = _now
 
 
-def training(statement: Statement, model: Any, rows: Rows | None, target: Array | None) -> Training:
+def training(statement: Statement, model: Any, rows: TrainingTable | None, target: Array | None) -> Training:
     """The training record; `model` is None for a file whose estimator is not at hand, `rows` where there are none."""
     return Training(
         trained_at=None if model is None else statement.clock().astimezone(dt.UTC).replace(microsecond=0),
@@ -115,7 +115,7 @@ def _git(folder: Path, *arguments: str) -> str:
     return done.stdout.strip()
 
 
-def _data(statement: Statement, rows: Rows | None, target: Array | None) -> Data:
+def _data(statement: Statement, rows: TrainingTable | None, target: Array | None) -> Data:
     since, until = (_date(day) for day in statement.window)
     if rows is None:
         return Data(name=statement.dataset, since=since, until=until)

@@ -16,11 +16,11 @@ from septet.model.package import Package, write_package
 from septet.model.signature import Signature, Tensor
 from septet.packing.artefact import Artefact, Trained, artefact_of, trusting
 from septet.packing.evidence import golden_of, profile_of_rows, with_hard_rows
-from septet.packing.given import Rows, rows_of
 from septet.packing.provenance import About, Statement, training
-from septet.packing.rows import tensors_from
 from septet.packing.signatures import declared, finished, named, raw_inputs
 from septet.packing.sources import sources_of, told
+from septet.packing.training_table import TrainingTable, rows_of
+from septet.packing.training_tensors import tensors_from
 from septet.packing.trial import tried
 from septet.predictor.comparison import require_independence
 from septet.runtimes.base import InputRejected, LoadOptions, Runtime
@@ -176,7 +176,7 @@ class _Ready(msgspec.Struct, frozen=True, eq=False):
     notes: tuple[str, ...] = ()
 
 
-def _ready(model: Any, rows: Rows, statement: Statement) -> _Ready:
+def _ready(model: Any, rows: TrainingTable, statement: Statement) -> _Ready:
     if not (hasattr(model, "predict") or hasattr(model, "transform")):
         raise UnsupportedModel(f"the {type(model).__name__} has no method predict or transform that answers new rows")
     steps = _steps(statement)

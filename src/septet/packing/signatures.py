@@ -10,8 +10,8 @@ from septet.errors import PackageInvalid
 from septet.model.labels import with_labels
 from septet.model.layout import arranged
 from septet.model.signature import Column, Kind, Signature, Tensor
-from septet.packing.given import Rows, require_types
 from septet.packing.provenance import Statement
+from septet.packing.training_table import TrainingTable, require_types
 from septet.types import Tensors
 
 
@@ -111,7 +111,7 @@ def _typed(tensor: Tensor, dtype: str) -> Tensor:
     return msgspec.structs.replace(tensor, dtype=dtype, columns=columns)
 
 
-def raw_inputs(rows: Rows) -> tuple[Tensor, ...]:
+def raw_inputs(rows: TrainingTable) -> tuple[Tensor, ...]:
     """Inputs that describe raw training data, for preprocessing code that makes the model's own from them.
 
     Raises:

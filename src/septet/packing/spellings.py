@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 
 from septet.model.signature import Column
-from septet.packing.given import Given, Rows
+from septet.packing.training_table import TrainingColumn, TrainingTable
 from septet.runtimes.frames import restored
 from septet.runtimes.sklearn_columns import Fact
 
@@ -28,7 +28,7 @@ _WRITTEN = {
 _PLAIN = {"bool": "bool", "int64": "int64", "uint64": "uint64", "float64": "float64"}
 
 
-def spellings(rows: Rows, known: Sequence[str] | None) -> Iterator[tuple[Rows, str]]:
+def spellings(rows: TrainingTable, known: Sequence[str] | None) -> Iterator[tuple[TrainingTable, str]]:
     """Other forms of the rows of a DataFrame, with a remark on each; the first ones are the most common."""
     if not rows.named:
         return
@@ -39,10 +39,10 @@ def spellings(rows: Rows, known: Sequence[str] | None) -> Iterator[tuple[Rows, s
     if known is None and all(_is_number(given) for given in rows.columns):
         columns = tuple(_with_dtype(given, None) for given in rows.columns)
         array = rows.source.to_numpy(dtype=np.float64, na_value=np.nan)
-        yield Rows(array, columns, named=True), "the model takes no DataFrame: it is given an array"
+        yield TrainingTable(array, columns, named=True), "the model takes no DataFrame: it is given an array"
 
 
-def marked(rows: Rows, facts: Sequence[Fact]) -> tuple[Rows, str]:
+def marked(rows: TrainingTable, facts: Sequence[Fact]) -> tuple[TrainingTable, str]:
     """The rows with missing texts as the estimator knows them, and a remark where the data write them otherwise.
 
     None, NaN and `pandas.NA` mean the same, and an estimator takes but one of them for a missing value.
@@ -64,7 +64,7 @@ def marked(rows: Rows, facts: Sequence[Fact]) -> tuple[Rows, str]:
     return made, f"as the model knows them, missing values of {', '.join(written)}" if written else ""
 
 
-def _filled(rows: Rows, columns: tuple[Given, ...], facts: Sequence[Fact]) -> Rows:
+def _filled(rows: TrainingTable, columns: tuple[TrainingColumn, ...], facts: Sequence[Fact]) -> TrainingTable:
     """The rows of an array with its missing values as the estimator knows them."""
     table = np.array(rows.source, dtype=object)
     for place, (given, fact) in enumerate(zip(columns, facts, strict=True)):
@@ -75,7 +75,7 @@ def _filled(rows: Rows, columns: tuple[Given, ...], facts: Sequence[Fact]) -> Ro
     return msgspec.structs.replace(rows, source=table, columns=columns)
 
 
-def _spelled(given: Given, text: str) -> Given:
+def _spelled(given: TrainingColumn, text: str) -> TrainingColumn:
     """The column with numpy's own dtype, or that of texts; categories and moments stay as they are."""
     dtype = given.column.pandas_dtype or ""
     if given.fault or dtype.startswith("category") or given.column.dtype.startswith("datetime64"):
@@ -86,17 +86,17 @@ def _spelled(given: Given, text: str) -> Given:
     return _with_dtype(given, _PLAIN[given.column.dtype]) if masked else given
 
 
-def _with_dtype(given: Given, dtype: str | None) -> Given:
+def _with_dtype(given: TrainingColumn, dtype: str | None) -> TrainingColumn:
     if given.column.pandas_dtype == dtype:
         return given
     return msgspec.structs.replace(given, column=msgspec.structs.replace(given.column, pandas_dtype=dtype))
 
 
-def _is_number(given: Given) -> bool:
+def _is_number(given: TrainingColumn) -> bool:
     return not given.fault and given.column.dtype in ("float64", "int64", "bool")
 
 
-def _framed(rows: Rows, columns: tuple[Given, ...]) -> Rows:
+def _framed(rows: TrainingTable, columns: tuple[TrainingColumn, ...]) -> TrainingTable:
     """The rows with these columns as a DataFrame."""
     import pandas as pd
 
@@ -104,4 +104,4 @@ def _framed(rows: Rows, columns: tuple[Given, ...]) -> Rows:
     for place, (label, given) in enumerate(zip(rows.source.columns, columns, strict=True)):
         old = rows.source.iloc[:, place].array
         made[label] = old if given.column == rows.columns[place].column else restored(given.cells, given.column)
-    return Rows(pd.DataFrame(made), columns, named=True)
+    return TrainingTable(pd.DataFrame(made), columns, named=True)

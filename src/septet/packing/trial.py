@@ -16,12 +16,12 @@ import numpy as np
 from septet.errors import Invalid, SeptetError, UnsupportedModel
 from septet.model.layout import MATRIX, arranged
 from septet.model.signature import Column, Kind, Signature, Tensor
-from septet.packing.given import Rows
 from septet.packing.promise import Promise, facts_by_column, promised, unread_names
 from septet.packing.provenance import Statement
-from septet.packing.rows import tensors_from
 from septet.packing.signatures import declared_columns
 from septet.packing.spellings import marked, spellings
+from septet.packing.training_table import TrainingTable
+from septet.packing.training_tensors import tensors_from
 from septet.runtimes.base import LoadOptions, Runtime
 from septet.runtimes.frames import narrow
 from septet.runtimes.sklearn import runtime_of
@@ -41,7 +41,7 @@ class Tried(msgspec.Struct, frozen=True, eq=False):
     """The native runtime of an estimator, which answers `rows` as the estimator itself, and remarks on them."""
 
     native: Runtime
-    rows: Rows
+    rows: TrainingTable
     notes: tuple[str, ...] = ()
 
 
@@ -49,13 +49,13 @@ class _Trial(msgspec.Struct, frozen=True, eq=False):
     """The estimator, the rows and what it answers to those of them at `places`."""
 
     model: Any
-    rows: Rows
+    rows: TrainingTable
     source: str
     places: Array
     answers: Mapping[str, Array]
 
 
-def tried(model: Any, rows: Rows, statement: Statement) -> Tried:
+def tried(model: Any, rows: TrainingTable, statement: Statement) -> Tried:
     """Try the estimator on the rows.
 
     Raises:
@@ -81,7 +81,9 @@ def tried(model: Any, rows: Rows, statement: Statement) -> Tried:
     return Tried(native, rows, tuple(notes))
 
 
-def _answered(model: Any, rows: Rows, known: Sequence[str] | None) -> tuple[Rows, Mapping[str, Array], str]:
+def _answered(
+    model: Any, rows: TrainingTable, known: Sequence[str] | None
+) -> tuple[TrainingTable, Mapping[str, Array], str]:
     """What the estimator answers to the rows, the rows as it took them, and a remark where these are not as given.
 
     Raises:
@@ -100,7 +102,7 @@ def _answered(model: Any, rows: Rows, known: Sequence[str] | None) -> tuple[Rows
     return rows, answers, ""
 
 
-def _require_known(model: Any, rows: Rows, known: Sequence[str] | None) -> None:
+def _require_known(model: Any, rows: TrainingTable, known: Sequence[str] | None) -> None:
     """Refuse columns beside the model's own where its methods do; one that picks its columns by name does not.
 
     Raises:
@@ -129,20 +131,20 @@ def _list(names: Sequence[str]) -> str:
     return ", ".join(map(repr, names[:10])) + (f" and {len(names) - 10} more" if len(names) > 10 else "")  # noqa: PLR2004
 
 
-def _shaped(model: Any, rows: Rows) -> Rows:
+def _shaped(model: Any, rows: TrainingTable) -> TrainingTable:
     """Texts for a model that reads one a row; columns for any other."""
     texts = feature_names(model) is None and reads_text(model)
     column = rows.columns[0]
     if texts and not rows.flat and len(rows.columns) == 1 and column.column.dtype == "string":
         source = rows.source.iloc[:, 0].to_numpy(dtype=object) if rows.named else np.asarray(rows.source).reshape(-1)
         text = msgspec.structs.replace(column, column=msgspec.structs.replace(column.column, name="text"))
-        return Rows(source, (text,), named=False, flat=True)
+        return TrainingTable(source, (text,), named=False, flat=True)
     if rows.flat and not texts and not (column.column.dtype == "string" and width_of(model) is None):
-        return Rows(np.asarray(rows.source).reshape(-1, 1), rows.columns, named=False)
+        return TrainingTable(np.asarray(rows.source).reshape(-1, 1), rows.columns, named=False)
     return rows
 
 
-def _named(model: Any, rows: Rows) -> tuple[Rows, list[str] | None, list[str]]:
+def _named(model: Any, rows: TrainingTable) -> tuple[TrainingTable, list[str] | None, list[str]]:
     """The rows under the model's names, these names, and remarks.
 
     Raises:
@@ -163,20 +165,20 @@ def _named(model: Any, rows: Rows) -> tuple[Rows, list[str] | None, list[str]]:
             for given, name in zip(rows.columns, known, strict=True)
         )
         note = f"the data has no column names: its columns were taken by position for {_list(known)}"
-        return Rows(rows.source, columns, named=False, flat=rows.flat), known, [note]
+        return TrainingTable(rows.source, columns, named=False, flat=rows.flat), known, [note]
     if rows.named and width is not None:
         return rows, None, ["the model was fitted without column names: those of the data were taken by position"]
     return rows, None, []
 
 
-def _framed(column: Column, name: str, rows: Rows) -> Column:
+def _framed(column: Column, name: str, rows: TrainingTable) -> Column:
     dtype = np.asarray(rows.source).dtype
     pandas_dtype = "object" if dtype.kind in "OUS" else str(dtype)
     own = "float64" if column.dtype == "float32" else column.dtype
     return msgspec.structs.replace(column, name=name, dtype=own, pandas_dtype=pandas_dtype)
 
 
-def _places(rows: Rows) -> Array:
+def _places(rows: TrainingTable) -> Array:
     """Rows spread evenly over the data, and some with a missing value in each column that has one."""
     count = len(rows)
     chosen = [np.unique(np.linspace(0, count - 1, min(count, _MOST_ROWS)).astype(np.int64))]
@@ -184,7 +186,7 @@ def _places(rows: Rows) -> Array:
     return np.unique(np.concatenate(chosen))
 
 
-def _own_rows(rows: Rows, known: Sequence[str] | None, places: Array) -> Any:
+def _own_rows(rows: TrainingTable, known: Sequence[str] | None, places: Array) -> Any:
     """Some rows as their user would give them to the estimator: its own columns, by name."""
     taken = rows.take(places)
     if known is None:
@@ -215,7 +217,7 @@ def _quietly(model: Any, rows: Any) -> dict[str, Array] | None:
         return None
 
 
-def _refusal(model: Any, rows: Rows, known: Sequence[str] | None, cause: Exception) -> SeptetError:
+def _refusal(model: Any, rows: TrainingTable, known: Sequence[str] | None, cause: Exception) -> SeptetError:
     """Why the estimator does not answer: missing values if it answers without them, else its own reason."""
     kind = type(model).__name__
     reason = f"{type(cause).__name__}: {' '.join(str(cause).split())[:300]}"
@@ -233,7 +235,9 @@ def _refusal(model: Any, rows: Rows, known: Sequence[str] | None, cause: Excepti
     )
 
 
-def _takes(model: Any, rows: Rows, known: Sequence[str] | None, missing: Array, holes: Mapping[str, Array]) -> bool:
+def _takes(
+    model: Any, rows: TrainingTable, known: Sequence[str] | None, missing: Array, holes: Mapping[str, Array]
+) -> bool:
     others = [other for other in holes.values() if other is not missing]
     alone = np.flatnonzero(missing & ~np.any(others, axis=0)) if others else np.flatnonzero(missing)
     chosen = (alone if alone.size else np.flatnonzero(missing))[:_MISSING_ROWS]

@@ -37,7 +37,7 @@ def cpus(root: Path = Path("/")) -> int:
 
 
 def threads_for(workers: int, wanted: int = 0) -> int:
-    """The threads of one of `workers` processes: its share of the CPUs (C-30), or `wanted` if that is not 0."""
+    """The threads of one of `workers` processes: its share of the CPUs, or `wanted` if that is not 0."""
     return wanted or max(1, cpus() // workers)
 
 

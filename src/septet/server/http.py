@@ -21,7 +21,6 @@ import msgspec
 from septet.errors import SeptetError, TimedOut, Unavailable
 from septet.protocols.http.http_messages import HttpReply, HttpRequest
 from septet.protocols.http.limits import check_length
-from septet.server.drive import Drive
 from septet.server.head import check, path_and_query, reason, size, too_large
 from septet.server.heads import Head
 from septet.server.phase import ANSWERING, BODY, CLOSING, HEAD, IDLE, LINGERING, NEW, PARTING_SECONDS
@@ -258,11 +257,7 @@ class HttpConnection(asyncio.Protocol):
     def _answer(self, http: HttpRequest, *, keep_alive: bool) -> None:
         self._current = http
         self._keep_alive = keep_alive
-        pending = self._app.predict(http, self._reply)
-        if pending is None:
-            drive = Drive(self._app(http), self._reply)
-            drive.step()
-            pending = drive
+        pending = self._app.answer(http, self._reply)
         # Where the answer came at once, the next request may have taken this place already.
         if self._current is http:
             self._pending = pending

@@ -30,12 +30,14 @@ class TableForm(Enum):
         RECORDS: rows with keys of their own, as objects of JSON; `msgspec.UNSET` stands where a row has no such key.
         LISTS: rows without names; the columns are called x0, x1, ... in their order.
         TEXTS: named columns of texts that stand for values, in which an empty one may be missing.
+        INPUTS: named tensors of a model: a value is a row of one, nested like it.
     """
 
     COLUMNS = "columns"
     RECORDS = "records"
     LISTS = "lists"
     TEXTS = "texts"
+    INPUTS = "inputs"
 
 
 class ColumnBatch(msgspec.Struct, frozen=True, eq=False):

@@ -1,8 +1,10 @@
 """CSV: a header row of the columns' names, then one row a record (RFC 4180), in UTF-8."""
 
 import csv
+import io
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
+from operator import methodcaller
 from typing import Any, TextIO
 
 from septet.errors import Malformed, Problem, invalid
@@ -11,28 +13,38 @@ from septet.tables.column_batch import BATCH_ROWS, ColumnBatch, TableForm, rows_
 from septet.tables.json_table import json_text
 
 _BOM = b"\xef\xbb\xbf"
+_COMMAS = methodcaller("count", ",")
+# Characters that may stand between two quotes: a quote without a second one must not draw in the rest of the table.
+_LONGEST_CELL = 1 << 20
 
 
 class CsvReader:
     """Reads lines of bytes. Blank ones are no rows; one with more or fewer cells than the header is a bad row."""
 
     def __init__(self, lines: Iterable[bytes]) -> None:
-        self._lines = lines
+        self._texts = _CsvTexts(lines)
 
     def batches(self, rows: int = BATCH_ROWS) -> Iterator[ColumnBatch]:
         """See `Reader`."""
-        records = csv.reader(_decoded(self._lines), strict=True)
-        header = _next(records, 1, 0)
-        if not header:
+        names = self._header()
+        before = 0
+        while text := self._texts.next(rows):
+            for batch in _batches(text, names, before, rows):
+                yield batch
+                before += batch.rows
+
+    def _header(self) -> list[str]:
+        while text := self._texts.next(1):
+            found = _records(text, 0, 1)
+            if found:
+                break
+        else:
             raise Malformed("The CSV is empty. Send a header row of column names, then the rows.")
-        names = header[0]
+        names = found[0]
         twice = [name for name in dict.fromkeys(names) if names.count(name) > 1] if len(set(names)) < len(names) else []
         if twice:
             raise invalid([Problem(None, shown_key(name), "each column once", "twice") for name in twice])
-        before = 0
-        while found := _next(records, rows, before):
-            yield _batch(names, found, before)
-            before += len(found)
+        return names
 
 
 class CsvWriter:
@@ -58,33 +70,76 @@ def _cell(value: Any) -> Any:
     return json_text(value) if isinstance(value, list | dict | bool) else value
 
 
-def _decoded(lines: Iterable[bytes]) -> Iterator[str]:
-    """Each line as text.
+class _CsvTexts:
+    """The lines of a table as text, so many at a time and none that ends within a quoted cell."""
 
-    Raises:
-        Malformed: one is not UTF-8, or has a NUL character.
-    """
-    start = 0
-    for line in lines:
-        bare = line.removeprefix(_BOM) if not start else line
+    def __init__(self, lines: Iterable[bytes]) -> None:
+        self._lines = iter(lines)
+        self._start = 0
+
+    def next(self, count: int) -> str:
+        """The next lines as one text; empty behind the last.
+
+        Raises:
+            Malformed: they are not UTF-8, or have a NUL character.
+        """
+        text = self._decoded(b"".join(itertools.islice(self._lines, count)))
+        most = len(text) + _LONGEST_CELL
+        while text.count('"') % 2 and len(text) < most:
+            line = next(self._lines, None)
+            if line is None:
+                break
+            text += self._decoded(line)
+        return text
+
+    def _decoded(self, line: bytes) -> str:
+        bare = line if self._start else line.removeprefix(_BOM)
         try:
             text = bare.decode()
         except UnicodeDecodeError as error:
-            place = start + len(line) - len(bare) + error.start
+            place = self._start + len(line) - len(bare) + error.start
             raise Malformed(f"The CSV is not UTF-8: byte {place} is 0x{bare[error.start]:02x}.") from None
         if "\0" in text:
             raise Malformed("The CSV has a NUL character.")
-        start += len(line)
-        yield text
+        self._start += len(line)
+        return text
 
 
-def _next(records: Iterator[list[str]], count: int, before: int) -> list[list[str]]:
-    """So many records, or the last ones."""
+def _batches(text: str, names: Sequence[str], before: int, rows: int) -> Iterator[ColumnBatch]:
+    """The rows of a text, which may be more than were asked for where cells have lines of their own."""
+    cells = _unquoted(text, len(names))
+    if cells is not None:
+        yield _even(names, cells, before)
+        return
+    lines = _records(text, before, rows)
+    for start in range(0, len(lines), rows):
+        yield _batch(names, lines[start : start + rows], before + start)
+
+
+def _unquoted(text: str, width: int) -> list[str] | None:
+    """The cells of lines that are plainly so many each, row by row: half the time of `csv`; None where in doubt."""
+    if '"' in text or width == 1:
+        return None
+    plain = text.replace("\r\n", "\n").removesuffix("\n")
+    lines = plain.split("\n")
+    if "\r" in plain or set(map(_COMMAS, lines)) != {width - 1}:
+        return None
+    return ",".join(lines).split(",")
+
+
+def _records(text: str, before: int, count: int) -> list[list[str]]:
     try:
-        return list(itertools.islice(filter(None, records), count))
+        return list(filter(None, csv.reader(io.StringIO(text, newline="\n"), strict=True)))
     except csv.Error as error:
         place = f"It stands in rows {before} to {before + count - 1}."
         raise Malformed(f"The table is not CSV: {error}. {place}") from None
+
+
+def _even(names: Sequence[str], cells: list[str], before: int) -> ColumnBatch:
+    """A batch of cells, of which each row has as many as there are names."""
+    width = len(names)
+    columns = {name: cells[place::width] for place, name in enumerate(names)}
+    return ColumnBatch(columns, len(cells) // width, before, TableForm.TEXTS)
 
 
 def _batch(names: Sequence[str], lines: list[list[str]], before: int) -> ColumnBatch:

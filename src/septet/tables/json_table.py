@@ -1,6 +1,7 @@
 """A JSON document that is a table: a list of rows or of records, or a body of `POST /predict`. It is read whole."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any, BinaryIO, Final, TextIO
 
 import msgspec
@@ -26,7 +27,7 @@ class JsonReader:
         """See `Reader`."""
         form, value = _form(decoded(self._stream.read().removeprefix(_BOM)))
         if form == "inputs":
-            table = ColumnBatch(value, same_rows(value) if value else 0)
+            table = ColumnBatch(value, same_rows(value) if value else 0, form=TableForm.INPUTS)
             return (table.part(start, start + rows) for start in range(0, table.rows, rows))
         row_batches = RowBatches()
         return (row_batches(value[start : start + rows]) for start in range(0, len(value), rows))
@@ -82,7 +83,7 @@ def decoded(text: bytes) -> Any:
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return strict(text, _EXAMPLE)
     # Each key and each text has two quotes: where there are just as many, no key was lost to another one.
-    if b"\\" in text or not _explains(found, text.count(b'"')):
+    if b"\\" in text or not _explains(found, text):
         return strict(text, _EXAMPLE)
     return found
 
@@ -105,7 +106,7 @@ def json_text(value: Any) -> str:
     return msgspec.json.encode(value).decode()
 
 
-def one_form(given: list[str]) -> Invalid:
+def one_form(given: Sequence[str]) -> Invalid:
     """The error for a body with none, or several, of the three forms: no payload is ever assumed."""
     got = " and ".join(f"'{name}'" for name in given) or "none of them"
     text = f"The body must have exactly one of 'data', 'records' or 'inputs', and has {got}."
@@ -140,24 +141,29 @@ def _form(document: Any) -> tuple[str, Any]:
     return form, value
 
 
-def _explains(value: Any, quotes: int) -> bool:
-    """Whether a value has so many quotes, two for each key and each text."""
-    if quotes == 0:
+def _explains(value: Any, text: bytes) -> bool:
+    """Whether a text of JSON has no more quotes than its value, two for each key and each text."""
+    if b"{" not in text:
         return True
+    quotes = text.count(b'"')
+    # Records of numbers have those of their keys alone.
     if isinstance(value, list) and set(map(type, value)) == {dict} and 2 * sum(map(len, value)) == quotes:
         return True
-    return _quotes(value) == quotes
+    return quotes == 2 * _keys_and_texts([value])
 
 
-def _quotes(value: Any) -> int:
-    if isinstance(value, str):
-        return 2
-    if not isinstance(value, dict | list):
-        return 0
-    inner = value.values() if isinstance(value, dict) else value
-    kinds = list(map(type, inner))
-    own = 2 * kinds.count(str) + (2 * len(value) if isinstance(value, dict) else 0)
-    return own + (sum(map(_quotes, inner)) - 2 * kinds.count(str) if dict in kinds or list in kinds else 0)
+def _keys_and_texts(values: Sequence[Any]) -> int:
+    """The keys and texts in values, level by level."""
+    count = 0
+    while True:
+        kinds = list(map(type, values))
+        count += kinds.count(str)
+        objects = [value for value in values if type(value) is dict] if dict in kinds else []
+        lists = [value for value in values if type(value) is list] if list in kinds else []
+        if not objects and not lists:
+            return count
+        count += sum(map(len, objects))
+        values = [*chain.from_iterable(map(dict.values, objects)), *chain.from_iterable(lists)]
 
 
 def _of_records(rows: Sequence[Any], before: int) -> ColumnBatch:
@@ -182,15 +188,16 @@ def _of_records(rows: Sequence[Any], before: int) -> ColumnBatch:
 
 def _of_lists(rows: Sequence[Any], names: list[str], before: int) -> ColumnBatch:
     width = len(names)
-    problems: list[Problem] = []
-    if set(map(type, rows)) != {list}:
-        rows = [row if isinstance(row, list) else [row] for row in rows] if width == 1 else rows
-    if set(map(type, rows)) != {list} or set(map(len, rows)) != {width}:
-        problems = [
+    problems: tuple[Problem, ...] = ()
+    types = set(map(type, rows))
+    if types != {list} and width == 1:
+        rows, types = [row if isinstance(row, list) else [row] for row in rows], {list}
+    if types != {list} or set(map(len, rows)) != {width}:
+        problems = tuple(
             Problem(before + at, None, f"a list of {width} values", received(row))
             for at, row in enumerate(rows)
             if not isinstance(row, list) or len(row) != width
-        ]
+        )
         rows = [row if isinstance(row, list) and len(row) == width else [None] * width for row in rows]
-    columns = dict(zip(names, map(list, zip(*rows, strict=True)), strict=True))
-    return ColumnBatch(columns, len(rows), before, TableForm.LISTS, tuple(problems))
+    columns = {name: [row[place] for row in rows] for place, name in enumerate(names)}
+    return ColumnBatch(columns, len(rows), before, TableForm.LISTS, problems)

@@ -19,7 +19,7 @@ class JsonlReader:
 
     def batches(self, rows: int = BATCH_ROWS) -> Iterator[ColumnBatch]:
         """See `Reader`."""
-        filled = _filled(self._lines)
+        filled = itertools.filterfalse(bytes.isspace, _unmarked(self._lines))
         row_batches = RowBatches()
         before = 0
         while lines := list(itertools.islice(filled, rows)):
@@ -46,8 +46,8 @@ class JsonlWriter:
         """See `Writer`."""
 
 
-def _filled(lines: Iterable[bytes]) -> Iterator[bytes]:
-    for line in lines:
-        bare = line.removeprefix(_BOM).strip()
-        if bare:
-            yield bare
+def _unmarked(lines: Iterable[bytes]) -> Iterator[bytes]:
+    """The lines without the mark of UTF-8 that the first may have."""
+    rest = iter(lines)
+    first = [line.removeprefix(_BOM) for line in itertools.islice(rest, 1)]
+    return itertools.chain(filter(None, first), rest)

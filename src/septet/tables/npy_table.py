@@ -35,14 +35,14 @@ class NpyHeader(NamedTuple):
     dtype: np.dtype[Any]
 
     @property
-    def count(self) -> int:
-        """The number of values."""
+    def values(self) -> int:
+        """How many there are."""
         return math.prod(self.shape)
 
     def broken(self, size: int) -> Malformed:
         """The error for a file whose values take another number of bytes."""
         return Malformed(
-            f"The .npy header promises {self.count} values of {self.dtype.itemsize} bytes; the body has {size} bytes."
+            f"The .npy header promises {self.values} values of {self.dtype.itemsize} bytes; the body has {size} bytes."
         )
 
 
@@ -144,7 +144,7 @@ def npy_array(body: bytes) -> Array:
     """
     stream = io.BytesIO(body)
     header = npy_header(stream)
-    shape, dtype, count = header.shape, header.dtype, header.count
+    shape, dtype, count = header.shape, header.dtype, header.values
     start = stream.tell()
     if any(size < 0 for size in shape) or len(body) - start != count * dtype.itemsize:
         raise header.broken(len(body) - start)

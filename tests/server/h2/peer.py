@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable
+from functools import partial
 from typing import Any
 
 import h2.config
@@ -13,14 +14,16 @@ import msgspec
 from septet.errors import Malformed
 from septet.events import Finished
 from septet.protocols.http.http_messages import HttpReply, HttpRequest
+from septet.protocols.http.routes import Encode
 from septet.protocols.rpc.methods import PROTOBUF, Method
+from septet.registry import ServedModel
 from septet.server.h2 import frames
 from septet.server.h2.connection import H2Connection
 from septet.server.h2.shared import Shared
 from septet.settings import Limits
-from septet.types import Done, Identity, Pending, Predictor, Request
+from septet.types import Done, Identity, Pending, Predictor, Request, Response
+from tests.protocols.models import NO_TIME, Given, classifier, decoder, owner
 from tests.protocols.models import app as model_app
-from tests.protocols.models import classifier, owner
 
 ECHO, LATE, TALK, TALK_ON, TALK_LATE = "/t.T/Echo", "/t.T/Late", "/t.T/Talk", "/t.T/TalkOn", "/t.T/TalkLate"
 WATCH = "/t.T/Watch"
@@ -80,12 +83,16 @@ class Memory(asyncio.Transport):
         self.paused = False
 
 
-class Never(Predictor):
-    """Of methods that do not predict."""
+class AtOnce(Predictor):
+    """Answers at once with nothing: the reply is known when the request is decoded."""
 
-    def submit(self, request: Request, done: Done) -> Pending:  # noqa: ARG002 - nobody asks
-        """Nobody asks."""
-        raise AssertionError
+    def submit(self, request: Request, done: Done) -> Pending:
+        """Answer."""
+        done(Response({}, request.rows, IDENTITY, NO_TIME))
+        return Given()
+
+
+IDENTITY = Identity("iris", "1", "sha256:0")
 
 
 class Peer:
@@ -114,10 +121,11 @@ class Peer:
         )
         limits = limits or Limits()
         answers = {ECHO: self._echo, TALK: self._echo, TALK_ON: self._echo, WATCH: self._watch}
-        declared = owner(*(("POST", method.path, answers.get(method.path, self._late)) for method in methods))
-        identity = Identity("iris", "1", "sha256:0")
-        service = msgspec.structs.replace(classifier(), identity=identity, predictor=Never())
-        app = model_app(service, server=(declared,), observer=self, max_body_bytes=limits.max_body_bytes)
+        late = owner(*(("POST", path, self._late) for path in (LATE, TALK_LATE)))
+        at_once = [decoder(path, partial(self._decode, answer)) for path, answer in answers.items()]
+        service = msgspec.structs.replace(classifier(), identity=IDENTITY, predictor=AtOnce())
+        app = model_app(service, server=(late, *at_once), observer=self, max_body_bytes=limits.max_body_bytes)
+        self._served = ServedModel(service)
         self.shared = Shared(app, methods, limits, self.counted.append)
         for _ in range(connections):
             self.connect()
@@ -188,7 +196,13 @@ class Peer:
         for _ in range(5):
             await asyncio.sleep(0)
 
-    async def _echo(self, http: HttpRequest) -> HttpReply:
+    def _decode(
+        self, answer: Callable[[HttpRequest], HttpReply], http: HttpRequest
+    ) -> tuple[ServedModel, Request, Encode]:
+        reply = answer(http)
+        return self._served, Request({}, 1, reply.id), lambda _, __: reply
+
+    def _echo(self, http: HttpRequest) -> HttpReply:
         self.asked.append(http)
         if http.body == b"bad":
             raise Malformed("It is bad: 100 % ü.")
@@ -204,7 +218,7 @@ class Peer:
             self.given_up += 1
             raise
 
-    async def _watch(self, http: HttpRequest) -> HttpReply:
+    def _watch(self, http: HttpRequest) -> HttpReply:
         if http.body == b"bad":
             raise Malformed("It is bad.")
         return HttpReply(200, b"draining" if self.shared.draining else b"serving", "the-id", PROTOBUF)

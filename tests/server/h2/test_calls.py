@@ -50,6 +50,7 @@ def test_many_calls_share_a_connection_and_are_answered_when_they_are_ready() ->
         peer = Peer()
         client = Client(peer)
         calls = [client.ask(LATE, message(b"%d" % number)) for number in range(5)]
+        await peer.turn()
         for number in (3, 0, 4, 1, 2):
             peer.held[number].set_result(b"answer %d" % number)
             await peer.turn()
@@ -204,6 +205,7 @@ def test_a_client_that_resets_a_call_or_leaves_gives_up_its_requests() -> None:
         client = Client(peer)
         for _ in range(3):
             client.ask(LATE, message(b""))
+        await peer.turn()
         client.h2.reset_stream(1)
         client.exchange()
         await peer.turn()
@@ -340,6 +342,7 @@ def test_a_conversation_under_way_is_answered_before_the_server_ends_it() -> Non
         peer = Peer()
         client = Client(peer)
         talk = client.ask(TALK_LATE, message(b"a"), message(b"b"), last=False)
+        await peer.turn()
         peer.connection.part()
         client.exchange()
         for number in range(2):
@@ -358,6 +361,7 @@ def test_what_is_no_message_is_told_after_the_answer_to_what_was_one() -> None:
         peer = Peer()
         client = Client(peer)
         talk = client.ask(TALK_LATE, message(b"a"), b"\7\0\0\0\0", last=False)
+        await peer.turn()
         peer.answer()
         await peer.turn()
         client.exchange()
@@ -446,6 +450,7 @@ def test_the_end_answers_what_came_before_the_client_knew() -> None:
         assert sent
         peer.send(head(7), data_frames(7, message(b""), last=True))
         assert peer.resets() == [(7, frames.Code.REFUSED_STREAM)]
+        await peer.turn()
         for future in peer.held:
             future.set_result(b"answer")
         assert not peer.ended()
@@ -477,6 +482,7 @@ def test_a_client_that_says_goodbye_gets_its_answers() -> None:
         peer = Peer()
         peer.send(HELLO, head(1, LATE), data_frames(1, message(b""), last=True), frames.goaway(0, frames.Code.NO_ERROR))
         assert not peer.ended()
+        await peer.turn()
         peer.held[0].set_result(b"answer")
         await peer.turn()
         assert peer.ended()

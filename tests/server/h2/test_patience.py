@@ -132,6 +132,7 @@ def test_a_client_that_does_not_read_is_neither_read_nor_kept() -> None:
         peer.send(data(1, message(b""), last=True))
         peer.connection.pause_writing()
         assert peer.paused()
+        await peer.turn()
         peer.held[0].set_result(bytes(100_000))
         await peer.turn()
         assert frames.DATA not in peer.kinds()
@@ -150,6 +151,7 @@ def test_a_connection_that_is_aborted_gives_up_its_calls() -> None:
     async def scenario() -> None:
         peer = Peer(LIMITS)
         peer.send(HELLO, head(1, LATE), data(1, message(b""), last=True))
+        await peer.turn()
         peer.connection.part()
         peer.connection.abort()
         await peer.turn()

@@ -22,9 +22,9 @@ from msgspec import UNSET, UnsetType
 
 from septet.columns.row_packing import RowPacking, packable
 from septet.columns.row_tensors import RowTensors
+from septet.columns.scalars import carried_type, json_type, nested_type
 from septet.model.signature import DTYPES, Signature, Tensor
 from septet.model.values import holds_missing, is_optional, is_text, takes_null
-from septet.protocols.codecs.scalars import carried_type, json_type, nested_type
 from septet.settings import ExtraColumns
 from septet.types import Array, Tensors
 

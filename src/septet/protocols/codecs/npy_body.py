@@ -49,6 +49,8 @@ class NpyBody:
     def _cast(self, array: Array) -> Array:
         """The array in the model's dtype: any that holds every value, and floating point of any width."""
         wanted = DTYPES[next(iter(self._dtypes))]
+        if array.dtype == wanted and array.flags.c_contiguous and array.flags.aligned:
+            return array
         if array.dtype.kind == "U" and wanted.kind in "OM":
             return npy_texts(array) if wanted.kind == "O" else self._exact(npy_texts(array))
         if array.dtype.kind == "M" and wanted.kind == "M":

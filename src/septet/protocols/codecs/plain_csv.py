@@ -10,8 +10,8 @@ from typing import Any
 
 import msgspec
 
+from septet.columns.scalars import json_type
 from septet.model.signature import Column
-from septet.protocols.codecs.scalars import json_type
 
 _NUMERIC = b"0123456789+-.eE, \t\n"
 _BOM = b"\xef\xbb\xbf"

@@ -5,7 +5,7 @@ It starts without a model. Until `install` it is alive but not ready, and every 
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TypeAlias
 
@@ -19,7 +19,15 @@ from septet.protocols.http.error_responses import failed, id_of, refused
 from septet.protocols.http.health_routes import HealthRoutes, ServerState
 from septet.protocols.http.http_messages import Handle, HttpReply, HttpRequest, traceparent_of
 from septet.protocols.http.predict_route import PredictRoute
-from septet.protocols.http.routes import PathRoutes, Paths, RouteTable, model_paths, server_paths
+from septet.protocols.http.routes import (
+    PathRoutes,
+    Paths,
+    Route,
+    RouteTable,
+    documented_paths,
+    model_paths,
+    server_paths,
+)
 from septet.registry import Models, ServedModel
 from septet.types import Identity, Pending
 
@@ -94,23 +102,36 @@ class App:
         """What a path answers by now."""
         return self._table.find(path)[0]
 
+    def operations(self) -> Iterator[tuple[str, Route, ServedModel | None]]:
+        """Each declared route, with the path under which documents show it and the model that it belongs to."""
+        for model, owners in self._bound.items():
+            short = model is self.models.sole
+            for owner in owners:
+                for path, route in documented_paths(type(owner), model.service.identity, short=short):
+                    yield path, route, model
+        for owner in self._owners:
+            for path, route in documented_paths(type(owner)):
+                yield path, route, None
+
     async def __call__(self, http: HttpRequest) -> HttpReply:
         """Answer a request; every failure becomes an error body, none is raised."""
-        if http.path not in self._predicting or http.method != "POST":
+        route = self._predicting.get(http.path)
+        if route is None or http.method != "POST":
             return await self._handle(http)
         future: asyncio.Future[HttpReply] = asyncio.get_running_loop().create_future()
-        pending = self.predict(http, partial(_resolve, future))
-        assert pending is not None  # noqa: S101 - its route predicts
+        pending = route.predict(http, partial(_resolve, future))
         try:
             return await future
         except asyncio.CancelledError:
             pending.cancel()
             raise
 
-    def predict(self, http: HttpRequest, done: Callable[[HttpReply], None]) -> Pending | None:
-        """Answer a prediction by calling `done`, perhaps before this returns; None where the request asks for none."""
+    def answer(self, http: HttpRequest, done: Callable[[HttpReply], None]) -> Pending:
+        """Answer a request by calling `done` once: a prediction perhaps before this returns, all else from a task."""
         route = self._predicting.get(http.path)
-        return None if route is None or http.method != "POST" else route.predict(http, done)
+        if route is not None and http.method == "POST":
+            return route.predict(http, done)
+        return _PendingReply(http, asyncio.get_running_loop().create_task(self._handle(http)), done)
 
     def refuse(self, error: SeptetError, path: str, headers: Mapping[bytes, bytes]) -> HttpReply:
         """The reply to a request that a transport refuses before it is complete; `headers` as far as they came."""
@@ -169,6 +190,30 @@ class App:
         for model, owners in self._bound.items():
             found.update(model_paths(model, model.service.identity, *owners, short=True))
         return found
+
+
+class _PendingReply:
+    """The `Pending` of a request whose handler runs in a task."""
+
+    def __init__(self, http: HttpRequest, task: "asyncio.Task[HttpReply]", done: Callable[[HttpReply], None]) -> None:
+        self._http = http
+        self._task = task
+        self._done: Callable[[HttpReply], None] | None = done
+        task.add_done_callback(self._ended)
+
+    def cancel(self) -> None:
+        self._done = None
+        self._task.cancel()
+
+    def _ended(self, task: "asyncio.Task[HttpReply]") -> None:
+        done, self._done = self._done, None
+        if done is None:
+            return
+        if task.cancelled():
+            # By its own code: the caller still waits.
+            done(failed(RuntimeError("The handler cancelled itself."), self._http.path, self._http))
+            return
+        done(task.result())
 
 
 def _nothing(_: ServedModel) -> Sequence[object]:

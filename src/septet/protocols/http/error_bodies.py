@@ -1,4 +1,4 @@
-"""One table from neutral error codes to what each protocol answers (C-4), and the native error body."""
+"""One table from neutral error codes to what each protocol answers, and the native error body."""
 
 from collections.abc import Callable, Sequence
 from typing import TypeAlias

@@ -9,13 +9,17 @@ another may answer many requests of one turn together.
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, Final, TypeAlias, TypeVar
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final, Literal, TypeAlias, TypeVar
+from urllib.parse import quote
 
 import msgspec
 
+from septet.model.signature import Signature
 from septet.protocols.http.http_messages import Handle, HttpReply, HttpRequest
 from septet.registry import ServedModel
+from septet.service import Service
+from septet.settings import Limits
 from septet.types import Identity, Request, Response
 
 #: The reply to a request. Raises SeptetError where the answer cannot be shown.
@@ -29,6 +33,27 @@ _PARAMETER: Final = re.compile(r"\{(\w+)\}")
 _Method = TypeVar("_Method", bound=Callable[..., Any])
 
 
+class Described(msgspec.Struct, frozen=True):
+    """What an operation is described from: the model that its path belongs to, or all of them, and their limits."""
+
+    services: Sequence[Service]
+    limits: Limits
+
+    @property
+    def service(self) -> Service:
+        """The model of the path."""
+        return self.services[0]
+
+    @property
+    def signature(self) -> Signature:
+        """What the model of the path takes and gives."""
+        return self.service.signature
+
+
+#: Writes the parameters, the request body and the responses of an operation, as OpenAPI has them.
+Describe: TypeAlias = Callable[[Described], dict[str, Any]]
+
+
 class Operation(msgspec.Struct, frozen=True):
     """What OpenAPI says of a route.
 
@@ -36,13 +61,13 @@ class Operation(msgspec.Struct, frozen=True):
         name: the `operationId`.
         summary: one line.
         tag: the group in which documents show it.
-        describe: writes parameters, request body and responses; its arguments are those of whoever writes the document.
+        describe: writes all else.
     """
 
     name: str
     summary: str
-    tag: str
-    describe: Callable[..., dict[str, Any]] | None = None
+    tag: Literal["predict", "model", "health", "protocols", "documents"]
+    describe: Describe
 
 
 class Route(msgspec.Struct, frozen=True):
@@ -142,6 +167,19 @@ def model_paths(model: ServedModel, identity: Identity, *owners: object, short: 
                     yield pattern, owner, route, model
 
     return _paths(each())
+
+
+def documented_paths(
+    owner: type, identity: Identity | None = None, *, short: bool = True
+) -> Iterator[tuple[str, Route]]:
+    """The path under which OpenAPI shows each route of a class: that of its template, with the name of the model."""
+    for route in declared_routes(owner):
+        if identity is None:
+            yield route.template, route
+            continue
+        named = "{model}" in route.template or short
+        pattern = route.template if named else MODEL_PREFIX + route.template
+        yield _filled(pattern, {"model": quote(identity.name)}), route
 
 
 def _every_pattern(owner: object) -> Iterator[tuple[Route, str]]:

@@ -23,7 +23,8 @@ from septet.protocols.codecs.rows_document import (
 )
 from septet.protocols.http.http_messages import JSON, HttpReply, HttpRequest, media_parameters, shown
 from septet.protocols.http.request_factory import RequestFactory, answered
-from septet.protocols.http.routes import Encode, predicts
+from septet.protocols.http.routes import Encode, Operation, predicts
+from septet.protocols.mlflow import invocations_openapi
 from septet.protocols.mlflow.csv_predictions import csv_lines, prefers_csv
 from septet.protocols.mlflow.predicted import predicted
 from septet.registry import ServedModel
@@ -55,7 +56,12 @@ class InvocationsRoute:
         self._wanted, _, self._shown = predicted(signature, request_factory.service.manifest)
         self._rows = signature.rows
 
-    @predicts("/invocations")
+    @predicts(
+        "/invocations",
+        operation=Operation(
+            "invocations", "Predict as MLflow and SageMaker do", "protocols", invocations_openapi.predict
+        ),
+    )
     def predict(self, http: HttpRequest) -> tuple[ServedModel, Request, Encode]:
         """`POST /invocations`.
 

@@ -17,7 +17,8 @@ from septet.protocols.codecs.npy_body import NpyBody
 from septet.protocols.codecs.prediction_format import MAX_TOP, PredictionFormatter
 from septet.protocols.http.http_messages import JSON, HttpReply, HttpRequest, shown
 from septet.protocols.http.request_factory import RequestFactory, answered
-from septet.protocols.http.routes import Encode, answers, predicts
+from septet.protocols.http.routes import Encode, Operation, answers, predicts
+from septet.protocols.native import native_openapi
 from septet.registry import ServedModel
 from septet.types import Identity, Request, Response
 
@@ -46,12 +47,15 @@ class NativeRoutes:
         self._named = service.identity
         self._model = _model_field(service.identity)
 
-    @predicts("/predict")
+    @predicts("/predict", operation=Operation("predict", "Predict rows", "predict", native_openapi.predict))
     def predict(self, http: HttpRequest) -> tuple[ServedModel, Request, Encode]:
         """`POST /predict`: the full prediction of each row."""
         return self._served, self._request(http, self._answers.outputs), self._encode
 
-    @predicts("/predict/label")
+    @predicts(
+        "/predict/label",
+        operation=Operation("predict_label", "Predict the labels of rows", "predict", native_openapi.predict_label),
+    )
     def predict_label(self, http: HttpRequest) -> tuple[ServedModel, Request, Encode]:
         """`POST /predict/label`: the label of each row, or with `?top=k` its k best labels and scores."""
         top = _top(http.query)
@@ -59,12 +63,24 @@ class NativeRoutes:
         encode = self._labels if top is None else partial(self._best, top)
         return self._served, self._request(http, None), encode
 
-    @answers("GET", "/predict/test")
+    @answers(
+        "GET",
+        "/predict/test",
+        operation=Operation(
+            "predict_test", "Predict the sample, check the answer", "predict", native_openapi.predict_test
+        ),
+    )
     async def test(self, http: HttpRequest) -> HttpReply:
         """`GET /predict/test`: the real path on the packaged sample, compared with the packaged answer."""
         return self._prediction(*await self._answer_sample(http))
 
-    @answers("GET", "/predict/test/label")
+    @answers(
+        "GET",
+        "/predict/test/label",
+        operation=Operation(
+            "predict_test_label", "Predict the label of the sample", "predict", native_openapi.predict_test_label
+        ),
+    )
     async def test_label(self, http: HttpRequest) -> HttpReply:
         """`GET /predict/test/label`: the same, as a label."""
         self._require_labels()

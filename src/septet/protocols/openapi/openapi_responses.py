@@ -39,22 +39,29 @@ HEADERS: dict[str, Node] = {
         "description": "The SHA-256 of its artefact or manifest.",
         "schema": {"type": "string", "pattern": "^sha256:[0-9a-f]{64}$"},
     },
+    "septet-flags": {
+        "description": "What a caller should know of this answer, such as `degraded`; absent where there is nothing.",
+        "schema": {"type": "string"},
+    },
     "retry-after": {"description": "Seconds to wait.", "schema": {"type": "integer", "minimum": 1}},
 }
 EVERY = ("x-request-id", "septet-model", "septet-model-version", "septet-model-digest")
+FLAGGED = (*EVERY, "septet-flags")
 RETRIED = ("overloaded", "unavailable")
 
 
 def reply(schema: Node, example: Any = None, *, text: str = "Done.", media: str = "application/json") -> Node:
     """Write a success."""
     content = {"schema": schema, **({} if example is None else {"example": example})}
-    return {"description": text, "headers": _headers(EVERY), "content": {media: content}}
+    return {"description": text, "headers": _headers(FLAGGED), "content": {media: content}}
 
 
 def body(prediction: Node) -> Node:
     """Write the schema of a prediction's body."""
     model = {"$ref": "#/components/schemas/Model"}
-    return _object({"prediction": prediction, "model": model, "id": {"type": "string"}})
+    found = _object({"prediction": prediction, "model": model, "id": {"type": "string"}})
+    flags = {"type": "array", "items": {"type": "string"}, "description": "As the header septet-flags."}
+    return {**found, "properties": {**found["properties"], "flags": flags}}
 
 
 def example(prediction: Any, identity: Identity) -> Node | None:

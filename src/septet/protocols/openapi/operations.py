@@ -1,36 +1,38 @@
 """One operation of one path as OpenAPI has it."""
 
+from collections.abc import Callable
 from typing import Any, TypeAlias
 
 from septet.protocols.http.error_bodies import MALFORMED, STATUS
+from septet.protocols.http.routes import Describe, Described, Operation
 from septet.protocols.openapi import openapi_responses
 
 Node: TypeAlias = dict[str, Any]
 
-# By the first word of an operation's name.
-_TAGS = {
-    "predict": "predict",
-    "health": "health",
-    "ping": "health",
-    "metadata": "model",
-    "label": "model",
-    "v1": "protocols",
-    "v2": "protocols",
-    "invocations": "protocols",
-}
 
-
-def get(name: str, summary: str, answered: Node) -> Node:
-    """Write a GET that asks for nothing."""
-    return operation("get", name, summary, {**openapi_responses.errors(openapi_responses.ALWAYS), **answered})
-
-
-def operation(method: str, name: str, summary: str, answered: Node, **more: Any) -> Node:
-    """Write an operation; `answered` are its replies by status, `more` its other keys."""
+def written(operation: Operation, described: Described) -> Node:
+    """An operation, whole."""
+    more = operation.describe(described)
     parameters = [{"$ref": "#/components/parameters/RequestId"}, *more.pop("parameters", [])]
-    tag = _TAGS.get(name.partition("_")[0], "documents")
-    known = {"tags": [tag], "operationId": name, "summary": summary, "parameters": parameters}
-    return {method: {**known, **more, "responses": dict(sorted(answered.items()))}}
+    responses = more.pop("responses")
+    known = {"tags": [operation.tag], "operationId": operation.name, "summary": operation.summary}
+    return {**known, "parameters": parameters, **more, "responses": dict(sorted(responses.items()))}
+
+
+def answering(answered: Node | Callable[[Described], Node]) -> Describe:
+    """What asks for nothing, and answers what `answered` says by status."""
+
+    def describe(described: Described) -> Node:
+        found = answered(described) if callable(answered) else answered
+        return {"responses": {**openapi_responses.errors(openapi_responses.ALWAYS), **found}}
+
+    return describe
+
+
+def answering_json(schema: Node, *, text: str = "Done.") -> Describe:
+    """What asks for nothing, and answers JSON, in a protocol whose errors are `PlainError`."""
+    found = {**foreign_errors("PlainError"), "200": openapi_responses.reply(schema, text=text)}
+    return lambda _: {"responses": found}
 
 
 def foreign_errors(schema: str) -> Node:

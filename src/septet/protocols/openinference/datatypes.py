@@ -11,10 +11,11 @@ from typing import Any, Final
 
 import numpy as np
 
+from septet.columns.casting import cast_texts
 from septet.errors import Invalid, Malformed, Problem
 from septet.model.moments import as_texts, is_moment
 from septet.model.signature import DTYPES, Tensor
-from septet.model.values import bare, is_text, moments
+from septet.model.values import bare, is_text
 from septet.protocols.openinference.missing import without
 from septet.tensors import WORTH_A_VIEW, contiguous_bytes, listed
 from septet.types import Array
@@ -129,7 +130,7 @@ def held(texts: Array, tensor: Tensor, at: Sequence[int] = ()) -> Array:
     """
     if at:
         texts = without(texts, at, tensor.name, texts.shape)
-    return texts if tensor.dtype == "string" else moments(texts, tensor)
+    return cast_texts(texts, tensor)
 
 
 def aligned(array: Array) -> Array:

@@ -1,13 +1,13 @@
 """What OpenAPI says of `/v2`, derived from the signature."""
 
 from typing import Any, TypeAlias
-from urllib.parse import quote
 
 from septet.model.signature import Signature, Tensor
 from septet.model.values import is_optional
 from septet.protocols.codecs.examples import values
+from septet.protocols.http.routes import Described
 from septet.protocols.openapi import json_schema, openapi_responses
-from septet.protocols.openapi.operations import foreign_errors, get, operation
+from septet.protocols.openapi.operations import answering_json, foreign_errors
 from septet.protocols.openinference.contract import protocol_shape
 from septet.protocols.openinference.datatypes import DATATYPES
 from septet.service import Service
@@ -18,40 +18,39 @@ Node: TypeAlias = dict[str, Any]
 _TEXT: Node = {"type": "string"}
 
 
-def paths(service: Service) -> Node:
-    """Write the operations; the model's paths are given without its version. They refer to the schema `PlainError`."""
-    model = f"/v2/models/{quote(service.identity.name)}"
-    live, ready = _object({"live": {"const": True}}), _object({"live": {"const": True}, "ready": {"const": True}})
-    described, index = _any(["name", "platform", "inputs", "outputs"]), {"type": "array", "items": _any(["name"])}
+def _any(required: list[str]) -> Node:
+    return {"type": "object", "required": required}
+
+
+def _object(properties: Node) -> Node:
+    return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
+
+
+server = answering_json(_any(["name", "version", "extensions"]))
+model = answering_json(_any(["name", "platform", "inputs", "outputs"]))
+model_ready = answering_json(_any(["name", "ready"]))
+config = answering_json(_any(["name", "max_batch_size"]))
+stats = answering_json(_any(["model_stats"]))
+index = answering_json({"type": "array", "items": _any(["name"])}, text="The models.")
+
+
+def infer(described: Described) -> Node:
+    """Describe `POST /v2/models/{model}/infer`."""
+    service = described.service
     return {
-        "/v2": _get("v2", "Describe the server", _any(["name", "version", "extensions"])),
-        "/v2/health/live": _get("v2_live", "Is the process alive?", live),
-        "/v2/health/ready": _get("v2_ready", "Can it answer now?", ready),
-        model: _get("v2_model", "Describe the model", described),
-        f"{model}/ready": _get("v2_model_ready", "Can the model answer now?", _any(["name", "ready"])),
-        f"{model}/config": _get("v2_config", "Describe the model as Triton does", _any(["name", "max_batch_size"])),
-        f"{model}/stats": _get("v2_stats", "Count its predictions", _any(["model_stats"])),
-        f"{model}/infer": operation(
-            "post",
-            "v2_infer",
-            "Predict tensors",
-            {"200": openapi_responses.reply(_answer(service), text="The outputs."), **foreign_errors("PlainError")},
-            requestBody={
-                "required": True,
-                "description": (
-                    "As the Open Inference Protocol has it; `data` flat or nested, as long as `shape` says. Behind the "
-                    "JSON, raw tensors may follow: see the extension `binary_tensor_data`. The parameter `missing` of "
-                    "an input of BYTES lists the places of its missing texts, such as `0,4`."
-                ),
-                "content": {"application/json": _body(service)},
-            },
-        ),
-        "/v2/repository/index": operation(
-            "post",
-            "v2_index",
-            "List the models",
-            {"200": openapi_responses.reply(index, text="The one model."), **foreign_errors("PlainError")},
-        ),
+        "requestBody": {
+            "required": True,
+            "description": (
+                "As the Open Inference Protocol has it; `data` flat or nested, as long as `shape` says. Behind the "
+                "JSON, raw tensors may follow: see the extension `binary_tensor_data`. The parameter `missing` of "
+                "an input of BYTES lists the places of its missing texts, such as `0,4`."
+            ),
+            "content": {"application/json": _body(service)},
+        },
+        "responses": {
+            "200": openapi_responses.reply(_answer(service), text="The outputs."),
+            **foreign_errors("PlainError"),
+        },
     }
 
 
@@ -83,10 +82,6 @@ def schemas(signature: Signature, limits: Limits) -> Node:
             "required": ["inputs"],
         },
     }
-
-
-def _get(name: str, summary: str, schema: Node) -> Node:
-    return get(name, summary, {**foreign_errors("PlainError"), "200": openapi_responses.reply(schema)})
 
 
 def _body(service: Service) -> Node:
@@ -158,13 +153,5 @@ def _answer(service: Service) -> Node:
     return {**found, "properties": {**found["properties"], "id": _TEXT}}
 
 
-def _any(required: list[str]) -> Node:
-    return {"type": "object", "required": required}
-
-
 def _ref(name: str) -> Node:
     return {"$ref": f"#/components/schemas/{name}"}
-
-
-def _object(properties: Node) -> Node:
-    return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}

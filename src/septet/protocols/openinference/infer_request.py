@@ -17,7 +17,8 @@ from septet.errors import Invalid, Malformed, Problem, SeptetError, UnsupportedM
 from septet.protocols.codecs.body import count_quotes
 from septet.protocols.http.http_messages import JSON, HttpRequest, RequestContext, shown
 from septet.protocols.http.request_factory import RequestFactory
-from septet.protocols.http.routes import Encode, predicts
+from septet.protocols.http.routes import Encode, Operation, predicts
+from septet.protocols.openinference import infer_openapi
 from septet.protocols.openinference.binary import LENGTH_HEADER, SIZE, BinaryPart, whole
 from septet.protocols.openinference.contract import InferSchema
 from septet.protocols.openinference.datatypes import held, input_from_raw
@@ -63,7 +64,11 @@ class InferRequestReader:
         if packable(signature):
             self._cache = ParsedRequestCache(signature, self._readers)
 
-    @predicts("/v2/models/{model}/infer", "/v2/models/{model}/versions/{version}/infer")
+    @predicts(
+        "/v2/models/{model}/infer",
+        "/v2/models/{model}/versions/{version}/infer",
+        operation=Operation("v2_infer", "Predict tensors", "protocols", infer_openapi.infer),
+    )
     def infer(self, http: HttpRequest) -> tuple[ServedModel, Request, Encode]:
         """Decode a request.
 

@@ -10,7 +10,8 @@ from septet.errors import Invalid, Unavailable
 from septet.protocols.http.health_routes import ServerState
 from septet.protocols.http.http_messages import HttpReply, HttpRequest, request_id_of
 from septet.protocols.http.request_factory import RequestFactory, new_id
-from septet.protocols.http.routes import answers
+from septet.protocols.http.routes import Operation, answers
+from septet.protocols.openinference import infer_openapi
 from septet.protocols.openinference.model_description import (
     EXTENSIONS,
     SERVER,
@@ -38,12 +39,22 @@ class InferRoutes:
         self._counted = counted
         self._state = state
 
-    @answers("GET", MODEL, VERSION)
+    @answers(
+        "GET",
+        MODEL,
+        VERSION,
+        operation=Operation("v2_model", "Describe the model", "protocols", infer_openapi.model),
+    )
     async def model(self, http: HttpRequest) -> HttpReply:
         """`GET /v2/models/{model}`: its inputs and outputs."""
         return self._json(http, model_metadata(self._service))
 
-    @answers("GET", f"{MODEL}/ready", f"{VERSION}/ready")
+    @answers(
+        "GET",
+        f"{MODEL}/ready",
+        f"{VERSION}/ready",
+        operation=Operation("v2_model_ready", "Can the model answer now?", "protocols", infer_openapi.model_ready),
+    )
     async def ready(self, http: HttpRequest) -> HttpReply:
         """`GET /v2/models/{model}/ready`: whether it answers. While it loads, the application says so."""
         if self._state.draining:
@@ -51,12 +62,22 @@ class InferRoutes:
         identity = self._service.identity
         return self._json(http, {"name": identity.name, "version": identity.version, "ready": True})
 
-    @answers("GET", f"{MODEL}/config", f"{VERSION}/config")
+    @answers(
+        "GET",
+        f"{MODEL}/config",
+        f"{VERSION}/config",
+        operation=Operation("v2_config", "Describe the model as Triton does", "protocols", infer_openapi.config),
+    )
     async def config(self, http: HttpRequest) -> HttpReply:
         """`GET /v2/models/{model}/config`: the model as Triton's configurations describe one."""
         return self._json(http, model_config(self._service, self._limits))
 
-    @answers("GET", f"{MODEL}/stats", f"{VERSION}/stats")
+    @answers(
+        "GET",
+        f"{MODEL}/stats",
+        f"{VERSION}/stats",
+        operation=Operation("v2_stats", "Count its predictions", "protocols", infer_openapi.stats),
+    )
     async def stats(self, http: HttpRequest) -> HttpReply:
         """`GET /v2/models/{model}/stats`: sums over all processes."""
         identity = self._service.identity
@@ -74,7 +95,7 @@ class InferServer:
         self._counted = counted
         self._server: bytes | None = None
 
-    @answers("GET", "/v2", "/v2/")
+    @answers("GET", "/v2", "/v2/", operation=Operation("v2", "Describe the server", "protocols", infer_openapi.server))
     async def server(self, http: HttpRequest) -> HttpReply:
         """`GET /v2`: what this server is."""
         if self._server is None:
@@ -83,14 +104,22 @@ class InferServer:
             self._server = msgspec.json.encode({"name": SERVER, "version": version, "extensions": EXTENSIONS})
         return HttpReply(200, self._server, _id(http))
 
-    @answers("GET", "/v2/models/stats")
+    @answers(
+        "GET",
+        "/v2/models/stats",
+        operation=Operation("v2_all_stats", "Count the predictions of all models", "protocols", infer_openapi.stats),
+    )
     async def stats(self, http: HttpRequest) -> HttpReply:
         """`GET /v2/models/stats`: sums over all processes, of each model."""
         identities = [each.service.identity for each in self._models]
         counted = [model_statistics(each, self._counted(each.name)) for each in identities]
         return HttpReply(200, msgspec.json.encode({"model_stats": counted}), _id(http))
 
-    @answers("POST", "/v2/repository/index")
+    @answers(
+        "POST",
+        "/v2/repository/index",
+        operation=Operation("v2_index", "List the models", "protocols", infer_openapi.index),
+    )
     async def index(self, http: HttpRequest) -> HttpReply:
         """`POST /v2/repository/index`: every model. A body is optional, and may ask for ready models only."""
         asked = strict(http.body, '{"ready": true}') if http.body.strip() else {}

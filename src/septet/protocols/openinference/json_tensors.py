@@ -14,11 +14,12 @@ from typing import Any, TypeAlias
 import msgspec
 import numpy as np
 
+from septet.columns.casting import cast_cells
+from septet.columns.scalars import carried_type, nested_type
 from septet.errors import Invalid, Problem
 from septet.model.received import received
 from septet.model.signature import DTYPES, Tensor
-from septet.model.values import EXACT_LIMITS, FLOAT_LIMITS, careful, is_text, takes_null
-from septet.protocols.codecs.scalars import carried_type, nested_type
+from septet.model.values import EXACT_LIMITS, FLOAT_LIMITS, is_text, takes_null
 from septet.protocols.openinference.datatypes import shaped
 from septet.protocols.openinference.missing import without
 from septet.types import Array
@@ -81,7 +82,7 @@ class JsonTensor:
             return shaped(array, shape, tensor.name)
         if at:
             values = without(np.array(values, object), at, tensor.name, shape).tolist()
-        return shaped(np.array(careful(values, shape, tensor), DTYPES[tensor.dtype]), shape, tensor.name)
+        return shaped(cast_cells(values, shape, tensor), shape, tensor.name)
 
     def _floats(self, values: list[Any]) -> Array | None:
         """The values at once, where they are numbers that fit, or not finite: a few NaN must not cost a slow look."""

@@ -14,7 +14,8 @@ from septet.protocols.codecs.rows_document import INPUTS, INSTANCES, OptionalKey
 from septet.protocols.http.health_routes import ServerState
 from septet.protocols.http.http_messages import HttpReply, HttpRequest, request_id_of
 from septet.protocols.http.request_factory import RequestFactory, answered, new_id
-from septet.protocols.http.routes import Encode, answers, predicts
+from septet.protocols.http.routes import Encode, Operation, answers, predicts
+from septet.protocols.tfserving import v1_openapi
 from septet.protocols.tfserving.signature_def import DEFAULT, model_metadata
 from septet.registry import Models, ServedModel
 from septet.tensors import nested
@@ -46,7 +47,11 @@ class V1Routes:
         )
         self._described = msgspec.json.encode(model_metadata(service.identity, service.signature))
 
-    @predicts(f"{MODEL}:predict", f"{VERSION}:predict")
+    @predicts(
+        f"{MODEL}:predict",
+        f"{VERSION}:predict",
+        operation=Operation("v1_predict", "Predict rows or tensors", "protocols", v1_openapi.predict),
+    )
     def predict(self, http: HttpRequest) -> tuple[ServedModel, Request, Encode]:
         """`POST /v1/models/{model}:predict`.
 
@@ -58,7 +63,12 @@ class V1Routes:
         request = self._request_factory.request(body.tensors, body.rows, context.id, trace=context.trace)
         return self._served, request, self._outputs if form == INPUTS else self._predictions
 
-    @answers("GET", MODEL, VERSION)
+    @answers(
+        "GET",
+        MODEL,
+        VERSION,
+        operation=Operation("v1_status", "Can the model answer now?", "protocols", v1_openapi.status),
+    )
     async def status(self, http: HttpRequest) -> HttpReply:
         """`GET /v1/models/{model}`: what TensorFlow Serving and KServe say of a model, in one body.
 
@@ -75,7 +85,12 @@ class V1Routes:
         known = {"model_version_status": [version], "name": self._identity.name, "ready": True}
         return self._reply(http, msgspec.json.encode(known))
 
-    @answers("GET", f"{MODEL}/metadata", f"{VERSION}/metadata")
+    @answers(
+        "GET",
+        f"{MODEL}/metadata",
+        f"{VERSION}/metadata",
+        operation=Operation("v1_metadata", "Describe the model", "protocols", v1_openapi.metadata),
+    )
     async def metadata(self, http: HttpRequest) -> HttpReply:
         """`GET /v1/models/{model}/metadata`: the signature in TensorFlow's words."""
         return self._reply(http, self._described)
@@ -109,7 +124,7 @@ class V1Models:
     def __init__(self, models: Models) -> None:
         self._models = models
 
-    @answers("GET", "/v1/models")
+    @answers("GET", "/v1/models", operation=Operation("v1_models", "List the models", "protocols", v1_openapi.models))
     async def models(self, http: HttpRequest) -> HttpReply:
         """`GET /v1/models`."""
         names = [each.service.identity.name for each in self._models]

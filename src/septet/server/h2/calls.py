@@ -14,7 +14,6 @@ from septet.errors import Malformed, SeptetError, TimedOut, Unimplemented
 from septet.protocols.http.content_encoding import CODING
 from septet.protocols.http.http_messages import HttpReply, HttpRequest
 from septet.protocols.rpc.methods import Method, timeout_of
-from septet.server.drive import Drive
 from septet.server.h2.answers import UNAVAILABLE
 from septet.server.h2.frames import Code
 from septet.server.h2.heads import IDENTITY, Head
@@ -164,14 +163,8 @@ class Call(ABC):
         self._hand_over(HttpRequest("POST", self._head.path, b"", headers, message.body))
 
     def _hand_over(self, http: HttpRequest) -> None:
-        app = self._line.shared.app
         self._busy = True
-        pending = app.predict(http, self._answered)
-        if pending is None:
-            drive = Drive(app(http), self._answered)
-            drive.step()
-            pending = drive
-        self._pending = pending
+        self._pending = self._line.shared.app.answer(http, self._answered)
 
 
 class Unary(Call):

@@ -1,0 +1,88 @@
+"""`septet.Client`: a model on a server, as an object in Python."""
+
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, Self
+
+from septet.client.call_flow import CallFlow, Steps, run_flow
+from septet.remote.channel_factory import thread_channel
+from septet.remote.server_address import TransportName, check_timeout, parse_address
+
+
+class Client:
+    """A client of one server; threads may share it.
+
+    Args:
+        url: of the server, such as `http://localhost:8000`; `grpc://host:port` speaks gRPC.
+        model: its name, where the server has several.
+        timeout: seconds for each call, retries included. The server is told, and gives up when the caller does.
+        transport: how tensors travel over HTTP: `binary`, or `json` to read along.
+        retries: how often a call may be repeated where that is safe: the server was not reached, refused it for load
+            (429), or is not ready (503). All calls together repeat a tenth of the calls at most, but for the first few.
+        headers: sent with every request, such as `authorization`.
+
+    Every failure is an error of `septet.errors`.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        model: str | None = None,
+        timeout: float,
+        transport: TransportName = "binary",
+        retries: int = 3,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        self._timeout = check_timeout(timeout)
+        self._channel = thread_channel(parse_address(url, transport), headers or {})
+        self._retries = retries
+        self._flow = CallFlow(model)
+
+    def predict(self, data: Any) -> Any:
+        """The prediction for each row, in kind: an array for an array, a DataFrame for a DataFrame, a list for rows.
+
+        Args:
+            data: a numpy array (for a model with one input, or with as many columns), a dict of arrays by input name, a
+                pandas DataFrame or a list of dicts with the model's columns in any order, or a list of rows.
+
+        Raises:
+            Invalid: the data does not fit the model; `problems` says where.
+            Unavailable, Overloaded, DeadlineExceeded: there was no answer in time.
+            SeptetError: as its class says.
+        """
+        return self._run(self._flow.predict(data))
+
+    def labels(self, data: Any) -> Any:
+        """The label of each row, in kind; the arguments and errors are those of `predict`.
+
+        Raises:
+            NotFound: the model gives no labels.
+        """
+        return self._run(self._flow.labels(data))
+
+    def metadata(self) -> dict[str, Any]:
+        """What the server says of its model, as `/metadata` has it."""
+        metadata: dict[str, Any] = self._run(self._flow.metadata())
+        return metadata
+
+    def ready(self) -> bool:
+        """Whether the server is there and takes requests, asked once."""
+        ready: bool = self._run(self._flow.ready(), retries=0)
+        return ready
+
+    def close(self) -> None:
+        """Close the connections. A client that is used again opens new ones."""
+        self._channel.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _run(self, steps: Steps, *, retries: int | None = None) -> Any:
+        attempts = self._channel.attempts(self._retries if retries is None else retries, self._timeout)
+        return run_flow(steps, self._channel, attempts)

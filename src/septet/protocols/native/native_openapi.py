@@ -1,0 +1,137 @@
+"""What OpenAPI says of the native routes of a model, derived from its signature."""
+
+from typing import Any, TypeAlias
+
+from septet.model.signature import DTYPES, Kind, Signature
+from septet.protocols.codecs import examples
+from septet.protocols.codecs.prediction_format import MAX_TOP
+from septet.protocols.http.routes import Described
+from septet.protocols.openapi import json_schema, openapi_responses
+from septet.settings import Limits
+from septet.types import Tensors
+
+Node: TypeAlias = dict[str, Any]
+ROW_FACES = {"data": "rows over the columns, in order", "records": "rows by column name", "inputs": "named tensors"}
+
+
+def predict(described: Described) -> Node:
+    """Describe `POST /predict`."""
+    read = openapi_responses.errors(openapi_responses.READING)
+    return {"requestBody": _request(described), "responses": {**_scored(described), **read}}
+
+
+def predict_label(described: Described) -> Node:
+    """Describe `POST /predict/label`."""
+    read, top = openapi_responses.errors(openapi_responses.READING), _top(described.signature)
+    responses = {**_labelled(described), **read}
+    return {"parameters": top, "requestBody": _request(described), "responses": responses}
+
+
+def predict_test(described: Described) -> Node:
+    """Describe `GET /predict/test`."""
+    return {"responses": {**_scored(described), **_run_errors()}}
+
+
+def predict_test_label(described: Described) -> Node:
+    """Describe `GET /predict/test/label`."""
+    return {"responses": {**_labelled(described), **_run_errors()}}
+
+
+def label(described: Described) -> Node:
+    """Describe the answers of `GET /label`."""
+    labels = {str(index): label for index, label in enumerate(described.signature.labels)}
+    schema = {"type": "object", "additionalProperties": {"type": "string"}}
+    return {"200": openapi_responses.reply(schema, labels)} if labels else openapi_responses.errors(("not_found",))
+
+
+def schemas(signature: Signature, limits: Limits) -> Node:
+    """Write the schemas that these operations refer to by name."""
+    bodies = json_schema.bodies(signature, limits)
+    return {
+        **{_body_name(face): schema for face, schema in bodies.items()},
+        **json_schema.named(signature),
+        "Prediction": openapi_responses.body(json_schema.prediction(signature)),
+        **({"Labels": openapi_responses.body(_label_schema(signature))} if examples.has_labels(signature) else {}),
+    }
+
+
+def _run_errors() -> Node:
+    return openapi_responses.errors((*openapi_responses.PREDICTING, "not_found"))
+
+
+def _body_name(face: str) -> str:
+    return f"{face.capitalize()}Body"
+
+
+def _label_schema(signature: Signature) -> Node:
+    if not _top(signature):
+        return json_schema.label(signature)
+    return {"anyOf": [json_schema.label(signature), json_schema.ranked(signature)]}
+
+
+def _request(described: Described) -> Node:
+    """Write the body of the predicting routes: one media type for each way to write rows."""
+    signature, sample = described.signature, described.service.sample
+    faces = list(json_schema.bodies(signature, described.limits))
+    schemas = [{"$ref": f"#/components/schemas/{_body_name(face)}"} for face in faces]
+    content: Node = {"application/json": {"schema": {"oneOf": schemas}, **_json_examples(signature, sample, faces)}}
+    if examples.has_records(signature):
+        text = None if sample is None else examples.csv_text(signature, sample)
+        content["text/csv"] = {"schema": {"type": "string"}, **({} if text is None else {"example": text})}
+    if _is_one_matrix(signature):
+        for media in ("application/octet-stream", "application/x-npy"):
+            content[media] = {"schema": {"type": "string", "format": "binary"}}
+    return {"required": True, "description": _request_text(described, faces), "content": content}
+
+
+def _json_examples(signature: Signature, sample: Tensors | None, faces: list[str]) -> Node:
+    if sample is None:
+        return {}
+    write = {"data": examples.data, "records": examples.records, "inputs": examples.inputs}
+    values = {face: {face: write[face](signature, sample)} for face in faces}
+    return {"examples": {face: {"summary": ROW_FACES[face], "value": value} for face, value in values.items()}}
+
+
+def _is_one_matrix(signature: Signature) -> bool:
+    dtypes = {tensor.dtype for tensor in signature.inputs} if signature.columns else set()
+    return signature.rows and len(dtypes) == 1 and DTYPES[dtypes.pop()].kind in "iuf"
+
+
+def _request_text(described: Described, faces: list[str]) -> str:
+    ways = "; ".join(f"`{face}`: {ROW_FACES[face]}" for face in faces)
+    rows = f" At most {described.limits.max_rows} rows." if described.signature.rows else ""
+    media = ""
+    if examples.has_records(described.signature):
+        media += " CSV needs a header row of column names."
+    if _is_one_matrix(described.signature):
+        media += " Binary bodies are one .npy array of two dimensions, rows by columns."
+    return f"JSON with one of {ways}.{rows}{media} At most {described.limits.max_body_bytes} bytes."
+
+
+def _scored(described: Described) -> Node:
+    answer = described.service.answer
+    return _predicted(
+        described, "Prediction", None if answer is None else examples.prediction(described.signature, answer)
+    )
+
+
+def _labelled(described: Described) -> Node:
+    """Write the answers of the routes of labels; where the model has none, their only answer is 404."""
+    if not examples.has_labels(described.signature):
+        return openapi_responses.errors(("not_found",))
+    answer = described.service.answer
+    return _predicted(described, "Labels", None if answer is None else examples.labels(described.signature, answer))
+
+
+def _predicted(described: Described, name: str, prediction: Any) -> Node:
+    schema = {"$ref": f"#/components/schemas/{name}"}
+    body = openapi_responses.example(prediction, described.service.identity)
+    return {"200": openapi_responses.reply(schema, body, text="One prediction per row.")}
+
+
+def _top(signature: Signature) -> list[Node]:
+    if signature.kind is not Kind.CLASSIFICATION or signature.scores is None or not signature.rows:
+        return []
+    schema = {"type": "integer", "minimum": 1, "maximum": MAX_TOP}
+    text = "Answer each row with its best labels and their scores, this many, best first."
+    return [{"name": "top", "in": "query", "required": False, "description": text, "schema": schema}]

@@ -1,0 +1,203 @@
+"""The Open Inference Protocol over HTTP, from the calling side: tensors as JSON, or as bytes behind a JSON header."""
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeAlias
+from urllib.parse import quote
+
+import msgspec
+import numpy as np
+
+from septet.errors import SeptetError
+from septet.model.signature import DTYPES
+from septet.protocols.openinference.datatypes import DATATYPES, dtype_of, from_raw, raw_bytes
+from septet.protocols.openinference.missing import told
+from septet.remote.remote_calls import (
+    CallFailure,
+    InferCall,
+    InferResult,
+    MetadataCall,
+    ModelIndexCall,
+    ReadyCall,
+    RemoteCall,
+    ServerMetadataCall,
+    TensorMetadataCall,
+    WireReply,
+    WireRequest,
+)
+from septet.remote.remote_errors import failure_of
+from septet.tensors import listed
+from septet.types import Array, Identity, Tensors
+
+OK, NOT_READY = 200, 503
+MILLISECONDS, MICROSECONDS = 1_000, 1_000_000
+JSON = "application/json"
+BINARY = "application/octet-stream"
+HEADER_LENGTH = "inference-header-content-length"
+#: Errors are wanted with their code and problems, not only their text.
+ERRORS: Final = {"septet-errors": "detailed"}
+DIGEST, FLAGS = "septet-model-digest", "septet-flags"
+_TIMEOUT_DIGITS: Final = 3
+
+#: The headers and the body of an inference request, from its document without inputs and its tensors.
+_Writer: TypeAlias = Callable[[dict[str, Any], Tensors], tuple[dict[str, str], bytes]]
+
+
+class _InferOutput(msgspec.Struct):
+    name: str
+    shape: list[int]
+    datatype: str
+    parameters: dict[str, Any] | None = None
+    data: Any = None
+
+
+class _InferDocument(msgspec.Struct):
+    outputs: list[_InferOutput]
+    model_name: str = ""
+    model_version: str | None = None
+
+
+class _IndexedModel(msgspec.Struct):
+    name: str
+
+
+class HttpCodec:
+    """A `ProtocolCodec`. `binary` says how tensors travel, `origin` who is spoken to; `prefix` begins every path."""
+
+    def __init__(self, origin: str, prefix: str, *, binary: bool) -> None:
+        self._origin = origin
+        self._prefix = prefix
+        self._write_tensors: _Writer = _binary if binary else _json
+
+    def write(self, call: RemoteCall, seconds: float) -> WireRequest:
+        """Write a call as an HTTP request; an inference tells the server how long its answer is waited for."""
+        if isinstance(call, InferCall):
+            return self._infer(call, seconds)
+        match call:
+            case ReadyCall():
+                method, path = "GET", "/v2/health/ready"
+            case MetadataCall(model):
+                method, path = "GET", "/metadata" if model is None else f"/models/{quote(model, safe='')}/metadata"
+            case TensorMetadataCall(model):
+                method, path = "GET", f"/v2/models/{quote(model, safe='')}"
+            case ServerMetadataCall():
+                method, path = "GET", "/v2"
+            case ModelIndexCall():
+                method, path = "POST", "/v2/repository/index"
+        body = b"{}" if method == "POST" else b""
+        return WireRequest(method, self._prefix + path, {"content-type": JSON} if body else {}, body)
+
+    def _infer(self, call: InferCall, seconds: float) -> WireRequest:
+        # The id stands first: for a server that knows the rest of the document, any id may stand there.
+        document: dict[str, Any] = {} if call.id is None else {"id": call.id}
+        document["parameters"] = {"timeout": _timeout(seconds)}
+        document["outputs"] = [{"name": name} for name in call.outputs or ()]
+        headers, body = self._write_tensors(document, call.tensors)
+        headers |= ERRORS
+        if call.id is not None:
+            headers["x-request-id"] = call.id
+        if call.trace is not None:
+            headers["traceparent"] = call.trace
+        return WireRequest("POST", f"{self._prefix}/v2/models/{quote(call.model, safe='')}/infer", headers, body)
+
+    def read(self, call: RemoteCall, reply: WireReply) -> Any | CallFailure:
+        """Read an HTTP reply as the result of a call."""
+        if isinstance(call, ReadyCall) and reply.status in (OK, NOT_READY):
+            return reply.status == OK
+        if reply.status != OK:
+            return failure_of(reply, self._origin)
+        try:
+            if isinstance(call, InferCall):
+                return _result(reply, call.outputs)
+            if isinstance(call, ModelIndexCall):
+                return [each.name for each in msgspec.json.decode(reply.body, type=list[_IndexedModel])]
+            return msgspec.json.decode(reply.body, type=dict[str, Any])
+        except (SeptetError, ValueError, TypeError, LookupError) as error:
+            text = f"{self._origin} answered something else than the Open Inference Protocol has: {error}"
+            return CallFailure(SeptetError(text))
+
+
+def datatype(array: Array) -> tuple[str, str]:
+    """The signature's dtype of an array, and the protocol's datatype for it."""
+    dtype = "string" if array.dtype == object else array.dtype.name
+    return dtype, DATATYPES[dtype]
+
+
+def wanted(tensors: Tensors, outputs: tuple[str, ...] | None) -> Tensors:
+    """The wanted outputs in the order that they were asked for.
+
+    Raises:
+        KeyError: one is not there.
+    """
+    return tensors if outputs is None else {name: tensors[name] for name in outputs}
+
+
+def flags_of(headers: Mapping[str, str]) -> tuple[str, ...]:
+    """What the server says of its answer."""
+    flags = headers.get(FLAGS)
+    return () if flags is None else tuple(flag for each in flags.split(",") if (flag := each.strip()))
+
+
+def _timeout(seconds: float) -> int:
+    """Microseconds: the milliseconds that are left, of which three digits count, rounded up.
+
+    Servers keep the documents that they have read. With every millisecond told, no document would come twice.
+    """
+    left = max(1, math.ceil(seconds * MILLISECONDS - 1e-6))
+    step: int = 10 ** max(0, len(str(left)) - _TIMEOUT_DIGITS)
+    return -(-left // step) * step * (MICROSECONDS // MILLISECONDS)
+
+
+def _json(document: dict[str, Any], tensors: Tensors) -> tuple[dict[str, str], bytes]:
+    inputs = []
+    for name, array in tensors.items():
+        entry = {**_head(name, array), "data": listed(array.ravel())}
+        if missing := told(array):
+            entry |= {"data": ["" if value is None else value for value in entry["data"]], "parameters": missing}
+        inputs.append(entry)
+    body = {**document, "inputs": inputs}
+    finite = all(array.dtype.kind != "f" or np.isfinite(array).all() for array in tensors.values())
+    # Only the standard library writes the tokens NaN and Infinity, which this protocol's servers read.
+    return {"content-type": JSON}, msgspec.json.encode(body) if finite else json.dumps(body).encode()
+
+
+def _binary(document: dict[str, Any], tensors: Tensors) -> tuple[dict[str, str], bytes]:
+    inputs, parts = [], []
+    for name, array in tensors.items():
+        part = raw_bytes(array, datatype(array)[0])
+        inputs.append({**_head(name, array), "parameters": {"binary_data_size": len(part), **told(array)}})
+        parts.append(part)
+    parameters = {**document["parameters"], "binary_data_output": True}
+    header = msgspec.json.encode({**document, "parameters": parameters, "inputs": inputs})
+    return {"content-type": BINARY, HEADER_LENGTH: str(len(header))}, b"".join((header, *parts))
+
+
+def _head(name: str, array: Array) -> dict[str, Any]:
+    return {"name": name, "shape": list(array.shape), "datatype": datatype(array)[1]}
+
+
+def _result(reply: WireReply, outputs: tuple[str, ...] | None) -> InferResult:
+    length = reply.headers.get(HEADER_LENGTH)
+    stop = len(reply.body) if length is None else int(length)
+    rest = memoryview(reply.body)[stop:]
+    document = _document(reply.body[:stop])
+    tensors: dict[str, Array] = {}
+    for output in document.outputs:
+        dtype = dtype_of(output.datatype, output.name)
+        size = (output.parameters or {}).get("binary_data_size")
+        if size is None:
+            tensors[output.name] = np.array(output.data, DTYPES[dtype]).reshape(output.shape)
+        else:
+            tensors[output.name] = from_raw(rest[:size], dtype, output.shape, output.name)
+            rest = rest[size:]
+    model = Identity(document.model_name, document.model_version or "", reply.headers.get(DIGEST, ""))
+    return InferResult(wanted(tensors, outputs), model, flags_of(reply.headers))
+
+
+def _document(text: bytes) -> _InferDocument:
+    try:
+        return msgspec.json.decode(text, type=_InferDocument)
+    except msgspec.DecodeError:  # of the tokens NaN and Infinity, perhaps
+        parsed: Mapping[str, Any] = json.loads(text)
+        return msgspec.convert(parsed, _InferDocument)

@@ -1,0 +1,55 @@
+"""Where a server is and how it is spoken to: read from the arguments of whoever calls it."""
+
+import math
+from typing import Literal, TypeAlias
+from urllib.parse import urlsplit
+
+import msgspec
+
+TransportName: TypeAlias = Literal["binary", "json", "grpc"]
+
+HTTP = ("http", "https")
+GRPC = ("grpc", "grpcs")
+
+
+class ServerAddress(msgspec.Struct, frozen=True):
+    """A server's address.
+
+    Attributes:
+        origin: `scheme://host:port`.
+        prefix: what begins every path of HTTP, empty or with a slash.
+        transport: how tensors travel.
+    """
+
+    origin: str
+    prefix: str
+    transport: TransportName
+
+
+def parse_address(url: str, transport: TransportName) -> ServerAddress:
+    """Read and check where a server is; a `grpc://` or `grpcs://` URL chooses gRPC.
+
+    Raises:
+        ValueError: one of the arguments cannot be.
+    """
+    if transport not in ("binary", "json", "grpc"):
+        raise ValueError(f"transport must be 'binary', 'json' or 'grpc', not {transport!r}")
+    parts = urlsplit(url)
+    if parts.scheme not in HTTP + GRPC or not parts.netloc or (parts.scheme in GRPC and parts.port is None):
+        raise ValueError(f"url must be like http://host:8000, https://host or grpc://host:8001, not {url!r}")
+    if parts.scheme in GRPC:
+        return ServerAddress(f"{parts.scheme}://{parts.netloc}", "", "grpc")
+    if transport == "grpc":
+        raise ValueError(f"gRPC has a port of its own: write grpc://host:port instead of {url!r}")
+    return ServerAddress(f"{parts.scheme}://{parts.netloc}", parts.path.rstrip("/"), transport)
+
+
+def check_timeout(timeout: float) -> float:
+    """The timeout of a call, in seconds.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if not (math.isfinite(timeout) and timeout > 0):
+        raise ValueError(f"timeout must be a number of seconds above 0, not {timeout!r}")
+    return timeout

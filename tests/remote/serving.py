@@ -1,0 +1,133 @@
+"""Servers on real sockets within the test's process, of any service."""
+
+import asyncio
+import socket
+import threading
+from typing import Self
+
+import httpx
+import msgspec
+import uvloop
+
+from septet.assembly.composition import application, layout
+from septet.assembly.grpc_serving import grpc_server
+from septet.events import Silent
+from septet.monitoring.shared_metrics import SharedMetrics
+from septet.protocols.http.app import App
+from septet.server.http import HttpConnection
+from septet.server.listener import reserve
+from septet.server.wire import Wire
+from septet.service import Service
+from septet.settings import Limits, Settings
+from septet.types import Done, Pending, Predictor, Request
+
+SETTINGS = Settings(limits=Limits(max_rows=1000, max_body_bytes=1_000_000))
+
+
+class Recorder(Predictor):
+    """Notes the requests that another predictor is given; while it is `held`, none is answered."""
+
+    def __init__(self, inner: Predictor) -> None:
+        self.inner = inner
+        self.requests: list[Request] = []
+        self.held = False
+        self.cancelled = 0
+
+    def submit(self, request: Request, done: Done) -> Pending:
+        self.requests.append(request)
+        return self if self.held else self.inner.submit(request, done)
+
+    def cancel(self) -> None:
+        """Note that a held request is wanted no more."""
+        self.cancelled += 1
+
+
+def recorded(service: Service) -> tuple[Service, Recorder]:
+    """A service whose requests are noted."""
+    recorder = Recorder(service.predictor)
+    return msgspec.structs.replace(service, predictor=recorder), recorder
+
+
+class ServedApp:
+    """Services behind a socket, on an event loop and a thread of their own. A context manager.
+
+    Attributes:
+        app: the application.
+        url, grpc_url: where it is; the latter where gRPC was asked for.
+        client: for HTTP.
+    """
+
+    def __init__(self, *services: Service, grpc: bool = False) -> None:
+        self.app = App()
+        for each in services:
+            self.app.models.install(each)
+        names = [each.identity.name for each in services]
+        application(self.app, SETTINGS, Silent(), SharedMetrics(layout(len(names))).snapshot, names)
+        self._grpc = reserve("127.0.0.1", 0) if grpc else []
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._loop = uvloop.new_event_loop()
+        self._started = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        self.grpc_url = f"grpc://127.0.0.1:{self._grpc[0].getsockname()[1]}" if grpc else ""
+        self.client = httpx.Client(base_url=self.url, trust_env=False, timeout=30.0)
+
+    def install(self, service: Service) -> None:
+        """Begin to serve a model."""
+
+        async def install() -> None:
+            self.app.models.install(service)
+
+        asyncio.run_coroutine_threadsafe(install(), self._loop).result(10.0)
+
+    def swap(self, service: Service) -> None:
+        """Serve this service in place of the one with its name."""
+
+        async def swap() -> None:
+            await self.app.models.swap(service)
+
+        asyncio.run_coroutine_threadsafe(swap(), self._loop).result(10.0)
+
+    @property
+    def requests(self) -> int:
+        """How many were answered."""
+        return self._wire.answered
+
+    @property
+    def connections(self) -> int:
+        """How many are open."""
+        return len(self._wire.connections)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        assert self._started.wait(10.0)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.client.close()
+        self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join(10.0)
+
+    def _run(self) -> None:
+        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+            runner.run(self._serve())
+
+    async def _serve(self) -> None:
+        self._stop = asyncio.Event()
+        self._wire = Wire(self.app, SETTINGS.limits)
+        server = await self._loop.create_server(lambda: HttpConnection(self._wire), sock=self._listener)
+        calls = None
+        if self._grpc:
+            calls = grpc_server(
+                self.app, SETTINGS, Silent(), self._grpc, connected=lambda _: None, crowded=lambda: False
+            )
+            await calls.start()
+        self._started.set()
+        await self._stop.wait()
+        server.close()
+        if calls is not None:
+            await calls.stop(1.0)
+        for connection in list(self._wire.connections):
+            assert isinstance(connection, HttpConnection)
+            connection._transport.abort()
+        await asyncio.sleep(0)
