@@ -7,7 +7,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from septet.model.signature import Signature
-from septet.protocols.codecs.body import Body, count_quotes
+from septet.protocols.codecs.decoded_body import DecodedBody, count_quotes
 from septet.protocols.codecs.json_diagnosis import JsonDiagnosis
 from septet.protocols.codecs.json_values import REFUSED, ValueDecoder, form_decoders
 from septet.settings import ExtraColumns
@@ -38,7 +38,7 @@ class JsonBody:
             self._decode = msgspec.json.Decoder(narrow).decode
             self._decode_wide = msgspec.json.Decoder(wide).decode
 
-    def __call__(self, body: bytes) -> Body:
+    def __call__(self, body: bytes) -> DecodedBody:
         """Decode a body.
 
         Raises:
@@ -53,7 +53,7 @@ class JsonBody:
             data, row = parsed.data, self._row
             # A body of numbers with two quotes has one key: there is nothing in it but its data.
             if row is not None and data is not UNSET and len(data) == 1 and body.count(b'"') == _TWO_QUOTES:
-                return Body(row(data[0]), 1)
+                return DecodedBody(row(data[0]), 1)
             read = self._read(body, parsed)
         except OverflowError:
             return self._diagnosis(body, "")
@@ -61,7 +61,7 @@ class JsonBody:
             return self._diagnosis(body, str(error))
         return self._diagnosis(body, "") if read is None else read
 
-    def _read(self, body: bytes, parsed: Any) -> Body | None:
+    def _read(self, body: bytes, parsed: Any) -> DecodedBody | None:
         """What a parsed body says; None where it must be read with care."""
         values = parsed.data, parsed.records, parsed.inputs
         given = [(decoder, value) for decoder, value in zip(self._decoders, values, strict=True) if value is not UNSET]
@@ -76,7 +76,7 @@ class JsonBody:
         quotes = read.quotes + (2 if parsed.id is None else 6)
         if count_quotes(body) != quotes or b"\\" in body:
             self._diagnosis.strict(body)
-        return Body(read.tensors, read.rows, parsed.id)
+        return DecodedBody(read.tensors, read.rows, parsed.id)
 
 
 def _undecoded(_: bytes) -> NoReturn:

@@ -17,9 +17,9 @@ from septet.model.received import received, shown_key
 from septet.model.signature import Signature
 from septet.model.values import Mismatch
 from septet.protocols.codecs.base64_texts import Base64Texts
-from septet.protocols.codecs.body import Body, count_quotes
 from septet.protocols.codecs.column_names import ColumnNames
 from septet.protocols.codecs.dataframe_split import DataframeSplit, in_order, rows
+from septet.protocols.codecs.decoded_body import DecodedBody, count_quotes
 from septet.protocols.codecs.instances import Instances
 from septet.protocols.codecs.json_diagnosis import JsonDiagnosis
 from septet.protocols.codecs.json_values import REFUSED, ValueDecoder, form_decoders
@@ -56,7 +56,7 @@ class RowsFormat(NamedTuple):
 
 
 #: The key that held the rows, and the rows.
-Keyed: TypeAlias = tuple[str, Body]
+Keyed: TypeAlias = tuple[str, DecodedBody]
 
 
 class RowsDocument:
@@ -92,7 +92,7 @@ class RowsDocument:
             read = None
         return self._careful(body) if read is None else read
 
-    def value(self, form: str, body: bytes) -> Body:
+    def value(self, form: str, body: bytes) -> DecodedBody:
         """Decode a body that is the value of a form itself, without a key; raises as for a whole body."""
         try:
             read = self._value(form, body, body, 0)
@@ -115,7 +115,7 @@ class RowsDocument:
         read = self._value(form, value, body, quotes)
         return None if read is None else (form, read)
 
-    def _value(self, form: str, value: bytes | msgspec.Raw, body: bytes, quotes: int) -> Body | None:
+    def _value(self, form: str, value: bytes | msgspec.Raw, body: bytes, quotes: int) -> DecodedBody | None:
         """Decode the value of a form; `quotes` are those of the body outside of it. None: it must be read with care."""
         if form == SPLIT:
             frame = self._decode_split(value)
@@ -128,7 +128,7 @@ class RowsDocument:
             return None
         if count_quotes(body) != quotes + read.quotes or b"\\" in body:
             self._strict(body)
-        return Body(read.tensors, read.rows)
+        return DecodedBody(read.tensors, read.rows)
 
     def _decoder(self, form: str, value: bytes | msgspec.Raw) -> ValueDecoder | None:
         """The decoder of a value that is written as its form asks for."""
@@ -158,7 +158,7 @@ class RowsDocument:
             raise _one_form(forms, given)
         return given[0], self._diagnosed(given[0], document[given[0]])
 
-    def _diagnosed(self, form: str, value: Any) -> Body:
+    def _diagnosed(self, form: str, value: Any) -> DecodedBody:
         """Read a parsed value with care."""
         try:
             value = self._binary.read(value)

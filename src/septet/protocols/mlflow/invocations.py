@@ -1,7 +1,7 @@
 """`/invocations`: what MLflow's scoring server answers, and what SageMaker asks of a container.
 
 An answer is what `predict()` of the model itself gives, because that is what MLflow serves; see
-`septet.protocols.mlflow.predicted`. Columns that the model does not have are passed over, as MLflow does.
+`septet.protocols.mlflow.predict_output`. Columns that the model does not have are passed over, as MLflow does.
 """
 
 from typing import Any
@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 
 from septet.errors import UnsupportedMediaType
-from septet.protocols.codecs.body import Body
 from septet.protocols.codecs.csv_body import CsvBody
+from septet.protocols.codecs.decoded_body import DecodedBody
 from septet.protocols.codecs.npy_body import NpyBody
 from septet.protocols.codecs.rows_document import (
     INPUTS,
@@ -26,7 +26,7 @@ from septet.protocols.http.request_factory import RequestFactory, answered
 from septet.protocols.http.routes import Encode, Operation, predicts
 from septet.protocols.mlflow import invocations_openapi
 from septet.protocols.mlflow.csv_predictions import csv_lines, prefers_csv
-from septet.protocols.mlflow.predicted import predicted
+from septet.protocols.mlflow.predict_output import predict_output
 from septet.registry import ServedModel
 from septet.types import Request, Response
 
@@ -53,7 +53,7 @@ class InvocationsRoute:
         if signature.columns and signature.rows:
             self._csv = CsvBody(signature, max_rows=limits.max_rows, extra_columns="ignore")
         self._npy = NpyBody(signature, max_rows=limits.max_rows)
-        self._wanted, _, self._shown = predicted(signature, request_factory.service.manifest)
+        self._wanted, _, self._shown = predict_output(signature, request_factory.service.manifest)
         self._rows = signature.rows
 
     @predicts(
@@ -74,7 +74,7 @@ class InvocationsRoute:
         request = self._request_factory.request(body.tensors, body.rows, context.id, self._wanted, trace=context.trace)
         return self._served, request, self._as_csv if prefers_csv(http.headers.get(b"accept", b"")) else self._as_json
 
-    def _decode(self, http: HttpRequest, kind: bytes) -> Body:
+    def _decode(self, http: HttpRequest, kind: bytes) -> DecodedBody:
         parameters = media_parameters(http.headers)
         charset = parameters.get(b"charset", b"utf-8")
         if charset not in (b"utf-8", b"utf8"):

@@ -10,8 +10,8 @@ import msgspec
 from septet.errors import Invalid, ModelFailed, NotFound, Problem, UnsupportedMediaType
 from septet.model.golden import mismatches
 from septet.model.signature import Kind
-from septet.protocols.codecs.body import Body
 from septet.protocols.codecs.csv_body import CsvBody
+from septet.protocols.codecs.decoded_body import DecodedBody
 from septet.protocols.codecs.json_body import JsonBody
 from septet.protocols.codecs.npy_body import NpyBody
 from septet.protocols.codecs.prediction_format import MAX_TOP, PredictionFormatter
@@ -39,7 +39,7 @@ class NativeRoutes:
         extra = limits.extra_columns
         json = JsonBody(signature, max_rows=limits.max_rows, extra_columns=extra)
         npy = NpyBody(signature, max_rows=limits.max_rows)
-        self._readers: dict[bytes, Callable[[bytes], Body]] = {JSON: json, b"": json}
+        self._readers: dict[bytes, Callable[[bytes], DecodedBody]] = {JSON: json, b"": json}
         self._readers |= {b"application/octet-stream": npy, b"application/x-npy": npy}
         if signature.columns and signature.rows:
             self._readers[b"text/csv"] = CsvBody(signature, max_rows=limits.max_rows, extra_columns=extra)
@@ -91,7 +91,7 @@ class NativeRoutes:
         if signature.label is None and signature.kind is not Kind.CLASSIFICATION:
             raise NotFound(f"This model's kind is {signature.kind.value}: it answers no labels. Use /predict.")
 
-    def decode(self, http: HttpRequest) -> Body:
+    def decode(self, http: HttpRequest) -> DecodedBody:
         """The body's tensors, by content type; JSON where there is none.
 
         Raises:
@@ -100,7 +100,7 @@ class NativeRoutes:
         """
         return self._reader(http.context.media_type)(http.body)
 
-    def _reader(self, kind: bytes) -> Callable[[bytes], Body]:
+    def _reader(self, kind: bytes) -> Callable[[bytes], DecodedBody]:
         reader = self._readers.get(kind)
         if reader is not None:
             return reader

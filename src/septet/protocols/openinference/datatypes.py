@@ -16,7 +16,7 @@ from septet.errors import Invalid, Malformed, Problem
 from septet.model.moments import as_texts, is_moment
 from septet.model.signature import DTYPES, Tensor
 from septet.model.values import bare, is_text
-from septet.protocols.openinference.missing import without
+from septet.protocols.openinference.missing_parameter import without
 from septet.tensors import WORTH_A_VIEW, contiguous_bytes, listed
 from septet.types import Array
 
@@ -119,10 +119,10 @@ def input_from_raw(data: bytes | memoryview, tensor: Tensor, shape: Sequence[int
     """
     if not is_text(tensor.dtype):
         return from_raw(data, tensor.dtype, shape, tensor.name)
-    return held(from_raw(data, "string", shape, tensor.name), tensor, at)
+    return input_texts(from_raw(data, "string", shape, tensor.name), tensor, at)
 
 
-def held(texts: Array, tensor: Tensor, at: Sequence[int] = ()) -> Array:
+def input_texts(texts: Array, tensor: Tensor, at: Sequence[int] = ()) -> Array:
     """The texts of an input as its tensor holds them: moments as such, and missing ones at the places of `at`.
 
     Raises:

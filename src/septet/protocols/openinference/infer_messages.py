@@ -16,13 +16,13 @@ from septet.model.values import is_text
 from septet.protocols.http.http_messages import HttpReply, HttpRequest
 from septet.protocols.http.request_factory import RequestFactory, answered
 from septet.protocols.http.routes import Encode
-from septet.protocols.openinference import contents
+from septet.protocols.openinference import typed_contents
 from septet.protocols.openinference.bounded_memo import BoundedMemo
 from septet.protocols.openinference.classification import best
-from septet.protocols.openinference.contract import InferSchema
 from septet.protocols.openinference.datatypes import DATATYPES, input_from_raw, raw_bytes
 from septet.protocols.openinference.infer_document import number, refuse_shared_memory, timeout
-from septet.protocols.openinference.missing import MISSING, places
+from septet.protocols.openinference.infer_schema import InferSchema
+from septet.protocols.openinference.missing_parameter import MISSING, places
 from septet.protocols.rpc.descriptors import Message, message
 from septet.protocols.rpc.methods import PROTOBUF, timeout_of
 from septet.registry import ServedModel
@@ -49,10 +49,10 @@ class _RawLayout(NamedTuple):
 
 
 class RawInputReader:
-    """Reads raw inputs under one contract."""
+    """Reads raw inputs of one model."""
 
-    def __init__(self, contract: InferSchema) -> None:
-        self._contract = contract
+    def __init__(self, schema: InferSchema) -> None:
+        self._schema = schema
         self._layouts: BoundedMemo[tuple[str | int, ...], _RawLayout] = BoundedMemo(MOST_SHAPES)
 
     def array(self, name: str, datatype: str, shape: Sequence[int], data: bytes, missing: object = None) -> Array:
@@ -66,7 +66,7 @@ class RawInputReader:
         if layout is not None and len(data) == layout.size and missing is None:
             return np.frombuffer(data, layout.dtype).reshape(layout.shape)
         sizes = list(shape)
-        tensor = self._contract.input(name, datatype, sizes)
+        tensor = self._schema.input(name, datatype, sizes)
         at = () if missing is None else places(tensor, datatype, sizes, missing)
         array = input_from_raw(data, tensor, sizes, at)
         if tensor.dtype != "bool" and tensor.dtype not in _TEXTS:  # the bytes of these must be looked at each time
@@ -118,14 +118,14 @@ class InferMessages:
         service = request_factory.service
         identity, signature = service.identity, service.signature
         self._request_factory = request_factory
-        self._contract = InferSchema(signature, max_rows=request_factory.limits.max_rows)
+        self._schema = InferSchema(signature, max_rows=request_factory.limits.max_rows)
         self._served = request_factory.model
         self._identity = identity
         self._response = message("inference.ModelInferResponse")
-        self._raw_inputs = RawInputReader(self._contract)
+        self._raw_inputs = RawInputReader(self._schema)
         self._raw_answers = RawOutputWriter(partial(self._head, _identified(identity)))
         self._outputs = {each.name: each.dtype for each in signature.outputs}
-        self._all_raw = any(each.dtype not in contents.FIELDS for each in signature.outputs)
+        self._all_raw = any(each.dtype not in typed_contents.FIELDS for each in signature.outputs)
         self._rows = signature.rows
         self._labels = {signature.scores: signature.labels}
 
@@ -138,7 +138,7 @@ class InferMessages:
             Invalid: it is not what the protocol or the model asks for.
         """
         raw = asked.raw_input_contents
-        tensors, rows = self._contract.tensors(self._raw(asked.inputs, raw) if raw else self._typed(asked.inputs))
+        tensors, rows = self._schema.tensors(self._raw(asked.inputs, raw) if raw else self._typed(asked.inputs))
         outputs, classes = self._wanted(asked.outputs) if asked.outputs else (None, {})
         seconds = _seconds(asked, http)
         request = self._request_factory.request(
@@ -165,13 +165,13 @@ class InferMessages:
     def _typed(self, inputs: Sequence[Message]) -> Iterator[tuple[str, Array]]:
         for given in inputs:
             shape = given.shape[:]
-            tensor = self._contract.input(given.name, given.datatype, shape)
+            tensor = self._schema.input(given.name, given.datatype, shape)
             missing = _missing(given) if given.parameters else None
             at = () if missing is None else places(tensor, given.datatype, shape, missing)
-            yield given.name, contents.read(given.contents, tensor, shape, at)
+            yield given.name, typed_contents.read(given.contents, tensor, shape, at)
 
     def _wanted(self, outputs: Sequence[Message]) -> tuple[tuple[str, ...] | None, dict[str, int]]:
-        names = self._contract.outputs([wanted.name for wanted in outputs])
+        names = self._schema.outputs([wanted.name for wanted in outputs])
         classes: dict[str, int] = {}
         for wanted in outputs:
             if not wanted.parameters:
@@ -219,7 +219,7 @@ class InferMessages:
         answer.id = message_id
         for name, dtype, array in outputs:
             written = answer.outputs.add(name=name, datatype=DATATYPES[dtype], shape=array.shape)
-            contents.write(written.contents, array, dtype)
+            typed_contents.write(written.contents, array, dtype)
         return _serialized(answer)
 
 

@@ -14,20 +14,19 @@ import msgspec
 
 from septet.columns.row_packing import packable
 from septet.errors import Invalid, Malformed, Problem, SeptetError, UnsupportedMediaType
-from septet.protocols.codecs.body import count_quotes
+from septet.protocols.codecs.decoded_body import count_quotes
 from septet.protocols.http.http_messages import JSON, HttpRequest, RequestContext, shown
 from septet.protocols.http.request_factory import RequestFactory
 from septet.protocols.http.routes import Encode, Operation, predicts
 from septet.protocols.openinference import infer_openapi
-from septet.protocols.openinference.binary import LENGTH_HEADER, SIZE, BinaryPart, whole
-from septet.protocols.openinference.contract import InferSchema
-from septet.protocols.openinference.datatypes import held, input_from_raw
+from septet.protocols.openinference.binary_extension import LENGTH_HEADER, SIZE, BinaryPart, whole
+from septet.protocols.openinference.datatypes import input_from_raw, input_texts
 from septet.protocols.openinference.infer_document import (
     EXAMPLE,
     NO_DATA,
-    Document,
+    CarefulDocument,
+    InferDocument,
     InputTensor,
-    ParsedDocument,
     WantedOutput,
     careful,
     flag,
@@ -37,8 +36,9 @@ from septet.protocols.openinference.infer_document import (
     timeout,
 )
 from septet.protocols.openinference.infer_response import OCTETS, InferResponseWriter, OutputForm
+from septet.protocols.openinference.infer_schema import InferSchema
 from septet.protocols.openinference.json_tensors import JsonTensor
-from septet.protocols.openinference.missing import MISSING, places
+from septet.protocols.openinference.missing_parameter import MISSING, places
 from septet.protocols.openinference.parsed_request_cache import ParsedRequest, ParsedRequestCache
 from septet.registry import ServedModel
 from septet.tables.strict_json import strict
@@ -56,9 +56,9 @@ class InferRequestReader:
         signature = request_factory.service.signature
         self._request_factory = request_factory
         self._served = request_factory.model
-        self._contract = InferSchema(signature, max_rows=request_factory.limits.max_rows)
+        self._schema = InferSchema(signature, max_rows=request_factory.limits.max_rows)
         self._readers = {tensor.name: JsonTensor(tensor) for tensor in signature.inputs}
-        self._document = msgspec.json.Decoder(Document).decode
+        self._document = msgspec.json.Decoder(InferDocument).decode
         self._writer = InferResponseWriter(request_factory.service)
         self._cache: ParsedRequestCache | None = None
         if packable(signature):
@@ -110,9 +110,9 @@ class InferRequestReader:
         names = forms = seconds = None
         request_id = own if own is not None and _FIT_FOR_A_HEADER.fullmatch(own) else context.id
         try:
-            tensors, rows = self._contract.tensors(arrays)
+            tensors, rows = self._schema.tensors(arrays)
             if outputs:
-                names = self._contract.outputs([wanted.name for wanted in outputs])
+                names = self._schema.outputs([wanted.name for wanted in outputs])
             if parameters is not None:
                 seconds = timeout(parameters)
             if parameters or (outputs and [wanted for wanted in outputs if wanted.parameters]):
@@ -121,7 +121,7 @@ class InferRequestReader:
             error.request_id = request_id
             raise
         encode = self._writer.encode(own, forms)
-        if self._cache is not None and type(document) is Document and self._is_plain(document):
+        if self._cache is not None and type(document) is InferDocument and self._is_plain(document):
             shapes = {name: array.shape for name, array in arrays}
             parsed = ParsedRequest(shapes, rows, names, seconds, forms, self._writer.encode(None, forms))
             if tail is None:
@@ -131,12 +131,12 @@ class InferRequestReader:
         request = self._request_factory.request(tensors, rows, request_id, names, timeout=seconds, trace=context.trace)
         return self._served, request, encode
 
-    def _is_plain(self, document: Document) -> bool:
+    def _is_plain(self, document: InferDocument) -> bool:
         """Whether all inputs are there, and their values alone say which are missing."""
         told = any(given.parameters and MISSING in given.parameters for given in document.inputs)
         return len(document.inputs) == len(self._readers) and not told
 
-    def _read(self, body: bytes, tail: BinaryPart | None) -> tuple[Document, list[tuple[str, Array]]]:
+    def _read(self, body: bytes, tail: BinaryPart | None) -> tuple[InferDocument, list[tuple[str, Array]]]:
         """The document, and the arrays of its inputs."""
         try:
             document = self._document(body)
@@ -153,7 +153,7 @@ class InferRequestReader:
                     return self._read_carefully(body, tail)
                 if reader.is_text:
                     texts += sum(cell is not None for cell in array.flat)
-                    array = held(array, self._contract.slots[given.name].tensor, self._places(given))
+                    array = input_texts(array, self._schema.inputs[given.name].tensor, self._places(given))
             arrays.append((given.name, array))
         if count_quotes(body) != quotes(document) + 2 * texts or b"\\" in body:
             strict(body, EXAMPLE, constant=float)
@@ -161,7 +161,7 @@ class InferRequestReader:
             tail.close()
         return document, arrays
 
-    def _read_carefully(self, body: bytes, tail: BinaryPart | None) -> tuple[ParsedDocument, list[tuple[str, Array]]]:
+    def _read_carefully(self, body: bytes, tail: BinaryPart | None) -> tuple[CarefulDocument, list[tuple[str, Array]]]:
         document = careful(body)
         arrays: list[tuple[str, Array]] = []
         if tail is not None:
@@ -177,7 +177,7 @@ class InferRequestReader:
 
     def _raw(self, given: InputTensor, tail: BinaryPart | None) -> Array | None:
         """Check an input; its array where it is binary, None where its values are JSON."""
-        tensor = self._contract.input(given.name, given.datatype, given.shape)
+        tensor = self._schema.input(given.name, given.datatype, given.shape)
         size = None
         if parameters := given.parameters:
             size = number(parameters, SIZE, 0)
@@ -201,19 +201,19 @@ class InferRequestReader:
         """The places of an input's missing texts."""
         if not given.parameters or MISSING not in given.parameters:
             return ()
-        return places(self._contract.slots[given.name].tensor, given.datatype, given.shape, given.parameters[MISSING])
+        return places(self._schema.inputs[given.name].tensor, given.datatype, given.shape, given.parameters[MISSING])
 
-    def _forms(self, document: Document, names: tuple[str, ...] | None) -> tuple[OutputForm, ...] | None:
+    def _forms(self, document: InferDocument, names: tuple[str, ...] | None) -> tuple[OutputForm, ...] | None:
         binary = flag(document.parameters or {}, "binary_data_output") or False
         return self._writer.forms(names, [_wanted(output) for output in document.outputs or ()], binary=binary)
 
     def _whole(self, context: RequestContext, body: bytes) -> tuple[ServedModel, Request, Encode]:
         """A body without JSON: the only input; every output comes back binary."""
-        slots = list(self._contract.slots.values())
-        if len(slots) != 1:
-            text = f"A body without JSON is the model's only input, and this model has {len(slots)}."
+        specs = list(self._schema.inputs.values())
+        if len(specs) != 1:
+            text = f"A body without JSON is the model's only input, and this model has {len(specs)}."
             raise Invalid(text, (Problem(None, None, "JSON before the tensors", "none"),))
-        tensors, rows = self._contract.tensors([(slots[0].tensor.name, whole(body, slots[0]))])
+        tensors, rows = self._schema.tensors([(specs[0].tensor.name, whole(body, specs[0]))])
         request = self._request_factory.request(tensors, rows, context.id, trace=context.trace)
         return self._served, request, self._writer.encode(None, self._writer.raw)
 

@@ -11,7 +11,7 @@ from septet.errors import Invalid, Problem
 from septet.protocols.http.http_messages import HttpReply
 from septet.protocols.http.request_factory import answered
 from septet.protocols.http.routes import Encode
-from septet.protocols.openinference.binary import LENGTH_HEADER
+from septet.protocols.openinference.binary_extension import LENGTH_HEADER
 from septet.protocols.openinference.classification import best
 from septet.protocols.openinference.datatypes import DATATYPES, texts_bytes
 from septet.service import Service

@@ -27,10 +27,10 @@ from septet.columns.row_packing import RowPacking
 from septet.errors import Malformed
 from septet.model.signature import DTYPES, Signature
 from septet.protocols.http.routes import Encode
-from septet.protocols.openinference.binary import SIZE
+from septet.protocols.openinference.binary_extension import SIZE
 from septet.protocols.openinference.bounded_memo import BoundedMemo
 from septet.protocols.openinference.datatypes import texts_of, view
-from septet.protocols.openinference.infer_document import Document, InputTensor, number
+from septet.protocols.openinference.infer_document import InferDocument, InputTensor, number
 from septet.protocols.openinference.infer_response import OutputForm
 from septet.protocols.openinference.json_tensors import Decode, JsonTensor, is_nested
 from septet.tensors import WORTH_A_VIEW
@@ -190,7 +190,7 @@ class ParsedRequestCache:
             start += size
         return {name: arrays[name] for name in self._places}
 
-    def keep_json(self, body: bytes, document: Document, parsed: ParsedRequest) -> None:
+    def keep_json(self, body: bytes, document: InferDocument, parsed: ParsedRequest) -> None:
         """Cache what a body says by what stands around its lists of values."""
         # With one such key for each input, and no backslash, what follows a key are an input's values.
         if body.count(_DATA) != len(document.inputs) or b"\\" in body:
@@ -222,7 +222,7 @@ class ParsedRequestCache:
             return ListLayout(place, *reader.nested, shape[0], len(shape) - 1, pack, separator)
         return ListLayout(place, *reader.flat, prod(shape), 0, pack, separator)
 
-    def keep_binary(self, text: bytes, document: Document, parsed: ParsedRequest) -> None:
+    def keep_binary(self, text: bytes, document: InferDocument, parsed: ParsedRequest) -> None:
         """Cache what a document says whose values lie behind it; `text` is the document."""
         if self._takes_bytes and b"\\" not in text:
             sizes = tuple(number(given.parameters or {}, SIZE, 0) or 0 for given in document.inputs)
