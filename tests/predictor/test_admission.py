@@ -11,8 +11,7 @@ from septet.predictor.admission import (
     refusal,
     refusals_due,
 )
-from septet.predictor.latency_model import LatencyModel
-from septet.predictor.run_estimate import RunEstimate, cold_estimate
+from septet.predictor.latency_model import LatencyModel, RunEstimate, cold_estimate
 
 NOW = 100.0
 # Two rows a run, a second each; handing over takes nothing.

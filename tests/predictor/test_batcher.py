@@ -17,9 +17,8 @@ from hypothesis import strategies as st
 from septet.errors import DeadlineExceeded, Invalid, ModelFailed, Overloaded, SeptetError, Unavailable
 from septet.predictor.admission import GROUP_REFUSALS
 from septet.predictor.batcher import RECOUNT_SECONDS, Batcher
-from septet.predictor.latency_model import INLINE_SECONDS, LatencyModel
+from septet.predictor.latency_model import FIRST_LEAVE_SECONDS, INLINE_SECONDS, MOST_LONG, LatencyModel
 from septet.predictor.paced_refusals import MOST_ARRIVALS
-from septet.predictor.run_estimate import FIRST_LEAVE_SECONDS, MOST_LONG
 from septet.types import Request, Response
 from tests.predictor.echoes import LONG, SHORT, Clock, batcher, request, runtime
 

@@ -8,9 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from septet.predictor.latency_model import INLINE_SECONDS, LatencyModel
+from septet.predictor.latency_model import INLINE_SECONDS, LatencyModel, RunEstimate
 from septet.predictor.queued_request import QueuedRequest
-from septet.predictor.run_estimate import RunEstimate
 from septet.predictor.scheduling import (
     TURN_SECONDS,
     earliest_deadline,

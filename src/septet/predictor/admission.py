@@ -3,7 +3,7 @@
 import math
 
 from septet.errors import Overloaded
-from septet.predictor.run_estimate import RunEstimate
+from septet.predictor.latency_model import RunEstimate
 
 # Estimates are not that exact, and a machine that others share slows down by a third within a second: a request is
 # refused where it would not be answered in time with so much to spare.

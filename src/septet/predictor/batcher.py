@@ -35,11 +35,10 @@ import msgspec
 
 from septet.errors import SeptetError, Unavailable
 from septet.predictor.admission import expected_wait, queue_full, refusal
-from septet.predictor.latency_model import LatencyModel
+from septet.predictor.latency_model import LatencyModel, RunEstimate, cold_estimate
 from septet.predictor.model_runner import ModelRunner, Outcome
 from septet.predictor.paced_refusals import MOST_ARRIVALS, PacedRefusals
 from septet.predictor.queued_request import QueuedRequest
-from septet.predictor.run_estimate import RunEstimate, cold_estimate
 from septet.predictor.scheduling import earliest_deadline, expired_at, is_full, next_run
 from septet.types import Done, Identity, Predictor, Request, Response, Tensors, Timings
 

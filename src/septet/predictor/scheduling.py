@@ -6,8 +6,8 @@ from collections.abc import Callable, Hashable, Iterable
 
 import msgspec
 
+from septet.predictor.latency_model import RunEstimate
 from septet.predictor.queued_request import QueuedRequest
-from septet.predictor.run_estimate import RunEstimate
 
 # What waits is run on the loop where its runs, and those of the same turn before, take no longer together.
 TURN_SECONDS = 0.005

@@ -151,7 +151,11 @@ class InflightRequest(msgspec.Struct, gc=False, eq=False):
             return
         self.done = None
         route, http, request, ran = self.route, self.http, self.request, perf_counter()
-        self.model.end()
+        model = self.model
+        # `ServedModel.end`, spelled out where most requests pass.
+        model.in_flight -= 1
+        if model.on_idle is not None and not model.in_flight:
+            model.on_idle()
         if isinstance(outcome, Exception):
             done(route.refusal(outcome, http, self.begun, self.model.service.identity))
             return

@@ -4,14 +4,15 @@ import math
 
 import pytest
 
-from septet.predictor.latency_model import INLINE_SECONDS, LatencyModel
-from septet.predictor.run_estimate import (
+from septet.predictor.latency_model import (
     FIRST_LEAVE_SECONDS,
+    INLINE_SECONDS,
     LONG_SECONDS,
     LONGEST_HANDOVER_SECONDS,
     LONGEST_LEAVE_SECONDS,
     MEMORY,
     MOST_LONG,
+    LatencyModel,
     RunEstimate,
     cold_estimate,
 )
