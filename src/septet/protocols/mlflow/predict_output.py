@@ -24,7 +24,7 @@ from septet.tensors import flat, nested
 from septet.types import Tensors
 
 
-class Predicted(NamedTuple):
+class PredictOutput(NamedTuple):
     """How an answer is shown.
 
     Attributes:
@@ -38,25 +38,25 @@ class Predicted(NamedTuple):
     read: Callable[[Tensors], Any]
 
 
-def predicted(signature: Signature, manifest: Manifest) -> Predicted:
+def predict_output(signature: Signature, manifest: Manifest) -> PredictOutput:
     """How the answers of one model are shown."""
     targets = targets_of(signature)
     if targets:
         names = tuple(each.name for each in targets)
-        return Predicted(names, targets, partial(_by_target, names))
+        return PredictOutput(names, targets, partial(_by_target, names))
     answers = PredictionFormatter(signature)
     if signature.kind is Kind.CLASSIFICATION and signature.label is None and has_labels(signature):
-        return Predicted(None, (), answers.labels)
+        return PredictOutput(None, (), answers.labels)
     name = signature.label or (None if answers.outputs is None else answers.outputs[0])
     output = next((each for each in signature.outputs if each.name == name), None)
     if output is None or not signature.rows:
-        return Predicted(answers.outputs, signature.outputs, answers.prediction)
+        return PredictOutput(answers.outputs, signature.outputs, answers.prediction)
     read: Callable[[str, Tensors], Any] = nested
     if output.shape[1:] == (1,) and not _is_exact(manifest):
         read, output = flat, msgspec.structs.replace(output, shape=output.shape[:1])
     values = values_of(signature) if name == signature.label else {}
     show = partial(_typed, read, output.name, values) if values else partial(read, output.name)
-    return Predicted((output.name,), (output,), show)
+    return PredictOutput((output.name,), (output,), show)
 
 
 def targets_of(signature: Signature) -> tuple[Tensor, ...]:

@@ -12,7 +12,7 @@ import numpy as np
 from septet.errors import Invalid, Malformed, Problem
 from septet.model.signature import DTYPES, Tensor
 from septet.model.values import is_text
-from septet.protocols.openinference.datatypes import DATATYPES, held
+from septet.protocols.openinference.datatypes import DATATYPES, input_texts
 from septet.protocols.rpc.descriptors import Message
 from septet.tensors import listed
 from septet.types import Array
@@ -55,7 +55,7 @@ def read(contents: Message, tensor: Tensor, shape: Sequence[int], at: Sequence[i
         text = f"The input {name!r} of shape {list(shape)} needs {count} values in {field}, received {len(values)}."
         raise Invalid(text, (Problem(None, name, f"{count} values", f"{len(values)} values"),))
     if is_text(dtype):
-        return held(_texts(values, count, name).reshape(shape), tensor, at)
+        return input_texts(_texts(values, count, name).reshape(shape), tensor, at)
     if dtype in _NARROW:
         return _narrow(np.fromiter(values, _NARROW[dtype], count), tensor).reshape(shape)
     return np.fromiter(values, DTYPES[dtype], count).reshape(shape)

@@ -21,7 +21,7 @@ _TEXTS = ("", "x " * 2000, None, "\N{SNOWMAN} no such text", "é", "0")
 _MOST_NULLS = 32
 
 
-def extremes(signature: Signature, row: Tensors) -> Tensors:
+def extreme_rows(signature: Signature, row: Tensors) -> Tensors:
     """Extreme rows that the signature allows; a value that it does not is that of `row`, which has one row."""
     made: dict[str, Array] = {}
     for tensor in signature.inputs:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from septet.errors import Invalid
-from septet.protocols.openinference.contract import InferSchema
+from septet.protocols.openinference.infer_schema import InferSchema
 from septet.types import Array
 from tests.protocols import models
 

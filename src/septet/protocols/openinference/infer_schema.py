@@ -12,7 +12,7 @@ from septet.errors import Invalid, Problem
 from septet.model.received import shown_key
 from septet.model.signature import Signature, Tensor
 from septet.model.values import is_optional
-from septet.protocols.codecs.body import check_rows
+from septet.protocols.codecs.decoded_body import check_rows
 from septet.protocols.openinference.datatypes import DATATYPES, dtype_of
 from septet.tables.column_batch import same_rows
 from septet.types import Array, Tensors
@@ -37,10 +37,10 @@ class InputSpec(NamedTuple):
 
 
 class InferSchema:
-    """The contract of one signature. `max_rows` bounds the rows of a request."""
+    """What one signature asks of requests. `max_rows` bounds the rows of a request."""
 
     def __init__(self, signature: Signature, *, max_rows: int) -> None:
-        self.slots: Mapping[str, InputSpec] = {each.name: _slot(each) for each in signature.inputs}
+        self.inputs: Mapping[str, InputSpec] = {each.name: _input_spec(each) for each in signature.inputs}
         self._known = {each.name: each for each in signature.outputs}
         self._rows = signature.rows
         self._max_rows = max_rows
@@ -51,15 +51,15 @@ class InferSchema:
         Raises:
             Invalid: there is none, or it takes another datatype or shape.
         """
-        slot = self.slots.get(name)
-        if slot is None:
-            raise _unknown("input", name, self.slots)
-        if datatype != slot.datatype:
+        spec = self.inputs.get(name)
+        if spec is None:
+            raise _unknown("input", name, self.inputs)
+        if datatype != spec.datatype:
             dtype_of(datatype, name)
-            raise _unfit(f"The input {name!r} takes the datatype", name, slot.datatype, datatype)
-        if not slot.takes(shape):
-            raise _unfit(f"The input {name!r} takes the shape", name, str(list(slot.shape)), f"{list(shape)!s:.80}")
-        return slot.tensor
+            raise _unfit(f"The input {name!r} takes the datatype", name, spec.datatype, datatype)
+        if not spec.takes(shape):
+            raise _unfit(f"The input {name!r} takes the shape", name, str(list(spec.shape)), f"{list(shape)!s:.80}")
+        return spec.tensor
 
     def tensors(self, given: Iterable[tuple[str, Array]]) -> tuple[Tensors, int]:
         """The tensors of a request, in the model's order, and its rows (1 where the model has none).
@@ -74,10 +74,10 @@ class InferSchema:
             if name in arrays:
                 raise Invalid(f"The input {name!r} comes twice.", (Problem(None, name, "once", "twice"),))
             arrays[name] = array
-        if len(arrays) != len(self.slots):
+        if len(arrays) != len(self.inputs):
             arrays = self._completed(arrays)
         if len(arrays) > 1:
-            arrays = {name: arrays[name] for name in self.slots}
+            arrays = {name: arrays[name] for name in self.inputs}
         if not self._rows:
             return arrays, 1
         rows = len(next(iter(arrays.values())))
@@ -94,12 +94,12 @@ class InferSchema:
         Raises:
             Invalid: another one is missing.
         """
-        for name, slot in self.slots.items():
-            if name not in given and not (given and self._rows and is_optional(slot.tensor)):
-                text = f"The input {name!r} is missing. The model takes {', '.join(map(repr, self.slots))}."
+        for name, spec in self.inputs.items():
+            if name not in given and not (given and self._rows and is_optional(spec.tensor)):
+                text = f"The input {name!r} is missing. The model takes {', '.join(map(repr, self.inputs))}."
                 raise Invalid(text, (Problem(None, name, "an input", "none"),))
         rows = len(next(iter(given.values())))
-        return completed([slot.tensor for slot in self.slots.values()], given, rows)
+        return completed([spec.tensor for spec in self.inputs.values()], given, rows)
 
     def outputs(self, names: Sequence[str]) -> tuple[str, ...] | None:
         """The wanted outputs in the caller's order; None, for all of them, where none is named.
@@ -120,7 +120,7 @@ def protocol_shape(tensor: Tensor) -> tuple[int, ...]:
     return tuple(-1 if size is None else size for size in tensor.shape)
 
 
-def _slot(tensor: Tensor) -> InputSpec:
+def _input_spec(tensor: Tensor) -> InputSpec:
     fixed = tuple((axis, size) for axis, size in enumerate(tensor.shape) if size is not None)
     return InputSpec(tensor, DATATYPES[tensor.dtype], protocol_shape(tensor), fixed)
 

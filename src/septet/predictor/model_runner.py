@@ -18,7 +18,7 @@ logger = logging.getLogger("septet.predictor")
 Outcome: TypeAlias = Tensors | SeptetError
 
 
-class Engine:
+class ModelRunner:
     """A runtime behind its signature. Thread-safe; knows neither time nor the event loop.
 
     Attributes:
@@ -103,7 +103,7 @@ class Engine:
 
 
 def _verify(outputs: Tensors, rows: int) -> None:
-    """N rows in, N rows out (C-5).
+    """N rows in, N rows out.
 
     Raises:
         ModelFailed: the model broke this.

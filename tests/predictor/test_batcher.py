@@ -1,10 +1,12 @@
 """Requests that share a run are answered as if each were alone, in time, or refused."""
 
 import asyncio
+import gc
 import threading
-from collections import deque
+import weakref
 from collections.abc import Callable, Coroutine
-from typing import Any, TypeAlias
+from functools import partial
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,23 +14,17 @@ import uvloop
 from hypothesis import given
 from hypothesis import strategies as st
 
-from septet.errors import DeadlineExceeded, Invalid, ModelFailed, Overloaded, SeptetError
-from septet.predictor.batching import (
-    FIRST_LEAVE_SECONDS,
-    LONGEST_PAUSE_SECONDS,
-    MOST_LONG,
-    PAUSE_SECONDS,
-    RECOUNT_SECONDS,
-    Batcher,
-)
-from septet.predictor.cost import INLINE_SECONDS, Cost
-from septet.predictor.tickets import Ticket, take
+from septet.errors import DeadlineExceeded, Invalid, ModelFailed, Overloaded, SeptetError, Unavailable
+from septet.predictor.admission import GROUP_REFUSALS
+from septet.predictor.batcher import RECOUNT_SECONDS, Batcher
+from septet.predictor.latency_model import FIRST_LEAVE_SECONDS, INLINE_SECONDS, MOST_LONG, LatencyModel
+from septet.predictor.paced_refusals import MOST_ARRIVALS
 from septet.types import Request, Response
 from tests.predictor.echoes import LONG, SHORT, Clock, batcher, request, runtime
 
 
 async def gathered(batch: Batcher, requests: list[Request]) -> list[Response | BaseException]:
-    return await asyncio.gather(*(batch(each) for each in requests), return_exceptions=True)
+    return await asyncio.gather(*(batch.predict(each) for each in requests), return_exceptions=True)
 
 
 async def until(condition: Callable[[], object]) -> None:
@@ -37,40 +33,12 @@ async def until(condition: Callable[[], object]) -> None:
             await asyncio.sleep(0)
 
 
-Draw: TypeAlias = list[tuple[int, str, str]]
-
-
-@given(
-    st.lists(st.tuples(st.integers(1, 5), st.sampled_from("ab"), st.sampled_from(["live", "late", "gone"]))),
-    st.integers(1, 8),
-)
-def test_every_ticket_is_taken_once_in_order_with_its_own_kind(drawn: Draw, max_rows: int) -> None:
-    waiting: deque[Ticket] = deque()
-    for rows, key, state in drawn:
-        deadline = 5.0 if state == "late" else 50.0
-        waiting.append(Ticket(request(*range(rows), deadline=deadline), lambda _: None, key, 0.0))
-        if state == "gone":
-            waiting[-1].cancel()
-    tickets = list(waiting)
-    taken: list[Ticket] = []
-    late: list[Ticket] = []
-    while waiting:
-        batch, expired = take(waiting, 10.0, max_rows, lambda _: 0.0)
-        assert len({ticket.key for ticket in batch}) <= 1
-        assert len(batch) <= 1 or sum(ticket.request.rows for ticket in batch) <= max_rows
-        taken += batch
-        late += expired
-    states = [state for _, _, state in drawn]
-    assert [id(t) for t in taken] == [id(t) for t, state in zip(tickets, states, strict=True) if state == "live"]
-    assert [id(t) for t in late] == [id(t) for t, state in zip(tickets, states, strict=True) if state == "late"]
-
-
-@pytest.mark.parametrize("cost", [SHORT, LONG])
+@pytest.mark.parametrize("latency", [SHORT, LONG])
 @given(sizes=st.lists(st.integers(1, 9), min_size=1, max_size=20), limit=st.integers(1, 16))
-def test_concurrent_requests_are_answered_as_if_alone(cost: Any, sizes: list[int], limit: int) -> None:
+def test_concurrent_requests_are_answered_as_if_alone(latency: Any, sizes: list[int], limit: int) -> None:
     requests = [request(*(10 * at + row for row in range(rows))) for at, rows in enumerate(sizes)]
     model = runtime()
-    batch = batcher(model, cost, max_batch_rows=limit)
+    batch = batcher(model, latency, max_batch_rows=limit)
     answers = asyncio.run(gathered(batch, requests))
     batch.close()
     for asked, answer in zip(requests, answers, strict=True):
@@ -111,11 +79,11 @@ def test_requests_for_different_outputs_do_not_share_a_run() -> None:
     assert [list(answer.tensors) for answer in answers if isinstance(answer, Response)] == [["y", "z"], ["y"], ["z"]]
 
 
-@pytest.mark.parametrize("cost", [SHORT, LONG])
-def test_one_bad_request_fails_alone_and_names_its_own_row_and_id(cost: Any) -> None:
+@pytest.mark.parametrize("latency", [SHORT, LONG])
+def test_one_bad_request_fails_alone_and_names_its_own_row_and_id(latency: Any) -> None:
     model = runtime(rejects=[7], fails=[8])
     requests = [request(1), request(2), request(3, 2000), request(7), request(8), request(4)]
-    batch = batcher(model, cost)
+    batch = batcher(model, latency)
     answers = asyncio.run(gathered(batch, requests))
     batch.close()
     kinds = [Response, Response, Invalid, Invalid, ModelFailed, Response]
@@ -141,11 +109,11 @@ class Held:
 
 
 def held(
-    story: Callable[[Held, Batcher, Clock], Coroutine[Any, Any, None]], cost: Cost = LONG, **more: Any
+    story: Callable[[Held, Batcher, Clock], Coroutine[Any, Any, None]], latency: LatencyModel = LONG, **more: Any
 ) -> list[int]:
     """Tell a story of a model that is running, on the loop that serves; the rows of its runs in the end."""
     model, clock = Held(), Clock()
-    batch = batcher(model.model, cost, clock=clock, **more)
+    batch = batcher(model.model, latency, clock=clock, **more)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(story(model, batch, clock))
@@ -157,9 +125,9 @@ def held(
 
 def test_a_long_run_leaves_the_loop_free_and_what_arrives_meanwhile_is_the_next_batch() -> None:
     async def story(model: Held, batch: Batcher, _: Clock) -> None:
-        first = asyncio.ensure_future(batch(request(1)))
+        first = asyncio.ensure_future(batch.predict(request(1)))
         await until(model.began.is_set)  # the loop turns while the thread is held
-        others = [asyncio.ensure_future(batch(request(value))) for value in (2, 3)]
+        others = [asyncio.ensure_future(batch.predict(request(value))) for value in (2, 3)]
         await asyncio.sleep(0)
         model.go.set()
         answers = await asyncio.gather(first, *others)
@@ -170,16 +138,16 @@ def test_a_long_run_leaves_the_loop_free_and_what_arrives_meanwhile_is_the_next_
 
 def test_one_request_more_than_may_wait_is_refused_at_once() -> None:
     async def story(model: Held, batch: Batcher, clock: Clock) -> None:
-        first = asyncio.ensure_future(batch(request(1)))
+        first = asyncio.ensure_future(batch.predict(request(1)))
         await until(model.began.is_set)
-        waiting = [asyncio.ensure_future(batch(request(2))) for _ in range(2)]
+        waiting = [asyncio.ensure_future(batch.predict(request(2))) for _ in range(2)]
         await asyncio.sleep(0)
         with pytest.raises(Overloaded, match="2 requests wait"):
-            await batch(request(3))
+            await batch.predict(request(3))
         waiting[0].cancel()
         await asyncio.sleep(0)
         clock.now += RECOUNT_SECONDS
-        third = asyncio.ensure_future(batch(request(4)))  # the place of the one who left
+        third = asyncio.ensure_future(batch.predict(request(4)))  # the place of the one who left
         await asyncio.sleep(0)
         model.go.set()
         assert [answer.rows for answer in await asyncio.gather(first, waiting[1], third)] == [1, 1, 1]
@@ -189,9 +157,9 @@ def test_one_request_more_than_may_wait_is_refused_at_once() -> None:
 
 def test_a_request_that_is_cancelled_before_its_run_never_reaches_the_model() -> None:
     async def story(model: Held, batch: Batcher, _: Clock) -> None:
-        first = asyncio.ensure_future(batch(request(1)))
+        first = asyncio.ensure_future(batch.predict(request(1)))
         await until(model.began.is_set)
-        second = asyncio.ensure_future(batch(request(2)))
+        second = asyncio.ensure_future(batch.predict(request(2)))
         await asyncio.sleep(0)
         second.cancel()
         model.go.set()
@@ -202,10 +170,10 @@ def test_a_request_that_is_cancelled_before_its_run_never_reaches_the_model() ->
 
 def test_a_deadline_is_kept_while_the_run_is_under_way_and_while_others_run() -> None:
     async def story(model: Held, batch: Batcher, clock: Clock) -> None:
-        patient = asyncio.ensure_future(batch(request(0, deadline=clock.now + 3600)))
+        patient = asyncio.ensure_future(batch.predict(request(0, deadline=clock.now + 3600)))
         await until(model.began.is_set)
         soon = clock.now + 0.02  # earlier than the alarm that is set already
-        late = [asyncio.ensure_future(batch(request(value, deadline=soon))) for value in (1, 2)]
+        late = [asyncio.ensure_future(batch.predict(request(value, deadline=soon))) for value in (1, 2)]
         await asyncio.sleep(0)
         clock.now += 1
         for each in late:
@@ -215,120 +183,173 @@ def test_a_deadline_is_kept_while_the_run_is_under_way_and_while_others_run() ->
         model.go.set()
         assert (await patient).rows == 1
 
-    assert held(story, Cost(2 * INLINE_SECONDS, 0.0)) == [1]
+    assert held(story, LatencyModel(2 * INLINE_SECONDS, 0.0)) == [1]
 
 
-def test_a_request_that_could_not_be_answered_in_time_is_refused_at_once() -> None:
+def test_a_request_that_could_not_be_answered_in_time_is_refused() -> None:
     async def story(model: Held, batch: Batcher, clock: Clock) -> None:
-        first = asyncio.ensure_future(batch(request(1)))
+        first = asyncio.ensure_future(batch.predict(request(1)))
         await until(model.began.is_set)
         clock.now += 0.5  # half of the run that is under way is over
         for rows, seconds, fits in ((1, 2.0, False), (1, 2.5, True), (2, 5.0, False), (2, 9.0, True), (1, 6.0, False)):
             asked = request(*range(rows), deadline=clock.now + seconds)
-            refused: list[Any] = []
-            ticket = batch.submit(asked, refused.append)
-            assert (ticket.done is not None) == fits, (rows, seconds)
-            assert [(type(error), error.request_id) for error in refused] == ([] if fits else [(Overloaded, asked.id)])
+            told: list[Any] = []
+            queued = batch.submit(asked, told.append)
+            assert (queued in batch._waiting) == fits, (rows, seconds)
+            if not fits:
+                await until(told.__len__)
+                assert [(type(error), error.request_id) for error in told] == [(Overloaded, asked.id)]
         model.go.set()
         await first
 
-    held(story, Cost(0.0, 1.0), max_batch_rows=2)
+    held(story, LatencyModel(0.0, 1.0), max_batch_rows=2)
 
 
-def test_a_pause_after_a_refusal_ends_with_the_run() -> None:
+def late(clock: Clock) -> Request:
+    """A request that is refused while a run of a second is under way."""
+    return request(2, deadline=clock.now + 0.1)
+
+
+def test_the_first_refusal_is_told_at_once_and_those_behind_it_in_groups() -> None:
     async def story(model: Held, batch: Batcher, clock: Clock) -> None:
-        first = asyncio.ensure_future(batch(request(1)))
+        first = asyncio.ensure_future(batch.predict(request(1)))
         await until(model.began.is_set)
-        refused: list[Any] = []
-        for _ in range(3):
-            batch.submit(request(2, deadline=clock.now + 0.1), refused.append)
-        assert [type(each) for each in refused] == [Overloaded] * 3
-        model.go.set()  # nobody else would, were the loop to wait for long
+        told: list[Any] = []
+        sizes: list[int] = []
+        for _ in range(1 + 2 * GROUP_REFUSALS + 1):
+            batch.submit(late(clock), told.append)
+        assert [type(each) for each in told] == [Overloaded]
+        assert batch.gate.closed
+        while len(told) < 2 * GROUP_REFUSALS + 2:
+            before = len(told)
+            await asyncio.sleep(0)
+            if len(told) > before:
+                sizes.append(len(told) - before)
+        await until(lambda: not batch.gate.closed)
+        assert sizes == [GROUP_REFUSALS, GROUP_REFUSALS, 1]
+        batch.submit(late(clock), told.append)
+        assert len(told) == 1 + sum(sizes) + 1  # told at once again
+        assert {type(each) for each in told} == {Overloaded}
+        model.go.set()
         assert (await first).rows == 1
 
-    assert held(story, Cost(0.0, 1.0)) == [1]
+    assert held(story, LatencyModel(0.0, 1.0)) == [1]
 
 
-class Patient(threading.Event):
-    """Waits as long as it takes, whatever the time it is given."""
-
-    def wait(self, timeout: float | None = None) -> bool:  # noqa: ARG002 - the library's signature
-        return super().wait(10)
-
-
-def test_runs_follow_each_other_while_the_loop_looks_away() -> None:
+def test_a_refused_request_that_is_given_up_is_told_nothing() -> None:
     async def story(model: Held, batch: Batcher, clock: Clock) -> None:
-        batch._idle = Patient()
+        first = asyncio.ensure_future(batch.predict(request(1)))
+        await until(model.began.is_set)
+        told: list[Any] = []
+        for _ in range(3):
+            queued = batch.submit(late(clock), told.append)
+        queued.cancel()
+        await until(lambda: not batch.gate.closed)
+        assert len(told) == 2
+        model.go.set()
+        await first
+
+    held(story, LatencyModel(0.0, 1.0))
+
+
+def test_arrivals_at_the_closed_gate_are_let_in_with_the_next_group_while_the_loop_goes_on() -> None:
+    async def story(model: Held, batch: Batcher, clock: Clock) -> None:
+        first = asyncio.ensure_future(batch.predict(request(1)))
+        await until(model.began.is_set)
+        told: list[Any] = []
+        batch.submit(late(clock), told.append)
+        entered: list[int] = []
+        for number in range(2 * MOST_ARRIVALS + 1):
+            batch.gate.wait(partial(entered.append, number))
+        portions: list[int] = []
+        while batch.gate.closed:  # each turn of it is one in which others are answered
+            before = len(entered)
+            await asyncio.sleep(0)
+            if len(entered) > before:
+                portions.append(len(entered) - before)
+        assert portions == [MOST_ARRIVALS, MOST_ARRIVALS, 1]
+        assert entered == sorted(entered)
+        model.go.set()
+        await first
+
+    held(story, LatencyModel(0.0, 1.0))
+
+
+def test_a_free_thread_does_not_wait_for_the_next_group(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("septet.predictor.paced_refusals.GROUP_SECONDS", 3600.0)
+
+    async def story(model: Held, batch: Batcher, clock: Clock) -> None:
         answered: list[Any] = []
-        loop = asyncio.get_running_loop()
         batch.submit(request(1), answered.append)
         await until(model.began.is_set)
-        batch.submit(request(2), answered.append)
+        batch.submit(late(clock), answered.append)
+
+        def enter() -> None:
+            batch.submit(request(3), answered.append)
+
+        batch.gate.wait(enter)
         model.go.set()
-        refused: list[Any] = []
-        batch.submit(request(3, deadline=clock.now + 0.1), refused.append)
-        seen: list[int] = []
-        loop.call_soon(lambda: seen.append(len(answered)))  # in the turn of the pause, right behind it
-        await until(lambda: seen)
-        assert ([type(each) for each in refused], seen) == ([Overloaded], [2])
+        await until(lambda: len(answered) == 3)
 
-    assert held(story, Cost(0.0, 1.0), max_batch_rows=1) == [1, 1]
+    assert held(story, LatencyModel(0.0, 1.0)) == [1, 1]
 
 
-class Waits(threading.Event):
-    """Notes for how long it is waited for, and does not wait."""
+def test_closing_ends_the_thread_and_frees_the_model() -> None:
+    async def story() -> tuple[Batcher, "weakref.ref[object]"]:
+        model = runtime()
+        batch = batcher(model, LONG)
+        assert (await batch.predict(request(1))).rows == 1
+        batch.close()
+        return batch, weakref.ref(model)
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.seconds: list[float] = []
+    before = set(threading.enumerate())
+    batch, model = asyncio.run(story())
+    for thread in set(threading.enumerate()) - before:
+        thread.join(10)
+        assert not thread.is_alive()
+    gc.collect()
+    assert model() is None
+    assert not batch.gate.closed  # who still holds the predictor does not hold the model
 
-    def wait(self, timeout: float | None = None) -> bool:
-        self.seconds.append(timeout or 0.0)
-        return self.is_set()
 
-
-@pytest.mark.parametrize(
-    ("spent", "deadline", "pause"),
-    [
-        (0.0, None, PAUSE_SECONDS),
-        (0.005, None, 0.02),
-        (1.0, None, LONGEST_PAUSE_SECONDS),
-        (1.0, 1.03, 0.03),
-        (1.0, 0.5, None),
-    ],
-)
-def test_refusing_leaves_the_model_its_time(spent: float, deadline: float | None, pause: float | None) -> None:
-    async def story(model: Held, batch: Batcher, clock: Clock) -> None:
-        begun = clock.now
-        first = asyncio.ensure_future(batch(request(1, deadline=None if deadline is None else begun + deadline)))
+def test_closing_lets_a_run_that_nobody_waits_for_come_to_its_end() -> None:
+    async def story(model: Held, batch: Batcher, _: Clock) -> None:
+        given_up = batch.submit(request(1), lambda _: None)
         await until(model.began.is_set)
-        batch._idle = waits = Waits()
-        batch.submit(request(2, deadline=begun + 0.001), lambda _: None)
-        clock.now += spent  # refused others, and read them
-        await asyncio.sleep(0)
-        assert waits.seconds == ([] if pause is None else [pytest.approx(pause)])
+        given_up.cancel()
+        batch.close()
+        (thread,) = (
+            each for each in threading.enumerate() if each.name.startswith("septet-runtime") and each not in before
+        )
+        assert thread.is_alive()
         model.go.set()
-        await asyncio.gather(first, return_exceptions=True)
+        await asyncio.get_running_loop().run_in_executor(None, thread.join, 10)
+        assert not thread.is_alive()
+        with pytest.raises(Unavailable, match="not served any more"):
+            await batch.predict(request(2))
 
-    held(story, Cost(0.01, 0.0))
-
-
-def test_rows_are_merged_as_far_as_it_pays() -> None:
-    assert Cost(1e-5, 0.0).worthwhile(256) == 256
-    assert Cost(2**-17, 2**-20).worthwhile(256) == 128
-    assert Cost(2**-17, 2**-20).worthwhile(64) == 64
-    assert Cost(0.0, 0.01).worthwhile(256, 0.0003) == 1
-    assert Cost(0.01, 0.001).worthwhile(256, 0.0003) == 165
+    before = set(threading.enumerate())
+    assert held(story) == [1]
 
 
-def test_a_batch_is_no_larger_than_its_earliest_deadline_allows() -> None:
-    deadlines = (20.0, 13.5, 30.0, 13.0, None)
-    waiting = deque(Ticket(request(1, deadline=each), lambda _: None, None, 0.0) for each in deadlines)
-    sizes = []
-    while waiting:
-        batch, _ = take(waiting, 10.0, 64, float)
-        sizes.append(len(batch))
-    assert sizes == [3, 2]  # three rows are done at 13.0, before 13.5; four would not be
+def test_two_models_share_nothing_but_the_loop() -> None:
+    """While one runs and refuses, the other is answered within the turn that asks it."""
+
+    async def story(model: Held, batch: Batcher, clock: Clock) -> None:
+        first = asyncio.ensure_future(batch.predict(request(1)))
+        await until(model.began.is_set)
+        told: list[Any] = []
+        batch.submit(late(clock), told.append)
+        assert batch.gate.closed
+        assert not other.gate.closed
+        answered: list[Any] = []
+        other.submit(request(5), answered.append)
+        assert [answer.tensors["y"].tolist() for answer in answered] == [[11]]
+        model.go.set()
+        await first
+
+    other = batcher(runtime())
+    held(story, LatencyModel(0.0, 1.0))
 
 
 def test_a_burst_is_run_in_full_batches_and_none_of_it_is_refused() -> None:
@@ -353,7 +374,7 @@ def test_a_model_that_is_slower_than_at_warm_up_leaves_the_loop_and_comes_back()
     async def asked(times: int) -> list[bool]:
         threads.clear()
         for _ in range(times):
-            await batch(request(1))
+            await batch.predict(request(1))
             for _ in range(3):  # until the turn is over
                 await asyncio.sleep(0)
         return list(threads)
@@ -391,7 +412,7 @@ def test_the_loop_is_left_free_where_many_wait_for_short_runs(waiting: int, on_t
         assert all(isinstance(answer, Response) for answer in answers)
 
     model = runtime(before=run)
-    batch = batcher(model, Cost(0.0, seconds), clock=clock)
+    batch = batcher(model, LatencyModel(0.0, seconds), clock=clock)
     asyncio.run(story())
     batch.close()
     assert here == [1] * on_the_loop
@@ -414,7 +435,7 @@ class Changing(Clock):
 
 def test_runs_grow_with_what_handing_them_over_takes() -> None:
     model = runtime()
-    batch = batcher(model, Cost(0.0, 0.002), clock=Changing())
+    batch = batcher(model, LatencyModel(0.0, 0.002), clock=Changing())
     asyncio.run(gathered(batch, [request(value) for value in range(64)]))
     batch.close()
     assert model.runs[0] == 3  # as if it took 0.3 ms
@@ -423,7 +444,7 @@ def test_runs_grow_with_what_handing_them_over_takes() -> None:
 
 def test_the_request_that_is_running_keeps_its_deadline_too() -> None:
     async def story(model: Held, batch: Batcher, clock: Clock) -> None:
-        only = asyncio.ensure_future(batch(request(1, deadline=clock.now + 0.01)))
+        only = asyncio.ensure_future(batch.predict(request(1, deadline=clock.now + 0.01)))
         await until(model.began.is_set)
         clock.now += 1
         with pytest.raises(DeadlineExceeded):
@@ -445,9 +466,9 @@ def test_deadlines_that_are_as_good_as_over_hold_nobody_up() -> None:
         assert [type(each) for each in settled] == [DeadlineExceeded]
         model.go.set()
         await until(lambda: len(settled) == 2)
-        assert (await batch(request(3))).rows == 1
+        assert (await batch.predict(request(3))).rows == 1
 
-    assert held(story, Cost(2 * INLINE_SECONDS, 0.0)) == [1, 1, 1]
+    assert held(story, LatencyModel(2 * INLINE_SECONDS, 0.0)) == [1, 1, 1]
 
 
 def test_a_deadline_that_has_passed_is_never_run() -> None:

@@ -13,7 +13,7 @@ _QUOTE: Final = ord('"')
 _LARGE: Final = 4096
 
 
-class Body(msgspec.Struct, frozen=True, gc=False):
+class DecodedBody(msgspec.Struct, frozen=True, gc=False):
     """The tensors of a request body, its rows, and the id it carries, if any."""
 
     tensors: Tensors

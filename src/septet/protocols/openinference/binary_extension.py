@@ -4,19 +4,17 @@ The header `Inference-Header-Content-Length` says where the JSON ends and the te
 JSON: the whole body is the model's only input, and its shape follows from its size.
 """
 
-from functools import lru_cache
 from math import prod
 
-from septet.errors import Invalid, Malformed, Problem
+from septet.errors import Invalid, Problem
 from septet.model.signature import DTYPES
 from septet.model.values import is_text
-from septet.protocols.openinference.contract import InputSpec
 from septet.protocols.openinference.datatypes import input_from_raw
+from septet.protocols.openinference.infer_schema import InputSpec
 from septet.types import Array
 
 LENGTH_HEADER = b"inference-header-content-length"
 SIZE = "binary_data_size"
-MOST_DIGITS = 12
 
 
 class BinaryPart:
@@ -54,50 +52,30 @@ class BinaryPart:
             raise Invalid(text, (Problem(None, None, f"{self._taken} bytes", f"{len(self._data)} bytes"),))
 
 
-def json_length(header: bytes, size: int) -> int:
-    """The bytes of JSON in a body of `size` bytes.
-
-    Raises:
-        Malformed: the header is no number, or more than the body has.
-    """
-    length = _number(header)
-    if length > size:
-        text = f"The header Inference-Header-Content-Length is {length}, but the body has {size} bytes."
-        raise Malformed(text)
-    return length
-
-
-@lru_cache
-def _number(header: bytes) -> int:
-    if not header.isdigit() or len(header) > MOST_DIGITS:
-        raise Malformed("The header Inference-Header-Content-Length must be a whole number of bytes.")
-    return int(header)
-
-
-def whole(body: bytes, slot: InputSpec) -> Array:
+def whole(body: bytes, spec: InputSpec) -> Array:
     """The whole body as one input.
 
     Raises:
         Invalid: no shape of the input's has so many bytes, or more than one.
         Malformed: the bytes are no values of its type.
     """
-    dtype = slot.tensor.dtype
-    free = [axis for axis, size in enumerate(slot.shape) if size < 0]
-    shape = [1 if size < 0 else size for size in slot.shape]
+    dtype = spec.tensor.dtype
+    free = [axis for axis, size in enumerate(spec.shape) if size < 0]
+    shape = [1 if size < 0 else size for size in spec.shape]
     if is_text(dtype):
         if prod(shape) != 1:
-            raise _no_shape(slot, "a body is one text")
-        return input_from_raw(len(body).to_bytes(4, "little") + body, slot.tensor, shape)
+            raise _no_shape(spec, "a body is one text")
+        return input_from_raw(len(body).to_bytes(4, "little") + body, spec.tensor, shape)
     if len(free) > 1:
-        raise _no_shape(slot, "only one size can follow from the size of a body")
+        raise _no_shape(spec, "only one size can follow from the size of a body")
     if free:
         unit = prod(shape) * DTYPES[dtype].itemsize
         if unit == 0 or len(body) % unit:
-            raise _no_shape(slot, f"a body of {len(body)} bytes does not fit it")
+            raise _no_shape(spec, f"a body of {len(body)} bytes does not fit it")
         shape[free[0]] = len(body) // unit
-    return input_from_raw(body, slot.tensor, shape)
+    return input_from_raw(body, spec.tensor, shape)
 
 
-def _no_shape(slot: InputSpec, reason: str) -> Invalid:
-    text = f"The input {slot.tensor.name!r} of shape {list(slot.shape)} cannot be a body without JSON: {reason}."
-    return Invalid(text, (Problem(None, slot.tensor.name, f"shape {list(slot.shape)}", reason),))
+def _no_shape(spec: InputSpec, reason: str) -> Invalid:
+    text = f"The input {spec.tensor.name!r} of shape {list(spec.shape)} cannot be a body without JSON: {reason}."
+    return Invalid(text, (Problem(None, spec.tensor.name, f"shape {list(spec.shape)}", reason),))

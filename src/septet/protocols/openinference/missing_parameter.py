@@ -23,14 +23,14 @@ MISSING: Final = "missing"
 _PLACES: Final = re.compile(r"\d{1,18}(,\d{1,18})*", re.ASCII)
 
 
-def written(values: Iterable[object]) -> str | None:
+def missing_places(values: Iterable[object]) -> str | None:
     """The parameter for values in row-major order, None where one is missing; None where it is not needed."""
     return ",".join(str(place) for place, value in enumerate(values) if value is None) or None
 
 
-def told(array: Array) -> dict[str, str]:
+def missing_parameters(array: Array) -> dict[str, str]:
     """The parameters of an input that say which of its texts or moments are missing; none where none is."""
-    missing = written(listed(array.ravel())) if array.dtype.kind in "OM" else None
+    missing = missing_places(listed(array.ravel())) if array.dtype.kind in "OM" else None
     return {} if missing is None else {MISSING: missing}
 
 
