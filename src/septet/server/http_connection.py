@@ -114,10 +114,12 @@ class HttpConnection(asyncio.Protocol):
             if head is not None:
                 self._phase = ANSWERING
                 self._since = self._registry.seconds
+                known, body = head.http, data[len(head.lines) :]
+                http = HttpRequest(known.method, known.path, known.query, known.headers, body, "", known.known_context)
                 if self._write_paused_since is None:
-                    self._answer(head.request(data), keep_alive=True)
+                    self._answer(http, keep_alive=True)
                 else:
-                    self._take(PipelinedRequest(head.request(data), keep_alive=True))
+                    self._take(PipelinedRequest(http, keep_alive=True))
                 return
         self._parse(data, between=between)
 

@@ -77,13 +77,14 @@ class HttpServerState:
         identity = reply.model or self.app.identity
         if identity is not self._identity:
             self._name(identity)
+        more = (*flags_header(reply.flags), *reply.headers) if reply.flags else reply.headers
         return b"%bcontent-type: %b\r\ncontent-length: %d\r\nx-request-id: %b\r\n%b%b%b%b" % (
             STATUS_LINES[reply.status],
             reply.media_type,
             len(reply.body),
             reply.id.encode(),
             self._common,
-            _lines((*flags_header(reply.flags), *reply.headers)) if reply.headers or reply.flags else b"",
+            _lines(more) if more else b"",
             KEEP if keep else CLOSE,
             reply.body if with_body else b"",
         )

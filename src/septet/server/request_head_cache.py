@@ -20,24 +20,17 @@ _SPECIAL = (b"transfer-encoding", b"expect", b"upgrade")
 
 
 class RequestHead(msgspec.Struct, frozen=True):
-    """A request without its body, with what its headers say.
+    """What the bytes of a head mean.
 
     Attributes:
         lines: the head's bytes, the empty line included.
         size: of the whole request in bytes.
-        http: the request.
+        http: the request without its body, with what its headers say.
     """
 
     lines: bytes
     size: int
     http: HttpRequest
-
-    def request(self, data: bytes) -> HttpRequest:
-        """The request that a chunk is, of this head and of the right size."""
-        http = self.http
-        return HttpRequest(
-            http.method, http.path, http.query, http.headers, data[len(self.lines) :], "", http.known_context
-        )
 
 
 class RequestHeadCache:

@@ -5,7 +5,6 @@ from typing import Final
 
 from septet.server.h2.grpc_calls import GrpcCall
 from septet.server.h2.grpc_headers import NO_TABLE, RESPONSE_HEADERS
-from septet.server.h2.grpc_messages import framed
 from septet.server.h2.h2_frames import (
     DATA,
     MAX_FRAME_BYTES,
@@ -149,3 +148,8 @@ class FlowControlledWriter:
             return block
         self._started = True
         return NO_TABLE + block
+
+
+def framed(body: bytes) -> bytes:
+    """A message as it is sent: never compressed."""
+    return b"\0%b%b" % (len(body).to_bytes(4), body)

@@ -15,7 +15,7 @@ from septet.protocols.http.content_encoding import CODING
 from septet.protocols.http.http_messages import HttpReply, HttpRequest
 from septet.protocols.rpc.methods import Method, timeout_of
 from septet.server.h2.grpc_headers import UNAVAILABLE
-from septet.server.h2.grpc_messages import PREFIX_BYTES, GrpcMessage, MessageBuffer, is_single_message
+from septet.server.h2.grpc_messages import PREFIX_BYTES, GrpcMessage, MessageBuffer
 from septet.server.h2.h2_frames import ErrorCode
 from septet.server.h2.h2_server_state import H2ServerState
 from septet.server.h2.header_decoder import IDENTITY, CallHead
@@ -76,7 +76,7 @@ class GrpcCall(ABC):
         self._owner = owner
         self._method = method
         self._head = head
-        self._inbox = MessageBuffer(owner.state.limits.max_body_bytes)
+        self._inbox = MessageBuffer()
         self._busy = False
         self._pending: Pending | None = None
         self.number = number
@@ -186,9 +186,9 @@ class UnaryCall(GrpcCall):
         ):
             self._begin(GrpcMessage(data[PREFIX_BYTES:], compressed=False))
             return
-        inbox.feed(data)
+        inbox.extend(data)
         if self._message is None:
-            self._message = inbox.take()
+            self._message = inbox.take(self._owner.state.limits.max_body_bytes)
         if self._message is not None and inbox:
             raise Unimplemented(f"{self._head.path} takes one message, not several.")
         if not self.ended:
@@ -213,6 +213,12 @@ class UnaryCall(GrpcCall):
 
     def _expecting(self) -> bool:
         return not self.ended
+
+
+def is_single_message(data: bytes, most: int) -> bool:
+    """Whether the bytes are exactly one message that is not compressed: the usual frame of a unary call."""
+    size = len(data) - PREFIX_BYTES
+    return 0 <= size <= most and data[0] == 0 and int.from_bytes(data[1:PREFIX_BYTES]) == size
 
 
 class WatchCall(UnaryCall):
@@ -258,7 +264,7 @@ class BidirectionalCall(GrpcCall):
     def _take(self, data: bytes) -> None:
         if not self._inbox:
             self.since = self._owner.state.registry.seconds
-        self._inbox.feed(data)
+        self._inbox.extend(data)
         self._turn()
 
     def _reply(self, reply: HttpReply) -> None:
@@ -291,7 +297,7 @@ class BidirectionalCall(GrpcCall):
             return
         self._turning = True
         try:
-            while self._free and (message := self._inbox.take()) is not None:
+            while self._free and (message := self._inbox.take(self._owner.state.limits.max_body_bytes)) is not None:
                 self.since = self._owner.state.registry.seconds
                 self._ask(message, self._headers())
         finally:

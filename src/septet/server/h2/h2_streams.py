@@ -186,7 +186,7 @@ class H2Streams:
             raise H2StreamError(ErrorCode.STREAM_CLOSED)
         self.last = number
         try:
-            head = self._decoder.read(block)
+            head = self._decoder.known.get(block) or self._decoder.read(block)
         except SeptetError as error:
             self._decline(number, ended, error)
             return

@@ -86,6 +86,7 @@ class HeaderDecoder:
 
     Attributes:
         most_bytes: of a block that is decoded.
+        known: the heads of blocks that were read and change nothing in the table.
     """
 
     def __init__(self, limits: Limits) -> None:
@@ -93,23 +94,21 @@ class HeaderDecoder:
         self.most_bytes = max(MULTIPLE * limits.max_header_bytes, LEAST_BYTES)
         self._decoder = Decoder(max_header_list_size=self.most_bytes)
         self._decoder.header_table = self._table = _Table()
-        self._known = BoundedCache[bytes, CallHead](MAX_CACHED)
+        self.known = BoundedCache[bytes, CallHead](MAX_CACHED)
 
     def read(self, block: bytes) -> CallHead:
-        """The head of a call.
+        """The head of a call whose block is not among those `known`.
 
         Raises:
             H2ConnectionError: the block cannot be decoded.
             H2StreamError: it breaks HTTP/2's rules for headers.
             HeadersTooLarge: it is over the limits.
         """
-        head = self._known.get(block)
-        if head is None:
-            added = self._table.added
-            pairs = self.skip(block)
-            head = _head(pairs, self._limits)
-            if added == self._table.added and not _resizes(block) and len(block) <= MAX_CACHED_BYTES:
-                self._known.keep(block, head)
+        added = self._table.added
+        pairs = self.skip(block)
+        head = _head(pairs, self._limits)
+        if added == self._table.added and not _resizes(block) and len(block) <= MAX_CACHED_BYTES:
+            self.known.keep(block, head)
         return head
 
     def skip(self, block: bytes) -> Pairs:
@@ -124,7 +123,7 @@ class HeaderDecoder:
         except HPACKError as error:
             raise H2ConnectionError(ErrorCode.COMPRESSION_ERROR, "A header block cannot be decoded.") from error
         if added != self._table.added or _resizes(block):
-            self._known.clear()
+            self.known.clear()
         return pairs
 
 
