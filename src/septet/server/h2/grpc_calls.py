@@ -57,6 +57,7 @@ class GrpcCall(ABC):
 
     Attributes:
         number: of its stream.
+        announced_bytes: what the content-length leaves to come; None where there was none.
         ended: the caller has said all.
         opened: the head of the answer is sent.
         closed: nothing more may be sent.
@@ -69,7 +70,7 @@ class GrpcCall(ABC):
 
     __slots__ = (
         *("_busy", "_head", "_inbox", "_owner", "_method", "_pending", "closed", "ended", "number", "opened"),
-        *("pending_data", "since", "trailers", "ungranted", "window"),
+        *("announced_bytes", "pending_data", "since", "trailers", "ungranted", "window"),
     )
 
     def __init__(self, owner: StreamOwner, number: int, method: Method, head: CallHead) -> None:
@@ -80,6 +81,7 @@ class GrpcCall(ABC):
         self._busy = False
         self._pending: Pending | None = None
         self.number = number
+        self.announced_bytes = head.content_length
         self.ended = self.opened = self.closed = False
         self.window = self.ungranted = 0
         self.pending_data: deque[memoryview] = deque()
