@@ -24,9 +24,9 @@ from septet.monitoring.shared_metrics import SharedMetrics
 from septet.protocols.http.app import App
 from septet.protocols.rpc.descriptors import message
 from septet.protocols.rpc.paths import INFER
-from septet.server.h2.connection import H2Connection
-from septet.server.http import HttpConnection
-from septet.server.wire import Wire
+from septet.server.h2.h2_connection import H2Connection
+from septet.server.http_connection import HttpConnection
+from septet.server.http_server_state import HttpServerState
 from septet.settings import Settings
 from tests.server.h2 import peer
 from tests.server.memory import HOST, MemoryTransport
@@ -106,7 +106,7 @@ async def request_files() -> dict[str, list[str]]:
     observer = TurnObservers(worker_metrics, AccessLog(access=False))
     app.models.install(service)
     application(app, settings, observer, shared_metrics.snapshot, [identity.name])
-    calls = grpc_server(app, settings, observer, [], connected=lambda _: None, crowded=lambda: False)
+    calls = grpc_server(app, settings, observer, [], on_connections=lambda _: None, crowded=lambda: False)
 
     document = (
         f'{{"inputs":[{{"name":"{tensor.name}","shape":[1,4],"datatype":"FP32","parameters":{{"binary_data_size":16}}}}],'
@@ -125,10 +125,10 @@ async def request_files() -> dict[str, list[str]]:
 
     found: dict[str, list[str]] = {}
     for kind, request in http.items():
-        transport, connection = MemoryTransport(), HttpConnection(Wire(app, settings.limits))
+        transport, connection = MemoryTransport(), HttpConnection(HttpServerState(app, settings.limits, lambda _: None))
         connection.connection_made(transport)
         found[kind] = await _traced(connection, partial(_sent, transport), partial(_same, request))
-    h2, memory = H2Connection(calls._shared), peer.Memory()
+    h2, memory = H2Connection(calls._state), peer.Memory()
     h2.connection_made(memory)
     h2.data_received(peer.HELLO)
     body = peer.message(asked.SerializeToString())

@@ -7,7 +7,7 @@ import pytest
 from tests.server.request_files import request_files
 
 #: The most files, by the kind of request. `docs/architecture.md` lists them.
-MOST = {"POST /predict": 18, "V2 binary": 20, "gRPC": 26}
+MOST = {"POST /predict": 17, "V2 binary": 18, "gRPC": 24}
 
 
 @pytest.fixture(scope="module")

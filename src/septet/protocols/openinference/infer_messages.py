@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 import numpy as np
 
+from septet.bounded_cache import BoundedCache
 from septet.errors import Invalid, Problem
 from septet.model.signature import DTYPES
 from septet.model.values import is_text
@@ -17,7 +18,6 @@ from septet.protocols.http.http_messages import HttpReply, HttpRequest
 from septet.protocols.http.request_factory import RequestFactory, answered
 from septet.protocols.http.routes import Encode
 from septet.protocols.openinference import typed_contents
-from septet.protocols.openinference.bounded_memo import BoundedMemo
 from septet.protocols.openinference.classification import best
 from septet.protocols.openinference.datatypes import DATATYPES, input_from_raw, raw_bytes
 from septet.protocols.openinference.infer_document import number, refuse_shared_memory, timeout
@@ -53,7 +53,7 @@ class RawInputReader:
 
     def __init__(self, schema: InferSchema) -> None:
         self._schema = schema
-        self._layouts: BoundedMemo[tuple[str | int, ...], _RawLayout] = BoundedMemo(MOST_SHAPES)
+        self._layouts: BoundedCache[tuple[str | int, ...], _RawLayout] = BoundedCache(MOST_SHAPES)
 
     def array(self, name: str, datatype: str, shape: Sequence[int], data: bytes, missing: object = None) -> Array:
         """The array of an input; `missing` is its parameter of that name, None where there is none.
@@ -83,7 +83,7 @@ class RawOutputWriter:
 
     def __init__(self, head: Callable[[Shapes], bytes]) -> None:
         self._head = head
-        self._heads: BoundedMemo[Shapes, bytes] = BoundedMemo(MOST_SHAPES)
+        self._heads: BoundedCache[Shapes, bytes] = BoundedCache(MOST_SHAPES)
 
     def write(self, message_id: str, outputs: Sequence[tuple[str, str, Array]]) -> bytes:
         """The message; `outputs` are names, dtypes and values."""

@@ -23,12 +23,12 @@ from typing import Any, Final, NamedTuple, TypeAlias
 import msgspec
 import numpy as np
 
+from septet.bounded_cache import BoundedCache
 from septet.columns.row_packing import RowPacking
 from septet.errors import Malformed
 from septet.model.signature import DTYPES, Signature
 from septet.protocols.http.routes import Encode
 from septet.protocols.openinference.binary_extension import SIZE
-from septet.protocols.openinference.bounded_memo import BoundedMemo
 from septet.protocols.openinference.datatypes import texts_of, view
 from septet.protocols.openinference.infer_document import InferDocument, InputTensor, number
 from septet.protocols.openinference.infer_response import OutputForm
@@ -111,8 +111,8 @@ class ParsedRequestCache:
         self._places = {tensor.name: place for place, tensor in enumerate(signature.inputs)}
         self._dtypes = {tensor.name: DTYPES[tensor.dtype] for tensor in signature.inputs}
         # By their prefix without the id. Those with values in JSON differ behind their first value, newest first.
-        self._json: BoundedMemo[bytes, tuple[ParsedRequest, ...]] = BoundedMemo(MOST_PREFIXES)
-        self._binary: BoundedMemo[bytes, ParsedRequest] = BoundedMemo(MOST_PREFIXES)
+        self._json: BoundedCache[bytes, tuple[ParsedRequest, ...]] = BoundedCache(MOST_PREFIXES)
+        self._binary: BoundedCache[bytes, ParsedRequest] = BoundedCache(MOST_PREFIXES)
         # The last that was found without an id. Mostly it comes again, which is told sooner than it is looked up.
         self._latest_json: ParsedRequest | None = None
         self._latest_binary: ParsedRequest | None = None

@@ -13,7 +13,7 @@ FIRST_DELAY_SECONDS = 0.1
 LONGEST_DELAY_SECONDS = 2.0
 
 
-class Crashes:
+class CrashPolicy:
     """Remembers crashes; pure decisions, `now` in monotonic seconds."""
 
     def __init__(self, workers: int) -> None:

@@ -7,47 +7,41 @@ with a head seen before needs no parser. Any other chunk is parsed.
 
 import msgspec
 
+from septet.bounded_cache import BoundedCache
 from septet.errors import Malformed
 from septet.protocols.http.http_messages import HttpRequest
 
 END = b"\r\n\r\n"
-MOST_HEADS = 512
+MAX_CACHED_HEADS = 512
 # A head longer than this is rare, and would make the memory of all of them large.
-MOST_BYTES = 2048
+MAX_HEAD_BYTES = 2048
 # What makes the end of a body, or the answer, depend on more than the length.
 _SPECIAL = (b"transfer-encoding", b"expect", b"upgrade")
 
 
-class Head(msgspec.Struct, frozen=True):
-    """A request without its body, with what its headers say.
+class RequestHead(msgspec.Struct, frozen=True):
+    """What the bytes of a head mean.
 
     Attributes:
         lines: the head's bytes, the empty line included.
         size: of the whole request in bytes.
-        http: the request.
+        http: the request without its body, with what its headers say.
     """
 
     lines: bytes
     size: int
     http: HttpRequest
 
-    def request(self, data: bytes) -> HttpRequest:
-        """The request that a chunk is, of this head and of the right size."""
-        http = self.http
-        return HttpRequest(
-            http.method, http.path, http.query, http.headers, data[len(self.lines) :], "", http.known_context
-        )
 
-
-class Heads:
-    """The heads that one worker knows: emptied when full, since what is still in use comes again at once."""
+class RequestHeadCache:
+    """The heads that one worker knows."""
 
     def __init__(self) -> None:
-        self._known: dict[bytes, Head] = {}
+        self._heads = BoundedCache[bytes, RequestHead](MAX_CACHED_HEADS)
 
-    def of(self, data: bytes) -> Head | None:
+    def find(self, data: bytes) -> RequestHead | None:
         """The head of a chunk that is exactly one request, where it is known."""
-        head = self._known.get(data[: data.find(END) + len(END)])
+        head = self._heads.get(data[: data.find(END) + len(END)])
         return None if head is None or len(data) != head.size else head
 
     def keep(self, data: bytes, http: HttpRequest) -> None:
@@ -55,7 +49,7 @@ class Heads:
         end = data.find(END) + len(END)
         length = int(http.headers.get(b"content-length", b"0"))
         # Of a chunk with more than one request, or with lines before it, the lengths do not agree.
-        if not len(END) < end <= MOST_BYTES or len(data) - end != length:
+        if not len(END) < end <= MAX_HEAD_BYTES or len(data) - end != length:
             return
         if any(name in http.headers for name in _SPECIAL):
             return
@@ -63,7 +57,6 @@ class Heads:
             known = http.context
         except Malformed:
             return
-        if len(self._known) >= MOST_HEADS:
-            self._known.clear()
         lines = data[:end]
-        self._known[lines] = Head(lines, len(data), msgspec.structs.replace(http, body=b"", known_context=known))
+        head = RequestHead(lines, len(data), msgspec.structs.replace(http, body=b"", known_context=known))
+        self._heads.keep(lines, head)

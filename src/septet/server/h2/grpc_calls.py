@@ -1,7 +1,7 @@
 """One call of a gRPC method: its messages in, its answers out. A class for each way in which methods stream.
 
-A call never waits: it is told what has come, asks the application, and is called back. So calls that come in one turn
-of the event loop share a run of the model, and none needs a task.
+A call never waits: it is told what has come, asks the application, and is called back. So predictions that come in one
+turn of the event loop share a run of the model, and none needs a task.
 """
 
 import time
@@ -14,11 +14,11 @@ from septet.errors import Malformed, SeptetError, TimedOut, Unimplemented
 from septet.protocols.http.content_encoding import CODING
 from septet.protocols.http.http_messages import HttpReply, HttpRequest
 from septet.protocols.rpc.methods import Method, timeout_of
-from septet.server.h2.answers import UNAVAILABLE
-from septet.server.h2.frames import Code
-from septet.server.h2.heads import IDENTITY, Head
-from septet.server.h2.messages import PREFIX_BYTES, Inbox, Message, whole
-from septet.server.h2.shared import Shared
+from septet.server.h2.grpc_headers import UNAVAILABLE
+from septet.server.h2.grpc_messages import PREFIX_BYTES, GrpcMessage, MessageBuffer
+from septet.server.h2.h2_frames import ErrorCode
+from septet.server.h2.h2_server_state import H2ServerState
+from septet.server.h2.header_decoder import IDENTITY, CallHead
 from septet.types import Pending
 
 #: What a stream may send before it is given leave for more.
@@ -28,31 +28,31 @@ _TIMEOUT: Final = b"grpc-timeout"
 _MOST_MILLISECONDS: Final = 99_999_999  # gRPC writes a timeout with at most eight digits
 
 
-class Line(Protocol):
+class StreamOwner(Protocol):
     """A connection, as its calls see it.
 
     Attributes:
-        shared: what it shares with the others.
-        departed: it takes no more calls.
+        state: what it shares with the others.
+        refusing_streams: it takes no more calls.
     """
 
-    shared: Shared
-    departed: bool
+    state: H2ServerState
+    refusing_streams: bool
 
-    def send(self, call: "Call", body: bytes, trailers: bytes | None) -> None:
+    def send(self, call: "GrpcCall", body: bytes, trailers: bytes | None) -> None:
         """Send a message; with trailers it is the last one, and the call is over."""
 
-    def end(self, call: "Call", trailers: bytes) -> None:
+    def end(self, call: "GrpcCall", trailers: bytes) -> None:
         """End the call without a further message."""
 
-    def credit(self, call: "Call") -> None:
-        """Give the caller leave to send what was used up."""
+    def grant_window(self, call: "GrpcCall") -> None:
+        """Give the caller leave to send what it has used up."""
 
-    def reset(self, call: "Call", code: Code) -> None:
+    def reset(self, call: "GrpcCall", code: ErrorCode) -> None:
         """End the call at once, without an answer."""
 
 
-class Call(ABC):
+class GrpcCall(ABC):
     """What all calls have in common.
 
     Attributes:
@@ -61,30 +61,30 @@ class Call(ABC):
         opened: the head of the answer is sent.
         closed: nothing more may be sent.
         window: the bytes that may be sent to the caller.
-        used: the bytes that the caller has sent and was not given leave for again.
-        outgoing: what waits for the caller's windows.
+        ungranted: the bytes that the caller has sent and was not given leave for again.
+        pending_data: what waits for the caller's windows.
         trailers: what goes behind that, and ends the call.
         since: when it last got on, in the worker's seconds.
     """
 
     __slots__ = (
-        *("_busy", "_head", "_inbox", "_line", "_method", "_pending", "closed", "ended", "number", "opened"),
-        *("outgoing", "since", "trailers", "used", "window"),
+        *("_busy", "_head", "_inbox", "_owner", "_method", "_pending", "closed", "ended", "number", "opened"),
+        *("pending_data", "since", "trailers", "ungranted", "window"),
     )
 
-    def __init__(self, line: Line, number: int, method: Method, head: Head) -> None:
-        self._line = line
+    def __init__(self, owner: StreamOwner, number: int, method: Method, head: CallHead) -> None:
+        self._owner = owner
         self._method = method
         self._head = head
-        self._inbox = Inbox(line.shared.limits.max_body_bytes)
+        self._inbox = MessageBuffer()
         self._busy = False
         self._pending: Pending | None = None
         self.number = number
         self.ended = self.opened = self.closed = False
-        self.window = self.used = 0
-        self.outgoing: deque[memoryview] = deque()
+        self.window = self.ungranted = 0
+        self.pending_data: deque[memoryview] = deque()
         self.trailers: bytes | None = None
-        self.since = line.shared.seconds
+        self.since = owner.state.registry.seconds
 
     @property
     def waiting(self) -> int:
@@ -100,36 +100,36 @@ class Call(ABC):
 
     def refuse(self, error: SeptetError) -> None:
         """End the call with an error that its handler knows nothing of."""
-        shared = self._line.shared
-        reply = shared.app.refuse(error, self._head.path, self._head.headers)
-        self._line.end(self, shared.answers.failure(reply))
+        state = self._owner.state
+        reply = state.app.refuse(error, self._head.path, self._head.headers)
+        self._owner.end(self, state.trailers.failure(reply))
 
     def cancel(self) -> None:
-        """Nobody waits for an answer any more (SY-9)."""
+        """Nobody waits for an answer any more."""
         self.closed = True
         if self._busy and self._pending is not None:
             self._pending.cancel()
 
     def advanced(self) -> None:
         """The caller has taken some of what is sent."""
-        self.since = self._line.shared.seconds
+        self.since = self._owner.state.registry.seconds
 
-    def sent(self) -> None:  # noqa: B027 - most calls do nothing then
+    def on_sent(self) -> None:  # noqa: B027 - most calls do nothing then
         """What waited for the caller's windows is on its way, and the call goes on."""
 
-    def drained(self) -> None:  # noqa: B027 - most calls do nothing then
+    def on_draining(self) -> None:  # noqa: B027 - most calls do nothing then
         """The server says that it is about to stop."""
 
-    def stopped(self) -> None:  # noqa: B027 - most calls do nothing then
+    def on_stopping(self) -> None:  # noqa: B027 - most calls do nothing then
         """The connection takes no more calls, and ends when those it has are over."""
 
-    def swept(self) -> None:
+    def check_timeouts(self) -> None:
         """End the call where the caller is too slow in sending, or in taking what is sent."""
-        shared = self._line.shared
-        limits, seconds = shared.limits, shared.seconds - self.since
-        if self.outgoing:
+        state = self._owner.state
+        limits, seconds = state.limits, state.registry.seconds - self.since
+        if self.pending_data:
             if seconds > limits.keep_alive_seconds:
-                self._line.reset(self, Code.CANCEL)
+                self._owner.reset(self, ErrorCode.CANCEL)
         elif self._expecting() and seconds > limits.body_timeout_seconds:
             self.refuse(TimedOut(f"The message was not complete within {limits.body_timeout_seconds:g} s."))
 
@@ -150,7 +150,7 @@ class Call(ABC):
         if not self.closed:
             self._reply(reply)
 
-    def _ask(self, message: Message, headers: Mapping[bytes, bytes]) -> None:
+    def _ask(self, message: GrpcMessage, headers: Mapping[bytes, bytes]) -> None:
         """Hand a message to the application, which may answer before this returns.
 
         Raises:
@@ -164,31 +164,36 @@ class Call(ABC):
 
     def _hand_over(self, http: HttpRequest) -> None:
         self._busy = True
-        self._pending = self._line.shared.app.answer(http, self._answered)
+        self._pending = self._owner.state.app.answer(http, self._answered)
 
 
-class Unary(Call):
+class UnaryCall(GrpcCall):
     """One message, one answer."""
 
     __slots__ = ("_message",)
 
-    def __init__(self, line: Line, number: int, method: Method, head: Head) -> None:
-        super().__init__(line, number, method, head)
-        self._message: Message | None = None
+    def __init__(self, owner: StreamOwner, number: int, method: Method, head: CallHead) -> None:
+        super().__init__(owner, number, method, head)
+        self._message: GrpcMessage | None = None
 
     def _take(self, data: bytes) -> None:
         inbox = self._inbox
-        if self.ended and not inbox and self._message is None and whole(data, self._line.shared.limits.max_body_bytes):
-            self._begin(Message(data[PREFIX_BYTES:], compressed=False))
+        if (
+            self.ended
+            and not inbox
+            and self._message is None
+            and is_single_message(data, self._owner.state.limits.max_body_bytes)
+        ):
+            self._begin(GrpcMessage(data[PREFIX_BYTES:], compressed=False))
             return
-        inbox.feed(data)
+        inbox.extend(data)
         if self._message is None:
-            self._message = inbox.take()
+            self._message = inbox.take(self._owner.state.limits.max_body_bytes)
         if self._message is not None and inbox:
             raise Unimplemented(f"{self._head.path} takes one message, not several.")
         if not self.ended:
-            if self.used >= _HALF:
-                self._line.credit(self)
+            if self.ungranted >= _HALF:
+                self._owner.grant_window(self)
         elif self._message is not None:
             self._begin(self._message)
         elif inbox:
@@ -196,81 +201,87 @@ class Unary(Call):
         else:
             raise Unimplemented(f"{self._head.path} takes one message, and none came.")
 
-    def _begin(self, message: Message) -> None:
+    def _begin(self, message: GrpcMessage) -> None:
         self._ask(message, self._head.headers)
 
     def _reply(self, reply: HttpReply) -> None:
-        answers = self._line.shared.answers
+        answers = self._owner.state.trailers
         if reply.code == "ok":
-            self._line.send(self, reply.body, answers.success(reply))
+            self._owner.send(self, reply.body, answers.success(reply))
         else:
-            self._line.end(self, answers.failure(reply))
+            self._owner.end(self, answers.failure(reply))
 
     def _expecting(self) -> bool:
         return not self.ended
 
 
-class Watch(Unary):
+def is_single_message(data: bytes, most: int) -> bool:
+    """Whether the bytes are exactly one message that is not compressed: the usual frame of a unary call."""
+    size = len(data) - PREFIX_BYTES
+    return 0 <= size <= most and data[0] == 0 and int.from_bytes(data[1:PREFIX_BYTES]) == size
+
+
+class WatchCall(UnaryCall):
     """One message, an answer now, and another when the server drains."""
 
     __slots__ = ("_told_draining",)
 
-    def _begin(self, message: Message) -> None:
+    def _begin(self, message: GrpcMessage) -> None:
         self._message = message
-        self._told_draining = self._line.shared.draining
+        self._told_draining = self._owner.state.draining
         self._ask(message, self._head.headers)
 
     def _reply(self, reply: HttpReply) -> None:
         if reply.code != "ok":
-            self._line.end(self, self._line.shared.answers.failure(reply))
+            self._owner.end(self, self._owner.state.trailers.failure(reply))
             return
-        self._line.send(self, reply.body, None)
-        self.drained()
-        self.stopped()
+        self._owner.send(self, reply.body, None)
+        self.on_draining()
+        self.on_stopping()
 
-    def drained(self) -> None:
+    def on_draining(self) -> None:
         """Answer again, unless this is what was answered."""
         message = self._message
-        if self.ended and message is not None and not self._busy and self._line.shared.draining != self._told_draining:
+        if self.ended and message is not None and not self._busy and self._owner.state.draining != self._told_draining:
             self._begin(message)
 
-    def stopped(self) -> None:
+    def on_stopping(self) -> None:
         """There is nothing more to tell."""
-        if self._line.departed and self.ended and not self._busy and not self.closed:
-            self._line.end(self, self._line.shared.answers.plain)
+        if self._owner.refusing_streams and self.ended and not self._busy and not self.closed:
+            self._owner.end(self, self._owner.state.trailers.plain)
 
 
-class Conversation(Call):
+class BidirectionalCall(GrpcCall):
     """Messages come and go, each answered in turn, until the caller ends or the server does."""
 
     __slots__ = ("_begun", "_turning")
 
-    def __init__(self, line: Line, number: int, method: Method, head: Head) -> None:
-        super().__init__(line, number, method, head)
+    def __init__(self, owner: StreamOwner, number: int, method: Method, head: CallHead) -> None:
+        super().__init__(owner, number, method, head)
         self._begun = time.monotonic()
         self._turning = False
 
     def _take(self, data: bytes) -> None:
         if not self._inbox:
-            self.since = self._line.shared.seconds
-        self._inbox.feed(data)
+            self.since = self._owner.state.registry.seconds
+        self._inbox.extend(data)
         self._turn()
 
     def _reply(self, reply: HttpReply) -> None:
         fault = self._method.fault
         if reply.code == "ok":
-            self._line.send(self, reply.body, None)
+            self._owner.send(self, reply.body, None)
         elif fault is not None:
-            self._line.send(self, fault(reply), None)
+            self._owner.send(self, fault(reply), None)
         else:
-            self._line.end(self, self._line.shared.answers.failure(reply))
+            self._owner.end(self, self._owner.state.trailers.failure(reply))
         self._go_on()
 
-    def sent(self) -> None:
+    def on_sent(self) -> None:
         """Take the next message: none is while an answer waits to be taken by the caller."""
         self._go_on()
 
-    def stopped(self) -> None:
+    def on_stopping(self) -> None:
         """What has come is answered, then the stream ends."""
         self._go_on()
 
@@ -286,8 +297,8 @@ class Conversation(Call):
             return
         self._turning = True
         try:
-            while self._free and (message := self._inbox.take()) is not None:
-                self.since = self._line.shared.seconds
+            while self._free and (message := self._inbox.take(self._owner.state.limits.max_body_bytes)) is not None:
+                self.since = self._owner.state.registry.seconds
                 self._ask(message, self._headers())
         finally:
             self._turning = False
@@ -296,19 +307,19 @@ class Conversation(Call):
 
     @property
     def _free(self) -> bool:
-        return not (self._busy or self.outgoing or self.closed)
+        return not (self._busy or self.pending_data or self.closed)
 
     def _rest(self) -> None:
         """All that has come is answered."""
-        line = self._line
+        owner = self._owner
         if self.ended:
             if self._inbox:
                 raise Malformed("The call ended within a message.")
-            line.end(self, line.shared.answers.plain)
-        elif line.departed:
-            line.end(self, line.shared.answers.ended(UNAVAILABLE, "The server is draining."))
-        elif self.used >= _HALF:
-            line.credit(self)
+            owner.end(self, owner.state.trailers.plain)
+        elif owner.refusing_streams:
+            owner.end(self, owner.state.trailers.ended(UNAVAILABLE, "The server is draining."))
+        elif self.ungranted >= _HALF:
+            owner.grant_window(self)
 
     def _headers(self) -> Mapping[bytes, bytes]:
         """The caller's, with the time that is left of the call."""
@@ -324,4 +335,4 @@ class Conversation(Call):
 
 
 #: By `Method.streams`.
-KINDS: Final[Mapping[str, type[Call]]] = {"no": Unary, "both": Conversation, "answers": Watch}
+KINDS: Final[Mapping[str, type[GrpcCall]]] = {"no": UnaryCall, "both": BidirectionalCall, "answers": WatchCall}

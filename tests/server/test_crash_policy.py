@@ -1,14 +1,20 @@
-from septet.server.crashes import LIMIT_PER_WORKER, LONGEST_DELAY_SECONDS, UNREADY_LIMIT, WINDOW_SECONDS, Crashes
+from septet.server.crash_policy import (
+    LIMIT_PER_WORKER,
+    LONGEST_DELAY_SECONDS,
+    UNREADY_LIMIT,
+    WINDOW_SECONDS,
+    CrashPolicy,
+)
 
 
 def test_the_first_crashes_are_replaced_at_once() -> None:
-    crashes = Crashes(workers=2)
+    crashes = CrashPolicy(workers=2)
 
     assert [crashes.crashed(now, was_ready=True) for now in (1.0, 2.0, 3.0, 4.0)] == [0, 0, 0, 0]
 
 
 def test_more_crashes_are_replaced_more_slowly_but_within_seconds() -> None:
-    crashes = Crashes(workers=1)
+    crashes = CrashPolicy(workers=1)
 
     delays = [crashes.crashed(0.0, was_ready=True) for _ in range(10)]
 
@@ -17,7 +23,7 @@ def test_more_crashes_are_replaced_more_slowly_but_within_seconds() -> None:
 
 
 def test_old_crashes_are_forgotten() -> None:
-    crashes = Crashes(workers=1)
+    crashes = CrashPolicy(workers=1)
     for _ in range(LIMIT_PER_WORKER - 1):
         crashes.crashed(0.0, was_ready=True)
 
@@ -25,7 +31,7 @@ def test_old_crashes_are_forgotten() -> None:
 
 
 def test_too_many_crashes_within_the_window_are_given_up() -> None:
-    crashes = Crashes(workers=1)
+    crashes = CrashPolicy(workers=1)
 
     delays = [crashes.crashed(0.0, was_ready=True) for _ in range(LIMIT_PER_WORKER)]
 
@@ -35,7 +41,7 @@ def test_too_many_crashes_within_the_window_are_given_up() -> None:
 
 
 def test_workers_that_are_never_ready_are_given_up_sooner() -> None:
-    crashes = Crashes(workers=4)
+    crashes = CrashPolicy(workers=4)
 
     delays = [crashes.crashed(float(now), was_ready=False) for now in range(UNREADY_LIMIT)]
 
@@ -45,7 +51,7 @@ def test_workers_that_are_never_ready_are_given_up_sooner() -> None:
 
 
 def test_a_worker_that_becomes_ready_starts_the_count_anew() -> None:
-    crashes = Crashes(workers=4)
+    crashes = CrashPolicy(workers=4)
     for now in range(UNREADY_LIMIT - 1):
         crashes.crashed(float(now), was_ready=False)
 

@@ -14,8 +14,8 @@ from septet.protocols.http.app import App
 from septet.protocols.rpc.methods import Method
 from septet.server import tls
 from septet.server.acceptor import Acceptor
-from septet.server.h2.connection import H2Connection
-from septet.server.h2.shared import Shared
+from septet.server.h2.h2_connection import H2Connection
+from septet.server.h2.h2_server_state import H2ServerState
 from septet.settings import Settings
 
 # For the TLS handshakes of those who have connected when the end begins.
@@ -25,7 +25,7 @@ OPENING_SECONDS = 1.0
 class GrpcServer:
     """Answers calls from an application that has the methods' routes, on sockets that are bound but do not listen yet.
 
-    `connected` is told how many connections are open; `crowded` says whether another worker should accept first.
+    `on_connections` is told how many connections are open; `crowded` says whether another worker should accept first.
     """
 
     def __init__(
@@ -35,14 +35,14 @@ class GrpcServer:
         sockets: Sequence[socket.socket],
         settings: Settings,
         *,
-        connected: Callable[[int], None],
+        on_connections: Callable[[int], None],
         crowded: Callable[[], bool],
     ) -> None:
         self._app = app
         self._sockets = sockets
         self._settings = settings
         self._crowded = crowded
-        self._shared = Shared(app, methods, settings.limits, connected)
+        self._state = H2ServerState(app, methods, settings.limits, on_connections)
         self._acceptors: list[Acceptor] = []
 
     async def start(self) -> None:
@@ -60,16 +60,16 @@ class GrpcServer:
                 raise StartupError(f"cannot listen for gRPC: {error}") from error
             each.setblocking(False)  # noqa: FBT003 - the standard library's signature
             self._acceptors.append(Acceptor(each, self._open, self._count, self._crowded))
-        self._sweeping = asyncio.create_task(self._shared.sweep())
+        self._sweeping = asyncio.create_task(self._state.registry.sweep())
 
     def drain(self) -> None:
         """Say that the server is not ready, but go on answering."""
         self._app.draining = True
-        if self._shared.draining:
+        if self._state.draining:
             return
-        self._shared.draining = True
-        for connection in list(self._shared.connections):
-            connection.drained()
+        self._state.draining = True
+        for connection in self._state.registry:
+            connection.announce_draining()
 
     async def stop(self, grace: float) -> bool:
         """Take no more calls, and answer those under way within so many seconds; whether all were."""
@@ -81,15 +81,15 @@ class GrpcServer:
         for acceptor in self._acceptors:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(acceptor.wait_closed(), OPENING_SECONDS)
-        shared = self._shared
-        shared.parting = True
-        for connection in list(shared.connections):
-            connection.part()
+        self._state.stopping = True
+        registry = self._state.registry
+        for connection in registry:
+            connection.shutdown()
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(shared.deserted.wait(), grace)
-        answered = not any(connection.busy for connection in shared.connections)
+            await asyncio.wait_for(registry.empty.wait(), grace)
+        answered = not any(connection.busy for connection in registry)
         self._sweeping.cancel()
-        for connection in list(shared.connections):
+        for connection in registry:
             connection.abort()
         return answered
 
@@ -98,7 +98,7 @@ class GrpcServer:
         await loop.connect_accepted_socket(self._protocol, connection, ssl=self._tls)
 
     def _count(self) -> int:
-        return len(self._shared.connections)
+        return len(self._state.registry)
 
     def _protocol(self) -> H2Connection:
-        return H2Connection(self._shared)
+        return H2Connection(self._state)

@@ -1,8 +1,8 @@
-"""The heads of calls: header blocks (HPACK, RFC 7541) -> what is read of them, or why they are refused.
+"""Header blocks (HPACK, RFC 7541) -> the head of a call, or why it is refused.
 
-A client sends the same head with every call, and once its fields are in the table that both sides keep, as the same few
-bytes. To decode them costs more than a small model's run; so a block that changes nothing in the table is kept with its
-meaning until the table does change.
+A client sends the same headers with every call, and once they are in the dynamic table that both sides keep, as the
+same few bytes. To decode them costs more than a small model's run. The cache rests on one invariant: a block that adds
+nothing to the table and does not resize it has the same meaning until the table changes. Any change empties the cache.
 """
 
 import re
@@ -13,14 +13,15 @@ import msgspec
 from hpack import Decoder, HPACKError
 from hpack.table import HeaderTable
 
-from septet.server.h2.frames import Code, ConnectionFault, StreamFault
-from septet.server.head import too_large
+from septet.bounded_cache import BoundedCache
+from septet.protocols.http.limits import head_too_large
+from septet.server.h2.h2_frames import ErrorCode, H2ConnectionError, H2StreamError
 from septet.settings import Limits
 
 #: What handlers read of a call's metadata; the rest is passed over.
 READ: Final = frozenset((b"x-request-id", b"traceparent", b"grpc-timeout"))
 IDENTITY: Final = b"identity"
-MOST_KNOWN, MOST_KNOWN_BYTES = 64, 2048
+MAX_CACHED, MAX_CACHED_BYTES = 64, 2048
 # A block over `max_header_bytes` is decoded for the table's sake and the call refused, up to this multiple, or so many
 # bytes; beyond both the connection is lost.
 MULTIPLE, LEAST_BYTES = 4, 65_536
@@ -37,7 +38,7 @@ _SIZE_UPDATE, _SIZE_UPDATE_MASK = 0x20, 0xE0
 Pairs: TypeAlias = Sequence[tuple[bytes, bytes]]
 
 
-class Head(msgspec.Struct, frozen=True):
+class CallHead(msgspec.Struct, frozen=True):
     """What a call says before its messages.
 
     Attributes:
@@ -53,7 +54,7 @@ class Head(msgspec.Struct, frozen=True):
     status: int = 0
 
 
-class Block:
+class HeaderBlock:
     """A header block that has begun: of which stream, whether that ends with it, what has come, and since when.
 
     `since` is in the worker's seconds.
@@ -80,11 +81,12 @@ class _Table(HeaderTable):
         super().add(name, value)
 
 
-class Heads:
+class HeaderDecoder:
     """Reads the header blocks of one connection, all of them, in their order.
 
     Attributes:
         most_bytes: of a block that is decoded.
+        known: the heads of blocks that were read and change nothing in the table.
     """
 
     def __init__(self, limits: Limits) -> None:
@@ -92,40 +94,36 @@ class Heads:
         self.most_bytes = max(MULTIPLE * limits.max_header_bytes, LEAST_BYTES)
         self._decoder = Decoder(max_header_list_size=self.most_bytes)
         self._decoder.header_table = self._table = _Table()
-        self._known: dict[bytes, Head] = {}
+        self.known = BoundedCache[bytes, CallHead](MAX_CACHED)
 
-    def read(self, block: bytes) -> Head:
-        """The head of a call.
+    def read(self, block: bytes) -> CallHead:
+        """The head of a call whose block is not among those `known`.
 
         Raises:
-            ConnectionFault: the block cannot be decoded.
-            StreamFault: it breaks HTTP/2's rules for headers.
+            H2ConnectionError: the block cannot be decoded.
+            H2StreamError: it breaks HTTP/2's rules for headers.
             HeadersTooLarge: it is over the limits.
         """
-        head = self._known.get(block)
-        if head is None:
-            added = self._table.added
-            pairs = self.skip(block)
-            head = _head(pairs, self._limits)
-            if added == self._table.added and not _resizes(block) and len(block) <= MOST_KNOWN_BYTES:
-                if len(self._known) >= MOST_KNOWN:
-                    self._known.clear()
-                self._known[block] = head
+        added = self._table.added
+        pairs = self.skip(block)
+        head = _head(pairs, self._limits)
+        if added == self._table.added and not _resizes(block) and len(block) <= MAX_CACHED_BYTES:
+            self.known.keep(block, head)
         return head
 
     def skip(self, block: bytes) -> Pairs:
         """Decode a block for the table's sake only, such as one of trailers.
 
         Raises:
-            ConnectionFault: the block cannot be decoded.
+            H2ConnectionError: the block cannot be decoded.
         """
         added = self._table.added
         try:
             pairs: Pairs = list(self._decoder.decode(block, raw=True))
         except HPACKError as error:
-            raise ConnectionFault(Code.COMPRESSION_ERROR, "A header block cannot be decoded.") from error
+            raise H2ConnectionError(ErrorCode.COMPRESSION_ERROR, "A header block cannot be decoded.") from error
         if added != self._table.added or _resizes(block):
-            self._known.clear()
+            self.known.clear()
         return pairs
 
 
@@ -134,41 +132,41 @@ def _resizes(block: bytes) -> bool:
     return bool(block) and block[0] & _SIZE_UPDATE_MASK == _SIZE_UPDATE
 
 
-def _head(pairs: Pairs, limits: Limits) -> Head:
+def _head(pairs: Pairs, limits: Limits) -> CallHead:
     if (
         len(pairs) > limits.max_headers
         or sum(len(name) + len(value) for name, value in pairs) > limits.max_header_bytes
     ):
-        raise too_large(limits)
+        raise head_too_large(limits)
     pseudo, fields = _checked(pairs)
     path = pseudo[b":path"].decode("latin-1")
     if pseudo[b":method"] != _POST:
-        return Head(path, {}, status=405)
+        return CallHead(path, {}, status=405)
     if _TYPE.fullmatch(fields.get(b"content-type", b"")) is None:
-        return Head(path, {}, status=415)
+        return CallHead(path, {}, status=415)
     read = {name: value for name, value in fields.items() if name in READ}
-    return Head(path, read, fields.get(b"grpc-encoding", IDENTITY).lower())
+    return CallHead(path, read, fields.get(b"grpc-encoding", IDENTITY).lower())
 
 
 def _checked(pairs: Pairs) -> tuple[dict[bytes, bytes], dict[bytes, bytes]]:
     """Pseudo-headers and headers, where HTTP/2 allows them (RFC 9113, 8.2 and 8.3).
 
     Raises:
-        StreamFault: it does not.
+        H2StreamError: it does not.
     """
     pseudo: dict[bytes, bytes] = {}
     fields: dict[bytes, bytes] = {}
     for name, value in pairs:
         if _VALUE.fullmatch(value) is None:
-            raise StreamFault(Code.PROTOCOL_ERROR)
+            raise H2StreamError(ErrorCode.PROTOCOL_ERROR)
         if name[:1] == b":":
             if fields or name in pseudo or name not in _PSEUDO:
-                raise StreamFault(Code.PROTOCOL_ERROR)
+                raise H2StreamError(ErrorCode.PROTOCOL_ERROR)
             pseudo[name] = value
         elif _NAME.fullmatch(name) is None or name in _FOREIGN or (name == b"te" and value != b"trailers"):
-            raise StreamFault(Code.PROTOCOL_ERROR)
+            raise H2StreamError(ErrorCode.PROTOCOL_ERROR)
         else:
             fields[name] = value
     if not pseudo.get(b":path") or b":method" not in pseudo or b":scheme" not in pseudo:
-        raise StreamFault(Code.PROTOCOL_ERROR)
+        raise H2StreamError(ErrorCode.PROTOCOL_ERROR)
     return pseudo, fields

@@ -18,8 +18,8 @@ from septet.errors import ModelFailed, Overloaded, StartupError
 from septet.events import Finished
 from septet.protocols.http.app import App
 from septet.protocols.rpc.paths import INFER
-from septet.server.grpc import GrpcServer
-from septet.server.h2 import frames
+from septet.server.grpc_server import GrpcServer
+from septet.server.h2 import h2_frames
 from septet.server.listener import reserve
 from septet.service import Service
 from septet.settings import Limits, Server, Settings
@@ -68,7 +68,7 @@ def served(service: Service, held: Held, reserved: socket.socket, settings: Sett
     settings = settings or Settings()
     app = App()
     app.models.install(service)
-    return grpc_server(app, settings, held, [reserved], connected=lambda _: None, crowded=lambda: False)
+    return grpc_server(app, settings, held, [reserved], on_connections=lambda _: None, crowded=lambda: False)
 
 
 @asynccontextmanager
@@ -213,7 +213,7 @@ async def raw(limits: Limits) -> AsyncIterator[tuple[GrpcServer, str, int]]:
 
 
 @pytest.mark.parametrize(
-    "sent", [b"GET / HTTP/1.1\r\n\r\n", b"\x16\x03\x01", frames.PREFACE + bytes(range(256)), frames.PREFACE, b""]
+    "sent", [b"GET / HTTP/1.1\r\n\r\n", b"\x16\x03\x01", h2_frames.PREFACE + bytes(range(256)), h2_frames.PREFACE, b""]
 )
 def test_who_speaks_nothing_or_something_else_is_told_so_and_left(
     sent: bytes, caplog: pytest.LogCaptureFixture
@@ -223,8 +223,8 @@ def test_who_speaks_nothing_or_something_else_is_told_so_and_left(
             reader, writer = await asyncio.open_connection(host, port)
             writer.write(sent)
             found = await asyncio.wait_for(reader.read(), 20)
-            kinds = [kind for kind, *_ in frames.Splitter().feed(frames.PREFACE + found)]
-            assert (kinds[0], kinds[-1]) == (frames.SETTINGS, frames.GOAWAY)
+            kinds = [kind for kind, *_ in h2_frames.FrameSplitter().feed(h2_frames.PREFACE + found)]
+            assert (kinds[0], kinds[-1]) == (h2_frames.SETTINGS, h2_frames.GOAWAY)
             writer.close()
             await writer.wait_closed()
             assert await server.stop(20)
@@ -242,7 +242,7 @@ def test_a_client_that_does_not_leave_is_left_and_was_not_cut_off() -> None:
                 for each in (one, other):
                     each.setblocking(False)  # noqa: FBT003 - the standard library's signature
                     await loop.sock_connect(each, (host, port))
-                    await loop.sock_sendall(each, frames.PREFACE + frames.settings({}))
+                    await loop.sock_sendall(each, h2_frames.PREFACE + h2_frames.settings({}))
                 assert await loop.sock_recv(one, 100)
                 assert await server.stop(0.2)
 

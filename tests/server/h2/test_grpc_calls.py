@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from septet.server.h2 import frames
-from septet.server.h2.answers import Answers
+from septet.server.h2 import h2_frames
+from septet.server.h2.grpc_headers import ResponseTrailers
 from septet.settings import Limits
 from septet.types import Identity
 from tests.server.h2.peer import (
@@ -18,10 +18,8 @@ from tests.server.h2.peer import (
     TALK,
     TALK_LATE,
     TALK_ON,
-    WATCH,
     Answer,
     Client,
-    Memory,
     Peer,
     head,
     message,
@@ -50,9 +48,8 @@ def test_many_calls_share_a_connection_and_are_answered_when_they_are_ready() ->
         peer = Peer()
         client = Client(peer)
         calls = [client.ask(LATE, message(b"%d" % number)) for number in range(5)]
-        await peer.turn()
         for number in (3, 0, 4, 1, 2):
-            peer.held[number].set_result(b"answer %d" % number)
+            peer.held[number].answer(b"answer %d" % number)
             await peer.turn()
             client.exchange()
             assert calls[number].messages == [b"answer %d" % number]
@@ -72,10 +69,10 @@ def test_answers_do_not_depend_on_how_bytes_are_cut(body: bytes, cuts: list[int]
             + data_frames(1, message(body), last=True)
             + head(3, TALK)
             + data_frames(3, message(b"a") + message(body))
-            + frames.frame(frames.PING, 0, 0, b"12345678")
+            + h2_frames.frame(h2_frames.PING, 0, 0, b"12345678")
             + data_frames(3, message(b"b"), last=True)
             + head(5)
-            + frames.frame(frames.DATA, frames.PADDED | frames.END_STREAM, 5, pad)
+            + h2_frames.frame(h2_frames.DATA, h2_frames.PADDED | h2_frames.END_STREAM, 5, pad)
         )
         whole.send(sent)
         at = 0
@@ -95,7 +92,7 @@ def test_a_message_may_come_in_many_frames_and_its_end_alone() -> None:
         assert not peer.asked
         peer.send(data_frames(1, b"", last=True))
         assert [http.body for http in peer.asked] == [b"ab"]
-        assert peer.kinds()[-3:] == [frames.HEADERS, frames.DATA, frames.HEADERS]
+        assert peer.kinds()[-3:] == [h2_frames.HEADERS, h2_frames.DATA, h2_frames.HEADERS]
 
     run(scenario)
 
@@ -103,7 +100,7 @@ def test_a_message_may_come_in_many_frames_and_its_end_alone() -> None:
 def test_trailers_of_a_client_end_its_call() -> None:
     async def scenario() -> None:
         peer = Peer()
-        trailers = frames.headers(1, b"\0\1a\1b", last=True)
+        trailers = h2_frames.headers(1, b"\0\1a\1b", last=True)
         peer.send(HELLO, head(1), data_frames(1, message(b"ab")), trailers)
         assert [http.body for http in peer.asked] == [b"ab"]
 
@@ -205,7 +202,6 @@ def test_a_client_that_resets_a_call_or_leaves_gives_up_its_requests() -> None:
         client = Client(peer)
         for _ in range(3):
             client.ask(LATE, message(b""))
-        await peer.turn()
         client.h2.reset_stream(1)
         client.exchange()
         await peer.turn()
@@ -342,12 +338,11 @@ def test_a_conversation_under_way_is_answered_before_the_server_ends_it() -> Non
         peer = Peer()
         client = Client(peer)
         talk = client.ask(TALK_LATE, message(b"a"), message(b"b"), last=False)
-        await peer.turn()
-        peer.connection.part()
+        peer.connection.shutdown()
         client.exchange()
         for number in range(2):
             assert not talk.ended()
-            peer.held[number].set_result(b"answer %d" % number)
+            peer.held[number].answer(b"answer %d" % number)
             await peer.turn()
             client.exchange()
         assert (talk.messages, talk.status) == ([b"answer 0", b"answer 1"], UNAVAILABLE)
@@ -361,7 +356,6 @@ def test_what_is_no_message_is_told_after_the_answer_to_what_was_one() -> None:
         peer = Peer()
         client = Client(peer)
         talk = client.ask(TALK_LATE, message(b"a"), b"\7\0\0\0\0", last=False)
-        await peer.turn()
         peer.answer()
         await peer.turn()
         client.exchange()
@@ -373,7 +367,7 @@ def test_what_is_no_message_is_told_after_the_answer_to_what_was_one() -> None:
 def test_an_answer_with_many_metadata_goes_in_more_frames_than_one() -> None:
     async def scenario() -> None:
         peer = Peer()
-        peer.shared.answers = Answers(lambda: Identity("n" * 20_000, "1", "sha256:0"))
+        peer.state.trailers = ResponseTrailers(lambda: Identity("n" * 20_000, "1", "sha256:0"))
         answer = Client(peer).ask(ECHO, message(b"ab"))
         assert answer.trailers[b"septet-model"] == b"n" * 20_000
 
@@ -389,115 +383,5 @@ def test_every_message_of_a_conversation_has_the_time_that_is_left() -> None:
         assert client.ask(TALK, message(b"a"), grpc_timeout="soon").status == INVALID
         client.ask(TALK, message(b"a"), grpc_timeout="99999999H")
         assert peer.asked[1].headers[b"grpc-timeout"] == b"99999999m"
-
-    run(scenario)
-
-
-def test_who_watches_is_told_of_draining_and_the_end() -> None:
-    async def scenario() -> None:
-        peer = Peer()
-        client = Client(peer)
-        watch, bad = client.ask(WATCH, message(b"")), client.ask(WATCH, message(b"bad"))
-        assert watch.messages == [b"serving"]
-        assert bad.status == INVALID
-        unfinished = client.ask(WATCH, message(b""), last=False)
-        peer.shared.draining = True
-        peer.connection.drained()
-        peer.connection.drained()
-        client.exchange()
-        assert watch.messages == [b"serving", b"draining"]
-        assert unfinished.messages == []
-        client.h2.end_stream(5)
-        client.exchange()
-        assert unfinished.messages == [b"draining"]
-        peer.connection.part()
-        client.exchange()
-        assert (watch.status, watch.ended(), unfinished.ended()) == (0, True, True)
-        assert peer.ended()
-
-    run(scenario)
-
-
-def test_the_end_of_a_watch_waits_for_the_windows_of_the_client() -> None:
-    async def scenario() -> None:
-        peer = Peer()
-        peer.send(HELLO, frames.settings({4: 3}), head(1, WATCH), data_frames(1, message(b""), last=True))
-        peer.connection.part()
-        peer.send(frames.frame(frames.PING, frames.ACK, 0, b"farewell"))
-        assert not peer.ended()
-        peer.send(frames.window_update(1, 100))
-        assert peer.kinds()[-2:] == [frames.DATA, frames.HEADERS]
-        assert peer.ended()
-
-    run(scenario)
-
-
-def test_the_end_answers_what_came_before_the_client_knew() -> None:
-    async def scenario() -> None:
-        peer = Peer()
-        client = Client(peer)
-        late, talk = client.ask(LATE, message(b"")), client.ask(TALK, message(b"a"), last=False)
-        peer.connection.part()
-        peer.connection.part()
-        assert peer.transport.sent.count(b"farewell") == 1
-        # On its way while the client does not know yet.
-        sent = bytes(peer.transport.sent)
-        peer.transport.sent.clear()
-        peer.send(head(5, LATE), data_frames(5, message(b""), last=True))
-        peer.send(frames.frame(frames.PING, frames.ACK, 0, b"farewell"))
-        away = [payload for kind, _, _, payload in peer.frames() if kind == frames.GOAWAY]
-        assert [int.from_bytes(payload[:4]) for payload in away] == [5]
-        assert sent
-        peer.send(head(7), data_frames(7, message(b""), last=True))
-        assert peer.resets() == [(7, frames.Code.REFUSED_STREAM)]
-        await peer.turn()
-        for future in peer.held:
-            future.set_result(b"answer")
-        assert not peer.ended()
-        await peer.turn()
-        assert peer.ended()
-        assert [kind for kind in peer.kinds() if kind == frames.DATA] == [frames.DATA] * 2
-        assert (late.ended(), talk.ended()) == (False, False)  # what was read here, the client has not got
-
-    run(scenario)
-
-
-def test_a_conversation_ends_with_the_server() -> None:
-    async def scenario() -> None:
-        peer = Peer()
-        client = Client(peer)
-        talk = client.ask(TALK, message(b"a"), message(b"b")[:2], last=False)
-        peer.connection.part()
-        client.exchange()
-        assert (talk.messages, talk.status) == ([b"a"], UNAVAILABLE)
-        assert b"draining" in talk.trailers[b"grpc-message"]
-        assert client.farewells[-1] == (1, 0)
-        assert peer.ended()
-
-    run(scenario)
-
-
-def test_a_client_that_says_goodbye_gets_its_answers() -> None:
-    async def scenario() -> None:
-        peer = Peer()
-        peer.send(HELLO, head(1, LATE), data_frames(1, message(b""), last=True), frames.goaway(0, frames.Code.NO_ERROR))
-        assert not peer.ended()
-        await peer.turn()
-        peer.held[0].set_result(b"answer")
-        await peer.turn()
-        assert peer.ended()
-
-    run(scenario)
-
-
-def test_a_client_that_connects_at_the_very_end_is_told_so() -> None:
-    async def scenario() -> None:
-        peer = Peer()
-        peer.shared.parting = True
-        transport, connection = peer.connect()
-        assert b"farewell" in transport.sent
-        connection.data_received(HELLO + frames.frame(frames.PING, frames.ACK, 0, b"farewell"))
-        assert isinstance(transport, Memory)
-        assert transport.ended
 
     run(scenario)

@@ -44,12 +44,12 @@ def _text(text: bytes) -> bytes:
 
 
 #: The head of every answer: status 200, which is the eighth of HPACK's own table.
-HEAD: Final = b"\x88" + literal(b"content-type", b"application/grpc")
+RESPONSE_HEADERS: Final = b"\x88" + literal(b"content-type", b"application/grpc")
 _CODINGS = literal(b"grpc-accept-encoding", b"identity, deflate, gzip")
 _STATUS_NAME, _MESSAGE_NAME, _ID_NAME = b"grpc-status", b"grpc-message", b"x-request-id"
 
 
-class Answers:
+class ResponseTrailers:
     """The trailers of a server's answers; `default` is the model that answers of none name."""
 
     def __init__(self, default: Callable[[], Identity | None]) -> None:
@@ -111,6 +111,6 @@ def escaped(message: str) -> bytes:
     return ((kept if mark < 0 else kept[:mark]) + "...").encode()
 
 
-def foreign(status: int) -> bytes:
+def http_status_only(status: int) -> bytes:
     """The whole answer to what is no call of gRPC: an HTTP status alone."""
     return literal(b":status", b"%d" % status) + literal(b"content-length", b"0")

@@ -1,7 +1,6 @@
 """One connection: what is one request, what is refused, in which order answers come, and when it is closed."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
 
 import pytest
 from hypothesis import given
@@ -10,33 +9,20 @@ from hypothesis import strategies as st
 
 from septet.protocols.http.asgi import Asgi
 from septet.protocols.http.error_bodies import STATUS
-from septet.server.http import MOST_QUEUED
-from septet.server.wire import STATUS_LINES
+from septet.server.http_connection import MAX_PIPELINED
+from septet.server.http_server_state import STATUS_LINES
 from septet.settings import Limits
 from tests.server.memory import HOST, MemoryTransport, Peer
 
 GET = b"GET /echo HTTP/1.1\r\n" + HOST + b"\r\n"
 SLOW = b"GET /slow HTTP/1.1\r\n" + HOST + b"\r\n"
 POST = b"POST /echo?a=b HTTP/1.1\r\n" + HOST + b"Content-Length: 5\r\n\r\nhello"
+PREDICT = b"POST /predict HTTP/1.1\r\n" + HOST + b"Content-Length: 5\r\n\r\nhello"
 CHUNKED = b"POST /echo HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\n3;x=y\r\nhel\r\n2\r\nlo\r\n0\r\n\r\n"
 OFFER = b"GET /echo HTTP/1.1\r\n" + HOST + b"Connection: Upgrade\r\nUpgrade: h2c\r\n\r\n"
 
 
-@pytest.fixture(autouse=True)
-def loop() -> Iterator[None]:
-    """A loop that is at hand, though nothing here waits for it but what says so."""
-    with asyncio.Runner() as runner:
-        asyncio.set_event_loop(runner.get_loop())
-        yield
-        asyncio.set_event_loop(None)
-
-
-def run(scenario: Callable[[], Awaitable[None]]) -> None:
-    asyncio.get_event_loop().run_until_complete(_within(scenario))
-
-
-async def _within(scenario: Callable[[], Awaitable[None]]) -> None:
-    await scenario()
+pytestmark = pytest.mark.usefixtures("loop")
 
 
 def request(*lines: bytes, body: bytes = b"", first: bytes = b"POST /echo HTTP/1.1") -> bytes:
@@ -155,10 +141,9 @@ def test_a_connection_is_used_again_and_again() -> None:
 
 def test_nothing_is_answered_behind_the_last_answer() -> None:
     peer = Peer()
-    peer.app.draining = True
-    peer.send(GET + GET, GET)
-    assert peer.statuses == [200, 200]
-    assert [b"connection: close" in answer for answer in peer.transport.written.split(b"HTTP/1.1")[1:]] == [False, True]
+    peer.app.draining = peer.model.at_once = True
+    peer.send(PREDICT + GET)
+    assert peer.statuses == [200]
     peer.seconds_pass(100)
     assert peer.transport.aborted
 
@@ -257,87 +242,54 @@ def test_one_connection_too_many_is_refused() -> None:
 
 
 def test_pipelined_requests_are_answered_in_order() -> None:
-    async def scenario() -> None:
-        peer = Peer().send(GET + SLOW + POST + SLOW + GET)
-        await peer.turns()
-        assert len(peer.answers) == 1
-        await peer.slow.answer(b"one")
-        await peer.turns()
-        assert len(peer.answers) == 3
-        await peer.slow.answer(b"two")
-        await peer.turns()
-        assert [answer.body[-3:] for answer in peer.answers[1::2]] == [b"one", b"two"]
-        assert peer.statuses == [200] * 5
-
-    run(scenario)
+    peer = Peer().send(GET + SLOW + POST + SLOW + GET)
+    assert len(peer.answers) == 1
+    peer.answer(b"one")
+    assert len(peer.answers) == 3
+    peer.answer(b"two")
+    assert [answer.body[-3:] for answer in peer.answers[1::2]] == [b"one", b"two"]
+    assert peer.statuses == [200] * 5
 
 
 def test_reading_pauses_while_many_wait_and_none_is_lost() -> None:
-    async def scenario() -> None:
-        peer = Peer().send(SLOW)
-        await peer.turns()
-        while peer.transport.reading:
-            peer.send(GET)
-            await peer.turns()
-        assert len(peer.answers) == 0
-        await peer.slow.answer()
-        await peer.turns()
-        assert peer.statuses == [200] * (MOST_QUEUED + 1)
-        assert peer.transport.reading
-
-    run(scenario)
+    peer = Peer().send(SLOW)
+    while peer.transport.reading:
+        peer.send(GET)
+    assert len(peer.answers) == 0
+    peer.answer()
+    assert peer.statuses == [200] * (MAX_PIPELINED + 1)
+    assert peer.transport.reading
 
 
 def test_thousands_that_arrive_at_once_behind_a_slow_one_are_all_answered() -> None:
-    async def scenario() -> None:
-        peer = Peer().send(SLOW + GET * 3000)
-        await peer.turns()
-        await peer.slow.answer()
-        await peer.turns()
-        assert len(peer.answers) == 3001
-
-    run(scenario)
+    peer = Peer().send(SLOW + GET * 3000)
+    peer.answer()
+    assert len(peer.answers) == 3001
 
 
 def test_garbage_behind_requests_is_refused_after_their_answers() -> None:
-    async def scenario() -> None:
-        peer = Peer().send(SLOW + GET + b"\x00\x01\r\n")
-        await peer.turns()
-        assert peer.transport.written == b""
-        await peer.slow.answer()
-        await peer.turns()
-        assert peer.statuses == [200, 200, 400]
-        assert peer.transport.ended
-
-    run(scenario)
+    peer = Peer().send(SLOW + GET + b"\x00\x01\r\n")
+    assert peer.transport.written == b""
+    peer.answer()
+    assert peer.statuses == [200, 200, 400]
+    assert peer.transport.ended
 
 
 def test_what_follows_a_last_request_does_not_cost_it_its_answer() -> None:
-    async def scenario() -> None:
-        peer = Peer().send(SLOW.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n") + GET)
-        await peer.turns()
-        await peer.slow.answer()
-        await peer.turns()
-        assert peer.statuses == [200]
-        assert peer.transport.closed
-
-    run(scenario)
+    peer = Peer().send(SLOW.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n") + GET)
+    peer.answer()
+    assert peer.statuses == [200]
+    assert peer.transport.closed
 
 
 def test_a_client_that_reads_nothing_is_not_answered_any_further() -> None:
     peer = Peer()
     peer.connection.pause_writing()
     assert not peer.transport.reading
-
-    async def scenario() -> None:
-        peer.connection.data_received(GET * 40)
-        await peer.turns()
-        assert peer.answers == []
-        peer.connection.resume_writing()
-        await peer.turns()
-        assert peer.statuses == [200] * 40
-
-    run(scenario)
+    peer.call(peer.connection.data_received, GET * 40)
+    assert peer.answers == []
+    peer.call(peer.connection.resume_writing)
+    assert peer.statuses == [200] * 40
     assert peer.transport.reading
 
 
@@ -349,16 +301,11 @@ def test_a_client_that_reads_nothing_for_long_is_given_up() -> None:
 
 
 def test_a_caller_that_ends_its_sending_is_still_answered() -> None:
-    async def scenario() -> None:
-        peer = Peer().send(SLOW + GET)
-        await peer.turns()
-        assert peer.connection.eof_received()
-        await peer.slow.answer()
-        await peer.turns()
-        assert peer.statuses == [200, 200]
-        assert peer.transport.closed
-
-    run(scenario)
+    peer = Peer().send(SLOW + GET)
+    assert peer.connection.eof_received()
+    peer.answer()
+    assert peer.statuses == [200, 200]
+    assert peer.transport.closed
 
 
 def test_an_end_in_the_middle_of_a_request_closes() -> None:
@@ -367,17 +314,12 @@ def test_an_end_in_the_middle_of_a_request_closes() -> None:
 
 
 def test_a_caller_that_goes_away_cancels_its_request() -> None:
-    async def scenario() -> None:
-        peer = Peer().send(SLOW + SLOW)
-        await peer.turns()
-        peer.transport.close()
-        peer.connection.connection_lost(None)
-        await asyncio.sleep(0)
-        assert peer.slow.cancelled == 1
-        assert len(peer.slow.waiting) == 1
-        assert not peer.wire.connections
-
-    run(scenario)
+    peer = Peer().send(SLOW + SLOW)
+    peer.transport.close()
+    peer.call(peer.connection.connection_lost, None)
+    assert peer.slow.cancelled == 1
+    assert len(peer.slow.waiting) == 1
+    assert not len(peer.state.registry)
 
 
 # Time.
@@ -404,46 +346,36 @@ def test_a_request_that_comes_too_slowly_is_refused(sent: bytes, seconds: int) -
 
 
 def test_a_slow_answer_is_waited_for() -> None:
-    async def scenario() -> None:
-        peer = Peer(TIMES).send(SLOW + GET[:-2])
-        await peer.turns()
-        peer.seconds_pass(100)
-        assert not peer.transport.closed
-        await peer.slow.answer()
-        await peer.turns()
-        assert peer.statuses == [200, 408]
+    peer = Peer(TIMES).send(SLOW + GET[:-2])
+    peer.seconds_pass(100)
+    assert not peer.transport.closed
+    peer.answer()
+    assert peer.statuses == [200, 408]
 
-    run(scenario)
+
+async def closed(transport: MemoryTransport) -> None:
+    async with asyncio.timeout(5):
+        while transport.open:  # noqa: ASYNC110 - the transport sets no event
+            await asyncio.sleep(0.01)
 
 
 def test_draining_closes_what_is_idle_and_answers_what_is_not() -> None:
-    async def scenario() -> None:
-        idle, busy = Peer().send(GET), Peer().send(SLOW)
-        idle.connection.shutdown()
-        busy.connection.shutdown()
-        assert not idle.transport.closed
-        async with asyncio.timeout(5):
-            while idle.transport.open:  # noqa: ASYNC110 - the transport sets no event
-                await asyncio.sleep(0.01)
-        await busy.slow.answer()
-        await busy.turns()
-        assert busy.answers[0].headers["connection"] == "close"
-        assert busy.transport.closed
-
-    run(scenario)
+    idle, busy = Peer().send(GET), Peer().send(SLOW)
+    idle.call(idle.connection.shutdown)
+    busy.call(busy.connection.shutdown)
+    assert not idle.transport.closed
+    idle.loop.run_until_complete(closed(idle.transport))
+    busy.answer()
+    assert busy.answers[0].headers["connection"] == "close"
+    assert busy.transport.closed
 
 
 def test_a_request_that_was_on_its_way_when_draining_began_is_answered() -> None:
-    async def scenario() -> None:
-        peer = Peer().send(GET)
-        await peer.turns()
-        peer.connection.shutdown()
-        peer.send(GET)
-        await peer.turns()
-        assert peer.statuses == [200, 200]
-        assert peer.transport.closed
-
-    run(scenario)
+    peer = Peer().send(GET)
+    peer.call(peer.connection.shutdown)
+    peer.send(GET)
+    assert peer.statuses == [200, 200]
+    assert peer.transport.closed
 
 
 def test_the_date_is_taken_anew() -> None:
@@ -504,9 +436,7 @@ def test_asgi_gives_the_same_answers(method: str, path: str, own_id: str | None,
     head, _, content = peer.transport.written.partition(b"\r\n\r\n")
     status_line, *lines = head.decode().split("\r\n")
     own = dict(line.split(": ", 1) for line in lines)
-    status, theirs, their_content = asyncio.get_event_loop().run_until_complete(
-        over_asgi(peer, method, path, headers, body)
-    )
+    status, theirs, their_content = peer.loop.run_until_complete(over_asgi(peer, method, path, headers, body))
     assert own.pop("date") == "Thu, 01 Jan 1970 00:00:00 GMT"
     assert int(status_line.split()[1]) == status
     assert content.replace(own.pop("x-request-id").encode(), b"") == their_content.replace(

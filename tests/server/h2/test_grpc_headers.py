@@ -10,10 +10,18 @@ from hypothesis import strategies as st
 
 from septet.protocols.http.error_bodies import GRPC
 from septet.protocols.http.http_messages import HttpReply
-from septet.server.h2.answers import HEAD, LONGEST_MESSAGE, NO_TABLE, Answers, escaped, foreign, literal
+from septet.server.h2.grpc_headers import (
+    LONGEST_MESSAGE,
+    NO_TABLE,
+    RESPONSE_HEADERS,
+    ResponseTrailers,
+    escaped,
+    http_status_only,
+    literal,
+)
 from septet.types import Identity
 
-ANSWERS = Answers(lambda: Identity("iris", "1", "sha256:" + "0" * 64))
+ANSWERS = ResponseTrailers(lambda: Identity("iris", "1", "sha256:" + "0" * 64))
 
 
 def decoded(block: bytes) -> dict[bytes, bytes]:
@@ -30,7 +38,7 @@ def test_fields_come_back_and_leave_the_table_empty(pairs: list[tuple[bytes, byt
 
 @given(st.text("abc-", min_size=1, max_size=128))
 def test_an_answer_names_the_model_and_the_request(request_id: str) -> None:
-    assert decoded(HEAD) == {b":status": b"200", b"content-type": b"application/grpc"}
+    assert decoded(RESPONSE_HEADERS) == {b":status": b"200", b"content-type": b"application/grpc"}
     assert decoded(ANSWERS.success(HttpReply(200, b"", request_id))) == {
         b"grpc-status": b"0",
         b"septet-model": b"iris",
@@ -81,4 +89,4 @@ def test_a_long_message_is_cut_between_characters(before: int) -> None:
 
 
 def test_what_is_no_call_is_answered_as_http_does() -> None:
-    assert decoded(foreign(415)) == {b":status": b"415", b"content-length": b"0"}
+    assert decoded(http_status_only(415)) == {b":status": b"415", b"content-length": b"0"}

@@ -9,4 +9,4 @@ times what naming a constant does (CPython 3.11).
 NEW, IDLE, HEAD, BODY, ANSWERING, CLOSING, LINGERING = range(7)
 
 # When draining: a request may be on its way on a connection that was just opened, or just used.
-PARTING_SECONDS = {NEW: 1.0, IDLE: 0.2}
+DRAIN_SECONDS = {NEW: 1.0, IDLE: 0.2}

@@ -1,4 +1,4 @@
-"""Rules for a request's head that the parser leaves to others, as pure functions."""
+"""Rules of HTTP/1.1 for a request's head that the parser does not check, as pure functions."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -6,27 +6,14 @@ from urllib.parse import unquote_to_bytes
 
 import httptools
 
-from septet.errors import HeadersTooLarge, Malformed, SeptetError
-from septet.settings import Limits
+from septet.errors import Malformed, SeptetError
 
 VERSIONS = ("1.1", "1.0")
 
 logger = logging.getLogger("septet.http")
 
 
-def size(url: bytes, pairs: Sequence[tuple[bytes, bytes]]) -> int:
-    """The bytes of a head, but for the method and the version."""
-    return len(url) + sum(len(name) + len(value) + 4 for name, value in pairs)
-
-
-def too_large(limits: Limits) -> HeadersTooLarge:
-    """The error for a head over one of its limits."""
-    return HeadersTooLarge(
-        f"The request's head is over the limit of {limits.max_header_bytes} bytes or {limits.max_headers} headers."
-    )
-
-
-def check(version: str, pairs: Sequence[tuple[bytes, bytes]], headers: Mapping[bytes, bytes]) -> None:
+def check_head(version: str, pairs: Sequence[tuple[bytes, bytes]], headers: Mapping[bytes, bytes]) -> None:
     """Refuse a version that is not spoken, and a request that names no host, or several (RFC 9112, 3.2).
 
     Raises:
@@ -55,7 +42,7 @@ def path_and_query(url: bytes) -> tuple[bytes, bytes]:
     return unquote_to_bytes(parsed.path or b"/"), parsed.query or b""
 
 
-def reason(error: httptools.HttpParserError) -> SeptetError:
+def parser_error(error: httptools.HttpParserError) -> SeptetError:
     """Why the parser stopped: what a callback raised, or what is not HTTP."""
     if not isinstance(error, httptools.HttpParserCallbackError):
         return Malformed(f"The request is not HTTP/1.1: {error}.")

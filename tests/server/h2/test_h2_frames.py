@@ -4,21 +4,21 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from septet.server.h2.frames import (
+from septet.server.h2.h2_frames import (
     CONTINUATION,
     END_HEADERS,
     END_STREAM,
     HEADERS,
     INITIAL_WINDOW_SIZE,
-    LAST_STREAM,
-    MOST_BYTES,
+    MAX_FRAME_BYTES,
+    MAX_STREAM_ID,
     PADDED,
     PREFACE,
     PRIORITISED,
-    Code,
-    ConnectionFault,
+    ErrorCode,
     Frame,
-    Splitter,
+    FrameSplitter,
+    H2ConnectionError,
     block_of,
     frame,
     goaway,
@@ -32,12 +32,12 @@ from septet.server.h2.frames import (
 )
 
 FRAMES = st.lists(
-    st.tuples(st.integers(0, 255), st.integers(0, 255), st.integers(0, LAST_STREAM), st.binary(max_size=300))
+    st.tuples(st.integers(0, 255), st.integers(0, 255), st.integers(0, MAX_STREAM_ID), st.binary(max_size=300))
 )
 
 
 def split(data: bytes, cuts: list[int]) -> list[Frame]:
-    splitter = Splitter()
+    splitter = FrameSplitter()
     found: list[Frame] = []
     at = 0
     for cut in [*sorted(min(cut, len(data)) for cut in cuts), len(data)]:
@@ -59,7 +59,7 @@ def test_the_reserved_bit_of_a_stream_means_nothing() -> None:
 
 
 def test_a_frame_that_is_not_complete_waits() -> None:
-    splitter = Splitter()
+    splitter = FrameSplitter()
     assert list(splitter.feed(PREFACE + frame(6, 0, 0, b"12345678")[:-1])) == []
     assert splitter.partial
     assert list(splitter.feed(b"8")) == [(6, 0, 0, b"12345678")]
@@ -67,20 +67,20 @@ def test_a_frame_that_is_not_complete_waits() -> None:
 
 @given(st.binary(min_size=1, max_size=40).filter(lambda data: not PREFACE.startswith(data[: len(PREFACE)])))
 def test_who_does_not_begin_as_http2_is_refused(data: bytes) -> None:
-    with pytest.raises(ConnectionFault) as caught:
-        list(Splitter().feed(data))
-    assert caught.value.code is Code.PROTOCOL_ERROR
+    with pytest.raises(H2ConnectionError) as caught:
+        list(FrameSplitter().feed(data))
+    assert caught.value.code is ErrorCode.PROTOCOL_ERROR
 
 
 def test_a_frame_over_the_limit_is_refused_before_it_has_come() -> None:
-    with pytest.raises(ConnectionFault) as caught:
-        list(Splitter().feed(PREFACE + frame(0, 0, 1, bytes(MOST_BYTES + 1))[:9]))
-    assert caught.value.code is Code.FRAME_SIZE_ERROR
+    with pytest.raises(H2ConnectionError) as caught:
+        list(FrameSplitter().feed(PREFACE + frame(0, 0, 1, bytes(MAX_FRAME_BYTES + 1))[:9]))
+    assert caught.value.code is ErrorCode.FRAME_SIZE_ERROR
 
 
-@example(block=bytes(MOST_BYTES), last=True)
-@example(block=bytes(MOST_BYTES + 1), last=True)
-@example(block=bytes(3 * MOST_BYTES), last=False)
+@example(block=bytes(MAX_FRAME_BYTES), last=True)
+@example(block=bytes(MAX_FRAME_BYTES + 1), last=True)
+@example(block=bytes(3 * MAX_FRAME_BYTES), last=False)
 @given(block=st.binary(max_size=300), last=st.booleans())
 def test_a_header_block_goes_in_as_many_frames_as_it_needs(*, block: bytes, last: bool) -> None:
     found = split(PREFACE + headers(3, block, last=last), [])
@@ -98,15 +98,15 @@ def test_padding_is_taken_off(body: bytes, pad: int) -> None:
 
 @pytest.mark.parametrize("payload", [b"", b"\1", b"\5abcd"])
 def test_more_padding_than_bytes_is_refused(payload: bytes) -> None:
-    with pytest.raises(ConnectionFault) as caught:
+    with pytest.raises(H2ConnectionError) as caught:
         unpadded(PADDED, payload)
-    assert caught.value.code is Code.PROTOCOL_ERROR
+    assert caught.value.code is ErrorCode.PROTOCOL_ERROR
 
 
 def test_the_priority_before_a_header_block_is_passed_over() -> None:
     assert block_of(PRIORITISED, b"12345block") == b"block"
     assert block_of(PRIORITISED | PADDED, b"\x0212345block\0\0") == b"block"
-    with pytest.raises(ConnectionFault, match="cut"):
+    with pytest.raises(H2ConnectionError, match="cut"):
         block_of(PRIORITISED, b"1234")
 
 
@@ -118,26 +118,26 @@ def test_settings_come_back() -> None:
 @pytest.mark.parametrize(
     ("name", "value", "code"),
     [
-        (2, 2, Code.PROTOCOL_ERROR),
-        (4, 2**31, Code.FLOW_CONTROL_ERROR),
-        (5, 16_383, Code.PROTOCOL_ERROR),
-        (5, 2**24, Code.PROTOCOL_ERROR),
+        (2, 2, ErrorCode.PROTOCOL_ERROR),
+        (4, 2**31, ErrorCode.FLOW_CONTROL_ERROR),
+        (5, 16_383, ErrorCode.PROTOCOL_ERROR),
+        (5, 2**24, ErrorCode.PROTOCOL_ERROR),
     ],
 )
-def test_settings_that_are_not_allowed_are_refused(name: int, value: int, code: Code) -> None:
+def test_settings_that_are_not_allowed_are_refused(name: int, value: int, code: ErrorCode) -> None:
     ((_, _, _, payload),) = split(PREFACE + settings({name: value}), [])
-    with pytest.raises(ConnectionFault) as caught:
+    with pytest.raises(H2ConnectionError) as caught:
         list(read_settings(payload))
     assert caught.value.code is code
 
 
 def test_settings_that_are_cut_are_refused() -> None:
-    with pytest.raises(ConnectionFault) as caught:
+    with pytest.raises(H2ConnectionError) as caught:
         list(read_settings(bytes(7)))
-    assert caught.value.code is Code.FRAME_SIZE_ERROR
+    assert caught.value.code is ErrorCode.FRAME_SIZE_ERROR
 
 
-@given(st.integers(0, LAST_STREAM))
+@given(st.integers(0, MAX_STREAM_ID))
 def test_numbers_come_back(number: int) -> None:
     ((_, _, stream, payload),) = split(PREFACE + window_update(3, number), [])
     assert (stream, read_number(payload)) == (3, number)
@@ -145,12 +145,12 @@ def test_numbers_come_back(number: int) -> None:
 
 @pytest.mark.parametrize("payload", [b"", b"123", b"12345"])
 def test_a_number_of_another_length_is_refused(payload: bytes) -> None:
-    with pytest.raises(ConnectionFault) as caught:
+    with pytest.raises(H2ConnectionError) as caught:
         read_number(payload)
-    assert caught.value.code is Code.FRAME_SIZE_ERROR
+    assert caught.value.code is ErrorCode.FRAME_SIZE_ERROR
 
 
 def test_the_ends_of_streams_and_connections_carry_their_codes() -> None:
-    reset, away = split(PREFACE + rst_stream(7, Code.CANCEL) + goaway(9, Code.NO_ERROR, "why"), [])
+    reset, away = split(PREFACE + rst_stream(7, ErrorCode.CANCEL) + goaway(9, ErrorCode.NO_ERROR, "why"), [])
     assert reset == (3, 0, 7, b"\0\0\0\x08")
     assert away == (7, 0, 0, b"\0\0\0\x09\0\0\0\0why")

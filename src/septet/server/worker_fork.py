@@ -13,21 +13,21 @@ from typing import NoReturn, TypeAlias
 import msgspec
 
 from septet.errors import StartupError
-from septet.server.context import WorkerContext
 from septet.server.wakeups import handled
+from septet.server.worker_context import WorkerContext
 
-Start: TypeAlias = Callable[[WorkerContext], int]
+StartWorker: TypeAlias = Callable[[WorkerContext], int]
 
-CRASHED, REFUSED = 1, 2
+CRASHED, CANNOT_START = 1, 2
 #: From <linux/prctl.h>.
 PR_SET_PDEATHSIG = 1
 
 
-def fork(start: Start, context: WorkerContext, *, life: int, foreign: Sequence[int]) -> int:
+def fork(start: StartWorker, context: WorkerContext, *, parent_pipe: int, parent_descriptors: Sequence[int]) -> int:
     """Start a worker in a new process and return its id.
 
-    `life` is a pipe's reading end that closes with the parent; `foreign` are the parent's descriptors, which the
-    child closes.
+    `parent_pipe` is the reading end of a pipe whose writing end closes with the parent; `parent_descriptors` are the
+    parent's own, which the child closes.
     """
     sys.stdout.flush()
     sys.stderr.flush()
@@ -36,29 +36,29 @@ def fork(start: Start, context: WorkerContext, *, life: int, foreign: Sequence[i
     try:
         pid = os.fork()
         if pid == 0:
-            _work(start, context, _Birth(life, foreign, mask))
+            _run(start, context, _ParentState(parent_pipe, parent_descriptors, mask))
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     return pid
 
 
-class _Birth(msgspec.Struct, frozen=True):
+class _ParentState(msgspec.Struct, frozen=True):
     """What a child needs to know of its parent."""
 
-    life: int
-    foreign: Sequence[int]
+    parent_pipe: int
+    parent_descriptors: Sequence[int]
     mask: set[int]
 
 
-def _work(start: Start, context: WorkerContext, birth: _Birth) -> NoReturn:
+def _run(start: StartWorker, context: WorkerContext, parent: _ParentState) -> NoReturn:
     """Run the worker and end the process, whatever happens: the parent's code must never run in a child."""
     code = CRASHED
     try:
-        _leave_home(birth)
+        _detach_from_parent(parent)
         code = start(context)
     except StartupError as error:
         context.fail(error.message)
-        code = REFUSED
+        code = CANNOT_START
     except SystemExit as leaving:
         code = leaving.code if isinstance(leaving.code, int) else CRASHED
     except BaseException:
@@ -70,24 +70,24 @@ def _work(start: Start, context: WorkerContext, birth: _Birth) -> NoReturn:
         os._exit(code)
 
 
-def _leave_home(birth: _Birth) -> None:
-    """Drop what belongs to the parent, and tie this process to its life."""
+def _detach_from_parent(parent: _ParentState) -> None:
+    """Drop what belongs to the parent, and end this process when the parent ends."""
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     # A terminal sends both to the whole group; the parent decides what they mean.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    for descriptor in birth.foreign:
+    for descriptor in parent.parent_descriptors:
         os.close(descriptor)
     if sys.platform == "linux":
         # Ends even a worker whose interpreter is stuck in an engine.
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    threading.Thread(target=_end_with, args=(birth.life,), name="septet-parent", daemon=True).start()
-    signal.pthread_sigmask(signal.SIG_SETMASK, birth.mask)
+    threading.Thread(target=_exit_with_parent, args=(parent.parent_pipe,), name="septet-parent", daemon=True).start()
+    signal.pthread_sigmask(signal.SIG_SETMASK, parent.mask)
 
 
-def _end_with(life: int) -> None:
+def _exit_with_parent(parent_pipe: int) -> None:
     """Wait for the parent's end, however it comes: no orphan may hold the port."""
-    os.read(life, 1)
+    os.read(parent_pipe, 1)
     os._exit(CRASHED)
