@@ -294,13 +294,13 @@ class H2Streams:
         if call is not None:
             self.out.enlarge_window(call, size)
 
-    # Ours.
+    # Windows, useless frames, and the ends of streams.
 
     def _replenish(self) -> None:
         """Give leave for what has come, unless too much of it waits for the rest of its messages."""
         if self._received >= CONNECTION_WINDOW // 2:
             most = max(MIN_BUFFERED_BYTES, 2 * self.state.limits.max_body_bytes)
-            if sum(call.waiting for call in self.calls.values()) < most:
+            if sum(call.buffered_bytes for call in self.calls.values()) < most:
                 self._write(h2_frames.window_update(0, self._received))
                 self._received = 0
 
