@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from septet.assembly.asgi_mounting import asgi as asgi
     from septet.client.async_client import AsyncClient as AsyncClient
     from septet.client.sync_client import Client as Client
-    from septet.packing.pack import pack as pack
+    from septet.packing.packaging import pack as pack
     from septet.packing.save import save as save
 
 __all__ = ["AsyncClient", "Client", "asgi", "pack", "save"]
@@ -20,7 +20,7 @@ _HOMES = {
     "AsyncClient": "septet.client.async_client",
     "Client": "septet.client.sync_client",
     "asgi": "septet.assembly.asgi_mounting",
-    "pack": "septet.packing.pack",
+    "pack": "septet.packing.packaging",
     "save": "septet.packing.save",
 }
 

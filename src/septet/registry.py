@@ -19,17 +19,19 @@ class ServedModel:
     Attributes:
         service: the model.
         submit: its predictor's.
+        gate: its.
         in_flight: requests that it has not answered yet.
+        on_idle: called when the last of them is over, once the model is out of the registry; None before.
     """
 
-    __slots__ = ("_ended", "in_flight", "service", "submit")
+    __slots__ = ("gate", "in_flight", "on_idle", "service", "submit")
 
     def __init__(self, service: Service) -> None:
         self.service = service
         self.submit: Callable[[Request, Done], Pending] = service.predictor.submit
+        self.gate = service.gate
         self.in_flight = 0
-        # Called when the last request is over, once the model is out of the registry.
-        self._ended: Callable[[], None] | None = None
+        self.on_idle: Callable[[], None] | None = None
 
     def begin(self) -> None:
         """A request begins; `end` must follow."""
@@ -38,8 +40,8 @@ class ServedModel:
     def end(self) -> None:
         """A request is over: answered, failed or given up."""
         self.in_flight -= 1
-        if self._ended is not None and not self.in_flight:
-            self._ended()
+        if self.on_idle is not None and not self.in_flight:
+            self.on_idle()
 
     async def predict(self, request: Request) -> Response:
         """Answer a request of the server's own, such as a self-test.
@@ -55,7 +57,7 @@ class ServedModel:
 
     def retire(self, ended: Callable[[], None]) -> None:
         """Call `ended` once no request is under way; nobody begins one any more."""
-        self._ended = ended
+        self.on_idle = ended
         if not self.in_flight:
             ended()
 

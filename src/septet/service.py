@@ -1,5 +1,6 @@
 """What a server serves: a record, so that servers, protocols and jobs need not know how a predictor is built."""
 
+from collections import deque
 from collections.abc import Callable, Mapping
 
 import msgspec
@@ -37,6 +38,37 @@ def _nothing_to_close() -> None:
     """Free nothing."""
 
 
+class ArrivalGate:
+    """Where requests for a model wait to be read while it refuses some, and are let in a group at a time.
+
+    To read each request as it comes takes the core from a model that has no time to spare. The predictor closes the
+    gate and lets in; protocols look whether it is closed. For the event loop's thread.
+
+    Attributes:
+        closed: requests that come are to wait.
+    """
+
+    __slots__ = ("_waiting", "closed")
+
+    def __init__(self) -> None:
+        self.closed = False
+        self._waiting: deque[Callable[[], None]] = deque()
+
+    @property
+    def waiting(self) -> int:
+        """How many requests wait."""
+        return len(self._waiting)
+
+    def wait(self, enter: Callable[[], None]) -> None:
+        """Call this when its turn has come; it must not raise."""
+        self._waiting.append(enter)
+
+    def let_in(self, most: int) -> None:
+        """Let in the first that wait, at most so many."""
+        for _ in range(min(most, len(self._waiting))):
+            self._waiting.popleft()()
+
+
 class Service(msgspec.Struct, frozen=True):
     """One model, ready to answer.
 
@@ -55,6 +87,7 @@ class Service(msgspec.Struct, frozen=True):
         merging: whether rows of different requests share a run, at the time of the call: a cold model may learn that.
         close: frees the model and its thread; called once, when no request is under way and none will come.
         batch_rows: the most rows of waiting requests that are run together; 1 where requests are never merged.
+        gate: closed while the predictor refuses requests.
     """
 
     identity: Identity
@@ -69,3 +102,4 @@ class Service(msgspec.Struct, frozen=True):
     close: Callable[[], None] = _nothing_to_close
     batch_rows: int = 1
     merging: Callable[[], Merging] = _nothing_known
+    gate: ArrivalGate = msgspec.field(default_factory=ArrivalGate)

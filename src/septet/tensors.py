@@ -9,12 +9,15 @@ once for all. Both are mappings of arrays like any other `Tensors`: who looks at
 from abc import ABCMeta
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 import numpy as np
 
 from septet.types import Array, Tensors
+
+#: Bytes; below, a copy is cheaper than a view.
+WORTH_A_VIEW: Final = 1 << 14
 
 
 class _MappingStruct(msgspec.StructMeta, ABCMeta):
@@ -76,20 +79,6 @@ class Outputs:
             found = self.memo[name, "flat"] = listed(self.arrays[name].ravel())
         return found
 
-    def written(self, name: str) -> list[bytes] | None:
-        """Of each row, its values as JSON, in row-major order and without a bracket around them.
-
-        For an output of numbers; None where one of them is not finite, for which JSON has no word.
-        """
-        key = name, "written"
-        if key in self.memo:
-            written: list[bytes] | None = self.memo[key]
-            return written
-        text = msgspec.json.encode(self.arrays[name].reshape(self.rows, -1).tolist())
-        # One call for all rows takes a third of the time of one for each.
-        written = self.memo[key] = None if b"n" in text else text[2:-2].split(b"],[")
-        return written
-
 
 class Part(Mapping[str, Array], msgspec.Struct, metaclass=_MappingStruct, gc=False, eq=False):
     """The rows from `start` to `stop`, those of one request, among the outputs of a run that it shared."""
@@ -140,6 +129,13 @@ def flat(name: str, tensors: Tensors) -> list[Any]:
         return values[tensors.start * width : tensors.stop * width]
     found: list[Any] = listed(tensors[name].ravel())
     return found
+
+
+def contiguous_bytes(array: Array) -> bytes | memoryview:
+    """The bytes of an array of numbers, in row-major order; a large one is not copied where it is contiguous."""
+    if array.nbytes < WORTH_A_VIEW:
+        return array.tobytes()
+    return np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
 
 
 def listed(array: Array) -> Any:

@@ -9,7 +9,7 @@ import pytest
 from septet.runtimes import onnx_graph
 from septet.runtimes.onnx_rows import outlook
 from septet.runtimes.onnx_sizes import MANY, over
-from septet.runtimes.onnx_value import Value
+from septet.runtimes.onnx_value import AbstractValue
 from septet.types import Array
 from tests.e2e.onnx_cases import Case, cases
 from tests.runtimes.onnx_models import constant, info, onnx
@@ -62,7 +62,9 @@ def assert_apart(case: Case, names: tuple[str, ...]) -> int:
     model = freed(case, names).SerializeToString()
     view = outlook(onnx_graph.read(memoryview(model)), threads=1)
     proven = {
-        name: known for name, known in view.outputs.items() if isinstance(known, Value) and known.axis is not None
+        name: known
+        for name, known in view.outputs.items()
+        if isinstance(known, AbstractValue) and known.axis is not None
     }
     if not proven:
         return 0

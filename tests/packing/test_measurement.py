@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from septet.model.manifest import Cost
+from septet.model.manifest import EngineCost
 from septet.packing.measurement import cheaper
 from septet.packing.save import save
 
@@ -16,8 +16,8 @@ from sklearn.neighbors import KNeighborsRegressor
 GIBIBYTE = 1 << 30
 
 
-def costs(one: float, some: float, large: float, memory: int = 0) -> tuple[Cost, ...]:
-    return Cost(1, one, 0), Cost(64, some, 0), Cost(10_000, large, memory)
+def costs(one: float, some: float, large: float, memory: int = 0) -> tuple[EngineCost, ...]:
+    return EngineCost(1, one, 0), EngineCost(64, some, 0), EngineCost(10_000, large, memory)
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def costs(one: float, some: float, large: float, memory: int = 0) -> tuple[Cost,
     ],
 )
 def test_the_mean_of_three_sizes_decides_within_bounds(
-    onnx: tuple[Cost, ...], native: tuple[Cost, ...], chosen: str
+    onnx: tuple[EngineCost, ...], native: tuple[EngineCost, ...], chosen: str
 ) -> None:
     assert cheaper(onnx, native)[0] == chosen
 
@@ -65,7 +65,7 @@ def test_the_reason_names_the_figures() -> None:
 
 
 def test_what_was_measured_of_fewer_rows_counts_for_as_many() -> None:
-    few = (Cost(1, 1e-5, 0), Cost(64, 0.3, 0))
+    few = (EngineCost(1, 1e-5, 0), EngineCost(64, 0.3, 0))
     assert cheaper(few, costs(1e-3, 1e-3, 1.0))[0] == "sklearn"
 
 

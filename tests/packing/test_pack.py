@@ -9,7 +9,7 @@ import pytest
 
 from septet.errors import LabelsMismatch, PackageInvalid, UnsupportedModel, Untrusted
 from septet.model.golden import mismatches
-from septet.packing.pack import pack
+from septet.packing.packaging import pack
 from septet.packing.save import save
 from septet.runtimes.base import InputRejected, LoadOptions
 from septet.runtimes.formats import load

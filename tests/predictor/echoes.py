@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 
 from septet.model.signature import Column, Kind, Signature, Tensor
-from septet.predictor.batching import Batcher
-from septet.predictor.cost import Cost
-from septet.predictor.engine import Engine
+from septet.predictor.batcher import Batcher
+from septet.predictor.latency_model import LatencyModel
+from septet.predictor.model_runner import ModelRunner
 from septet.runtimes.echo import EchoRuntime
 from septet.types import Identity, Request
 
@@ -19,7 +19,7 @@ SIGNATURE = Signature(
 )
 SAMPLE = {"x": np.zeros((1, 1), np.float32)}
 IDENTITY = Identity("echo", "1", "sha256:" + "0" * 64)
-SHORT, LONG = Cost(0.0, 0.0), Cost(1.0, 0.0)
+SHORT, LONG = LatencyModel(0.0, 0.0), LatencyModel(1.0, 0.0)
 _ids = itertools.count()
 
 
@@ -42,6 +42,6 @@ def request(*values: float, **more: Any) -> Request:
     return Request({"x": rows}, len(rows), f"r{next(_ids)}", **more)
 
 
-def batcher(runtime: EchoRuntime, cost: Cost = SHORT, **more: Any) -> Batcher:
+def batcher(runtime: EchoRuntime, latency: LatencyModel = SHORT, **more: Any) -> Batcher:
     options: dict[str, Any] = {"max_batch_rows": 64, "max_pending": 1000, **more}
-    return Batcher(Engine(runtime, SIGNATURE, SAMPLE), IDENTITY, cost, **options)
+    return Batcher(ModelRunner(runtime, SIGNATURE, SAMPLE), IDENTITY, latency, **options)

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from septet.predictor.batching import Batcher
-from septet.predictor.cost import Cost
-from septet.predictor.engine import Engine
+from septet.predictor.batcher import Batcher
+from septet.predictor.latency_model import LatencyModel
+from septet.predictor.model_runner import ModelRunner
 from septet.types import Response, Tensors
 from tests.predictor.echoes import IDENTITY, SHORT, SIGNATURE, request, runtime
 
@@ -15,11 +15,11 @@ from tests.predictor.echoes import IDENTITY, SHORT, SIGNATURE, request, runtime
 class Teacher:
     """Says what is to be learned once it is told to, and keeps what it was given."""
 
-    def __init__(self, lesson: tuple[Cost, int] | Exception) -> None:
+    def __init__(self, lesson: tuple[LatencyModel, int] | Exception) -> None:
         self.given: list[Tensors] = []
         self._lesson = lesson
 
-    def __call__(self, tensors: Tensors) -> tuple[Cost, int]:
+    def __call__(self, tensors: Tensors) -> tuple[LatencyModel, int]:
         self.given.append(tensors)
         if isinstance(self._lesson, Exception):
             raise self._lesson
@@ -27,11 +27,11 @@ class Teacher:
 
 
 def cold(model: Any, learn: Teacher) -> Batcher:
-    return Batcher(Engine(model, SIGNATURE), IDENTITY, None, max_batch_rows=1, max_pending=100, learn=learn)
+    return Batcher(ModelRunner(model, SIGNATURE), IDENTITY, None, max_batch_rows=1, max_pending=100, learn=learn)
 
 
 async def asked(batch: Batcher, *values: float) -> list[Response | BaseException]:
-    return await asyncio.gather(*(batch(request(value)) for value in values), return_exceptions=True)
+    return await asyncio.gather(*(batch.predict(request(value)) for value in values), return_exceptions=True)
 
 
 async def warmed(batch: Batcher, learn: Teacher, *values: float) -> None:
@@ -47,7 +47,7 @@ def test_requests_of_a_cold_model_are_not_merged_nor_refused_for_a_wait_that_nob
         loop = asyncio.get_running_loop()
         deadline = loop.time() + 10
         return await asyncio.gather(
-            *(batch(request(value, deadline=deadline)) for value in (1.0, 2.0, 3.0)), return_exceptions=True
+            *(batch.predict(request(value, deadline=deadline)) for value in (1.0, 2.0, 3.0)), return_exceptions=True
         )
 
     model = runtime()

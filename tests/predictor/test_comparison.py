@@ -11,7 +11,7 @@ from septet.model.sample import sample
 from septet.model.signature import Column, Kind, Signature, Tensor
 from septet.model.validation import problems
 from septet.predictor.comparison import ABSOLUTE, RELATIVE, difference, require_independence
-from septet.predictor.extremes import extremes, nulls
+from septet.predictor.extreme_rows import extreme_rows, nulls
 from septet.runtimes.echo import EchoRuntime
 from septet.types import Array, Tensors
 
@@ -60,7 +60,7 @@ def golden(rows: int = 3) -> Golden:
 
 
 def test_extreme_rows_are_rows_that_the_signature_allows() -> None:
-    rows = extremes(SIGNATURE, sample(SIGNATURE))
+    rows = extreme_rows(SIGNATURE, sample(SIGNATURE))
     assert problems(SIGNATURE, rows) == ()
     assert {array.dtype for array in rows.values()} == {array.dtype for array in sample(SIGNATURE).values()}
     assert {1e6, -1e30} <= set(rows["x"][:, 0].tolist())

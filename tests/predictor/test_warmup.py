@@ -70,7 +70,7 @@ def test_a_model_of_independent_rows_is_merged(dtype: str) -> None:
     warmth = warm_up(Function(shape, lambda x: x * 2), shape, sample(shape))
     assert warmth.merging.merged
     assert warmth.answer["y"].shape == (1, 2)
-    assert 0 <= warmth.cost.seconds(1) <= warmth.cost.seconds(100)
+    assert 0 <= warmth.latency.seconds(1) <= warmth.latency.seconds(100)
 
 
 def test_a_unit_without_rows_is_not_merged() -> None:

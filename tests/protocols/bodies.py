@@ -12,7 +12,7 @@ from hypothesis.extra import numpy as hnp
 
 from septet.errors import Invalid, Malformed
 from septet.model.signature import DTYPES, Column, Kind, Signature, Tensor
-from septet.protocols.codecs.body import Body
+from septet.protocols.codecs.decoded_body import DecodedBody
 from septet.tensors import listed
 from septet.types import Array, Tensors
 
@@ -116,7 +116,7 @@ def csv_of(signature: Signature, tensors: Tensors, **dialect: Any) -> bytes:
     return text.getvalue().encode()
 
 
-def same(tensors: Tensors, body: Body) -> None:
+def same(tensors: Tensors, body: DecodedBody) -> None:
     """Assert that a body has these tensors, exactly."""
     assert list(body.tensors) == list(tensors)
     for name, array in tensors.items():
@@ -124,12 +124,12 @@ def same(tensors: Tensors, body: Body) -> None:
         np.testing.assert_array_equal(body.tensors[name], array)
 
 
-def outcome(decode: Any, body: bytes) -> Body | None:
+def outcome(decode: Any, body: bytes) -> DecodedBody | None:
     """The decoded body, or None where it is refused as the codecs may."""
     try:
         decoded = decode(body)
     except (Malformed, Invalid) as error:
         msgspec.json.encode([error.message, error.problems])  # what is refused can be answered
         return None
-    assert isinstance(decoded, Body)
+    assert isinstance(decoded, DecodedBody)
     return decoded

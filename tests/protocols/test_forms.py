@@ -21,9 +21,9 @@ from septet.protocols.http.request_factory import RequestFactory
 from septet.protocols.http.routes import Decode
 from septet.protocols.mlflow.invocations import InvocationsRoute
 from septet.protocols.native.native_routes import NativeRoutes
-from septet.protocols.openinference.contents import FIELDS
 from septet.protocols.openinference.datatypes import DATATYPES, raw_bytes
 from septet.protocols.openinference.infer_request import InferRequestReader
+from septet.protocols.openinference.typed_contents import FIELDS
 from septet.protocols.rpc.descriptors import message
 from septet.protocols.tfserving.v1_routes import V1Routes
 from septet.registry import Models

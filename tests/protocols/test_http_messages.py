@@ -5,7 +5,8 @@ import os
 import pytest
 
 from septet.errors import Malformed
-from septet.protocols.http.http_messages import HttpRequest, RequestContext, context_of, new_id
+from septet.protocols.http.http_messages import HttpRequest, RequestContext, context_of
+from septet.protocols.http.request_factory import new_id
 
 
 def test_ids_are_128_random_bits() -> None:

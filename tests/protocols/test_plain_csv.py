@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from septet.errors import SeptetError
 from septet.model.signature import Column
-from septet.protocols.codecs.body import Body
 from septet.protocols.codecs.csv_body import CsvBody
+from septet.protocols.codecs.decoded_body import DecodedBody
 from septet.protocols.codecs.plain_csv import PlainCsv
 from tests.protocols import models
 
@@ -38,7 +38,7 @@ def test_both_ways_read_the_same(rows: list[list[str]], line_end: str, header: s
 
 def outcome(read: CsvBody, body: bytes) -> object:
     try:
-        found: Body = read(body)
+        found: DecodedBody = read(body)
     except SeptetError as error:
         return type(error), error.message, error.problems
     return found.rows, {name: (array.dtype, array.tobytes()) for name, array in found.tensors.items()}

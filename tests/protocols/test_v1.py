@@ -97,6 +97,17 @@ def test_several_outputs_of_tensors_are_one_object(value: Any) -> None:
     }
 
 
+@pytest.mark.parametrize("form", ["instances", "inputs"])
+def test_a_text_that_is_no_moment_is_refused_with_its_row(form: str) -> None:
+    column = Column("at", "datetime64[s]")
+    signature = Signature(
+        Kind.TENSORS, (Tensor("at", "datetime64[s]", (None,), (column,)),), (Tensor("out", "float32", (None,)),)
+    )
+    service = models.service(signature, {"at": ["2026-01-31T12:00:00"]}, {"out": [1]})
+    error = refused(service, {form: ["2026-01-31T12:00:00", "yesterday"]})
+    assert (error.problems[0].row, error.problems[0].column) == (1, "at")
+
+
 @pytest.mark.parametrize("rows", [[1.0, 2.0, 5.0], [[1.0], [2.0], [5.0]]])
 def test_a_single_output_is_answered_without_its_name(rows: Any) -> None:
     service = models.regressor()

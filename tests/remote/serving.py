@@ -14,9 +14,9 @@ from septet.assembly.grpc_serving import grpc_server
 from septet.events import Silent
 from septet.monitoring.shared_metrics import SharedMetrics
 from septet.protocols.http.app import App
-from septet.server.http import HttpConnection
+from septet.server.http_connection import HttpConnection
+from septet.server.http_server_state import HttpServerState
 from septet.server.listener import reserve
-from septet.server.wire import Wire
 from septet.service import Service
 from septet.settings import Limits, Settings
 from septet.types import Done, Pending, Predictor, Request
@@ -91,12 +91,12 @@ class ServedApp:
     @property
     def requests(self) -> int:
         """How many were answered."""
-        return self._wire.answered
+        return self._state.answered
 
     @property
     def connections(self) -> int:
         """How many are open."""
-        return len(self._wire.connections)
+        return len(self._state.registry)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -114,12 +114,12 @@ class ServedApp:
 
     async def _serve(self) -> None:
         self._stop = asyncio.Event()
-        self._wire = Wire(self.app, SETTINGS.limits)
-        server = await self._loop.create_server(lambda: HttpConnection(self._wire), sock=self._listener)
+        self._state = HttpServerState(self.app, SETTINGS.limits, lambda _: None)
+        server = await self._loop.create_server(lambda: HttpConnection(self._state), sock=self._listener)
         calls = None
         if self._grpc:
             calls = grpc_server(
-                self.app, SETTINGS, Silent(), self._grpc, connected=lambda _: None, crowded=lambda: False
+                self.app, SETTINGS, Silent(), self._grpc, on_connections=lambda _: None, crowded=lambda: False
             )
             await calls.start()
         self._started.set()
@@ -127,7 +127,7 @@ class ServedApp:
         server.close()
         if calls is not None:
             await calls.stop(1.0)
-        for connection in list(self._wire.connections):
+        for connection in self._state.registry:
             assert isinstance(connection, HttpConnection)
             connection._transport.abort()
         await asyncio.sleep(0)

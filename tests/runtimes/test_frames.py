@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from septet.model.signature import Column
-from septet.runtimes.frames import restored
+from septet.runtimes.data_frames import restored
 
 pd = pytest.importorskip("pandas")
 

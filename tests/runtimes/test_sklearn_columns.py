@@ -20,7 +20,7 @@ from sklearn.multioutput import ClassifierChain  # noqa: E402
 from sklearn.pipeline import FeatureUnion, make_pipeline  # noqa: E402
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, OrdinalEncoder  # noqa: E402
 
-from septet.runtimes.sklearn_columns import Missing, read_facts  # noqa: E402
+from septet.runtimes.sklearn_columns import MissingValues, read_facts  # noqa: E402
 from tests.packing.steps import Twice  # noqa: E402
 
 FRAME = pd.DataFrame(
@@ -75,9 +75,9 @@ def test_a_missing_value_is_taken_only_if_all_estimators_inside_take_it() -> Non
     numbers = FRAME[["age"]].to_numpy()
     filling = make_pipeline(SimpleImputer(), LogisticRegression())
     both = VotingClassifier([("a", filling), ("b", LogisticRegression())]).fit(numbers, TARGET)
-    assert read_facts(both, ["x0"])[0].missing is Missing.REFUSED
+    assert read_facts(both, ["x0"])[0].missing is MissingValues.REFUSED
     either = VotingClassifier([("a", filling), ("b", filling)]).fit(numbers, TARGET)
-    assert read_facts(either, ["x0"])[0].missing is Missing.STOPS
+    assert read_facts(either, ["x0"])[0].missing is MissingValues.STOPS
 
 
 def test_estimators_that_see_a_part_or_more_than_the_columns_are_read_by_their_places() -> None:

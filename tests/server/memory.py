@@ -14,8 +14,8 @@ from septet.protocols.http.app import App
 from septet.protocols.http.http_messages import HttpReply, HttpRequest
 from septet.protocols.http.routes import Encode
 from septet.registry import ServedModel
-from septet.server.http import HttpConnection
-from septet.server.wire import Wire
+from septet.server.http_connection import HttpConnection
+from septet.server.http_server_state import HttpServerState
 from septet.settings import Limits
 from septet.types import Identity, Predictor, Request, Response, Timings
 from tests.protocols.models import classifier, decoder, owner
@@ -116,10 +116,6 @@ async def echo(http: HttpRequest) -> HttpReply:
     return HttpReply(200, json.dumps(asked).encode(), "an-id")
 
 
-#: Turns of the loop after which a task that writes nothing waits for something else.
-QUIET = 4
-
-
 class Slow:
     """A route that answers once it is told to."""
 
@@ -135,11 +131,6 @@ class Slow:
         except asyncio.CancelledError:
             self.cancelled += 1
             raise
-
-    async def answer(self, body: bytes = b"slow") -> None:
-        self.waiting.pop(0).set_result(body)
-        for _ in range(QUIET):
-            await asyncio.sleep(0)
 
 
 class Asked(Predictor):
@@ -183,10 +174,20 @@ class Waiting:
         self._done(Response({}, 1, IDENTITY, Timings(0.0, 0.0, 1)))
 
 
+async def _settled(transport: MemoryTransport) -> None:
+    """Let the event loop run until nothing more is written."""
+    before = -1
+    while before != len(transport.written):
+        before = len(transport.written)
+        for _ in range(4):
+            await asyncio.sleep(0)
+
+
 class Peer:
-    """A server with one connection, seen from the client."""
+    """A server with one connection, seen from the client; it runs the event loop, which is not running otherwise."""
 
     def __init__(self, limits: Limits | None = None, observer: Observer | None = None, *, tls: bool = False) -> None:
+        self.loop = asyncio.get_event_loop()
         self.app = App()
         self.slow = Slow()
         self.model = Asked()
@@ -197,41 +198,35 @@ class Peer:
         model_owners = (decoder("/predict", self.model.decode),)
         self.app.install(lambda _: model_owners, owners, observer or Silent(), max_body_bytes=1_000)
         self.now = 0.0  # in seconds since 1970
-        self.wire = Wire(self.app, limits or Limits(), clock=lambda: self.now)
+        self.state = HttpServerState(self.app, limits or Limits(), lambda _: None, clock=lambda: self.now)
         self.transport = MemoryTransport(tls=tls)
         self.connection = self.connect(self.transport)
 
     def connect(self, transport: MemoryTransport) -> HttpConnection:
         """One connection more."""
-        made = HttpConnection(self.wire)
+        made = HttpConnection(self.state)
         made.connection_made(transport)
         return made
 
     def send(self, *chunks: bytes) -> "Peer":
-        """Let chunks arrive, as long as the connection reads, each when what came before is answered.
-
-        On a running loop they arrive at once, and who sends them must await `turns`.
-        """
-        loop = asyncio.get_event_loop()
+        """Let chunks arrive one after the other, as long as the connection reads."""
         for chunk in chunks:
-            if not self.transport.reading or self.transport.closed:
-                continue
-            if loop.is_running():
-                self.connection.data_received(chunk)
-            else:
-                loop.run_until_complete(self._sent(chunk))
+            if self.transport.reading and not self.transport.closed:
+                self.call(self.connection.data_received, chunk)
         return self
 
-    async def _sent(self, chunk: bytes) -> None:
-        self.connection.data_received(chunk)
-        await self.turns()
+    def call(self, act: Callable[..., object], *arguments: object) -> None:
+        """Do something on the event loop, and let it run until nothing more is written."""
 
-    async def turns(self) -> None:
-        """Let tasks go on until nothing more is written."""
-        quiet, written = 0, -1
-        while quiet < QUIET:
-            await asyncio.sleep(0)
-            quiet, written = quiet + 1 if written == len(self.transport.written) else 0, len(self.transport.written)
+        async def main() -> None:
+            act(*arguments)
+            await _settled(self.transport)
+
+        self.loop.run_until_complete(main())
+
+    def answer(self, body: bytes = b"slow") -> None:
+        """Let the slow route answer its first request."""
+        self.call(self.slow.waiting.pop(0).set_result, body)
 
     @property
     def answers(self) -> list[Answer]:
@@ -246,7 +241,7 @@ class Peer:
     def seconds_pass(self, seconds: int) -> None:
         """Let the sweep come by so many times."""
         for _ in range(seconds):
-            self.wire.second_passed()
+            self.call(self.state.registry.second_passed)
 
 
 Make = Callable[..., Peer]

@@ -1,138 +1,173 @@
-"""Handlers are ordinary coroutines under every transport: they have a task, and may use all of asyncio."""
+"""A handler is an ordinary coroutine under each transport: it may use timeouts, task groups and a client of HTTP."""
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import aiohttp
+import aiohttp.web
+import grpc
+import grpc.aio
 import pytest
 import uvicorn
 import uvloop
 
-from septet.events import Finished
 from septet.protocols.http.app import App
 from septet.protocols.http.asgi import Asgi
 from septet.protocols.http.http_messages import HttpReply, HttpRequest
-from septet.server.http import HttpConnection
-from septet.server.listener import reserve
-from septet.server.wire import Wire
+from septet.protocols.rpc.methods import PROTOBUF, Method
+from septet.server.h2.h2_connection import H2Connection
+from septet.server.h2.h2_server_state import H2ServerState
+from septet.server.http_connection import HttpConnection
+from septet.server.http_server_state import HttpServerState
 from septet.settings import Limits
-from tests.protocols import models
+from tests.protocols.models import app as model_app
+from tests.protocols.models import classifier, owner
+
+Serve = Callable[[App], AbstractAsyncContextManager[str]]
+LONG = 20.0  # seconds: far more than anything here takes
+FETCH, GIVE_UP, FETCH_CALL, GIVE_UP_CALL = "/fetch/{id}", "/give-up", "/t.T/Fetch", "/t.T/GiveUp"
 
 
-class Recorder:
-    def __init__(self) -> None:
-        self.events: list[Finished] = []
+class Fetching:
+    """Handlers that ask another server, at `url`, as coroutines do."""
 
-    def started(self) -> None:
-        """Nothing is kept."""
+    def __init__(self, url: str) -> None:
+        self._url = url
 
-    def finished(self, event: Finished) -> None:
-        self.events.append(event)
+    async def fetch(self, http: HttpRequest) -> HttpReply:
+        """Ask twice at once, and answer with both answers and the id in the path."""
+        async with asyncio.timeout(LONG), aiohttp.ClientSession() as session:
+            await asyncio.sleep(0)
+            async with asyncio.TaskGroup() as group:
+                asked = [group.create_task(self._ask(session, part)) for part in ("a", "b")]
+        found = b"".join(each.result() for each in asked) + http.parameters.get("id", "").encode()
+        return HttpReply(200, found, "the-id", PROTOBUF)
 
+    async def give_up(self, _: HttpRequest) -> HttpReply:
+        """Run into a timeout of its own, and be cancelled by its own code."""
+        try:
+            async with asyncio.timeout(0.01):
+                await asyncio.get_running_loop().create_future()
+        except TimeoutError:
+            raise asyncio.CancelledError from None
+        raise AssertionError
 
-async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """A server of HTTP that says yes to everything."""
-    await reader.readuntil(b"\r\n\r\n")
-    writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\nconnection: close\r\n\r\nyes")
-    await writer.drain()
-    writer.close()
-
-
-async def thorough(http: HttpRequest) -> HttpReply:
-    """Use what needs a task of its own."""
-    parts: list[str] = []
-    async with asyncio.timeout(20):
-        async with asyncio.TaskGroup() as group:
-            for part in ("a", "b"):
-                group.create_task(_append(parts, part))
-        await asyncio.sleep(0)
-        server = await asyncio.start_server(echo, "127.0.0.1", 0)
-        async with server, aiohttp.ClientSession() as session:
-            host, port = server.sockets[0].getsockname()
-            async with session.get(f"http://{host}:{port}/") as answer:
-                parts.append(await answer.text())
-    with pytest.raises(TimeoutError):
-        async with asyncio.timeout(0):
-            await asyncio.sleep(60)
-    task = asyncio.current_task()
-    assert task is not None
-    return HttpReply(200, f"{' '.join(sorted(parts))} {http.parameters['id']}".encode(), "an-id", b"text/plain")
-
-
-async def _append(parts: list[str], part: str) -> None:
-    await asyncio.sleep(0)
-    parts.append(part)
-
-
-async def gives_up(_: HttpRequest) -> HttpReply:
-    """A handler that cancels itself."""
-    raise asyncio.CancelledError
-
-
-def application(observer: Recorder) -> App:
-    declared = models.owner(("GET", "/job/{id}", thorough), ("GET", "/gives-up", gives_up))
-    return models.app(models.classifier(), server=(declared,), observer=observer)
+    async def _ask(self, session: aiohttp.ClientSession, part: str) -> bytes:
+        async with session.get(f"{self._url}/{part}") as found:
+            return await found.read()
 
 
 @asynccontextmanager
-async def own_runner(app: App) -> AsyncIterator[str]:
-    (reserved,) = reserve("127.0.0.1", 0)
-    wire = Wire(app, Limits())
-    server = await asyncio.get_running_loop().create_server(lambda: HttpConnection(wire), sock=reserved)
+async def other_server() -> AsyncIterator[str]:
+    """A server that answers a path with its last part."""
+
+    async def answer(asked: aiohttp.web.BaseRequest) -> aiohttp.web.StreamResponse:
+        await asyncio.sleep(0)
+        return aiohttp.web.Response(text=asked.path[1:])
+
+    runner = aiohttp.web.ServerRunner(aiohttp.web.Server(answer))
+    await runner.setup()
+    site = aiohttp.web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    host, port = runner.addresses[0]
+    try:
+        yield f"http://{host}:{port}"
+    finally:
+        await runner.cleanup()
+
+
+@asynccontextmanager
+async def application() -> AsyncIterator[App]:
+    """An application whose handlers ask another server."""
+    async with other_server() as url:
+        handlers = Fetching(url)
+        routes = owner(
+            ("GET", FETCH, handlers.fetch),
+            ("GET", GIVE_UP, handlers.give_up),
+            ("POST", FETCH_CALL, handlers.fetch),
+            ("POST", GIVE_UP_CALL, handlers.give_up),
+        )
+        yield model_app(classifier(), server=(routes,))
+
+
+async def get(address: str, path: str) -> tuple[int, bytes]:
+    async with aiohttp.ClientSession() as session, session.get(f"http://{address}{path}") as found:
+        return found.status, await found.read()
+
+
+@asynccontextmanager
+async def own_transport(app: App) -> AsyncIterator[str]:
+    """The address of the application under the transport of `septet serve`."""
+    state = HttpServerState(app, Limits(), lambda _: None)
+    server = await asyncio.get_running_loop().create_server(lambda: HttpConnection(state), "127.0.0.1", 0)
     async with server:
-        yield f"http://127.0.0.1:{reserved.getsockname()[1]}"
-        for connection in list(wire.connections):
-            connection.shutdown()
+        host, port = server.sockets[0].getsockname()
+        yield f"{host}:{port}"
+        async with asyncio.timeout(LONG):
+            await state.registry.empty.wait()
 
 
 @asynccontextmanager
 async def under_uvicorn(app: App) -> AsyncIterator[str]:
-    with socket.socket() as bound:
-        bound.bind(("127.0.0.1", 0))
-        server = uvicorn.Server(uvicorn.Config(Asgi(app, max_body_bytes=1000), log_level="critical", lifespan="off"))
-        serving = asyncio.create_task(server.serve([bound]))
-        yield f"http://127.0.0.1:{bound.getsockname()[1]}"
+    """The address of the application under uvicorn."""
+    asgi = Asgi(app, max_body_bytes=1000)
+    server = uvicorn.Server(uvicorn.Config(asgi, host="127.0.0.1", port=0, log_level="error"))
+    serving = asyncio.create_task(server.serve())
+    async with asyncio.timeout(LONG):
+        while not server.started:  # noqa: ASYNC110 - uvicorn sets no event
+            await asyncio.sleep(0.005)
+    host, port = server.servers[0].sockets[0].getsockname()
+    try:
+        yield f"{host}:{port}"
+    finally:
         server.should_exit = True
         await serving
 
 
-TRANSPORTS = pytest.mark.parametrize("transport", [own_runner, under_uvicorn])
-Transport = Callable[[App], AbstractAsyncContextManager[str]]
+@asynccontextmanager
+async def over_http2(app: App) -> AsyncIterator[grpc.aio.Channel]:
+    """A channel to the application under HTTP/2."""
+    state = H2ServerState(app, (Method(FETCH_CALL), Method(GIVE_UP_CALL)), Limits(), lambda _: None)
+    server = await asyncio.get_running_loop().create_server(lambda: H2Connection(state), "127.0.0.1", 0)
+    async with server:
+        host, port = server.sockets[0].getsockname()
+        async with grpc.aio.insecure_channel(f"{host}:{port}") as channel:
+            yield channel
+        # grpc keeps its connection for the next channel.
+        for connection in state.registry:
+            connection.abort()
+        async with asyncio.timeout(LONG):
+            await state.registry.empty.wait()
 
 
-def run(story: Callable[[], Awaitable[None]]) -> None:
+def run(scenario: Callable[[], Awaitable[None]], *, own_loop: bool = True) -> None:
     async def main() -> None:
-        async with asyncio.timeout(120):
-            await story()
+        await scenario()
 
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop if own_loop else None) as runner:
         runner.run(main())
 
 
-@TRANSPORTS
-def test_a_handler_may_use_all_of_asyncio(transport: Transport) -> None:
-    async def story() -> None:
-        observer = Recorder()
-        async with transport(application(observer)) as url, aiohttp.ClientSession() as session:
-            async with session.get(f"{url}/job/seven") as answer:
-                assert (answer.status, await answer.text()) == (200, "a b yes seven")
-            async with session.post(f"{url}/job/seven") as answer:
-                assert (answer.status, answer.headers["allow"]) == (405, "GET, HEAD")
-            async with session.get(f"{url}/job/seven/more") as answer:
-                assert answer.status == 404
-        assert [event.route for event in observer.events] == ["/job/{id}", "/job/{id}", "unmatched"]
+@pytest.mark.parametrize("serve", [own_transport, under_uvicorn])
+def test_a_handler_may_do_what_any_coroutine_may(serve: Serve) -> None:
+    async def scenario() -> None:
+        async with application() as app, serve(app) as address:
+            assert await get(address, FETCH.format(id="seven")) == (200, b"abseven")
+            status, body = await get(address, GIVE_UP)
+            assert (status, b'"internal"' in body) == (500, True)
+            assert await get(address, FETCH.format(id="seven")) == (200, b"abseven")
 
-    run(story)
+    run(scenario)
 
 
-def test_a_handler_that_cancels_itself_is_a_failure_and_its_caller_is_told() -> None:
-    async def story() -> None:
-        async with own_runner(application(Recorder())) as url, aiohttp.ClientSession() as session:
-            async with session.get(f"{url}/gives-up") as answer:
-                assert answer.status == 500
-            async with session.get(f"{url}/job/seven") as answer:
-                assert answer.status == 200
+def test_a_method_that_does_not_predict_may_do_what_any_coroutine_may() -> None:
+    async def scenario() -> None:
+        async with application() as app, over_http2(app) as channel:
+            assert await channel.unary_unary(FETCH_CALL)(b"") == b"ab"
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await channel.unary_unary(GIVE_UP_CALL)(b"")
+            assert caught.value.code() is grpc.StatusCode.INTERNAL
+            assert await channel.unary_unary(FETCH_CALL)(b"") == b"ab"
 
-    run(story)
+    run(scenario, own_loop=False)

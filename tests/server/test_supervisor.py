@@ -11,7 +11,7 @@ import pytest
 
 from septet.errors import StartupError
 from septet.monitoring.metrics_layout import MetricsLayout
-from septet.server.supervisor import Policy, supervise
+from septet.server.supervisor import SupervisionPolicy, supervise
 from tests.waiting import until
 
 SCRIPT = Path(__file__).parent / "services" / "lines.py"
@@ -278,7 +278,7 @@ def test_a_system_that_cannot_fork_is_told_to_use_one_worker(monkeypatch: pytest
     monkeypatch.setattr(sys, "platform", "win32")
 
     with pytest.raises(StartupError, match="use --workers 1"):
-        supervise(lambda _: 0, lambda: None, sockets=[], layout=MetricsLayout([], []), policy=Policy(2, 1.0))
+        supervise(lambda _: 0, lambda: None, sockets=[], layout=MetricsLayout([], []), policy=SupervisionPolicy(2, 1.0))
 
 
 def refused(port: int) -> bool:

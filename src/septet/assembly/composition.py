@@ -20,10 +20,10 @@ from septet.model.manifest import Manifest
 from septet.model.sample import sample as sample_of
 from septet.monitoring.metrics_layout import MetricsLayout
 from septet.monitoring.shared_metrics import MetricsSnapshot
-from septet.predictor.batching import Batcher
-from septet.predictor.cost import Cost
-from septet.predictor.engine import Engine
-from septet.predictor.warmup import Warmth, warm_up
+from septet.predictor.batcher import Batcher
+from septet.predictor.latency_model import LatencyModel
+from septet.predictor.model_runner import ModelRunner
+from septet.predictor.warmup import WarmupResult, warm_up
 from septet.protocols.http.app import App
 from septet.protocols.http.error_bodies import STATUS
 from septet.protocols.http.health_routes import HealthRoutes
@@ -62,19 +62,19 @@ def open_service(path: Path, settings: Settings) -> Service:
     begun = time.perf_counter()
     opened = open_model(path, settings.model, threads=threads_for(settings.server.workers, settings.model.threads))
     loaded = time.perf_counter()
-    warmth, sample = _warm(path, opened)
+    warmup, sample = _warm(path, opened)
     warm = time.perf_counter()
-    engine = Engine(opened.runtime, opened.signature, sample)
-    cost = None if warmth is None else warmth.cost
-    merging = _Merging(Merging(merged=False, reason=_COLD) if warmth is None else warmth.merging, settings, opened)
+    runner = ModelRunner(opened.runtime, opened.signature, sample)
+    latency = None if warmup is None else warmup.latency
+    merging = _Merging(Merging(merged=False, reason=_COLD) if warmup is None else warmup.merging, settings, opened)
     batch_rows = merging.rows
     batcher = Batcher(
-        engine,
+        runner,
         opened.identity,
-        cost,
+        latency,
         max_batch_rows=batch_rows,
         max_pending=settings.limits.max_pending,
-        learn=partial(_learn, opened, engine, merging) if warmth is None else None,
+        learn=partial(_learn, opened, runner, merging) if warmup is None else None,
     )
     facts = {"load_seconds": loaded - begun, "warmup_seconds": warm - loaded}
     return Service(
@@ -83,12 +83,14 @@ def open_service(path: Path, settings: Settings) -> Service:
         predictor=batcher,
         manifest=opened.manifest,
         sample=sample,
-        answer=None if warmth is None else warmth.answer,
-        expected=_promise(opened, warmth),
-        facts=facts if cost is None else {**facts, "run_seconds": cost.seconds(1)},
+        answer=None if warmup is None else warmup.answer,
+        expected=_promise(opened, warmup),
+        facts=facts if latency is None else {**facts, "run_seconds": latency.seconds(1)},
         freshness=partial(age_of, opened.manifest, settings.model),
+        close=batcher.close,
         batch_rows=batch_rows,
         merging=merging,
+        gate=batcher.gate,
     )
 
 
@@ -98,17 +100,17 @@ def age_of(manifest: Manifest, limits: Model) -> Freshness:
     return freshness(manifest, now, warn_days=limits.stale_warn_days, error_days=limits.stale_error_days)
 
 
-def _promise(opened: Opened, warmth: Warmth | None) -> Golden | None:
+def _promise(opened: Opened, warmup: WarmupResult | None) -> Golden | None:
     """The first golden row.
 
     Where rows depend on each other, one alone has another answer than among the rest: the one that it was given just
     after all of them were proven together.
     """
     golden = opened.golden
-    if golden is None or warmth is None:
+    if golden is None or warmup is None:
         return None
-    alone = opened.signature.rows and not warmth.merging.merged
-    answer = warmth.answer if alone else _first_row(golden.answer, opened)
+    alone = opened.signature.rows and not warmup.merging.merged
+    answer = warmup.answer if alone else _first_row(golden.answer, opened)
     return msgspec.structs.replace(golden, request=_first_row(golden.request, opened), answer=answer)
 
 
@@ -116,7 +118,7 @@ def _first_row(tensors: Tensors, opened: Opened) -> Tensors:
     return {name: array[:1] for name, array in tensors.items()} if opened.signature.rows else tensors
 
 
-def _warm(path: Path, opened: Opened) -> tuple[Warmth | None, Tensors | None]:
+def _warm(path: Path, opened: Opened) -> tuple[WarmupResult | None, Tensors | None]:
     """Warm the model up on its first golden row, or on a made-up row; None where it does not answer that one."""
     golden = opened.golden
     sample = sample_of(opened.signature) if golden is None else _first_row(golden.request, opened)
@@ -159,14 +161,14 @@ class _Merging:
         return self._merging
 
 
-def _learn(opened: Opened, engine: Engine, merging: _Merging, tensors: Tensors) -> tuple[Cost, int]:
+def _learn(opened: Opened, runner: ModelRunner, merging: _Merging, tensors: Tensors) -> tuple[LatencyModel, int]:
     """Warm a cold model up on the first row of a request that it has answered."""
     # Copies: a decoder's arrays may be views of a large body.
     row = {name: array.copy() for name, array in _first_row(plain(tensors), opened).items()}
-    warmth = warm_up(opened.runtime, opened.signature, row)
-    engine.sample = row
-    merging.learned(warmth.merging)
-    return warmth.cost, merging.rows
+    warmup = warm_up(opened.runtime, opened.signature, row)
+    runner.sample = row
+    merging.learned(warmup.merging)
+    return warmup.latency, merging.rows
 
 
 def layout(models: int, more_templates: Sequence[str] = ()) -> MetricsLayout:

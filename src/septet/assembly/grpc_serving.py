@@ -10,7 +10,7 @@ from septet.protocols.openinference.grpc_service import GrpcService
 from septet.protocols.rpc.health import HealthService
 from septet.protocols.rpc.paths import HEALTH, INFERENCE
 from septet.protocols.rpc.reflection import Reflection
-from septet.server.grpc import GrpcServer
+from septet.server.grpc_server import GrpcServer
 from septet.settings import Settings
 
 
@@ -26,7 +26,7 @@ def grpc_server(
     observer: Observer,
     sockets: Sequence[socket.socket],
     *,
-    connected: Callable[[int], None],
+    on_connections: Callable[[int], None],
     crowded: Callable[[], bool],
 ) -> GrpcServer:
     """Put the server together; `http` is the application of the same models over HTTP, the rest is for `GrpcServer`.
@@ -44,4 +44,4 @@ def grpc_server(
     reflection = Reflection((INFERENCE, HEALTH))
     app.install(lambda _: (), (inference, health, reflection), observer, max_body_bytes=settings.limits.max_body_bytes)
     methods = (*inference.methods(), *health.methods(), *reflection.methods())
-    return GrpcServer(app, methods, sockets, settings, connected=connected, crowded=crowded)
+    return GrpcServer(app, methods, sockets, settings, on_connections=on_connections, crowded=crowded)

@@ -8,7 +8,8 @@ import msgspec
 
 from septet.monitoring.metrics import ModelFacts, exposition
 from septet.monitoring.shared_metrics import MetricsSnapshot
-from septet.protocols.http.http_messages import HttpReply, HttpRequest, new_id, request_id_of
+from septet.protocols.http.http_messages import HttpReply, HttpRequest, request_id_of
+from septet.protocols.http.request_factory import new_id
 from septet.protocols.http.routes import Operation, answers
 from septet.protocols.openapi import openapi_responses
 from septet.protocols.openapi.openapi_document import Operated, openapi

@@ -17,10 +17,11 @@ from septet.monitoring.log import AccessLog, configure
 from septet.monitoring.observers import TurnObservers
 from septet.monitoring.shared_metrics import SharedMetrics
 from septet.protocols.http.app import App
-from septet.server.context import WorkerContext
+from septet.server.http_server import SecondaryServer
 from septet.server.listener import bind, reserve
-from septet.server.supervisor import Policy, supervise
-from septet.server.worker import Companion, Work, work
+from septet.server.supervisor import SupervisionPolicy, supervise
+from septet.server.worker import WorkerHooks, run_worker
+from septet.server.worker_context import WorkerContext
 from septet.service import Service
 from septet.settings import Settings
 from septet.types import Middleware
@@ -61,7 +62,7 @@ def serve(
             shared_metrics = SharedMetrics(counted)
             return process.run(ListeningSockets(sockets, calls), shared_metrics, 0, lambda: None, first=True)
         loader.share()
-        policy = Policy(server.workers, server.drain_delay_seconds + server.grace_seconds)
+        policy = SupervisionPolicy(server.workers, server.drain_delay_seconds + server.grace_seconds)
         # The parent holds both ports whichever worker comes or goes, and gives them up when the end begins.
         return supervise(
             partial(process.start, len(sockets)),
@@ -117,9 +118,14 @@ class ConnectionGauge:
         self._http = self._grpc = 0
         self._listening = False
 
-    def http(self, connections: int, listening: bool) -> None:  # noqa: FBT001 - called by place
-        """Note those over HTTP, and whether more are accepted."""
-        self._http, self._listening = connections, listening
+    def http(self, connections: int) -> None:
+        """Note those over HTTP."""
+        self._http = connections
+        self._tell()
+
+    def listening(self, listening: bool) -> None:  # noqa: FBT001 - called by place
+        """Note whether more are accepted over HTTP."""
+        self._listening = listening
         self._tell()
 
     def grpc(self, connections: int) -> None:
@@ -169,7 +175,7 @@ class ServingProcess:
         worker_metrics = shared_metrics.claim(slot)
         connections = ConnectionGauge(shared_metrics, slot)
         loaded: list[LoadedModels] = []
-        companions: list[Companion] = []
+        secondary_servers: list[SecondaryServer] = []
 
         def load() -> None:
             models = self._loader.load(first=first)
@@ -182,13 +188,13 @@ class ServingProcess:
             if sockets.grpc:
                 from septet.assembly.grpc_serving import grpc_server
 
-                companions.append(
+                secondary_servers.append(
                     grpc_server(
                         app,
                         self._settings,
                         observer,
                         sockets.grpc,
-                        connected=connections.grpc,
+                        on_connections=connections.grpc,
                         crowded=connections.crowded,
                     )
                 )
@@ -204,14 +210,14 @@ class ServingProcess:
 
         # A lone process tells callers that its model is loading. One among others must not take a request that
         # another could answer: it listens when it is ready, and until the first one is, callers wait to be accepted.
-        early = shared_metrics.slots == 1
-        what = Work(
-            load,
-            begin,
-            lambda: shared_metrics.beat(slot, time.monotonic()),
-            early,
-            companions,
-            connections.http,
-            connections.crowded,
+        hooks = WorkerHooks(
+            load=load,
+            on_ready=begin,
+            on_heartbeat=lambda: shared_metrics.beat(slot, time.monotonic()),
+            on_connections=connections.http,
+            on_listening=connections.listening,
+            crowded=connections.crowded,
+            secondary_servers=secondary_servers,
+            listens_early=shared_metrics.slots == 1,
         )
-        return work(app, sockets.http, self._settings, what)
+        return run_worker(app, sockets.http, self._settings, hooks)

@@ -11,7 +11,7 @@ from septet.errors import Invalid
 from septet.model.signature import Signature
 from septet.protocols.codecs import examples
 from septet.protocols.openinference.datatypes import DATATYPES, input_bytes
-from septet.protocols.openinference.missing import told
+from septet.protocols.openinference.missing_parameter import missing_parameters
 from septet.types import Tensors
 
 Protocol: TypeAlias = Literal["data", "records", "v2", "v2-binary"]
@@ -112,7 +112,7 @@ class Requests:
                 "name": each.name,
                 "shape": list(tensors[each.name].shape),
                 "datatype": DATATYPES[each.dtype],
-                "parameters": {"binary_data_size": len(data), **told(tensors[each.name])},
+                "parameters": {"binary_data_size": len(data), **missing_parameters(tensors[each.name])},
             }
             for each, data in zip(self._signature.inputs, raw, strict=True)
         ]

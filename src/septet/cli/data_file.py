@@ -11,7 +11,7 @@ import numpy as np
 from septet.columns.conversion import Conversion, TableConverter
 from septet.errors import Invalid, NotFound
 from septet.model.signature import Signature
-from septet.protocols.codecs.body import check_rows
+from septet.protocols.codecs.decoded_body import check_rows
 from septet.protocols.codecs.json_body import JsonBody
 from septet.protocols.codecs.npy_body import NpyBody
 from septet.tables.column_batch import ColumnBatch

@@ -3,7 +3,7 @@
 from itertools import groupby
 
 from septet.model.freshness import Freshness
-from septet.model.manifest import Cost
+from septet.model.manifest import EngineCost
 from septet.model.signature import Column, Signature, Tensor
 
 _SHOWN = 6  # columns or labels that fit a line
@@ -54,7 +54,7 @@ def age_text(fresh: Freshness) -> str:
     return fresh.message
 
 
-def cost_text(cost: Cost) -> str:
+def cost_text(cost: EngineCost) -> str:
     """Write a cost, such as `24 us, 0.5 MiB`."""
     unit, size = next(((unit, size) for unit, size in _TIMES if cost.seconds >= size), _TIMES[-1])
     return f"{cost.seconds / size:.3g} {unit}, {cost.bytes / _MEGABYTE:.1f} MiB"

@@ -15,7 +15,7 @@ from septet.cli.progress import Progress
 from septet.errors import SettingsInvalid
 from septet.model.labels import read_labels
 from septet.model.signature import Signature
-from septet.packing.pack import pack
+from septet.packing.packaging import pack
 from septet.packing.provenance import About, Statement
 from septet.packing.save import Saved
 from septet.packing.signatures import declared

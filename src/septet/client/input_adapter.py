@@ -20,8 +20,8 @@ from septet.model.received import received
 from septet.model.signature import Column, Signature
 from septet.model.values import is_optional, is_whole
 from septet.protocols.codecs.json_body import JsonBody
-from septet.protocols.openinference.contract import InferSchema
 from septet.protocols.openinference.datatypes import DATATYPES
+from septet.protocols.openinference.infer_schema import InferSchema
 from septet.remote.remote_tensors import RemoteTensors
 from septet.types import Array, Tensors
 
@@ -56,7 +56,7 @@ class InputAdapter:
         self._columns = signature.columns
         self._rows = signature.rows
         self._remote = RemoteTensors(signature)
-        self._contract = InferSchema(signature, max_rows=max_rows)
+        self._schema = InferSchema(signature, max_rows=max_rows)
         self._body = JsonBody(signature, max_rows=max_rows)
 
     def __call__(self, data: Any) -> ModelInputs:
@@ -132,8 +132,8 @@ class InputAdapter:
     def _checked(self, arrays: dict[str, Array]) -> Tensors:
         for each in self._inputs:
             if each.name in arrays:
-                self._contract.input(each.name, DATATYPES[each.dtype], arrays[each.name].shape)
-        tensors, _ = self._contract.tensors(arrays.items())
+                self._schema.input(each.name, DATATYPES[each.dtype], arrays[each.name].shape)
+        tensors, _ = self._schema.tensors(arrays.items())
         return self._remote.inputs(tensors)
 
     def _check_names(self, noun: str, known: list[str], given: list[Any], free: list[str]) -> None:

@@ -45,7 +45,7 @@ class Parity(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fie
     largest_difference: float
 
 
-class Cost(msgspec.Struct, frozen=True):
+class EngineCost(msgspec.Struct, frozen=True):
     """What one request of `rows` rows costs: seconds, and bytes by which the process grows at its peak."""
 
     rows: int
@@ -53,7 +53,7 @@ class Cost(msgspec.Struct, frozen=True):
     bytes: int
 
 
-class Engine(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+class EngineLibrary(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """Which engine was chosen when a native model was saved, and why.
 
     Attributes:
@@ -64,8 +64,8 @@ class Engine(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fie
 
     chosen: str
     reason: str
-    onnx: tuple[Cost, ...] = ()
-    native: tuple[Cost, ...] = ()
+    onnx: tuple[EngineCost, ...] = ()
+    native: tuple[EngineCost, ...] = ()
 
 
 class Manifest(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -96,7 +96,7 @@ class Manifest(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_f
     training: Training = Training()
     valid_for_days: int | None = None
     parity: Parity | None = None
-    engine: Engine | None = None
+    engine: EngineLibrary | None = None
     prepare: str | None = None
     description: str | None = None
     row_independent: bool = False

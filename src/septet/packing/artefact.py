@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 
 from septet.errors import UnsupportedModel
-from septet.model.manifest import Cost, Engine, Parity
+from septet.model.manifest import EngineCost, EngineLibrary, Parity
 from septet.model.signature import Signature
 from septet.packing.compilation import compiled, quiet
 from septet.packing.measurement import cheaper, measured
@@ -49,7 +49,7 @@ class Artefact(msgspec.Struct, frozen=True, eq=False):
     path: Path
     runtime: Runtime
     signature: Signature
-    engine: Engine
+    engine: EngineLibrary
     hard: Tensors | None = None
     parity: Parity | None = None
     fallback: str | None = None
@@ -73,7 +73,7 @@ def artefact_of(trained: Trained, folder: Path) -> Artefact:
     reasons: list[str] = []
     for double in (False, True):
         found = _compiled(comparison, folder / "model.onnx", double=double)
-        if isinstance(found, Engine):
+        if isinstance(found, EngineLibrary):
             try:
                 return _native(trained, folder, found)
             except UnsupportedModel:
@@ -86,7 +86,7 @@ def artefact_of(trained: Trained, folder: Path) -> Artefact:
     single, wide = reasons
     apart = f"ONNX does not do with 32-bit numbers: {single}; nor with 64-bit numbers: {wide}"
     reason = f"ONNX does not do: {single}" if single == wide else apart
-    return _native(trained, folder, Engine("sklearn", reason))
+    return _native(trained, folder, EngineLibrary("sklearn", reason))
 
 
 class _Comparison:
@@ -97,7 +97,7 @@ class _Comparison:
         self.at_any_cost = False
 
     @cached_property
-    def costs(self) -> tuple[Cost, ...]:
+    def costs(self) -> tuple[EngineCost, ...]:
         return measured(self.trained.native, self.trained.rows)
 
     @cached_property
@@ -106,7 +106,7 @@ class _Comparison:
         return Gate(trained.native, trained.signature, trained.rows, trained.model)
 
 
-def _compiled(comparison: _Comparison, path: Path, *, double: bool) -> Artefact | Engine | str:
+def _compiled(comparison: _Comparison, path: Path, *, double: bool) -> Artefact | EngineLibrary | str:
     """The compiled model; or the choice of the native one, because it costs less; or why it does not do."""
     trained = comparison.trained
     choices = [trained.signature]
@@ -123,11 +123,11 @@ def _compiled(comparison: _Comparison, path: Path, *, double: bool) -> Artefact 
         # Costs first: a model that takes gigabytes is not run on thousands of rows.
         costs = measured(runtime, trained.rows)
         chosen, why = cheaper(costs, comparison.costs)
-        engine = Engine(chosen, why, costs, comparison.costs)
+        engine = EngineLibrary(chosen, why, costs, comparison.costs)
         if chosen != "onnx":
             if not comparison.at_any_cost:
                 return engine
-            engine = Engine("onnx", f"{why}, but the native model cannot be stored", costs, comparison.costs)
+            engine = EngineLibrary("onnx", f"{why}, but the native model cannot be stored", costs, comparison.costs)
         for accepted in choices:
             verdict = comparison.gate.judged(runtime, accepted)
             if isinstance(verdict, Parity):
@@ -148,7 +148,7 @@ def _first_line(exc: BaseException) -> str:
     return f"{type(exc).__name__}: {lines[0][:200]}"
 
 
-def _native(trained: Trained, folder: Path, engine: Engine) -> Artefact:
+def _native(trained: Trained, folder: Path, engine: EngineLibrary) -> Artefact:
     found: list[Runtime] = []
     head = _head(trained.rows)
     wanted = trained.native.run(head)

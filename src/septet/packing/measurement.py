@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from septet.model.manifest import Cost
+from septet.model.manifest import EngineCost
 from septet.runtimes.base import Runtime
 from septet.types import Tensors
 
@@ -26,7 +26,7 @@ _TIE = 1.5
 _LONGEST_SECONDS, _LARGEST_BYTES = 30.0, 4 << 30
 
 
-def measured(runtime: Runtime, rows: Tensors) -> tuple[Cost, ...]:
+def measured(runtime: Runtime, rows: Tensors) -> tuple[EngineCost, ...]:
     """Costs of `runtime` at 1, 64 and up to 10,000 rows, made by repeating `rows`.
 
     The large request grows step by step for as long as the next is expected to take at most 2 s and 1 GiB.
@@ -47,7 +47,7 @@ def measured(runtime: Runtime, rows: Tensors) -> tuple[Cost, ...]:
     return tuple(found)
 
 
-def cheaper(onnx: tuple[Cost, ...], native: tuple[Cost, ...]) -> tuple[str, str]:
+def cheaper(onnx: tuple[EngineCost, ...], native: tuple[EngineCost, ...]) -> tuple[str, str]:
     """`onnx` or `sklearn`, and the reason in words.
 
     How many times as long ONNX takes is asked for one row, for 64 and for 10,000, and the geometric mean of the three
@@ -72,12 +72,12 @@ def cheaper(onnx: tuple[Cost, ...], native: tuple[Cost, ...]) -> tuple[str, str]
     return ("sklearn" if mean > _TIE else "onnx"), times
 
 
-def _times(costs: tuple[Cost, ...], large: float) -> str:
+def _times(costs: tuple[EngineCost, ...], large: float) -> str:
     one, some = (_time(cost.seconds) for cost in costs[:2])
     return f"{one}, {some} and {_time(large)}"
 
 
-def _at_large(costs: tuple[Cost, ...], of: Callable[[Cost], float]) -> float:
+def _at_large(costs: tuple[EngineCost, ...], of: Callable[[EngineCost], float]) -> float:
     return of(costs[-1]) * LARGE / costs[-1].rows
 
 
@@ -95,7 +95,7 @@ def _repeated(rows: Tensors, count: int, narrow: dict[str, np.dtype[np.generic]]
         return {name: array[chosen].astype(narrow[name]) for name, array in rows.items()}
 
 
-def _cost(runtime: Runtime, rows: Tensors, count: int) -> Cost:
+def _cost(runtime: Runtime, rows: Tensors, count: int) -> EngineCost:
     """The least time of some runs, and the growth of the process's resident memory at its peak in the first."""
     before = _reset_peak()
     times: list[float] = []
@@ -107,7 +107,7 @@ def _cost(runtime: Runtime, rows: Tensors, count: int) -> Cost:
         times.append(time.perf_counter() - start)
         if len(times) == 1:
             peak = max(0, _peak() - before)
-    return Cost(count, float(min(times)), peak)
+    return EngineCost(count, float(min(times)), peak)
 
 
 def _reset_peak() -> int:

@@ -8,7 +8,7 @@ import numpy as np
 
 from septet.model.signature import Column, Scalar
 from septet.packing.training_table import TrainingTable, require_types
-from septet.runtimes.sklearn_columns import Fact, Missing, read_facts
+from septet.runtimes.sklearn_columns import ColumnFact, MissingValues, read_facts
 from septet.runtimes.sklearn_names import placed
 
 # Types that a missing value turns into another one, unless the data have it already.
@@ -29,18 +29,18 @@ class Promise(msgspec.Struct, frozen=True):
     left_out: tuple[str, ...] = ()
 
 
-def facts_by_column(model: Any, rows: TrainingTable, known: Sequence[str] | None) -> list[Fact]:
+def facts_by_column(model: Any, rows: TrainingTable, known: Sequence[str] | None) -> list[ColumnFact]:
     """What the estimator accepts in each column of the data; a column that it does not know is not used."""
     given = [column.name for column in rows.columns]
     names = given if known is None else list(known)
     try:
         facts = read_facts(model, names)
     except Exception:  # noqa: BLE001 - an estimator of anyone's may be built in any way, and then says nothing
-        facts = [Fact()] * len(names)
+        facts = [ColumnFact()] * len(names)
     if known is None:
-        return facts if len(facts) == len(given) else [Fact()] * len(given)
+        return facts if len(facts) == len(given) else [ColumnFact()] * len(given)
     found = {place: fact for place, fact in zip(placed(given, names), facts, strict=True) if place is not None}
-    return [found.get(place, Fact(missing=Missing.STOPS, used=False)) for place in range(len(given))]
+    return [found.get(place, ColumnFact(missing=MissingValues.STOPS, used=False)) for place in range(len(given))]
 
 
 def unread_names(model: Any, known: Sequence[str]) -> list[str]:
@@ -52,7 +52,7 @@ def unread_names(model: Any, known: Sequence[str]) -> list[str]:
     return [name for name, fact in zip(known, facts, strict=True) if not fact.used]
 
 
-def promised(rows: TrainingTable, facts: Sequence[Fact]) -> Promise:
+def promised(rows: TrainingTable, facts: Sequence[ColumnFact]) -> Promise:
     """Join what the data show with what the estimator says.
 
     Raises:
@@ -71,7 +71,7 @@ def promised(rows: TrainingTable, facts: Sequence[Fact]) -> Promise:
             continue
         column = _with_categories(given.column, fact)
         able = column.dtype not in _FIXED and not given.wide
-        if not column.nullable and fact.missing is not Missing.REFUSED and able:
+        if not column.nullable and fact.missing is not MissingValues.REFUSED and able:
             column = msgspec.structs.replace(column, nullable=True)
             unseen.append(given.name)
         columns.append(column)
@@ -83,7 +83,7 @@ def _unread(column: Column) -> Column:
     return msgspec.structs.replace(column, optional=True, nullable=True, other_categories=others)
 
 
-def _with_categories(column: Column, fact: Fact) -> Column:
+def _with_categories(column: Column, fact: ColumnFact) -> Column:
     if column.categories is not None:
         return msgspec.structs.replace(column, other_categories=fact.categories is not None and fact.other_categories)
     if fact.categories is None:

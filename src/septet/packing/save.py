@@ -24,7 +24,7 @@ from septet.packing.training_tensors import tensors_from
 from septet.packing.trial import tried
 from septet.predictor.comparison import require_independence
 from septet.runtimes.base import InputRejected, LoadOptions, Runtime
-from septet.runtimes.prepared import Prepared, Steps, prepared_tensors, read_steps
+from septet.runtimes.prepared import PreparationSteps, Prepared, prepared_tensors, read_steps
 from septet.types import Array, Tensors
 
 _log = logging.getLogger(__name__)
@@ -172,7 +172,7 @@ class _Ready(msgspec.Struct, frozen=True, eq=False):
     inner: Tensors
     raw: Tensors
     inputs: tuple[Tensor, ...]
-    steps: Steps | None = None
+    steps: PreparationSteps | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -221,7 +221,7 @@ def _is_safe(path: Path) -> bool:
     return path.suffix == ".skops" and not skops.io.get_untrusted_types(file=path)
 
 
-def _steps(statement: Statement) -> Steps | None:
+def _steps(statement: Statement) -> PreparationSteps | None:
     if statement.prepare is None:
         return None
     source = Path(statement.prepare)

@@ -11,8 +11,8 @@ import numpy as np
 
 from septet.model.signature import Column
 from septet.packing.training_table import TrainingColumn, TrainingTable
-from septet.runtimes.frames import restored
-from septet.runtimes.sklearn_columns import Fact
+from septet.runtimes.data_frames import restored
+from septet.runtimes.sklearn_columns import ColumnFact
 
 _TEXTS = (("object[nan]", "NaN"), ("object", "None"), ("str", "NaN in pandas' dtype str"), ("string", "pandas.NA"))
 _REMARK = "the model does not take the rows as they are given, and takes missing values written as {}: it is served so"
@@ -42,7 +42,7 @@ def spellings(rows: TrainingTable, known: Sequence[str] | None) -> Iterator[tupl
         yield TrainingTable(array, columns, named=True), "the model takes no DataFrame: it is given an array"
 
 
-def marked(rows: TrainingTable, facts: Sequence[Fact]) -> tuple[TrainingTable, str]:
+def marked(rows: TrainingTable, facts: Sequence[ColumnFact]) -> tuple[TrainingTable, str]:
     """The rows with missing texts as the estimator knows them, and a remark where the data write them otherwise.
 
     None, NaN and `pandas.NA` mean the same, and an estimator takes but one of them for a missing value.
@@ -64,7 +64,7 @@ def marked(rows: TrainingTable, facts: Sequence[Fact]) -> tuple[TrainingTable, s
     return made, f"as the model knows them, missing values of {', '.join(written)}" if written else ""
 
 
-def _filled(rows: TrainingTable, columns: tuple[TrainingColumn, ...], facts: Sequence[Fact]) -> TrainingTable:
+def _filled(rows: TrainingTable, columns: tuple[TrainingColumn, ...], facts: Sequence[ColumnFact]) -> TrainingTable:
     """The rows of an array with its missing values as the estimator knows them."""
     table = np.array(rows.source, dtype=object)
     for place, (given, fact) in enumerate(zip(columns, facts, strict=True)):

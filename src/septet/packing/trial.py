@@ -23,7 +23,7 @@ from septet.packing.spellings import marked, spellings
 from septet.packing.training_table import TrainingTable
 from septet.packing.training_tensors import tensors_from
 from septet.runtimes.base import LoadOptions, Runtime
-from septet.runtimes.frames import narrow
+from septet.runtimes.data_frames import narrow
 from septet.runtimes.sklearn import runtime_of
 from septet.runtimes.sklearn_columns import reads_text
 from septet.runtimes.sklearn_names import feature_names, placed, require_names

@@ -8,7 +8,7 @@ import numpy as np
 from septet.errors import GoldenMismatch
 from septet.model.golden import Golden
 from septet.model.signature import Signature
-from septet.predictor.extremes import extremes, nulls
+from septet.predictor.extreme_rows import extreme_rows, nulls
 from septet.runtimes.base import Runtime
 from septet.types import Array, Tensors
 
@@ -100,7 +100,7 @@ def _evidence(signature: Signature, golden: Golden) -> Iterator[Tensors]:
     for at in range(min(count, _MOST_ROWS)):
         yield {name: array[at : at + 1] for name, array in request.items()}
     yield from nulls(signature, request)
-    unusual = extremes(signature, request)
+    unusual = extreme_rows(signature, request)
     for at in range(len(next(iter(unusual.values())))):
         yield {name: array[at : at + 1] for name, array in unusual.items()}
 

@@ -13,8 +13,8 @@ import numpy as np
 
 from septet.model.signature import Column, Signature
 from septet.predictor.comparison import ABSOLUTE, RELATIVE, Difference, difference, stacked
-from septet.predictor.cost import Cost
-from septet.predictor.extremes import extremes
+from septet.predictor.extreme_rows import extreme_rows
+from septet.predictor.latency_model import LatencyModel
 from septet.runtimes.base import Runtime
 from septet.service import Merging
 from septet.types import Array, Tensors
@@ -26,21 +26,21 @@ MANY_ROWS = 16
 SLOW_SECONDS = 0.2
 
 
-class Warmth(msgspec.Struct, frozen=True):
+class WarmupResult(msgspec.Struct, frozen=True):
     """What warm-up found.
 
     Attributes:
         answer: the model's answer to the sample.
-        cost: the expected seconds of a run.
+        latency: the expected seconds of a run.
         merging: whether rows of different requests may share a run, and how exact that is.
     """
 
     answer: Tensors
-    cost: Cost
+    latency: LatencyModel
     merging: Merging
 
 
-def warm_up(runtime: Runtime, signature: Signature, sample: Tensors) -> Warmth:
+def warm_up(runtime: Runtime, signature: Signature, sample: Tensors) -> WarmupResult:
     """Run the sample (one row) alone and repeated, and compare.
 
     Raises:
@@ -49,22 +49,24 @@ def warm_up(runtime: Runtime, signature: Signature, sample: Tensors) -> Warmth:
     answer = runtime.run(sample)
     one = _fastest(runtime, sample)
     if not signature.rows:
-        return Warmth(answer, Cost(one, 0.0), Merging(merged=False, reason=runtime.independence.reason))
+        return WarmupResult(answer, LatencyModel(one, 0.0), Merging(merged=False, reason=runtime.independence.reason))
     rows = 2 if one > SLOW_SECONDS else MANY_ROWS
     many = varied(signature, sample, rows)
     try:
         together = runtime.run(many)
     except Exception as error:  # noqa: BLE001 - a model that cannot take several rows is served one by one
-        return Warmth(answer, Cost(one, one), Merging(merged=False, reason=f"it fails on several rows: {error}"))
+        return WarmupResult(
+            answer, LatencyModel(one, one), Merging(merged=False, reason=f"it fails on several rows: {error}")
+        )
     merging = Merging(merged=False, reason=runtime.independence.reason)
     if runtime.independence.proven:
         alone = [runtime.run({name: array[at : at + 1] for name, array in many.items()}) for at in range(rows)]
         found = _difference(alone, together)
         if one <= SLOW_SECONDS:
-            found |= _beside(runtime, alone, stacked((many, extremes(signature, sample))))
+            found |= _beside(runtime, alone, stacked((many, extreme_rows(signature, sample))))
         merging = _merging(runtime, found)
     per_row = max(0.0, (_fastest(runtime, many) - one) / (rows - 1))
-    return Warmth(answer, Cost(max(0.0, one - per_row), per_row), merging)
+    return WarmupResult(answer, LatencyModel(max(0.0, one - per_row), per_row), merging)
 
 
 def _difference(alone: Sequence[Tensors], together: Tensors) -> Difference:

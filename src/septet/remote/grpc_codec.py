@@ -7,9 +7,9 @@ import msgspec
 from septet.errors import SeptetError
 from septet.model.signature import Tensor
 from septet.protocols.http.error_bodies import STATUS
-from septet.protocols.openinference import contents
+from septet.protocols.openinference import typed_contents
 from septet.protocols.openinference.datatypes import dtype_of, from_raw, raw_bytes
-from septet.protocols.openinference.missing import told
+from septet.protocols.openinference.missing_parameter import missing_parameters
 from septet.protocols.rpc.descriptors import Message, message
 from septet.protocols.rpc.methods import parsed
 from septet.protocols.rpc.paths import INFER, INFERENCE
@@ -72,7 +72,7 @@ class GrpcCodec:
         for name, array in call.tensors.items():
             dtype, kind = datatype(array)
             given = request.inputs.add(name=name, datatype=kind, shape=array.shape)
-            for key, value in told(array).items():
+            for key, value in missing_parameters(array).items():
                 given.parameters[key].string_param = value
             request.raw_input_contents.append(bytes(raw_bytes(array, dtype)))
         for name in call.outputs or ():
@@ -109,7 +109,7 @@ class GrpcCodec:
 def _typed(output: Message) -> Array:
     """The values of an output that some servers answer as typed contents, whatever way the request came."""
     dtype, shape = dtype_of(output.datatype, output.name), output.shape[:]
-    return contents.read(output.contents, Tensor(output.name, dtype, tuple(shape)), shape)
+    return typed_contents.read(output.contents, Tensor(output.name, dtype, tuple(shape)), shape)
 
 
 def _described(call: RemoteCall, body: bytes) -> Any:

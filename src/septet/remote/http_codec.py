@@ -12,7 +12,7 @@ import numpy as np
 from septet.errors import SeptetError
 from septet.model.signature import DTYPES
 from septet.protocols.openinference.datatypes import DATATYPES, dtype_of, from_raw, raw_bytes
-from septet.protocols.openinference.missing import told
+from septet.protocols.openinference.missing_parameter import missing_parameters
 from septet.remote.remote_calls import (
     CallFailure,
     InferCall,
@@ -153,7 +153,7 @@ def _json(document: dict[str, Any], tensors: Tensors) -> tuple[dict[str, str], b
     inputs = []
     for name, array in tensors.items():
         entry = {**_head(name, array), "data": listed(array.ravel())}
-        if missing := told(array):
+        if missing := missing_parameters(array):
             entry |= {"data": ["" if value is None else value for value in entry["data"]], "parameters": missing}
         inputs.append(entry)
     body = {**document, "inputs": inputs}
@@ -166,7 +166,9 @@ def _binary(document: dict[str, Any], tensors: Tensors) -> tuple[dict[str, str],
     inputs, parts = [], []
     for name, array in tensors.items():
         part = raw_bytes(array, datatype(array)[0])
-        inputs.append({**_head(name, array), "parameters": {"binary_data_size": len(part), **told(array)}})
+        inputs.append(
+            {**_head(name, array), "parameters": {"binary_data_size": len(part), **missing_parameters(array)}}
+        )
         parts.append(part)
     parameters = {**document["parameters"], "binary_data_output": True}
     header = msgspec.json.encode({**document, "parameters": parameters, "inputs": inputs})

@@ -22,7 +22,7 @@ from septet.runtimes.onnx_faults import explained, rejection
 from septet.runtimes.onnx_graph import Graph
 from septet.runtimes.onnx_independence import independence, said
 from septet.runtimes.onnx_rows import outlook
-from septet.runtimes.onnx_shapes import Layout, Shapes, arranged, settle
+from septet.runtimes.onnx_shapes import RowLayout, Shapes, arranged, settle
 from septet.runtimes.onnx_texts import read_texts, refuse_missing
 from septet.types import Array, Tensors
 
@@ -64,7 +64,7 @@ class OnnxRuntime:
         self._layouts = {
             name: shapes.layouts[name]
             for name in self._names
-            if name not in plain or shapes.layouts[name] is not Layout.AS_IS
+            if name not in plain or shapes.layouts[name] is not RowLayout.AS_IS
         }
 
     def run(self, tensors: Tensors, outputs: Sequence[str] | None = None) -> Tensors:
@@ -99,7 +99,7 @@ class OnnxRuntime:
             values = self._run(names, {name: array[row : row + 1] for name, array in tensors.items()})
             answers.append(
                 [
-                    arranged(value, self._layouts.get(name, Layout.AS_IS))
+                    arranged(value, self._layouts.get(name, RowLayout.AS_IS))
                     for name, value in zip(names, values, strict=True)
                 ]
             )
@@ -219,7 +219,7 @@ def _session(path: Path, source: str | bytes, options: LoadOptions) -> "Inferenc
 
 
 def _log_dropped(path: Path, shapes: Shapes) -> None:
-    dropped = [name for name, layout in shapes.layouts.items() if layout is Layout.DROPPED]
+    dropped = [name for name, layout in shapes.layouts.items() if layout is RowLayout.DROPPED]
     if dropped and not shapes.outputs:
         message = f"{path}: output {dropped[0]!r} is a sequence of tensors of different shapes. Export plain tensors."
         raise UnsupportedModel(message)

@@ -7,10 +7,10 @@ from septet.runtimes.onnx_calculations import calculated
 from septet.runtimes.onnx_graph import Node
 from septet.runtimes.onnx_sizes import ONE, Size, Sizes, product
 from septet.runtimes.onnx_value import (
+    AbstractValue,
     Rule,
     Scope,
     Unproven,
-    Value,
     Values,
     argument,
     broadcast,
@@ -27,64 +27,64 @@ _OVER_ROWS = "works along the rows"
 _SOFTMAX_OF_ONE_AXIS, _DROPOUT_TRAINS, _NORMALIZATION_TRAINS, _OUTPUTS_TRAIN = 13, 12, 14, 7
 
 
-def elementwise(node: Node, values: Values, scope: Scope) -> Sequence[Value]:
+def elementwise(node: Node, values: Values, scope: Scope) -> Sequence[AbstractValue]:
     """Each element is computed from those in the same place."""
     elements = calculated(node, values)
     value = broadcast(values, scope)
-    return (Value(value.shape, value.axis, elements),)
+    return (AbstractValue(value.shape, value.axis, elements),)
 
 
-def _single(_node: Node, values: Values, _scope: Scope) -> Sequence[Value]:
+def _single(_node: Node, values: Values, _scope: Scope) -> Sequence[AbstractValue]:
     """Each element is computed from itself; what else is given is the same for all."""
     fixed(values)
-    return (Value(first(values).shape, first(values).axis),)
+    return (AbstractValue(first(values).shape, first(values).axis),)
 
 
-def _per_element(node: Node, values: Values, _scope: Scope) -> Sequence[Value]:
+def _per_element(node: Node, values: Values, _scope: Scope) -> Sequence[AbstractValue]:
     """Quantization: a scale and a zero point, one for all or one for each place of an axis."""
     fixed(values)
     value = first(values)
     if value.axis is None:
-        return (Value(value.shape),)
+        return (AbstractValue(value.shape),)
     axis = place_of(node.number("axis", 1), max(value.rank, 1))
     for other in values[1:]:
         if other is not None and product(other.sizes) != ONE and (axis == value.axis or other.rank != 1):
             raise Unproven(_OVER_ROWS)
-    return (Value(value.shape, value.axis),)
+    return (AbstractValue(value.shape, value.axis),)
 
 
-def _reduced(node: Node, values: Values, _scope: Scope) -> Sequence[Value]:
+def _reduced(node: Node, values: Values, _scope: Scope) -> Sequence[AbstractValue]:
     value, axes = first(values), parameter(node, values, "axes", 1)
     if value.elements is not None and value.axis is None and node.op == "ReduceProd" and value.rank == 1:
         if None in value.elements:
             raise Unproven("computes with sizes that are not known")
         shape = (ONE,) if node.number("keepdims", 1) else ()
-        return (Value(shape, None, (product(each for each in value.elements if each is not None),)),)
+        return (AbstractValue(shape, None, (product(each for each in value.elements if each is not None),)),)
     if value.sized:
         raise Unproven("computes with the number of rows")
     if not axes:
         if node.number("noop_with_empty_axes", 0):
-            return (Value(value.shape, value.axis),)
+            return (AbstractValue(value.shape, value.axis),)
         axes = tuple(range(value.rank))
     return (_without(value, {place_of(axis, value.rank) for axis in axes}, keep=bool(node.number("keepdims", 1))),)
 
 
-def _without(value: Value, gone: set[int], *, keep: bool) -> Value:
+def _without(value: AbstractValue, gone: set[int], *, keep: bool) -> AbstractValue:
     if value.axis in gone:
         raise Unproven("reduces over the rows")
     if keep:
-        return Value(tuple(ONE if at in gone else size for at, size in enumerate(value.sizes)), value.axis)
+        return AbstractValue(tuple(ONE if at in gone else size for at, size in enumerate(value.sizes)), value.axis)
     sizes = tuple(size for at, size in enumerate(value.sizes) if at not in gone)
-    return Value(sizes, None if value.axis is None else value.axis - sum(at < value.axis for at in gone))
+    return AbstractValue(sizes, None if value.axis is None else value.axis - sum(at < value.axis for at in gone))
 
 
-def _best(node: Node, values: Values, _scope: Scope) -> Sequence[Value]:
+def _best(node: Node, values: Values, _scope: Scope) -> Sequence[AbstractValue]:
     value = first(values)
     gone = {place_of(node.number("axis", 0), value.rank)}
     return (_without(value, gone, keep=bool(node.number("keepdims", 1))),)
 
 
-def _top(node: Node, values: Values, scope: Scope) -> Sequence[Value]:
+def _top(node: Node, values: Values, scope: Scope) -> Sequence[AbstractValue]:
     value = first(values)
     fixed(values)
     axis = place_of(node.number("axis", -1), value.rank)
@@ -92,18 +92,18 @@ def _top(node: Node, values: Values, scope: Scope) -> Sequence[Value]:
         raise Unproven("sorts the rows")
     count = parameter(node, values, "k", 1)
     size = Size(count[0]) if count else scope.unknown()
-    top = Value((*value.sizes[:axis], size, *value.sizes[axis + 1 :]), value.axis)
+    top = AbstractValue((*value.sizes[:axis], size, *value.sizes[axis + 1 :]), value.axis)
     return (top, top)
 
 
-def _cumulated(_node: Node, values: Values, _scope: Scope) -> Sequence[Value]:
+def _cumulated(_node: Node, values: Values, _scope: Scope) -> Sequence[AbstractValue]:
     value, axis = first(values), argument(values, 1)
     if axis is None or place_of(axis.numbers[0], value.rank) == value.axis:
         raise Unproven("sums up over the rows")
-    return (Value(value.shape, value.axis),)
+    return (AbstractValue(value.shape, value.axis),)
 
 
-def _softmax(node: Node, values: Values, scope: Scope) -> Sequence[Value]:
+def _softmax(node: Node, values: Values, scope: Scope) -> Sequence[AbstractValue]:
     value = first(values)
     if scope.opset >= _SOFTMAX_OF_ONE_AXIS:
         mixes = place_of(node.number("axis", -1), value.rank) == value.axis
@@ -111,18 +111,18 @@ def _softmax(node: Node, values: Values, scope: Scope) -> Sequence[Value]:
         mixes = value.axis is not None and value.axis >= place_of(node.number("axis", 1), value.rank)
     if mixes:
         raise Unproven("normalizes over the rows")
-    return (Value(value.shape, value.axis),)
+    return (AbstractValue(value.shape, value.axis),)
 
 
-def _on_one_axis(default: int, node: Node, values: Values, _scope: Scope) -> Sequence[Value]:
+def _on_one_axis(default: int, node: Node, values: Values, _scope: Scope) -> Sequence[AbstractValue]:
     value = first(values)
     fixed(values)
     if place_of(node.number("axis", default), value.rank) == value.axis:
         raise Unproven("normalizes over the rows")
-    return (Value(value.shape, value.axis),)
+    return (AbstractValue(value.shape, value.axis),)
 
 
-def _layer_norm(node: Node, values: Values, scope: Scope) -> Sequence[Value]:
+def _layer_norm(node: Node, values: Values, scope: Scope) -> Sequence[AbstractValue]:
     value = first(values)
     axis = place_of(node.number("axis", -1), value.rank)
     if value.axis is not None and value.axis >= axis:
@@ -133,7 +133,7 @@ def _layer_norm(node: Node, values: Values, scope: Scope) -> Sequence[Value]:
     return (whole, inner, inner)[: len(node.outputs)]
 
 
-def _batch_norm(node: Node, values: Values, scope: Scope) -> Sequence[Value]:
+def _batch_norm(node: Node, values: Values, scope: Scope) -> Sequence[AbstractValue]:
     trains = bool(node.number("training_mode", 0))
     if scope.opset < _NORMALIZATION_TRAINS:
         trains = sum(map(bool, node.outputs)) > 1
@@ -144,27 +144,27 @@ def _batch_norm(node: Node, values: Values, scope: Scope) -> Sequence[Value]:
     return _of_images(node, values, scope)
 
 
-def _dropout(node: Node, values: Values, scope: Scope) -> Sequence[Value]:
+def _dropout(node: Node, values: Values, scope: Scope) -> Sequence[AbstractValue]:
     if scope.opset >= _DROPOUT_TRAINS:
         trains = argument(values, 2) is not None
     else:
         trains = scope.opset < _OUTPUTS_TRAIN and not node.number("is_test", 0)
     if trains:
         raise Unproven("may be set to training, and draws at random")
-    value = Value(first(values).shape, first(values).axis)
+    value = AbstractValue(first(values).shape, first(values).axis)
     return (value, value)[: len(node.outputs)]
 
 
-def _of_images(_node: Node, values: Values, _scope: Scope) -> Sequence[Value]:
+def _of_images(_node: Node, values: Values, _scope: Scope) -> Sequence[AbstractValue]:
     """Shape and rows are kept where these are on the first axis."""
     value = first(values)
     fixed(values)
     if value.axis not in {None, 0} or value.rank <= 1:
         raise Unproven("expects the rows on the first axis")
-    return (Value(value.shape, value.axis),)
+    return (AbstractValue(value.shape, value.axis),)
 
 
-def _conv(node: Node, values: Values, scope: Scope) -> Sequence[Value]:
+def _conv(node: Node, values: Values, scope: Scope) -> Sequence[AbstractValue]:
     value, weights = first(values), argument(values, 1)
     fixed(values)
     if value.axis not in {None, 0} or weights is None:
@@ -174,24 +174,24 @@ def _conv(node: Node, values: Values, scope: Scope) -> Sequence[Value]:
     kernel = integers(node, "kernel_shape") or (None if known is None else _plain(known[2:]))
     channels = scope.unknown() if known is None else known[0]
     space = _windows(node, value.sizes[2:], None if transposed else kernel, scope)
-    return (Value((value.sizes[0], channels, *space), value.axis),)
+    return (AbstractValue((value.sizes[0], channels, *space), value.axis),)
 
 
-def _pool(node: Node, values: Values, scope: Scope) -> Sequence[Value]:
+def _pool(node: Node, values: Values, scope: Scope) -> Sequence[AbstractValue]:
     value = first(values)
     if value.axis not in {None, 0}:
         raise Unproven("expects the rows on the first axis")
     if sum(map(bool, node.outputs)) > 1:
         raise Unproven("counts places over all rows")
     space = _windows(node, value.sizes[2:], integers(node, "kernel_shape"), scope)
-    return (Value((*value.sizes[:2], *space), value.axis),)
+    return (AbstractValue((*value.sizes[:2], *space), value.axis),)
 
 
-def _global_pool(_node: Node, values: Values, _scope: Scope) -> Sequence[Value]:
+def _global_pool(_node: Node, values: Values, _scope: Scope) -> Sequence[AbstractValue]:
     value = first(values)
     if value.axis not in {None, 0}:
         raise Unproven("expects the rows on the first axis")
-    return (Value((*value.sizes[:2], *(ONE for _ in value.sizes[2:])), value.axis),)
+    return (AbstractValue((*value.sizes[:2], *(ONE for _ in value.sizes[2:])), value.axis),)
 
 
 def _plain(sizes: Sizes) -> tuple[int, ...] | None:
@@ -216,14 +216,14 @@ def _windows(node: Node, space: Sizes, kernel: tuple[int, ...] | None, scope: Sc
     return tuple(found)
 
 
-def _of_blocks(_node: Node, values: Values, scope: Scope) -> Sequence[Value]:
+def _of_blocks(_node: Node, values: Values, scope: Scope) -> Sequence[AbstractValue]:
     value = first(values)
     if value.axis not in {None, 0}:
         raise Unproven("expects the rows on the first axis")
-    return (Value((value.sizes[0], *(scope.unknown() for _ in value.sizes[1:])), value.axis),)
+    return (AbstractValue((value.sizes[0], *(scope.unknown() for _ in value.sizes[1:])), value.axis),)
 
 
-def matmul(_node: Node, values: Values, scope: Scope) -> Sequence[Value]:
+def matmul(_node: Node, values: Values, scope: Scope) -> Sequence[AbstractValue]:
     """A product of matrices, which may be stacked."""
     one, other = first(values), argument(values, 1)
     if other is None or not one.rank or not other.rank:
@@ -239,7 +239,8 @@ def matmul(_node: Node, values: Values, scope: Scope) -> Sequence[Value]:
     if (of_left and beside is not None) or (of_right and at is not None):
         raise Unproven("joins the rows on one axis with the rows on another")
     stacks = broadcast(
-        (Value(left[:-2], None if of_left else at), Value(right[:-2], None if of_right else beside)), scope
+        (AbstractValue(left[:-2], None if of_left else at), AbstractValue(right[:-2], None if of_right else beside)),
+        scope,
     )
     sizes = stacks.sizes
     axis = stacks.axis
@@ -249,10 +250,10 @@ def matmul(_node: Node, values: Values, scope: Scope) -> Sequence[Value]:
     if other.rank > 1:
         axis = len(sizes) if of_right else axis
         sizes = (*sizes, right[-1])
-    return (Value(sizes, axis),)
+    return (AbstractValue(sizes, axis),)
 
 
-def _gemm(node: Node, values: Values, scope: Scope) -> Sequence[Value]:
+def _gemm(node: Node, values: Values, scope: Scope) -> Sequence[AbstractValue]:
     pair = []
     for place, name in ((0, "transA"), (1, "transB")):
         value = argument(values, place)
@@ -260,11 +261,11 @@ def _gemm(node: Node, values: Values, scope: Scope) -> Sequence[Value]:
             raise Unproven("takes other than matrices")
         flipped = bool(node.number(name, 0))
         axis = None if value.axis is None else value.axis ^ flipped
-        pair.append(Value(tuple(reversed(value.sizes)) if flipped else value.sizes, axis))
+        pair.append(AbstractValue(tuple(reversed(value.sizes)) if flipped else value.sizes, axis))
     return (broadcast((*matmul(node, pair, scope), argument(values, 2)), scope),)
 
 
-def _einsum(node: Node, values: Values, _scope: Scope) -> Sequence[Value]:
+def _einsum(node: Node, values: Values, _scope: Scope) -> Sequence[AbstractValue]:
     terms, arrow, result = text(node, "equation", "").replace(" ", "").partition("->")
     letters = terms.split(",")
     given = [value for value in values if value is not None]
@@ -284,10 +285,10 @@ def _einsum(node: Node, values: Values, _scope: Scope) -> Sequence[Value]:
         for term, value in zip(letters, given, strict=True)
         for each, size in zip(term, value.sizes, strict=True)
     }
-    return (Value(tuple(sizes[each] for each in result), result.index(row)),)
+    return (AbstractValue(tuple(sizes[each] for each in result), result.index(row)),)
 
 
-def _recurrent(node: Node, values: Values, scope: Scope) -> Sequence[Value]:
+def _recurrent(node: Node, values: Values, scope: Scope) -> Sequence[AbstractValue]:
     value = first(values)
     rows = 0 if node.number("layout", 0) else 1
     if value.axis != rows or value.rank != 3:  # noqa: PLR2004 - steps, rows, features
@@ -305,8 +306,8 @@ def _recurrent(node: Node, values: Values, scope: Scope) -> Sequence[Value]:
     hidden = Size(node.number("hidden_size", 0)) if node.number("hidden_size", 0) else scope.unknown()
     steps = value.sizes[1 - rows]
     each = (steps, ways, lead, hidden) if rows else (lead, steps, ways, hidden)
-    last = Value((ways, lead, hidden) if rows else (lead, ways, hidden), rows)
-    return (Value(each, 2 if rows else 0), last, last)[: len(node.outputs)]
+    last = AbstractValue((ways, lead, hidden) if rows else (lead, ways, hidden), rows)
+    return (AbstractValue(each, 2 if rows else 0), last, last)[: len(node.outputs)]
 
 
 # Of these each element is what it would be alone, to the bit: one operation that every processor rounds alike.

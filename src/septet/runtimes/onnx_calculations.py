@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 
 from septet.runtimes.onnx_graph import Node
 from septet.runtimes.onnx_sizes import ONE, Elements, Size, over, product, times
-from septet.runtimes.onnx_value import Unproven, Value, Values
+from septet.runtimes.onnx_value import AbstractValue, Unproven, Values
 
 
 def calculated(node: Node, values: Values) -> Elements | None:
@@ -32,7 +32,7 @@ def calculated(node: Node, values: Values) -> Elements | None:
     return tuple(combine(*each) for each in zip(*known, strict=True))
 
 
-def _stretched(value: Value, length: int) -> Elements | None:
+def _stretched(value: AbstractValue, length: int) -> Elements | None:
     if value.shape is None or value.rank > 1 or product(value.shape).names:
         return None
     own = value.elements or (None,) * product(value.shape).number

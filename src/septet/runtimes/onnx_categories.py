@@ -25,21 +25,21 @@ _INT64, _STRING = 7, 8
 _SHAPING = frozenset(("Reshape", "Flatten", "Squeeze", "Unsqueeze"))
 
 
-class Categories(msgspec.Struct, frozen=True):
+class EncoderCategories(msgspec.Struct, frozen=True):
     """The values of a column, of its type; `closed` where the model takes no others."""
 
     values: tuple[Scalar, ...]
     closed: bool
 
 
-def categories(graph: Graph, inputs: Sequence[Tensor]) -> Mapping[Place, Categories]:
+def categories(graph: Graph, inputs: Sequence[Tensor]) -> Mapping[Place, EncoderCategories]:
     """The lists of values, by column. Of several the first closed one counts, else the first."""
     encoders = [node for node in graph.nodes if node.op in _ENCODERS]
     if not encoders:
         return {}
     dtypes = {tensor.name: tensor.dtype for tensor in inputs}
     columns = _columns(graph, inputs)
-    found: dict[Place, Categories] = {}
+    found: dict[Place, EncoderCategories] = {}
     for node in encoders:
         for place in columns.get(node.inputs[0], ()) if node.inputs else ():
             dtype = dtypes[place[0]]
@@ -47,7 +47,7 @@ def categories(graph: Graph, inputs: Sequence[Tensor]) -> Mapping[Place, Categor
             # Of a float the engine takes the whole part, so others than those of the list may do.
             closed = node.op == "OneHotEncoder" and not node.number("zeros", 1) and not dtype.startswith("float")
             if values and (place not in found or (closed and not found[place].closed)):
-                found[place] = Categories(values, closed)
+                found[place] = EncoderCategories(values, closed)
     return found
 
 

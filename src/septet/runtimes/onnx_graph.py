@@ -83,7 +83,7 @@ class Node(msgspec.Struct, frozen=True):
         return values[0] if len(values) == 1 and isinstance(values[0], int) else default
 
 
-class Value(msgspec.Struct, frozen=True):
+class GraphValue(msgspec.Struct, frozen=True):
     """A declared input or output.
 
     `sizes` are those of its shape: a number, the name that the file gives a free one, or "" for a free one without a
@@ -119,8 +119,8 @@ class Graph(msgspec.Struct, frozen=True):
     """
 
     nodes: tuple[Node, ...]
-    inputs: tuple[Value, ...]
-    results: tuple[Value, ...]
+    inputs: tuple[GraphValue, ...]
+    results: tuple[GraphValue, ...]
     initializers: Mapping[str, Initializer]
     opsets: Mapping[str, int]
     metadata: Mapping[str, str]
@@ -213,7 +213,7 @@ def _scalars(number: int, value: wire.Value) -> Iterator[Scalar]:
             pass
 
 
-def _value(data: memoryview) -> Value:
+def _value(data: memoryview) -> GraphValue:
     name, sizes = "", None
     for number, value in wire.fields(data):
         if number == _NAME:
@@ -223,7 +223,7 @@ def _value(data: memoryview) -> Value:
             shapes = [item for tensor in tensors for field, item in wire.fields(tensor) if field == _SHAPE]
             if shapes:
                 sizes = tuple(_size(wire.view(item)) for _, item in wire.fields(wire.view(shapes[0])))
-    return Value(name, sizes)
+    return GraphValue(name, sizes)
 
 
 def _size(data: memoryview) -> int | str:

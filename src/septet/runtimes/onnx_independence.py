@@ -4,8 +4,8 @@ import re
 
 from septet.runtimes.base import Independence
 from septet.runtimes.onnx_graph import Graph
-from septet.runtimes.onnx_rows import Outlook
-from septet.runtimes.onnx_shapes import Layout, Said, Shapes
+from septet.runtimes.onnx_rows import RowDependence
+from septet.runtimes.onnx_shapes import DeclaredRows, RowLayout, Shapes
 
 # Names that exporters make up for a free dimension which has none: they differ where the dimension is the same.
 _MADE_UP = re.compile(r"unk__\d+|.*_dim_\d+|\?|None")
@@ -13,7 +13,7 @@ _COUNTING = frozenset(("Compress", "NonMaxSuppression", "NonZero", "Unique"))
 _MOST_NAMED = 3
 
 
-def said(graph: Graph, view: Outlook) -> Said:
+def said(graph: Graph, view: RowDependence) -> DeclaredRows:
     """What the graph says of the rows, as far as shapes are settled by it."""
     axes = {name: axis for name in graph.outputs if (axis := view.axis(name)) is not None}
     inputs = {_name(value.sizes) for value in graph.inputs if value.name not in graph.initializers}
@@ -21,7 +21,7 @@ def said(graph: Graph, view: Outlook) -> Said:
     outputs = {value.name: _name(value.sizes) for value in graph.results}
     counting = _counting(graph)
     apart = frozenset(name for name, lead in outputs.items() if lead not in named and (lead or name in counting))
-    return Said(axes, apart, len(named) <= 1)
+    return DeclaredRows(axes, apart, len(named) <= 1)
 
 
 def _counting(graph: Graph) -> frozenset[str]:
@@ -39,14 +39,14 @@ def _name(sizes: tuple[int | str, ...] | None) -> str:
     return "" if isinstance(lead, int) or _MADE_UP.fullmatch(lead) else lead
 
 
-def independence(graph: Graph, view: Outlook, shapes: Shapes) -> Independence:
+def independence(graph: Graph, view: RowDependence, shapes: Shapes) -> Independence:
     """Whether each row's answer depends on that row alone."""
     if shapes.one_by_one:
         return _one_by_one(graph, view, shapes)
     if not shapes.rows:
         return Independence(proven=False, reason=_without_rows(graph, view, shapes), kept=False)
     for tensor in shapes.outputs:
-        axis = 1 if shapes.layouts[tensor.name] is Layout.SECOND_AXIS else 0
+        axis = 1 if shapes.layouts[tensor.name] is RowLayout.SECOND_AXIS else 0
         if view.axis(tensor.name) != axis:
             reason = f"the output {tensor.name!r} is not proven to have its rows apart: {_why(view, tensor.name)}"
             return Independence(proven=False, reason=reason, kept=False)
@@ -58,7 +58,7 @@ def independence(graph: Graph, view: Outlook, shapes: Shapes) -> Independence:
     return Independence(proven=True, reason=reason)
 
 
-def _one_by_one(graph: Graph, view: Outlook, shapes: Shapes) -> Independence:
+def _one_by_one(graph: Graph, view: RowDependence, shapes: Shapes) -> Independence:
     """Of a model that the runtime asks each row by itself: rows stay apart where each has one answer."""
     declared = {value.name: value.sizes for value in graph.results}
     for tensor in shapes.outputs:
@@ -69,7 +69,7 @@ def _one_by_one(graph: Graph, view: Outlook, shapes: Shapes) -> Independence:
     return Independence(proven=True, reason="the model takes one row at a time", exact=True)
 
 
-def _without_rows(graph: Graph, view: Outlook, shapes: Shapes) -> str:
+def _without_rows(graph: Graph, view: RowDependence, shapes: Shapes) -> str:
     """Why the model's axis 0 is not the row."""
     if any(not tensor.shape or tensor.shape[0] is not None for tensor in shapes.inputs):
         return "the model takes a fixed number of rows"
@@ -83,7 +83,7 @@ def _without_rows(graph: Graph, view: Outlook, shapes: Shapes) -> str:
     return f"the output {lost!r} has no row for each row: {_why(view, lost)}"
 
 
-def _why(view: Outlook, name: str) -> str:
+def _why(view: RowDependence, name: str) -> str:
     known = view.outputs.get(name, "")
     if isinstance(known, str):
         return known

@@ -9,10 +9,10 @@ from septet.runtimes.onnx_graph import Node
 from septet.runtimes.onnx_shape_rules import joined
 from septet.runtimes.onnx_sizes import ONE, Size, product
 from septet.runtimes.onnx_value import (
+    AbstractValue,
     Rule,
     Scope,
     Unproven,
-    Value,
     Values,
     argument,
     broadcast,
@@ -26,7 +26,7 @@ _ML, _MICROSOFT = "ai.onnx.ml", "com.microsoft"
 _MATRIX = 2
 
 
-def _matrix(values: Values) -> Value:
+def _matrix(values: Values) -> AbstractValue:
     """The first argument, a matrix of a row each; a vector would be taken for one row."""
     value = first(values)
     fixed(values)
@@ -35,45 +35,45 @@ def _matrix(values: Values) -> Value:
     return value
 
 
-def _classifier(node: Node, values: Values, scope: Scope) -> Sequence[Value]:
+def _classifier(node: Node, values: Values, scope: Scope) -> Sequence[AbstractValue]:
     value = _matrix(values)
     # Without probabilities a support vector machine has a score for each pair of classes.
     known = node.op != "SVMClassifier" or node.attributes.get("prob_a")
     width = Size(len(node.classes)) if node.classes and known else scope.unknown()
-    return (Value(value.sizes[:1], value.axis), Value((value.sizes[0], width), value.axis))
+    return (AbstractValue(value.sizes[:1], value.axis), AbstractValue((value.sizes[0], width), value.axis))
 
 
-def _regressor(node: Node, values: Values, _scope: Scope) -> Sequence[Value]:
+def _regressor(node: Node, values: Values, _scope: Scope) -> Sequence[AbstractValue]:
     value = _matrix(values)
     width = {"LinearRegressor": "targets", "SVMRegressor": ""}.get(node.op, "n_targets")
-    return (Value((value.sizes[0], Size(node.number(width, 1))), value.axis),)
+    return (AbstractValue((value.sizes[0], Size(node.number(width, 1))), value.axis),)
 
 
-def _of_matrix(_node: Node, values: Values, _scope: Scope) -> Sequence[Value]:
+def _of_matrix(_node: Node, values: Values, _scope: Scope) -> Sequence[AbstractValue]:
     value = _matrix(values)
-    return (Value(value.shape, value.axis),)
+    return (AbstractValue(value.shape, value.axis),)
 
 
-def _one_by_one(_node: Node, values: Values, _scope: Scope) -> Sequence[Value]:
+def _one_by_one(_node: Node, values: Values, _scope: Scope) -> Sequence[AbstractValue]:
     value = first(values)
     fixed(values)
-    return (Value(value.shape, value.axis),)
+    return (AbstractValue(value.shape, value.axis),)
 
 
-def _one_hot(node: Node, values: Values, scope: Scope) -> Sequence[Value]:
+def _one_hot(node: Node, values: Values, scope: Scope) -> Sequence[AbstractValue]:
     value = first(values)
     known = node.attributes.get("cats_strings") or node.attributes.get("cats_int64s")
-    return (Value((*value.sizes, Size(len(known)) if known else scope.unknown()), value.axis),)
+    return (AbstractValue((*value.sizes, Size(len(known)) if known else scope.unknown()), value.axis),)
 
 
-def _features(_node: Node, values: Values, scope: Scope) -> Sequence[Value]:
+def _features(_node: Node, values: Values, scope: Scope) -> Sequence[AbstractValue]:
     given = [value for value in values if value is not None]
     if any(value.rank != _MATRIX or value.axis != 0 for value in given):
         raise Unproven("expects a matrix with a row for each row")
     return (joined(given, 1, scope),)
 
 
-def _extracted(_node: Node, values: Values, _scope: Scope) -> Sequence[Value]:
+def _extracted(_node: Node, values: Values, _scope: Scope) -> Sequence[AbstractValue]:
     """`ArrayFeatureExtractor`: places of the last axis of the first argument, which the second lists."""
     table, indices = first(values), argument(values, 1)
     if indices is None or (table.axis is not None and indices.axis is not None):
@@ -82,45 +82,45 @@ def _extracted(_node: Node, values: Values, _scope: Scope) -> Sequence[Value]:
         raise Unproven("works along the rows")
     lead = table.sizes[:-1] if table.rank > 1 else (ONE,)
     if indices.axis is None:
-        return (Value((*lead, product(indices.sizes)), table.axis),)
+        return (AbstractValue((*lead, product(indices.sizes)), table.axis),)
     if product(indices.sizes[: indices.axis]) != ONE:
         raise Unproven("moves values of one row to another")
-    return (Value((*lead, product(indices.sizes)), len(lead)),)
+    return (AbstractValue((*lead, product(indices.sizes)), len(lead)),)
 
 
-def _normalized_text(node: Node, values: Values, _scope: Scope) -> Sequence[Value]:
+def _normalized_text(node: Node, values: Values, _scope: Scope) -> Sequence[AbstractValue]:
     value = first(values)
     if value.rank != 1:
         raise Unproven("expects the rows on the first axis")
     if node.attributes.get("stopwords"):
         raise Unproven("leaves out rows that are a stop word")
-    return (Value(value.shape, value.axis),)
+    return (AbstractValue(value.shape, value.axis),)
 
 
-def _tokens(node: Node, values: Values, scope: Scope) -> Sequence[Value]:
+def _tokens(node: Node, values: Values, scope: Scope) -> Sequence[AbstractValue]:
     """As many words as the longest row has; the others are filled up."""
     value = first(values)
     if node.number("mark", 0):
         raise Unproven("marks the ends of rows in a way that is not followed")
-    return (Value((*value.sizes, scope.unknown()), value.axis, None, text(node, "pad_value", "")),)
+    return (AbstractValue((*value.sizes, scope.unknown()), value.axis, None, text(node, "pad_value", "")),)
 
 
-def _word_counts(node: Node, values: Values, scope: Scope) -> Sequence[Value]:
+def _word_counts(node: Node, values: Values, scope: Scope) -> Sequence[AbstractValue]:
     value = _matrix(values)
     if value.filler is not None and value.filler in node.attributes.get("pool_strings", ()):
         raise Unproven(f"counts the word {value.filler!r}, with which rows are filled up to the length of the longest")
     places = integers(node, "ngram_indexes")
-    return (Value((value.sizes[0], Size(max(places) + 1) if places else scope.unknown()), value.axis),)
+    return (AbstractValue((value.sizes[0], Size(max(places) + 1) if places else scope.unknown()), value.axis),)
 
 
-def _distances(_node: Node, values: Values, _scope: Scope) -> Sequence[Value]:
+def _distances(_node: Node, values: Values, _scope: Scope) -> Sequence[AbstractValue]:
     one, other = first(values), argument(values, 1)
     if other is None or one.rank != _MATRIX or other.rank != _MATRIX or {one.axis, other.axis} != {None, 0}:
         raise Unproven("compares rows with each other")
-    return (Value((one.sizes[0], other.sizes[0]), 0 if one.axis == 0 else 1),)
+    return (AbstractValue((one.sizes[0], other.sizes[0]), 0 if one.axis == 0 else 1),)
 
 
-def _skip_norm(node: Node, values: Values, scope: Scope) -> Sequence[Value]:
+def _skip_norm(node: Node, values: Values, scope: Scope) -> Sequence[AbstractValue]:
     """The sum of two values, normalized over the last axis."""
     one, other = first(values), argument(values, 1)
     fixed(values, 2)
@@ -130,7 +130,7 @@ def _skip_norm(node: Node, values: Values, scope: Scope) -> Sequence[Value]:
     return (whole,)
 
 
-def _quantized(op: str, of: tuple[int, ...], node: Node, values: Values, scope: Scope) -> Sequence[Value]:
+def _quantized(op: str, of: tuple[int, ...], node: Node, values: Values, scope: Scope) -> Sequence[AbstractValue]:
     """An operator on whole numbers: those arguments are its own, the others are scales and zero points."""
     own = [argument(values, place) for place in of]
     others = [value for place, value in enumerate(values) if place not in of]

@@ -15,13 +15,23 @@ import msgspec
 
 from septet.runtimes import onnx_array_rules, onnx_model_rules, onnx_shape_rules
 from septet.runtimes.onnx_graph import Graph, Node, zipmaps
-from septet.runtimes.onnx_graph import Value as Declared
+from septet.runtimes.onnx_graph import GraphValue as Declared
 from septet.runtimes.onnx_shape_rules import COUNTING
 from septet.runtimes.onnx_sizes import MANY, Size
-from septet.runtimes.onnx_value import CONSTANT, Rule, Scope, Unproven, Value, Values, constant, integers, place_of
+from septet.runtimes.onnx_value import (
+    CONSTANT,
+    AbstractValue,
+    Rule,
+    Scope,
+    Unproven,
+    Values,
+    constant,
+    integers,
+    place_of,
+)
 
 #: What is known of a value, or why nothing is.
-Known: TypeAlias = Value | str
+Known: TypeAlias = AbstractValue | str
 
 _RULES: Mapping[tuple[str, str], Rule] = {
     **onnx_shape_rules.RULES,
@@ -41,7 +51,7 @@ _KEEPING = frozenset(("Flatten", "Identity", "Reshape", "Squeeze", "TfIdfVectori
 _SCAN_WITHOUT_BATCH = 9
 
 
-class Outlook(msgspec.Struct, frozen=True):
+class RowDependence(msgspec.Struct, frozen=True):
     """What is known of a graph's outputs by name, and which operators on their way may round as others do not."""
 
     outputs: Mapping[str, Known]
@@ -55,17 +65,17 @@ class Outlook(msgspec.Struct, frozen=True):
         return value.axis if value.sizes[value.axis] == MANY else None
 
 
-def outlook(graph: Graph, *, threads: int) -> Outlook:
+def outlook(graph: Graph, *, threads: int) -> RowDependence:
     """Go through a graph whose inputs have the rows on their first axes.
 
     `threads` is how many of them the engine sums up trees with.
     """
-    walk = _Walk(graph, threads)
+    walk = _GraphWalk(graph, threads)
     walk.through(graph)
-    return Outlook({name: walk.known.get(name, "is not computed") for name in graph.outputs}, walk.rounding)
+    return RowDependence({name: walk.known.get(name, "is not computed") for name in graph.outputs}, walk.rounding)
 
 
-class _Walk:
+class _GraphWalk:
     """What is known of each value so far, by name."""
 
     def __init__(self, graph: Graph, threads: int) -> None:
@@ -89,7 +99,7 @@ class _Walk:
         inner = value.sizes[1:]
         if any(isinstance(size, str) and size and size in leads for size in inner):
             return f"the input {value.name!r} has as many places in a row as there are rows"
-        return Value((MANY, *map(self._declared, inner)), 0)
+        return AbstractValue((MANY, *map(self._declared, inner)), 0)
 
     def _declared(self, size: int | str) -> Size:
         if isinstance(size, int):
@@ -109,7 +119,7 @@ class _Walk:
         reason = next((each for each in given if isinstance(each, str)), None)
         if reason is not None:
             return [reason for _ in node.outputs]
-        values = [each if isinstance(each, Value) else None for each in given]
+        values = [each if isinstance(each, AbstractValue) else None for each in given]
         try:
             results = self._checked(node, values)
         except Unproven as exc:
@@ -118,7 +128,7 @@ class _Walk:
             self._rounding[node.op] = None
         return [*results, *(f"the operator {_named(node)} has more results" for _ in node.outputs[len(results) :])]
 
-    def _checked(self, node: Node, values: Values) -> Sequence[Value]:
+    def _checked(self, node: Node, values: Values) -> Sequence[AbstractValue]:
         own = (node.domain, node.op) in self._graph.functions
         rows = any(value is not None and (value.axis is not None or value.sized) for value in values)
         if not rows and not own and node.domain in {"", "ai.onnx.ml"} and node.op not in _RANDOM | _NESTED:
@@ -136,7 +146,7 @@ class _Walk:
             raise Unproven("is not known to work row by row")
         return _followed(rule, node, values, self._scope)
 
-    def _of_constants(self, node: Node, values: Values) -> Sequence[Value]:
+    def _of_constants(self, node: Node, values: Values) -> Sequence[AbstractValue]:
         rule = _RULES.get((node.domain, node.op))
         try:
             results = _followed(rule, node, values, self._scope) if rule is not None else ()
@@ -144,7 +154,7 @@ class _Walk:
             results = ()
         return [*results, *(CONSTANT for _ in node.outputs[len(results) :])]
 
-    def _scan(self, node: Node, values: Values, scope: Scope) -> Sequence[Value]:
+    def _scan(self, node: Node, values: Values, scope: Scope) -> Sequence[AbstractValue]:
         """A graph that is run for each place along an axis which is not that of the rows."""
         body, count = node.body, node.number("num_scan_inputs", 0)
         if body is None or scope.opset < _SCAN_WITHOUT_BATCH or any(value is None for value in values):
@@ -152,7 +162,7 @@ class _Walk:
         given = [value for value in values if value is not None]
         states, scanned = given[: len(given) - count], given[len(given) - count :]
         axes = integers(node, "scan_input_axes") or (0,) * count
-        inner = _Walk.__new__(_Walk)
+        inner = _GraphWalk.__new__(_GraphWalk)
         inner.__dict__.update(self.__dict__, known=dict(self.known))
         slices = [_slice_of(value, place_of(axis, value.rank)) for value, axis in zip(scanned, axes, strict=True)]
         for declared, value in zip(body.inputs, (*states, *slices), strict=True):
@@ -162,30 +172,30 @@ class _Walk:
         reason = next((each for each in results if isinstance(each, str)), None)
         if reason is not None:
             raise Unproven(f"runs a graph again and again in which {reason}")
-        found = [each for each in results if isinstance(each, Value)]
+        found = [each for each in results if isinstance(each, AbstractValue)]
         if found[: len(states)] != states:
             raise Unproven("carries values from one run of its graph to the next that are not of the rows")
         length = scanned[0].sizes[place_of(axes[0], scanned[0].rank)] if scanned else scope.unknown()
         if any(integers(node, "scan_output_axes") or ()):
             raise Unproven("is written in a way that is not followed")
-        stacked = [Value((length, *each.sizes), _behind(each.axis)) for each in found[len(states) :]]
+        stacked = [AbstractValue((length, *each.sizes), _behind(each.axis)) for each in found[len(states) :]]
         return (*states, *stacked)
 
 
-def _slice_of(value: Value, axis: int) -> Value:
+def _slice_of(value: AbstractValue, axis: int) -> AbstractValue:
     if value.axis == axis:
         raise Unproven("goes through the rows one after the other")
     place = value.axis
     if place is not None and place > axis:
         place -= 1
-    return Value((*value.sizes[:axis], *value.sizes[axis + 1 :]), place)
+    return AbstractValue((*value.sizes[:axis], *value.sizes[axis + 1 :]), place)
 
 
 def _behind(axis: int | None) -> int | None:
     return None if axis is None else axis + 1
 
 
-def _followed(rule: Rule, node: Node, values: Values, scope: Scope) -> Sequence[Value]:
+def _followed(rule: Rule, node: Node, values: Values, scope: Scope) -> Sequence[AbstractValue]:
     try:
         return rule(node, values, scope)
     except (IndexError, KeyError, TypeError, ValueError) as exc:

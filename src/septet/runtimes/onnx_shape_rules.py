@@ -6,10 +6,10 @@ from septet.runtimes.onnx_calculations import CALCULATIONS
 from septet.runtimes.onnx_graph import Node, constants
 from septet.runtimes.onnx_sizes import ONE, Elements, Size, Sizes, over, product, times
 from septet.runtimes.onnx_value import (
+    AbstractValue,
     Rule,
     Scope,
     Unproven,
-    Value,
     Values,
     argument,
     broadcast,
@@ -27,31 +27,31 @@ _TO_THE_END = 2**31 - 1
 _OVER_ROWS = "works along the rows"
 
 
-def _shape(node: Node, values: Values, scope: Scope) -> Sequence[Value]:
+def _shape(node: Node, values: Values, scope: Scope) -> Sequence[AbstractValue]:
     value = first(values)
     if value.shape is None:
-        return (Value((scope.unknown(),)),)
+        return (AbstractValue((scope.unknown(),)),)
     start, end = node.number("start", 0), node.attributes.get("end")
     sizes = value.shape[slice(start, int(end[0]) if end else None)]
-    return (Value((Size(len(sizes)),), None, sizes),)
+    return (AbstractValue((Size(len(sizes)),), None, sizes),)
 
 
-def _size(_node: Node, values: Values, _scope: Scope) -> Sequence[Value]:
-    return (Value((), None, (product(first(values).sizes),)),)
+def _size(_node: Node, values: Values, _scope: Scope) -> Sequence[AbstractValue]:
+    return (AbstractValue((), None, (product(first(values).sizes),)),)
 
 
-def _constant(node: Node, _values: Values, scope: Scope) -> Sequence[Value]:
+def _constant(node: Node, _values: Values, scope: Scope) -> Sequence[AbstractValue]:
     if node.tensor is not None:
         return (constant(node.tensor),)
     for name in ("value_int", "value_ints"):
         found = integers(node, name)
         if found is not None:
             shape = () if name == "value_int" else (Size(len(found)),)
-            return (Value(shape, None, tuple(map(Size, found))),)
-    return (Value((scope.unknown(),)),)
+            return (AbstractValue(shape, None, tuple(map(Size, found))),)
+    return (AbstractValue((scope.unknown(),)),)
 
 
-def _reshape(node: Node, values: Values, _scope: Scope) -> Sequence[Value]:
+def _reshape(node: Node, values: Values, _scope: Scope) -> Sequence[AbstractValue]:
     value, target = first(values), argument(values, 1)
     elements = target.elements if target is not None else tuple(map(Size, integers(node, "shape") or ()))
     if elements is None or (target is not None and target.axis is not None):
@@ -60,7 +60,7 @@ def _reshape(node: Node, values: Values, _scope: Scope) -> Sequence[Value]:
     return (reshaped(value, sizes),)
 
 
-def _target(value: Value, elements: Elements, *, zeros: bool) -> Sizes:
+def _target(value: AbstractValue, elements: Elements, *, zeros: bool) -> Sizes:
     sizes: list[Size] = []
     for at, each in enumerate(elements):
         if each is None:
@@ -75,20 +75,20 @@ def _target(value: Value, elements: Elements, *, zeros: bool) -> Sizes:
     return tuple(inferred if size == rest else size for size in sizes)
 
 
-def _flatten(node: Node, values: Values, _scope: Scope) -> Sequence[Value]:
+def _flatten(node: Node, values: Values, _scope: Scope) -> Sequence[AbstractValue]:
     value = first(values)
     axis = place_of(node.number("axis", 1), value.rank)
     return (reshaped(value, (product(value.sizes[:axis]), product(value.sizes[axis:]))),)
 
 
-def _transpose(node: Node, values: Values, _scope: Scope) -> Sequence[Value]:
+def _transpose(node: Node, values: Values, _scope: Scope) -> Sequence[AbstractValue]:
     value = first(values)
     order = integers(node, "perm") or tuple(reversed(range(value.rank)))
     axis = None if value.axis is None else order.index(value.axis)
-    return (Value(tuple(value.sizes[at] for at in order), axis),)
+    return (AbstractValue(tuple(value.sizes[at] for at in order), axis),)
 
 
-def _squeeze(node: Node, values: Values, _scope: Scope) -> Sequence[Value]:
+def _squeeze(node: Node, values: Values, _scope: Scope) -> Sequence[AbstractValue]:
     value, axes = first(values), parameter(node, values, "axes", 1)
     if axes is None:
         # One row alone would lose its axis.
@@ -98,25 +98,25 @@ def _squeeze(node: Node, values: Values, _scope: Scope) -> Sequence[Value]:
         raise Unproven(_OVER_ROWS)
     sizes = tuple(size for at, size in enumerate(value.sizes) if at not in gone)
     axis = None if value.axis is None else value.axis - sum(at < value.axis for at in gone)
-    return (Value(sizes, axis, value.elements, value.filler if value.rank - 1 not in gone else None),)
+    return (AbstractValue(sizes, axis, value.elements, value.filler if value.rank - 1 not in gone else None),)
 
 
-def _unsqueeze(node: Node, values: Values, _scope: Scope) -> Sequence[Value]:
+def _unsqueeze(node: Node, values: Values, _scope: Scope) -> Sequence[AbstractValue]:
     value, axes = first(values), parameter(node, values, "axes", 1) or ()
     rank = value.rank + len(axes)
     new = {place_of(axis, rank) for axis in axes}
     old = [at for at in range(rank) if at not in new]
     sizes = tuple(ONE if at in new else value.sizes[old.index(at)] for at in range(rank))
-    return (Value(sizes, None if value.axis is None else old[value.axis], value.elements),)
+    return (AbstractValue(sizes, None if value.axis is None else old[value.axis], value.elements),)
 
 
-def _concat(node: Node, values: Values, scope: Scope) -> Sequence[Value]:
+def _concat(node: Node, values: Values, scope: Scope) -> Sequence[AbstractValue]:
     given = [value for value in values if value is not None]
     axis = place_of(node.number("axis", 1), first(values).rank)
     return (joined(given, axis, scope),)
 
 
-def joined(values: Sequence[Value], axis: int, scope: Scope) -> Value:
+def joined(values: Sequence[AbstractValue], axis: int, scope: Scope) -> AbstractValue:
     """Values one behind the other on an axis.
 
     Raises:
@@ -132,10 +132,10 @@ def joined(values: Sequence[Value], axis: int, scope: Scope) -> Value:
         raise Unproven("joins the rows to something else")
     along = [value.sizes[axis] for value in values]
     sizes = values[0].sizes
-    return Value((*sizes[:axis], _sum(along, scope), *sizes[axis + 1 :]), place)
+    return AbstractValue((*sizes[:axis], _sum(along, scope), *sizes[axis + 1 :]), place)
 
 
-def _joined_constants(values: Sequence[Value], axis: int, scope: Scope) -> Value:
+def _joined_constants(values: Sequence[AbstractValue], axis: int, scope: Scope) -> AbstractValue:
     sizes = values[0].sizes
     elements: Elements | None = ()
     for value in values:
@@ -147,7 +147,7 @@ def _joined_constants(values: Sequence[Value], axis: int, scope: Scope) -> Value
     if elements is None and any(value.sized for value in values):
         raise Unproven("computes with the number of rows")
     along = _sum([value.sizes[axis] for value in values], scope)
-    return Value((*sizes[:axis], along, *sizes[axis + 1 :]), None, elements)
+    return AbstractValue((*sizes[:axis], along, *sizes[axis + 1 :]), None, elements)
 
 
 def _sum(sizes: Sequence[Size], scope: Scope) -> Size:
@@ -155,7 +155,7 @@ def _sum(sizes: Sequence[Size], scope: Scope) -> Size:
     return Size(sum(size.number for size in sizes), names.pop()) if len(names) == 1 else scope.unknown()
 
 
-def _split(node: Node, values: Values, scope: Scope) -> Sequence[Value]:
+def _split(node: Node, values: Values, scope: Scope) -> Sequence[AbstractValue]:
     value, parts = first(values), parameter(node, values, "split", 1)
     axis = place_of(node.number("axis", 0), value.rank)
     if axis == value.axis:
@@ -163,10 +163,10 @@ def _split(node: Node, values: Values, scope: Scope) -> Sequence[Value]:
     count = len(node.outputs)
     even = over(value.sizes[axis], Size(count))
     sizes = [Size(part) for part in parts] if parts else [even or scope.unknown() for _ in range(count)]
-    return [Value((*value.sizes[:axis], size, *value.sizes[axis + 1 :]), value.axis) for size in sizes]
+    return [AbstractValue((*value.sizes[:axis], size, *value.sizes[axis + 1 :]), value.axis) for size in sizes]
 
 
-def _slice(node: Node, values: Values, scope: Scope) -> Sequence[Value]:
+def _slice(node: Node, values: Values, scope: Scope) -> Sequence[AbstractValue]:
     value = first(values)
     fixed(values)
     if "starts" in node.attributes:
@@ -196,7 +196,7 @@ def _slice(node: Node, values: Values, scope: Scope) -> Sequence[Value]:
             elements = elements[cut] if cut is not None else None
     if elements is None and value.sized:
         raise Unproven("computes with the number of rows")
-    return (Value(tuple(sizes), value.axis, elements),)
+    return (AbstractValue(tuple(sizes), value.axis, elements),)
 
 
 def _cut_off(size: Size, at: int, values: Values, scope: Scope) -> Size:
@@ -216,7 +216,7 @@ def _whole(elements: Elements) -> tuple[int, ...] | None:
     return tuple(known) if len(known) == len(elements) else None
 
 
-def _pad(node: Node, values: Values, scope: Scope) -> Sequence[Value]:
+def _pad(node: Node, values: Values, scope: Scope) -> Sequence[AbstractValue]:
     value, pads, axes = first(values), parameter(node, values, "pads", 1), parameter(node, values, "axes", 3)
     fixed(values)
     if pads is None:
@@ -231,10 +231,10 @@ def _pad(node: Node, values: Values, scope: Scope) -> Sequence[Value]:
             raise Unproven(_OVER_ROWS)
         size = sizes[place]
         sizes[place] = scope.unknown() if size.names else Size(size.number + sum(more))
-    return (Value(tuple(sizes), value.axis),)
+    return (AbstractValue(tuple(sizes), value.axis),)
 
 
-def _tile(_node: Node, values: Values, _scope: Scope) -> Sequence[Value]:
+def _tile(_node: Node, values: Values, _scope: Scope) -> Sequence[AbstractValue]:
     value, times_each = first(values), argument(values, 1)
     repeats = None if times_each is None or times_each.axis is not None or value.sized else times_each.elements
     if repeats is None or None in repeats:
@@ -245,13 +245,13 @@ def _tile(_node: Node, values: Values, _scope: Scope) -> Sequence[Value]:
     if value.axis is not None:
         if known[value.axis] != ONE or places:
             raise Unproven("repeats the rows")
-        return (Value(sizes, value.axis),)
+        return (AbstractValue(sizes, value.axis),)
     if len(places) > 1:
         raise Unproven("has the rows on two axes")
-    return (Value(sizes, places[0] if places else None),)
+    return (AbstractValue(sizes, places[0] if places else None),)
 
 
-def _of_shape(elements: Elements | None, scope: Scope) -> Value:
+def _of_shape(elements: Elements | None, scope: Scope) -> AbstractValue:
     """A value of equal rows, of a computed shape."""
     if elements is None:
         raise Unproven("takes its shape from the values of a request")
@@ -259,17 +259,17 @@ def _of_shape(elements: Elements | None, scope: Scope) -> Value:
     places = [at for at, size in enumerate(sizes) if size.of_rows]
     if len(places) > 1:
         raise Unproven("has the rows on two axes")
-    return Value(sizes, places[0] if places else None)
+    return AbstractValue(sizes, places[0] if places else None)
 
 
-def _expand(_node: Node, values: Values, scope: Scope) -> Sequence[Value]:
+def _expand(_node: Node, values: Values, scope: Scope) -> Sequence[AbstractValue]:
     value, target = first(values), argument(values, 1)
     if target is None or target.axis is not None or value.sized:
         raise Unproven("takes its shape from the values of a request")
     return (broadcast((value, _of_shape(target.elements, scope)), scope),)
 
 
-def _constant_of_shape(node: Node, values: Values, scope: Scope) -> Sequence[Value]:
+def _constant_of_shape(node: Node, values: Values, scope: Scope) -> Sequence[AbstractValue]:
     source = first(values)
     if source.axis is not None:
         raise Unproven("takes its shape from the values of a request")
@@ -277,11 +277,11 @@ def _constant_of_shape(node: Node, values: Values, scope: Scope) -> Sequence[Val
     number = Size(int(constants(node.tensor)[0])) if node.tensor and node.tensor.element == _INT64 else None
     length = product(made.sizes)
     if made.axis is None and made.rank <= 1 and not length.names and number is not None:
-        return (Value(made.shape, None, (number,) * length.number),)
+        return (AbstractValue(made.shape, None, (number,) * length.number),)
     return (made,)
 
 
-def _gather(node: Node, values: Values, scope: Scope) -> Sequence[Value]:
+def _gather(node: Node, values: Values, scope: Scope) -> Sequence[AbstractValue]:
     data, indices = first(values), argument(values, 1)
     if indices is None:
         raise Unproven("lacks its indices")
@@ -298,19 +298,19 @@ def _gather(node: Node, values: Values, scope: Scope) -> Sequence[Value]:
         place = data.axis if data.axis < axis else data.axis + indices.rank - 1
     elif indices.axis is not None:
         place = axis + indices.axis
-    return (Value(sizes, place),)
+    return (AbstractValue(sizes, place),)
 
 
-def _picked(elements: Elements, indices: Value, scope: Scope) -> Value:
+def _picked(elements: Elements, indices: AbstractValue, scope: Scope) -> AbstractValue:
     known = None if indices.elements is None else _whole(indices.elements)
     if known is not None and all(-len(elements) <= at < len(elements) for at in known):
-        return Value(indices.shape, None, tuple(elements[at] for at in known))
+        return AbstractValue(indices.shape, None, tuple(elements[at] for at in known))
     if indices.sized or any(each is not None and each.of_rows for each in elements):
         raise Unproven("computes with the number of rows")
-    return Value(indices.shape or (scope.unknown(),))
+    return AbstractValue(indices.shape or (scope.unknown(),))
 
 
-def _gather_elements(node: Node, values: Values, _scope: Scope) -> Sequence[Value]:
+def _gather_elements(node: Node, values: Values, _scope: Scope) -> Sequence[AbstractValue]:
     data, indices = first(values), argument(values, 1)
     if indices is None or indices.axis is None:
         raise Unproven(_OVER_ROWS)
@@ -319,25 +319,25 @@ def _gather_elements(node: Node, values: Values, _scope: Scope) -> Sequence[Valu
     fits = axis == indices.axis if data.axis is None else (axis != indices.axis and _alike(data, indices))
     if not fits:
         raise Unproven("picks rows by the values of others")
-    return (Value(indices.shape, indices.axis),)
+    return (AbstractValue(indices.shape, indices.axis),)
 
 
-def _scatter_elements(node: Node, values: Values, _scope: Scope) -> Sequence[Value]:
+def _scatter_elements(node: Node, values: Values, _scope: Scope) -> Sequence[AbstractValue]:
     data, *others = [first(values), *values[1:]]
     axis = place_of(node.number("axis", 0), data.rank)
     if data.axis is None or axis == data.axis or not all(each is not None and _alike(data, each) for each in others):
         raise Unproven("writes to rows by the values of others")
-    return (Value(data.shape, data.axis),)
+    return (AbstractValue(data.shape, data.axis),)
 
 
-def _alike(one: Value, other: Value) -> bool:
+def _alike(one: AbstractValue, other: AbstractValue) -> bool:
     """Whether both have the rows on the same axis, as many places to each."""
     if one.axis is None or one.axis != other.axis:
         return False
     return one.sizes[one.axis] == other.sizes[one.axis]
 
 
-def _gather_nd(node: Node, values: Values, _scope: Scope) -> Sequence[Value]:
+def _gather_nd(node: Node, values: Values, _scope: Scope) -> Sequence[AbstractValue]:
     data, indices = first(values), argument(values, 1)
     batch = node.number("batch_dims", 0)
     if indices is None or indices.axis is None or indices.axis == indices.rank - 1:
@@ -349,33 +349,33 @@ def _gather_nd(node: Node, values: Values, _scope: Scope) -> Sequence[Value]:
     width = indices.sizes[-1]
     if width.names:
         raise Unproven("takes a value of unknown shape")
-    return (Value((*indices.sizes[:-1], *data.sizes[batch + width.number :]), indices.axis),)
+    return (AbstractValue((*indices.sizes[:-1], *data.sizes[batch + width.number :]), indices.axis),)
 
 
-def _one_hot(node: Node, values: Values, scope: Scope) -> Sequence[Value]:
+def _one_hot(node: Node, values: Values, scope: Scope) -> Sequence[AbstractValue]:
     indices, depth = first(values), argument(values, 1)
     fixed(values)
     axis = place_of(node.number("axis", -1), indices.rank + 1)
     known = None if depth is None or depth.elements is None else _whole(depth.elements)
     size = Size(known[0]) if known else scope.unknown()
     place = None if indices.axis is None else indices.axis + (axis <= indices.axis)
-    return (Value((*indices.sizes[:axis], size, *indices.sizes[axis:]), place),)
+    return (AbstractValue((*indices.sizes[:axis], size, *indices.sizes[axis:]), place),)
 
 
-def _trilu(_node: Node, values: Values, _scope: Scope) -> Sequence[Value]:
+def _trilu(_node: Node, values: Values, _scope: Scope) -> Sequence[AbstractValue]:
     value = first(values)
     fixed(values)
     if value.axis is not None and value.axis >= value.rank - 2:
         raise Unproven(_OVER_ROWS)
-    return (Value(value.shape, value.axis),)
+    return (AbstractValue(value.shape, value.axis),)
 
 
-def _sequence(_node: Node, values: Values, _scope: Scope) -> Sequence[Value]:
+def _sequence(_node: Node, values: Values, _scope: Scope) -> Sequence[AbstractValue]:
     """A sequence of values with the rows on the first axis of each: known as one of them."""
     value = first(values)
     if not all(each is not None and _alike(value, each) for each in values):
         raise Unproven("joins the rows to something else")
-    return (Value(value.shape, value.axis),)
+    return (AbstractValue(value.shape, value.axis),)
 
 
 #: Operators that may be told how many rows there are; all others then give up.

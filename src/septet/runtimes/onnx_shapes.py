@@ -22,7 +22,7 @@ _LARGEST_PROBE = 1 << 24  # values; a guess at free sizes is not worth more memo
 _ROWS = (2, 3)
 
 
-class Layout(StrEnum):
+class RowLayout(StrEnum):
     """How an output as the engine gives it becomes one tensor whose first axis is the row."""
 
     AS_IS = "as it is"
@@ -31,7 +31,7 @@ class Layout(StrEnum):
     DROPPED = "no tensor can be made of it"
 
 
-class Output(msgspec.Struct, frozen=True):
+class GraphOutput(msgspec.Struct, frozen=True):
     """An output as declared: `shape` is None where the file does not say, `sequence` where it is one of tensors."""
 
     name: str
@@ -40,7 +40,7 @@ class Output(msgspec.Struct, frozen=True):
     sequence: bool = False
 
 
-class Said(msgspec.Struct, frozen=True):
+class DeclaredRows(msgspec.Struct, frozen=True):
     """What the graph says of the rows.
 
     Attributes:
@@ -54,7 +54,7 @@ class Said(msgspec.Struct, frozen=True):
     alike: bool = True
 
 
-_NOTHING = Said()
+_NOTHING = DeclaredRows()
 
 
 class Shapes(msgspec.Struct, frozen=True):
@@ -62,7 +62,7 @@ class Shapes(msgspec.Struct, frozen=True):
 
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
-    layouts: Mapping[str, Layout]
+    layouts: Mapping[str, RowLayout]
     rows: bool
     one_by_one: bool = False
 
@@ -73,9 +73,9 @@ Answers: TypeAlias = Mapping[str, Sequence[Any]]
 
 def settle(
     inputs: Sequence[Tensor],
-    outputs: Sequence[Output],
+    outputs: Sequence[GraphOutput],
     run: Callable[[Tensors], Sequence[Any]],
-    said: Said = _NOTHING,
+    said: DeclaredRows = _NOTHING,
 ) -> Shapes:
     """Decide the shapes; `run` computes all outputs, in order, and raises whatever the engine raises.
 
@@ -87,21 +87,23 @@ def settle(
         return _fixed(inputs, outputs, _probe(inputs, outputs, run, (1,)), single=single)
     answers = _probe(inputs, outputs, run, _ROWS)
     layouts = {output.name: _layout(output, answers.get(output.name), said) for output in outputs}
-    kept = [output for output in outputs if layouts[output.name] is not Layout.DROPPED]
+    kept = [output for output in outputs if layouts[output.name] is not RowLayout.DROPPED]
     rows = said.alike and all(_follows(item, answers.get(item.name), layouts[item.name], said) for item in kept)
-    if not rows or Layout.AS_IS not in layouts.values():
+    if not rows or RowLayout.AS_IS not in layouts.values():
         # Rows on the second axis are believed only beside another output that has them on the first.
-        rows = rows and Layout.SECOND_AXIS not in layouts.values()
-        layouts = {name: Layout.AS_IS if layout is Layout.SECOND_AXIS else layout for name, layout in layouts.items()}
+        rows = rows and RowLayout.SECOND_AXIS not in layouts.values()
+        layouts = {
+            name: RowLayout.AS_IS if layout is RowLayout.SECOND_AXIS else layout for name, layout in layouts.items()
+        }
     free = any(None in tensor.shape[1:] for tensor in inputs)
     settled = [_settled(item, answers.get(item.name), layouts[item.name], rows=rows, free=free) for item in kept]
     return Shapes(tuple(inputs), tuple(settled), layouts, rows)
 
 
-def _fixed(inputs: Sequence[Tensor], outputs: Sequence[Output], answers: Answers, *, single: bool) -> Shapes:
+def _fixed(inputs: Sequence[Tensor], outputs: Sequence[GraphOutput], answers: Answers, *, single: bool) -> Shapes:
     free = any(None in tensor.shape for tensor in inputs)
     layouts = {output.name: _layout(output, answers.get(output.name), _NOTHING) for output in outputs}
-    kept = [output for output in outputs if layouts[output.name] is not Layout.DROPPED]
+    kept = [output for output in outputs if layouts[output.name] is not RowLayout.DROPPED]
     settled = [_settled(item, answers.get(item.name), layouts[item.name], rows=False, free=free) for item in kept]
     if single and all(tensor.shape and tensor.shape[0] == 1 for tensor in settled):
         return Shapes(tuple(map(_freed, inputs)), tuple(map(_freed, settled)), layouts, rows=True, one_by_one=True)
@@ -113,7 +115,10 @@ def _freed(tensor: Tensor) -> Tensor:
 
 
 def _probe(
-    inputs: Sequence[Tensor], outputs: Sequence[Output], run: Callable[[Tensors], Sequence[Any]], rows: Sequence[int]
+    inputs: Sequence[Tensor],
+    outputs: Sequence[GraphOutput],
+    run: Callable[[Tensors], Sequence[Any]],
+    rows: Sequence[int],
 ) -> Answers:
     """Each output's answers to each number of rows, or nothing where the model refuses."""
     for inner in _INNER_SIZES:
@@ -140,14 +145,14 @@ def _zeros(tensor: Tensor, rows: int, inner: int) -> Array:
     return np.full(_probed(tensor, rows, inner), "" if tensor.dtype == "string" else 0, DTYPES[tensor.dtype])
 
 
-def _layout(output: Output, answers: Sequence[Any] | None, said: Said) -> Layout:
+def _layout(output: GraphOutput, answers: Sequence[Any] | None, said: DeclaredRows) -> RowLayout:
     if output.sequence:
-        return Layout.STACKED if answers and all(map(_stackable, answers)) else Layout.DROPPED
+        return RowLayout.STACKED if answers and all(map(_stackable, answers)) else RowLayout.DROPPED
     if output.name in said.axes:
-        return Layout.SECOND_AXIS if said.axes[output.name] == 1 else Layout.AS_IS
+        return RowLayout.SECOND_AXIS if said.axes[output.name] == 1 else RowLayout.AS_IS
     if answers and _on_axis(answers, 1) and not _on_axis(answers, 0):
-        return Layout.SECOND_AXIS
-    return Layout.AS_IS
+        return RowLayout.SECOND_AXIS
+    return RowLayout.AS_IS
 
 
 def _stackable(items: Sequence[Array]) -> bool:
@@ -159,9 +164,9 @@ def _on_axis(answers: Sequence[Array], axis: int) -> bool:
     return sizes == _ROWS
 
 
-def _follows(output: Output, answers: Sequence[Any] | None, layout: Layout, said: Said) -> bool:
+def _follows(output: GraphOutput, answers: Sequence[Any] | None, layout: RowLayout, said: DeclaredRows) -> bool:
     if output.name in said.axes:
-        return said.axes[output.name] == (1 if layout is Layout.SECOND_AXIS else 0)
+        return said.axes[output.name] == (1 if layout is RowLayout.SECOND_AXIS else 0)
     if output.name in said.apart:
         return False
     if answers is None:
@@ -171,20 +176,22 @@ def _follows(output: Output, answers: Sequence[Any] | None, layout: Layout, said
     return _on_axis(seen, 0) and len({array.shape[1:] for array in seen}) == 1
 
 
-def arranged(value: Any, layout: Layout) -> Array:
+def arranged(value: Any, layout: RowLayout) -> Array:
     """Return an output of the engine with the rows on its first axis."""
-    if layout is Layout.STACKED:
+    if layout is RowLayout.STACKED:
         return np.stack(value, axis=1)
     array = np.asarray(value)
-    return np.moveaxis(array, 1, 0) if layout is Layout.SECOND_AXIS else array
+    return np.moveaxis(array, 1, 0) if layout is RowLayout.SECOND_AXIS else array
 
 
-def _settled(output: Output, answers: Sequence[Any] | None, layout: Layout, *, rows: bool, free: bool) -> Tensor:
+def _settled(
+    output: GraphOutput, answers: Sequence[Any] | None, layout: RowLayout, *, rows: bool, free: bool
+) -> Tensor:
     if answers is None:
         shape = (None, None) if output.shape is None else output.shape
         return Tensor(output.name, output.dtype, (None, *shape[1:]) if rows else shape)
     seen = [arranged(answer, layout).shape for answer in answers]
-    declared = output.shape if layout is Layout.AS_IS else None
+    declared = output.shape if layout is RowLayout.AS_IS else None
     if len({len(shape) for shape in seen}) > 1:
         return Tensor(output.name, output.dtype, declared or (None,))
     if declared is None or len(declared) != len(seen[0]):

@@ -7,10 +7,10 @@ from typing import Protocol
 from septet.errors import UnsupportedModel
 from septet.model.signature import Column, Signature, Tensor
 from septet.runtimes import onnx_graph
-from septet.runtimes.onnx_categories import Categories, categories
+from septet.runtimes.onnx_categories import EncoderCategories, categories
 from septet.runtimes.onnx_graph import Graph
 from septet.runtimes.onnx_roles import listed, roles
-from septet.runtimes.onnx_shapes import Output, Shapes
+from septet.runtimes.onnx_shapes import GraphOutput, Shapes
 
 _COLUMN_KEYS = ("feature_names", "columns", "input_columns")
 _DTYPES = {
@@ -85,7 +85,7 @@ def inputs(path: Path, arguments: Sequence[Argument], graph: Graph) -> list[Tens
     return tensors
 
 
-def outputs(path: Path, arguments: Sequence[Argument]) -> list[Output]:
+def outputs(path: Path, arguments: Sequence[Argument]) -> list[GraphOutput]:
     """Return the outputs as declared.
 
     Raises:
@@ -97,7 +97,7 @@ def outputs(path: Path, arguments: Sequence[Argument]) -> list[Output]:
         dtype = _element(path, argument, "output", "seq(tensor(" if sequence else "tensor(")
         # The engine shows an unknown rank as that of a scalar.
         shape = None if sequence else _sizes(argument) or None
-        declared.append(Output(argument.name, dtype, shape, sequence))
+        declared.append(GraphOutput(argument.name, dtype, shape, sequence))
     return declared
 
 
@@ -138,7 +138,7 @@ def _with_columns(graph: Graph, shapes: Shapes) -> tuple[Tensor, ...]:
     return tuple(tensors)
 
 
-def _column(name: str, dtype: str, known: Categories | None) -> Column:
+def _column(name: str, dtype: str, known: EncoderCategories | None) -> Column:
     if known is None:
         return Column(name, dtype)
     return Column(name, dtype, categories=known.values, other_categories=not known.closed)

@@ -18,7 +18,7 @@ class Unproven(Exception):
     """A value's rows may depend on each other; the text says why."""
 
 
-class Value(msgspec.Struct, frozen=True):
+class AbstractValue(msgspec.Struct, frozen=True):
     """One value.
 
     Where `axis` is a number, the value has the rows there, `f` of its places to each row in their order, and what lies
@@ -74,10 +74,10 @@ class Value(msgspec.Struct, frozen=True):
         return found
 
 
-CONSTANT = Value(None)
+CONSTANT = AbstractValue(None)
 
 #: Arguments, None for each that is left out.
-Values: TypeAlias = Sequence[Value | None]
+Values: TypeAlias = Sequence[AbstractValue | None]
 
 
 class Scope:
@@ -108,19 +108,19 @@ class Scope:
 
 
 #: From an operator and its arguments to its results; raises `Unproven`.
-Rule: TypeAlias = Callable[[Node, Values, Scope], Sequence[Value]]
+Rule: TypeAlias = Callable[[Node, Values, Scope], Sequence[AbstractValue]]
 
 
-def constant(item: Initializer) -> Value:
+def constant(item: Initializer) -> AbstractValue:
     """A constant of the file."""
     shape = tuple(Size(size) for size in item.shape)
     if item.element not in {_INT32, _INT64} or len(shape) > 1 or product(shape).number > _MOST_ELEMENTS:
-        return Value(shape)
+        return AbstractValue(shape)
     elements = tuple(Size(int(each)) for each in constants(item))
-    return Value(shape, None, elements if len(elements) == product(shape).number else None)
+    return AbstractValue(shape, None, elements if len(elements) == product(shape).number else None)
 
 
-def first(values: Values) -> Value:
+def first(values: Values) -> AbstractValue:
     """The first argument.
 
     Raises:
@@ -131,7 +131,7 @@ def first(values: Values) -> Value:
     return values[0]
 
 
-def argument(values: Values, place: int) -> Value | None:
+def argument(values: Values, place: int) -> AbstractValue | None:
     """An argument that may be left out."""
     return values[place] if len(values) > place else None
 
@@ -175,7 +175,7 @@ def text(node: Node, name: str, default: str) -> str:
     return str(found[0]) if found else default
 
 
-def broadcast(values: Values, scope: Scope) -> Value:
+def broadcast(values: Values, scope: Scope) -> AbstractValue:
     """What comes of all arguments together, element by element.
 
     Raises:
@@ -185,7 +185,7 @@ def broadcast(values: Values, scope: Scope) -> Value:
     if all(value.axis is None for value in given):
         shapes = [value.shape for value in given]
         known = [shape for shape in shapes if shape is not None]
-        return Value(_together(known, scope) if len(known) == len(shapes) else None)
+        return AbstractValue(_together(known, scope) if len(known) == len(shapes) else None)
     rank = max(value.rank for value in given)
     places = {value.axis + rank - value.rank for value in given if value.axis is not None}
     leads = {value.sizes[value.axis] for value in given if value.axis is not None}
@@ -197,7 +197,7 @@ def broadcast(values: Values, scope: Scope) -> Value:
         if value.axis is None and at >= 0 and value.sizes[at] != ONE:
             raise Unproven("joins the rows with several values beside them")
     shape = _together([value.sizes for value in given], scope)
-    return Value((*shape[:place], lead, *shape[place + 1 :]), place)
+    return AbstractValue((*shape[:place], lead, *shape[place + 1 :]), place)
 
 
 def _together(shapes: Sequence[Sizes], scope: Scope) -> Sizes:
@@ -215,7 +215,7 @@ def _wider(sizes: Sequence[Size], scope: Scope) -> Size:
     return scope.agreed(wide) or (plain.pop() if len(plain) == 1 else scope.unknown())
 
 
-def reshaped(value: Value, shape: Sizes) -> Value:
+def reshaped(value: AbstractValue, shape: Sizes) -> AbstractValue:
     """A value whose elements are the same, in the same order, in another shape.
 
     Raises:
@@ -224,7 +224,7 @@ def reshaped(value: Value, shape: Sizes) -> Value:
     if value.axis is None:
         if any(size.of_rows for size in shape):
             raise Unproven("computes with the number of rows")
-        return Value(shape, None, value.elements)
+        return AbstractValue(shape, None, value.elements)
     sizes, axis = value.sizes, value.axis
     place = next((at for at, size in enumerate(shape) if size.of_rows), None)
     if place is None or product(shape[:place]) != product(sizes[:axis]):
@@ -237,4 +237,4 @@ def reshaped(value: Value, shape: Sizes) -> Value:
     if value.filler is not None and shape[-1] != sizes[-1]:
         # What fills up the last axis would come between values.
         raise Unproven("joins texts to others that fill up the rows")
-    return Value(shape, place, None, value.filler)
+    return AbstractValue(shape, place, None, value.filler)

@@ -21,14 +21,14 @@ from septet.runtimes.trust import require_trust
 from septet.types import Array, Tensors
 
 
-class Steps(msgspec.Struct, frozen=True):
+class PreparationSteps(msgspec.Struct, frozen=True):
     """The two functions of a file of preprocessing code."""
 
     prepare: Callable[[dict[str, Array]], dict[str, Any]]
     finish: Callable[[dict[str, Array]], dict[str, Any]] | None
 
 
-def read_steps(source: Path, options: LoadOptions) -> Steps:
+def read_steps(source: Path, options: LoadOptions) -> PreparationSteps:
     """Run a file of preprocessing code, if it is trusted, and take its functions.
 
     Raises:
@@ -50,13 +50,13 @@ def read_steps(source: Path, options: LoadOptions) -> Steps:
     if not callable(names.get("prepare")):
         raise PackageInvalid(f"{source} has no function prepare(columns); it must give the model's input tensors")
     finish = names.get("finish")
-    return Steps(names["prepare"], finish if callable(finish) else None)
+    return PreparationSteps(names["prepare"], finish if callable(finish) else None)
 
 
 class Prepared:
     """A runtime that takes raw columns, as `signature` describes them, and answers through the two functions."""
 
-    def __init__(self, runtime: Runtime, steps: Steps, signature: Signature) -> None:
+    def __init__(self, runtime: Runtime, steps: PreparationSteps, signature: Signature) -> None:
         self.signature = signature
         self.independence = _independence(runtime.independence)
         self._runtime = runtime
@@ -86,7 +86,7 @@ def _independence(model: Independence) -> Independence:
     )
 
 
-def prepared_tensors(steps: Steps, tensors: Tensors, raw: Signature, model: Signature) -> Tensors:
+def prepared_tensors(steps: PreparationSteps, tensors: Tensors, raw: Signature, model: Signature) -> Tensors:
     """The model's input tensors, of its own dtypes and shapes, made from raw columns.
 
     Raises:

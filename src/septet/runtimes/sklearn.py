@@ -14,7 +14,7 @@ from septet.model.signature import Signature
 from septet.runtimes.base import Independence, InputRejected, LoadOptions
 from septet.runtimes.sklearn_file import read_estimator
 from septet.runtimes.sklearn_independence import independence
-from septet.runtimes.sklearn_outputs import Output, Outputs, outputs_of
+from septet.runtimes.sklearn_outputs import EstimatorOutput, EstimatorOutputs, outputs_of
 from septet.runtimes.sklearn_rows import Rows
 from septet.types import Tensors
 
@@ -40,7 +40,7 @@ class SklearnRuntime:
     def __init__(
         self,
         rows: Rows,
-        outputs: Outputs,
+        outputs: EstimatorOutputs,
         confined: Callable[[], Any],
         independence: Independence,
         facts: Mapping[str, Any],
@@ -48,7 +48,7 @@ class SklearnRuntime:
         self._native = rows.native
         self.independence = independence
         self._before = outputs.before
-        self._each: dict[str, Output] = {output.tensor.name: output for output in outputs.each}
+        self._each: dict[str, EstimatorOutput] = {output.tensor.name: output for output in outputs.each}
         self._confined = confined
         self.facts = facts
         self.signature = Signature(
@@ -123,13 +123,13 @@ def runtime_of(model: Any, options: LoadOptions, *, source: str) -> SklearnRunti
     return SklearnRuntime(rows, outputs, confined, independence(model), facts)
 
 
-def _probed(model: Any, rows: Rows, options: LoadOptions, source: str) -> Outputs:
+def _probed(model: Any, rows: Rows, options: LoadOptions, source: str) -> EstimatorOutputs:
     if options.rows is not None:
         return _asked(model, [rows.native(options.rows)], source)
     return _asked(model, [rows.native(rows.sample(value)) for value in (0.0, 1.0, 0.5)], source)
 
 
-def _asked(model: Any, samples: Sequence[Any], source: str) -> Outputs:
+def _asked(model: Any, samples: Sequence[Any], source: str) -> EstimatorOutputs:
     failure: Exception | None = None
     for sample in samples:
         try:

@@ -1,7 +1,7 @@
 """What a fitted scikit-learn estimator accepts in each of its columns.
 
 Theory of operation: the estimator is walked from its input on. Each step says of each column what values it takes
-(a `Fact`) and what becomes of a missing value there: refused, filled in (`STOPS`), or handed on to the next step.
+(a `ColumnFact`) and what becomes of a missing value there: refused, filled in (`STOPS`), or handed on to the next step.
 A column is nullable if no step on its way refuses.
 """
 
@@ -28,7 +28,7 @@ _WRAPPED_LISTS = ("calibrated_classifiers_", "estimators_")
 _SPELLINGS = ("", "object[nan]", "object[NA]", "object")
 
 
-class Missing(Enum):
+class MissingValues(Enum):
     """What an estimator does with a missing value."""
 
     REFUSED = "refused"
@@ -36,7 +36,7 @@ class Missing(Enum):
     PASSES = "passes"
 
 
-class Fact(msgspec.Struct, frozen=True):
+class ColumnFact(msgspec.Struct, frozen=True):
     """What one column may hold.
 
     `spelling` is how the estimator that reads the column knows a missing text, as a `pandas_dtype` writes it
@@ -45,7 +45,7 @@ class Fact(msgspec.Struct, frozen=True):
     """
 
     dtype: str = "float64"
-    missing: Missing = Missing.REFUSED
+    missing: MissingValues = MissingValues.REFUSED
     categories: tuple[Scalar, ...] | None = None
     other_categories: bool = False
     spelling: str = ""
@@ -58,7 +58,7 @@ class Fact(msgspec.Struct, frozen=True):
 
     def column(self, name: str) -> Column:
         """The signature's column of this fact."""
-        nullable = self.missing is not Missing.REFUSED or not self.used
+        nullable = self.missing is not MissingValues.REFUSED or not self.used
         return Column(
             name,
             self.dtype,
@@ -116,7 +116,7 @@ def _looks_fitted(estimator: Any) -> bool:
     )
 
 
-def facts_of(model: Any, names: Sequence[str]) -> list[Fact]:
+def facts_of(model: Any, names: Sequence[str]) -> list[ColumnFact]:
     """What `model`, fitted on columns of these `names`, accepts in each."""
     facts = read_facts(model, names)
     strings = any(fact.dtype == "string" for fact in facts if fact.used)
@@ -128,7 +128,7 @@ def facts_of(model: Any, names: Sequence[str]) -> list[Fact]:
     return [fact if fact.used else msgspec.structs.replace(fact, dtype=dropped) for fact in facts]
 
 
-def read_facts(model: Any, names: Sequence[str]) -> list[Fact]:
+def read_facts(model: Any, names: Sequence[str]) -> list[ColumnFact]:
     """The same, with the dtypes that the estimators' own categories have: one fact for each of `names`."""
     reader = _readers().get(type(model).__name__)
     if reader is not None:
@@ -143,16 +143,16 @@ def read_facts(model: Any, names: Sequence[str]) -> list[Fact]:
     return _plain(model, names)
 
 
-def _plain(model: Any, names: Sequence[str]) -> list[Fact]:
-    return [Fact(missing=Missing.PASSES if _allows_nan(model) else Missing.REFUSED)] * len(names)
+def _plain(model: Any, names: Sequence[str]) -> list[ColumnFact]:
+    return [ColumnFact(missing=MissingValues.PASSES if _allows_nan(model) else MissingValues.REFUSED)] * len(names)
 
 
-def _of_inner(model: Any, place: int, inner: Any, names: Sequence[str]) -> list[Fact]:
+def _of_inner(model: Any, place: int, inner: Any, names: Sequence[str]) -> list[ColumnFact]:
     """What one of several inner estimators accepts in each column of the outer one."""
     subsets = getattr(model, "estimators_features_", None)
     if subsets is not None and place < len(subsets):
         chosen = [int(each) for each in subsets[place]]
-        facts = [Fact(missing=Missing.STOPS, used=False)] * len(names)
+        facts = [ColumnFact(missing=MissingValues.STOPS, used=False)] * len(names)
         for at, fact in zip(chosen, read_facts(inner, [names[at] for at in chosen]), strict=True):
             facts[at] = fact
         return facts
@@ -166,27 +166,27 @@ def _of_inner(model: Any, place: int, inner: Any, names: Sequence[str]) -> list[
     return read_facts(inner, [*names, *(f"answer {extra}" for extra in range(width - len(names)))])[: len(names)]
 
 
-def _united(each: Sequence[list[Fact]]) -> list[Fact]:
+def _united(each: Sequence[list[ColumnFact]]) -> list[ColumnFact]:
     united = each[0]
     for other in each[1:]:
         united = [_both(a, b) for a, b in zip(united, other, strict=True)]
     return united
 
 
-def _readers() -> dict[str, Callable[[Any, Sequence[str]], list[Fact]]]:
+def _readers() -> dict[str, Callable[[Any, Sequence[str]], list[ColumnFact]]]:
     return {
         "Pipeline": lambda model, names: _of_steps(_steps(model), names),
         "ColumnTransformer": _of_column_transformer,
         "FeatureUnion": _of_feature_union,
         **dict.fromkeys(_ENCODERS, _of_encoder),
         **dict.fromkeys(_IMPUTERS, _of_imputer),
-        **dict.fromkeys(_TEXT, lambda _, names: [Fact("string")] * len(names)),
+        **dict.fromkeys(_TEXT, lambda _, names: [ColumnFact("string")] * len(names)),
     }
 
 
-def _of_steps(steps: Sequence[Any], names: Sequence[str]) -> list[Fact]:
+def _of_steps(steps: Sequence[Any], names: Sequence[str]) -> list[ColumnFact]:
     if not steps:
-        return [Fact(missing=Missing.PASSES)] * len(names)
+        return [ColumnFact(missing=MissingValues.PASSES)] * len(names)
     first, rest = steps[0], steps[1:]
     facts = read_facts(first, names)
     if not rest:
@@ -208,25 +208,27 @@ def _until_imputer(steps: Sequence[Any]) -> list[Any]:
     return list(steps[:stop])
 
 
-def _refusing(fact: Fact) -> Fact:
-    return msgspec.structs.replace(fact, missing=Missing.REFUSED) if fact.missing is Missing.PASSES else fact
+def _refusing(fact: ColumnFact) -> ColumnFact:
+    return (
+        msgspec.structs.replace(fact, missing=MissingValues.REFUSED) if fact.missing is MissingValues.PASSES else fact
+    )
 
 
-def _of_column_transformer(model: Any, names: Sequence[str]) -> list[Fact]:
-    facts: list[Fact | None] = [None] * len(names)
+def _of_column_transformer(model: Any, names: Sequence[str]) -> list[ColumnFact]:
+    facts: list[ColumnFact | None] = [None] * len(names)
     for _, step, selected in model.transformers_:
         chosen = places(selected, names)
         if isinstance(step, str) and step == "drop":
             continue
         here = (
-            [Fact(missing=Missing.PASSES)] * len(chosen)
+            [ColumnFact(missing=MissingValues.PASSES)] * len(chosen)
             if isinstance(step, str)
             else read_facts(step, [names[place] for place in chosen])
         )
         for place, fact in zip(chosen, here, strict=True):
             before = facts[place]
             facts[place] = fact if before is None else _both(before, fact)
-    return [Fact(missing=Missing.STOPS, used=False) if fact is None else fact for fact in facts]
+    return [ColumnFact(missing=MissingValues.STOPS, used=False) if fact is None else fact for fact in facts]
 
 
 def places(selected: Any, names: Sequence[str]) -> list[int]:
@@ -247,19 +249,19 @@ def places(selected: Any, names: Sequence[str]) -> list[int]:
     return [names.index(item) if isinstance(item, str) else int(item) % max(len(names), 1) for item in chosen]
 
 
-def _of_feature_union(model: Any, names: Sequence[str]) -> list[Fact]:
+def _of_feature_union(model: Any, names: Sequence[str]) -> list[ColumnFact]:
     each = [read_facts(part, names) for _, part in model.transformer_list if not isinstance(part, str)]
     if any(part == "passthrough" for _, part in model.transformer_list if isinstance(part, str)):
-        each.append([Fact(missing=Missing.PASSES)] * len(names))
-    return _united(each) if each else [Fact(missing=Missing.PASSES)] * len(names)
+        each.append([ColumnFact(missing=MissingValues.PASSES)] * len(names))
+    return _united(each) if each else [ColumnFact(missing=MissingValues.PASSES)] * len(names)
 
 
-def _both(a: Fact, b: Fact) -> Fact:
+def _both(a: ColumnFact, b: ColumnFact) -> ColumnFact:
     """What two estimators accept that read the same column."""
     if not (a.used and b.used):
         return a if a.used else b
     main, other = (a, b) if a.dtype == "string" or b.dtype != "string" else (b, a)
-    order = (Missing.REFUSED, Missing.PASSES, Missing.STOPS)
+    order = (MissingValues.REFUSED, MissingValues.PASSES, MissingValues.STOPS)
     missing = min(a.missing, b.missing, key=order.index)
     spelling = max(a.spelling, b.spelling, key=_SPELLINGS.index)
     if main.categories is None and other.categories is not None:
@@ -272,7 +274,7 @@ def _both(a: Fact, b: Fact) -> Fact:
     )
 
 
-def _shared(a: Fact, b: Fact) -> tuple[Scalar, ...]:
+def _shared(a: ColumnFact, b: ColumnFact) -> tuple[Scalar, ...]:
     """The values known to both, or to the one that takes no others; all where both take others."""
     first, second = a.categories or (), b.categories or ()
     if a.other_categories and b.other_categories:
@@ -282,36 +284,39 @@ def _shared(a: Fact, b: Fact) -> tuple[Scalar, ...]:
     return tuple(value for value in first if value in second)
 
 
-def _of_encoder(model: Any, names: Sequence[str]) -> list[Fact]:
+def _of_encoder(model: Any, names: Sequence[str]) -> list[ColumnFact]:
     known = getattr(model, "categories_", None)
     if known is None or len(known) != len(names):
-        return [Fact()] * len(names)
+        return [ColumnFact()] * len(names)
     others = type(model).__name__ == "TargetEncoder" or model.handle_unknown != "error"
     return [_of_categories(np.asarray(values), others=others) for values in known]
 
 
-def _of_categories(values: np.ndarray[Any, Any], *, others: bool) -> Fact:
+def _of_categories(values: np.ndarray[Any, Any], *, others: bool) -> ColumnFact:
     raw = values.tolist()
     present = [value for value in raw if not (value is None or value != value)]  # noqa: PLR0124 - NaN is what differs from itself
-    missing = Missing.STOPS if len(present) < len(raw) else Missing.REFUSED
+    missing = MissingValues.STOPS if len(present) < len(raw) else MissingValues.REFUSED
     gone = [value for value in raw if value is None or value != value]  # noqa: PLR0124 - as above
     spelling = spelled(gone[0]) if gone else ""
     if all(isinstance(value, str) for value in present):
-        return Fact("string", missing, tuple(present), others, spelling)
+        return ColumnFact("string", missing, tuple(present), others, spelling)
     if all(isinstance(value, bool) for value in present):
-        return Fact("bool", missing, tuple(present), others, spelling)
+        return ColumnFact("bool", missing, tuple(present), others, spelling)
     if all(isinstance(value, int) for value in present):
-        return Fact("int64", missing, tuple(present), others, spelling)
-    return Fact("float64", missing, tuple(present), others, spelling)
+        return ColumnFact("int64", missing, tuple(present), others, spelling)
+    return ColumnFact("float64", missing, tuple(present), others, spelling)
 
 
-def _of_imputer(model: Any, names: Sequence[str]) -> list[Fact]:
+def _of_imputer(model: Any, names: Sequence[str]) -> list[ColumnFact]:
     width = len(names)
     spelling = spelled(getattr(model, "missing_values", np.nan))
     fills = np.asarray(getattr(model, "statistics_", np.zeros(width)), dtype=object).ravel().tolist()
     if len(fills) != width:
         fills = [0.0] * width
-    return [Fact("string" if isinstance(fill, str) else "float64", Missing.STOPS, spelling=spelling) for fill in fills]
+    return [
+        ColumnFact("string" if isinstance(fill, str) else "float64", MissingValues.STOPS, spelling=spelling)
+        for fill in fills
+    ]
 
 
 def spelled(marker: Any) -> str:

@@ -112,7 +112,7 @@ def independence(model: Any) -> Independence:
     if type(model).__name__ in _OF_LABELS:
         doubt = f"{type(model).__name__} chooses how to read its rows by all of them"
         return Independence(proven=False, reason=doubt, foreign=True)
-    walk = _Walk()
+    walk = _EstimatorWalk()
     reason = next(walk.doubts(model), None)
     if reason is not None:
         return Independence(proven=False, reason=reason, foreign=True)
@@ -122,7 +122,7 @@ def independence(model: Any) -> Independence:
     return Independence(proven=True, reason=f"{name} answers each row by itself; sums may round in another order")
 
 
-class _Walk:
+class _EstimatorWalk:
     """Goes through all that an estimator holds, once."""
 
     def __init__(self) -> None:

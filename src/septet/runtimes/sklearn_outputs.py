@@ -22,21 +22,21 @@ from septet.model.signature import Kind, Scalar, Tensor
 from septet.types import Array
 
 
-class Output(msgspec.Struct, frozen=True):
+class EstimatorOutput(msgspec.Struct, frozen=True):
     """One output: its tensor, and the function from the estimator's input to its array."""
 
     tensor: Tensor
     compute: Callable[[Any], Array]
 
 
-class Outputs(msgspec.Struct, frozen=True):
+class EstimatorOutputs(msgspec.Struct, frozen=True):
     """All outputs of an estimator, and the roles they play (as in `Signature`).
 
     Each output is computed from what `before` makes of the estimator's input.
     """
 
     kind: Kind
-    each: tuple[Output, ...]
+    each: tuple[EstimatorOutput, ...]
     label: str | None = None
     scores: str | None = None
     labels: tuple[str, ...] = ()
@@ -44,7 +44,7 @@ class Outputs(msgspec.Struct, frozen=True):
     before: Callable[[Any], Any] = lambda rows: rows
 
 
-def outputs_of(model: Any, sample: Any) -> Outputs:
+def outputs_of(model: Any, sample: Any) -> EstimatorOutputs:
     """What `model` gives, learned from its type and its answers to the rows of `sample`.
 
     Raises:
@@ -70,7 +70,7 @@ def outputs_of(model: Any, sample: Any) -> Outputs:
         return whole
 
 
-def _agree(whole: Outputs, cut: Outputs, sample: Any) -> bool:
+def _agree(whole: EstimatorOutputs, cut: EstimatorOutputs, sample: Any) -> bool:
     """Whether a pipeline cut in two says and answers what the whole one does."""
     if msgspec.structs.replace(whole, each=(), before=cut.before) != msgspec.structs.replace(cut, each=()):
         return False
@@ -83,22 +83,22 @@ def _agree(whole: Outputs, cut: Outputs, sample: Any) -> bool:
     return all(np.array_equal(one, other, equal_nan=one.dtype.kind == "f") for one, other in pairs)
 
 
-def _outputs_of(model: Any, sample: Any) -> Outputs:
+def _outputs_of(model: Any, sample: Any) -> EstimatorOutputs:
     from sklearn.base import is_classifier, is_clusterer, is_outlier_detector
 
     if not hasattr(model, "predict"):
-        return Outputs(Kind.TRANSFORM, (_output("transformed", model.transform, sample),))
+        return EstimatorOutputs(Kind.TRANSFORM, (_output("transformed", model.transform, sample),))
     if _is(is_classifier, model) or (not hasattr(model, "__sklearn_tags__") and hasattr(model, "predict_proba")):
         return _classifier(model, sample)
     label = _output("label", model.predict, sample)
     if _is(is_outlier_detector, model):
         extra = (_output("scores", model.decision_function, sample),) if hasattr(model, "decision_function") else ()
-        return Outputs(Kind.OUTLIERS, (label, *extra), "label", None, ("outlier", "inlier"), (-1, 1))
+        return EstimatorOutputs(Kind.OUTLIERS, (label, *extra), "label", None, ("outlier", "inlier"), (-1, 1))
     if _is(is_clusterer, model) or hasattr(model, "predict_proba"):
         mixture = hasattr(model, "predict_proba")
         extra = (_output("probabilities", model.predict_proba, sample),) if mixture else ()
-        return Outputs(Kind.CLUSTERING, (label, *extra), "label", "probabilities" if mixture else None)
-    return Outputs(Kind.REGRESSION, (_output("prediction", model.predict, sample),))
+        return EstimatorOutputs(Kind.CLUSTERING, (label, *extra), "label", "probabilities" if mixture else None)
+    return EstimatorOutputs(Kind.REGRESSION, (_output("prediction", model.predict, sample),))
 
 
 def _is(test: Callable[[Any], bool], model: Any) -> bool:
@@ -108,7 +108,7 @@ def _is(test: Callable[[Any], bool], model: Any) -> bool:
         return False
 
 
-def _classifier(model: Any, sample: Any) -> Outputs:
+def _classifier(model: Any, sample: Any) -> EstimatorOutputs:
     label = _output("label", model.predict, sample)
     classes = getattr(model, "classes_", None)
     if len(label.tensor.shape) > 1 and isinstance(classes, (list, tuple)):
@@ -122,7 +122,7 @@ def _classifier(model: Any, sample: Any) -> Outputs:
     return _classes(model, label, values, sample)
 
 
-def _classes(model: Any, label: Output, classes: Sequence[Any], sample: Any) -> Outputs:
+def _classes(model: Any, label: EstimatorOutput, classes: Sequence[Any], sample: Any) -> EstimatorOutputs:
     outputs = [label]
     scores = None
     if hasattr(model, "predict_proba"):
@@ -135,7 +135,7 @@ def _classes(model: Any, label: Output, classes: Sequence[Any], sample: Any) -> 
             scores = "scores"
             outputs.append(decision)
     names, raw = _names(classes)
-    return Outputs(Kind.CLASSIFICATION, tuple(outputs), "label", scores, names, raw)
+    return EstimatorOutputs(Kind.CLASSIFICATION, tuple(outputs), "label", scores, names, raw)
 
 
 def _names(classes: Sequence[Any]) -> tuple[tuple[str, ...], tuple[Scalar, ...]]:
@@ -145,11 +145,11 @@ def _names(classes: Sequence[Any]) -> tuple[tuple[str, ...], tuple[Scalar, ...]]
 
 
 def _multilabel(
-    model: Any, label: Output, classes: Sequence[Any], sample: Any, each: Sequence[Sequence[Any]]
-) -> Outputs:
+    model: Any, label: EstimatorOutput, classes: Sequence[Any], sample: Any, each: Sequence[Sequence[Any]]
+) -> EstimatorOutputs:
     names = tuple(str(value) for value in classes)
     if not hasattr(model, "predict_proba"):
-        return Outputs(Kind.MULTILABEL, (label,), "label", None, names)
+        return EstimatorOutputs(Kind.MULTILABEL, (label,), "label", None, names)
 
     def compute(rows: Any) -> Array:
         answer = model.predict_proba(rows)
@@ -159,7 +159,7 @@ def _multilabel(
         return np.stack(columns, axis=1)
 
     probabilities = _output("probabilities", compute, sample)
-    return Outputs(Kind.MULTILABEL, (label, probabilities), "label", "probabilities", names)
+    return EstimatorOutputs(Kind.MULTILABEL, (label, probabilities), "label", "probabilities", names)
 
 
 def _of_one(probabilities: Array, classes: Sequence[Any]) -> Array:
@@ -169,13 +169,13 @@ def _of_one(probabilities: Array, classes: Sequence[Any]) -> Array:
     return np.zeros(len(probabilities))
 
 
-def _targets(model: Any, classes: Sequence[Sequence[Any]], sample: Any) -> Outputs:
+def _targets(model: Any, classes: Sequence[Sequence[Any]], sample: Any) -> EstimatorOutputs:
     outputs = []
     for place in range(len(classes)):
         outputs.append(_output(f"label_{place}", _labels_of(model, place, classes[place]), sample))
         if hasattr(model, "predict_proba"):
             outputs.append(_output(f"probabilities_{place}", _probabilities_of(model, place), sample))
-    return Outputs(Kind.TENSORS, tuple(outputs))
+    return EstimatorOutputs(Kind.TENSORS, tuple(outputs))
 
 
 def _labels_of(model: Any, place: int, classes: Sequence[Any]) -> Callable[[Any], Array]:
@@ -188,7 +188,7 @@ def _probabilities_of(model: Any, place: int) -> Callable[[Any], Array]:
     return lambda rows: dense(model.predict_proba(rows)[place])
 
 
-def _output(name: str, compute: Callable[[Any], Any], sample: Any) -> Output:
+def _output(name: str, compute: Callable[[Any], Any], sample: Any) -> EstimatorOutput:
     def answer(rows: Any) -> Array:
         return dense(compute(rows))
 
@@ -202,7 +202,7 @@ def _output(name: str, compute: Callable[[Any], Any], sample: Any) -> Output:
         found = answer(rows)
         return found if found.ndim == values.ndim else found.reshape(-1, *inner)
 
-    return Output(Tensor(name, dtype, (None, *inner)), by_row)
+    return EstimatorOutput(Tensor(name, dtype, (None, *inner)), by_row)
 
 
 def dense(values: Any) -> Array:

@@ -9,7 +9,7 @@ from septet.columns.stacking import unstacked
 from septet.errors import MissingExtra
 from septet.model.layout import MATRIX, arranged
 from septet.model.signature import DTYPES, Column, Tensor
-from septet.runtimes.frames import as_objects, restored, unframed
+from septet.runtimes.data_frames import as_objects, restored, unframed
 from septet.runtimes.sklearn_columns import facts_of, first_step, reads_text
 from septet.runtimes.sklearn_names import feature_names, placed
 from septet.types import Array, Tensors

@@ -19,7 +19,7 @@ ADVICE = {
 Address = tuple[socket.AddressFamily, tuple[Any, ...]]
 
 
-class Take(Protocol):
+class MakeSocket(Protocol):
     """Makes a socket of an address; `alone`: there is no other address."""
 
     def __call__(self, family: socket.AddressFamily, address: tuple[Any, ...], *, alone: bool) -> socket.socket:
@@ -30,7 +30,7 @@ def bind(host: str, port: int, backlog: int) -> list[socket.socket]:
     """Listen on every address of `host`, IPv4 and IPv6, all on one port (0: a free one).
 
     Raises:
-        StartupError: the host is not known, or the port is taken or not allowed.
+        StartupError: the host is not known, or the port is made or not allowed.
     """
 
     def listen(family: socket.AddressFamily, address: tuple[Any, ...], *, alone: bool) -> socket.socket:
@@ -45,26 +45,26 @@ def reserve(host: str, port: int) -> list[socket.socket]:
     Callers find the port closed until one of the processes that share a socket listens on it.
 
     Raises:
-        StartupError: the host is not known, or the port is taken or not allowed.
+        StartupError: the host is not known, or the port is made or not allowed.
     """
     return _on_every_address(host, port, _reserve, "--grpc-port")
 
 
-def _on_every_address(host: str, port: int, take: Take, flag: str) -> list[socket.socket]:
+def _on_every_address(host: str, port: int, make: MakeSocket, flag: str) -> list[socket.socket]:
     addresses = _addresses(host, port)
     with contextlib.ExitStack() as undo:
         sockets: list[socket.socket] = []
         for family, address in addresses:
             chosen = sockets[0].getsockname()[1] if sockets else port
             try:
-                taken = take(family, (address[0], chosen, *address[2:]), alone=len(addresses) == 1)
+                made = make(family, (address[0], chosen, *address[2:]), alone=len(addresses) == 1)
             except OSError as error:
                 # `localhost` names an IPv6 address even where the machine has none.
                 if error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT) and len(addresses) > 1:
                     continue
                 raise _refusal(host, port, error, flag) from error
-            sockets.append(taken)
-            undo.callback(taken.close)
+            sockets.append(made)
+            undo.callback(made.close)
         if not sockets:
             raise _refusal(host, port, OSError(errno.EADDRNOTAVAIL, os.strerror(errno.EADDRNOTAVAIL)), flag)
         undo.pop_all()

@@ -21,10 +21,10 @@ import msgspec
 from septet.errors import StartupError
 from septet.monitoring.metrics_layout import MetricsLayout
 from septet.monitoring.shared_metrics import SharedMetrics
-from septet.server.child import Start
-from septet.server.crashes import LONGEST_DELAY_SECONDS, Crashes
-from septet.server.pool import Pool, Worker
+from septet.server.crash_policy import LONGEST_DELAY_SECONDS, CrashPolicy
 from septet.server.wakeups import Wakeups
+from septet.server.worker_fork import StartWorker
+from septet.server.worker_pool import WorkerPool, WorkerProcess
 
 LOGGER = "septet"
 TICK_SECONDS = 1.0
@@ -32,7 +32,7 @@ TICK_SECONDS = 1.0
 SPARE_SECONDS = 1.0
 
 
-class Policy(msgspec.Struct, frozen=True):
+class SupervisionPolicy(msgspec.Struct, frozen=True):
     """How workers are kept.
 
     Attributes:
@@ -47,12 +47,12 @@ class Policy(msgspec.Struct, frozen=True):
 
 
 def supervise(
-    start: Start,
+    start: StartWorker,
     on_ready: Callable[[], None],
     *,
     sockets: Sequence[socket.socket],
     layout: MetricsLayout,
-    policy: Policy,
+    policy: SupervisionPolicy,
 ) -> int:
     """Run `start` in each of `policy.workers` processes until told to stop, and return the exit code.
 
@@ -68,7 +68,7 @@ def supervise(
     # One slot more than workers: a renewed worker and its predecessor live at the same time.
     shared_metrics = SharedMetrics(layout, policy.workers + 1)
     with Wakeups() as wakeups:
-        supervisor = _Supervisor(Pool(start, sockets, shared_metrics), policy, shared_metrics, wakeups)
+        supervisor = _Supervisor(WorkerPool(start, sockets, shared_metrics), policy, shared_metrics, wakeups)
         supervisor.serve(on_ready)
         for listening in sockets:
             # Whoever knocks now is turned away at once, rather than left waiting for nobody.
@@ -79,25 +79,27 @@ def supervise(
 class _Supervisor:
     """The decisions. Times are in monotonic seconds."""
 
-    def __init__(self, pool: Pool, policy: Policy, shared_metrics: SharedMetrics, wakeups: Wakeups) -> None:
+    def __init__(
+        self, pool: WorkerPool, policy: SupervisionPolicy, shared_metrics: SharedMetrics, wakeups: Wakeups
+    ) -> None:
         self._pool = pool
         self._policy = policy
         self._shared_metrics = shared_metrics
         self._wakeups = wakeups
         self._log = logging.getLogger(LOGGER)
-        self._crashes = Crashes(policy.workers)
+        self._crashes = CrashPolicy(policy.workers)
         self._due: dict[int, float] = {}
-        self._to_renew: deque[Worker] = deque()
-        self._renewal: Worker | None = None
+        self._to_renew: deque[WorkerProcess] = deque()
+        self._renewal: WorkerProcess | None = None
         self._announced = False
         self._stopping = False
         self._failure: str | None = None
         self._exit_code = 0
-        self._looked_at = self._awake_since = time.monotonic()
+        self._checked_at = self._not_held_up_since = time.monotonic()
 
     def serve(self, on_ready: Callable[[], None]) -> None:
         """Keep the workers until told to stop, or until it makes no sense."""
-        self._due = dict.fromkeys(range(self._policy.workers), self._looked_at)
+        self._due = dict.fromkeys(range(self._policy.workers), self._checked_at)
         while not self._stopping:
             self._start_due()
             self._turn()
@@ -120,15 +122,15 @@ class _Supervisor:
         spoke, signals = self._wakeups.wait(self._pause(time.monotonic()))
         now = time.monotonic()
         for worker in [worker for worker in self._pool.workers if worker.pipe in spoke]:
-            self._listen(worker, now)
+            self._read_pipe(worker, now)
         for number in signals:
-            self._obey(number, now)
+            self._on_signal(number, now)
         for worker in self._reap(now):
-            self._lost(worker, now)
-        self._look(now)
+            self._on_exit(worker, now)
+        self._check_workers(now)
 
     def _pause(self, now: float) -> float:
-        leaving = [worker.leave_by for worker in self._pool.workers if worker.leave_by is not None]
+        leaving = [worker.stop_by for worker in self._pool.workers if worker.stop_by is not None]
         tick = now + min(TICK_SECONDS, self._policy.hang_seconds / 4)
         return min([tick, *self._due.values(), *leaving]) - now
 
@@ -140,7 +142,7 @@ class _Supervisor:
             else:
                 del self._due[index]
 
-    def _spawn(self, index: int) -> Worker | None:
+    def _spawn(self, index: int) -> WorkerProcess | None:
         try:
             worker = self._pool.spawn(index, self._wakeups.descriptors)
         except OSError as error:
@@ -153,26 +155,26 @@ class _Supervisor:
     def _all_ready(self) -> bool:
         return sum(worker.ready_at is not None for worker in self._pool.workers) == self._policy.workers
 
-    def _listen(self, worker: Worker, now: float) -> None:
-        if worker.listen(now):
+    def _read_pipe(self, worker: WorkerProcess, now: float) -> None:
+        if worker.read_pipe(now):
             self._crashes.became_ready()
             if worker is self._renewal:
                 self._renewal = None
-                self._to_renew.popleft().stop(self._leave_by(now))
-        if worker.mute:
+                self._to_renew.popleft().stop(self._stop_by(now))
+        if worker.pipe_closed:
             self._wakeups.remove(worker.pipe)
 
-    def _leave_by(self, now: float) -> float:
+    def _stop_by(self, now: float) -> float:
         return now + self._policy.grace_seconds + SPARE_SECONDS
 
-    def _obey(self, number: int, now: float) -> None:
+    def _on_signal(self, number: int, now: float) -> None:
         if number == signal.SIGHUP and not self._stopping:
             self._log.info("renewing the workers one by one")
             waiting = {worker.pid for worker in self._to_renew}
             self._to_renew.extend(
                 worker
                 for worker in self._pool.workers
-                if worker.pid not in waiting and worker.leave_by is None and worker is not self._renewal
+                if worker.pid not in waiting and worker.stop_by is None and worker is not self._renewal
             )
         elif number == signal.SIGINT and self._stopping:
             for worker in self._pool.workers:
@@ -185,25 +187,27 @@ class _Supervisor:
         self._stopping = True
         self._due.clear()
         for worker in self._pool.workers:
-            worker.stop(self._leave_by(now))
+            worker.stop(self._stop_by(now))
 
-    def _reap(self, now: float) -> list[Worker]:
+    def _reap(self, now: float) -> list[WorkerProcess]:
         ended = self._pool.reap(now)
         for worker in ended:
             self._wakeups.remove(worker.pipe)
         return ended
 
-    def _lost(self, worker: Worker, now: float) -> None:
+    def _on_exit(self, worker: WorkerProcess, now: float) -> None:
         """Decide what follows from the end of a worker."""
         if self._stopping:
             self._exit_code = self._exit_code if worker.clean else 1
         elif worker is self._renewal:
-            self._abandon_renewal(f"the new one {worker.fate}")
-        elif worker.leave_by is not None:
+            self._abandon_renewal(f"the new one {worker.exit_reason}")
+        elif worker.stop_by is not None:
             return
         elif self._has_successor(worker):
             if not worker.clean:
-                self._log.error("worker %d (process %d) %s; another is starting", worker.index, worker.pid, worker.fate)
+                self._log.error(
+                    "worker %d (process %d) %s; another is starting", worker.index, worker.pid, worker.exit_reason
+                )
                 self._shared_metrics.restarted()
         else:
             self._replace(worker, now)
@@ -213,7 +217,7 @@ class _Supervisor:
         self._to_renew.clear()
         self._log.error("renewal abandoned, the workers that answer go on: %s", reason)
 
-    def _has_successor(self, worker: Worker) -> bool:
+    def _has_successor(self, worker: WorkerProcess) -> bool:
         if worker not in self._to_renew:
             return False
         is_next = self._to_renew[0] is worker
@@ -224,7 +228,7 @@ class _Supervisor:
             return True
         return False
 
-    def _replace(self, worker: Worker, now: float) -> None:
+    def _replace(self, worker: WorkerProcess, now: float) -> None:
         if worker.clean and worker.ready_at is not None:
             # It has answered as many requests as it should, or somebody asked it to leave.
             self._due[worker.index] = now
@@ -234,14 +238,16 @@ class _Supervisor:
         else:
             self._replace_crashed(worker, now)
 
-    def _replace_crashed(self, worker: Worker, now: float) -> None:
+    def _replace_crashed(self, worker: WorkerProcess, now: float) -> None:
         delay = self._crashes.crashed(now, was_ready=worker.ready_at is not None)
         if delay is None:
-            self._log.error("giving up: %s; the last one %s", self._crashes.reason, worker.fate)
+            self._log.error("giving up: %s; the last one %s", self._crashes.reason, worker.exit_reason)
             self._exit_code = 1
             self._stop(now)
             return
-        self._log.error("worker %d (process %d) %s; replaced in %.1f s", worker.index, worker.pid, worker.fate, delay)
+        self._log.error(
+            "worker %d (process %d) %s; replaced in %.1f s", worker.index, worker.pid, worker.exit_reason, delay
+        )
         self._shared_metrics.restarted()
         self._due[worker.index] = now + delay
 
@@ -252,22 +258,22 @@ class _Supervisor:
             if self._renewal is None:
                 self._abandon_renewal("it cannot be started")
 
-    def _look(self, now: float) -> None:
+    def _check_workers(self, now: float) -> None:
         """Kill workers that took too long to leave, and those that stand still."""
-        if now - self._looked_at > 2 * TICK_SECONDS:
+        if now - self._checked_at > 2 * TICK_SECONDS:
             # The parent itself was held up (a suspended machine): the workers could not beat either.
-            self._awake_since = now
-        self._looked_at = now
+            self._not_held_up_since = now
+        self._checked_at = now
         for worker in self._pool.workers:
-            if worker.leave_by is not None:
-                if now >= worker.leave_by:
+            if worker.stop_by is not None:
+                if now >= worker.stop_by:
                     self._log.warning("worker %d (process %d) did not finish in time", worker.index, worker.pid)
                     worker.kill()
-                    worker.leave_by = math.inf
+                    worker.stop_by = math.inf
             elif worker.ready_at is not None and not worker.hung:
-                self._check_beat(worker, max(worker.ready_at, self._awake_since), now)
+                self._check_beat(worker, max(worker.ready_at, self._not_held_up_since), now)
 
-    def _check_beat(self, worker: Worker, since: float, now: float) -> None:
+    def _check_beat(self, worker: WorkerProcess, since: float, now: float) -> None:
         if now - max(since, self._shared_metrics.last_beat(worker.slot)) > self._policy.hang_seconds:
             worker.hung = True
             self._log.error("worker %d (process %d) stands still", worker.index, worker.pid)

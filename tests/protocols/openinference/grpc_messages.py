@@ -7,9 +7,9 @@ import numpy as np
 
 from septet.model.signature import DTYPES, Kind, Signature, Tensor
 from septet.protocols.http.http_messages import HttpReply, HttpRequest
-from septet.protocols.openinference.contents import FIELDS
 from septet.protocols.openinference.datatypes import DATATYPES, raw_bytes
 from septet.protocols.openinference.grpc_service import GrpcService
+from septet.protocols.openinference.typed_contents import FIELDS
 from septet.protocols.rpc.descriptors import Message, message
 from septet.service import Service
 from septet.settings import Limits

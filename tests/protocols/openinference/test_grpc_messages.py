@@ -11,7 +11,7 @@ from hypothesis.extra import numpy as npst
 
 from septet.errors import Invalid, Malformed, NotFound, SeptetError
 from septet.model.signature import DTYPES
-from septet.protocols.openinference import contents, raw_tensors
+from septet.protocols.openinference import infer_messages, typed_contents
 from septet.protocols.openinference.datatypes import DATATYPES
 from septet.protocols.rpc.descriptors import Message, message
 from septet.protocols.rpc.methods import timeout_of
@@ -96,7 +96,7 @@ def test_a_typed_request_is_answered_raw_where_an_output_has_no_typed_contents()
 
 def test_a_missing_text_is_answered_as_an_empty_one() -> None:
     written = message("inference.InferTensorContents")()
-    contents.write(written, np.array([[None, "a"]], object), "string")
+    typed_contents.write(written, np.array([[None, "a"]], object), "string")
     assert list(written.bytes_contents) == [b"", b"a"]
 
 
@@ -250,7 +250,7 @@ def test_more_or_fewer_values_than_the_shape_needs_are_refused(count: int) -> No
 @pytest.mark.parametrize(("dtype", "value"), [("int8", 128), ("int16", -40_000), ("uint8", 256), ("uint16", 70_000)])
 def test_values_out_of_their_range_are_refused_with_their_place(dtype: str, value: int) -> None:
     asked = infer_request({"x": np.zeros((1, 2), dtype)}, {"x": dtype}, raw=False)
-    field = getattr(asked.inputs[0].contents, contents.FIELDS[dtype])
+    field = getattr(asked.inputs[0].contents, typed_contents.FIELDS[dtype])
     field[1] = value
     assert f"received {value} at position 1" in str(refused(asked, echo_of(dtype)))
 
@@ -291,7 +291,7 @@ def test_a_shape_that_was_seen_before_needs_its_bytes_nevertheless() -> None:
 
 
 def test_what_is_remembered_of_shapes_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(raw_tensors, "MOST_REMEMBERED", 2)
+    monkeypatch.setattr(infer_messages, "MOST_SHAPES", 2)
     codec, service = messages(classifier()), classifier()
     for count in (1, 2, 3, 1, 2, 3):
         body = reply(service, codec.infer, http(rows_of_x(count))).body
@@ -307,5 +307,5 @@ def test_one_message_of_a_stream_is_answered_inside_another() -> None:
 
 @given(st.integers(0, 2**40))
 def test_lengths_are_written_as_protobuf_reads_them(length: int) -> None:
-    written = message("inference.StatisticDuration").FromString(b"\x08" + raw_tensors.size(length))
+    written = message("inference.StatisticDuration").FromString(b"\x08" + infer_messages.varint(length))
     assert written.count == length

@@ -186,8 +186,8 @@ BINARY = b'{"inputs":[{"name":"X","shape":[1,4],"datatype":"FP32","parameters":{
 
 
 def kept(decode: InferRequestReader, body: bytes) -> bool:
-    assert decode._plans is not None
-    return decode._plans.json(body) is not None
+    assert decode._cache is not None
+    return decode._cache.find_json(body) is not None
 
 
 def test_a_document_is_known_with_other_values() -> None:
@@ -198,8 +198,8 @@ def test_a_document_is_known_with_other_values() -> None:
     assert kept(decode, HEAD + b"[ [5,6,7 ,8] ]}]}")
     assert kept(decode, HEAD + b"[5,6,7,8]}]}")
     decode.infer(http(BINARY + bytes(16), len(BINARY)))
-    assert decode._plans is not None
-    assert decode._plans.binary(BINARY + b"\1" * 16, len(BINARY)) is not None
+    assert decode._cache is not None
+    assert decode._cache.find_binary(BINARY + b"\1" * 16, len(BINARY)) is not None
 
 
 def test_what_follows_a_known_document_within_its_length_is_read_with_care() -> None:
@@ -219,8 +219,8 @@ def test_a_document_is_known_with_another_id() -> None:
             assert request.id == own.decode()
             assert b'"id":"' + own + b'"' in models.answered(SERVICES["one"], request, encode).body
     assert kept(decode, b'{"id":"c",' + BODY[1:])
-    assert decode._plans is not None
-    assert decode._plans.binary(b'{"id":"c",' + BINARY[1:] + bytes(16), len(BINARY) + 9) is not None
+    assert decode._cache is not None
+    assert decode._cache.find_binary(b'{"id":"c",' + BINARY[1:] + bytes(16), len(BINARY) + 9) is not None
 
 
 COLUMNS = (
@@ -245,9 +245,9 @@ def test_a_document_whose_texts_lie_behind_it_is_known_while_they_are_sound() ->
     decode = inference("columns")
     sound = b"\4\0\0\0male" + bytes(8) + b"\1\0\0\0A" + b"\1" + bytes(8)
     decode.infer(http(TEXTS_AND_MORE + sound, len(TEXTS_AND_MORE)))
-    assert decode._plans is not None
+    assert decode._cache is not None
     other = sound.replace(b"male", b"fema").replace(b"A", b"B")
-    known = decode._plans.binary(TEXTS_AND_MORE + other, len(TEXTS_AND_MORE))
+    known = decode._cache.find_binary(TEXTS_AND_MORE + other, len(TEXTS_AND_MORE))
     assert known is not None
     tensors = known[1]
     assert (tensors["sex"].tolist(), tensors["deck"].tolist(), tensors["alone"].tolist()) == (
@@ -256,7 +256,7 @@ def test_a_document_whose_texts_lie_behind_it_is_known_while_they_are_sound() ->
         [[True]],
     )
     damaged = [sound.replace(b"\4", b"\3"), sound.replace(b"male", b"m\xffle"), sound.replace(b"A\1", b"A\2")]
-    assert [decode._plans.binary(TEXTS_AND_MORE + each, len(TEXTS_AND_MORE)) for each in damaged] == [None] * 3
+    assert [decode._cache.find_binary(TEXTS_AND_MORE + each, len(TEXTS_AND_MORE)) for each in damaged] == [None] * 3
 
 
 def test_a_document_of_several_inputs_is_known_in_any_order_of_them() -> None:
@@ -308,7 +308,7 @@ def test_other_ids_are_read_with_care(own: bytes) -> None:
         b'{"x":{"data":[1,2,3,4]},' + BODY[1:].replace(b'"data"', b'"d\\u0061ta"'),
         b'{"x":"data",' + BODY[1:],
         b'{"x":"id",' + BODY[1:],
-        BODY + b" " * parsed_request_cache.MOST_BYTES,
+        BODY + b" " * parsed_request_cache.MOST_DOCUMENT_BYTES,
     ],
 )
 def test_documents_that_cannot_be_told_apart_are_not_kept(body: bytes) -> None:
@@ -319,12 +319,12 @@ def test_documents_that_cannot_be_told_apart_are_not_kept(body: bytes) -> None:
 
 def test_there_is_an_end_to_what_is_kept() -> None:
     decode = inference()
-    made = [b" " * at + BODY for at in range(parsed_request_cache.MOST_KEYS + 1)]
+    made = [b" " * at + BODY for at in range(parsed_request_cache.MOST_PREFIXES + 1)]
     for body in made:
         decode.infer(http(body, None))
     assert not kept(decode, made[0])
     assert kept(decode, made[-1])
-    made = [BODY + b" " * at for at in range(parsed_request_cache.MOST_ALIKE + 1)]
+    made = [BODY + b" " * at for at in range(parsed_request_cache.MOST_PER_PREFIX + 1)]
     for body in made:
         decode.infer(http(body, None))
-    assert [kept(decode, body) for body in made] == [False] + [True] * parsed_request_cache.MOST_ALIKE
+    assert [kept(decode, body) for body in made] == [False] + [True] * parsed_request_cache.MOST_PER_PREFIX

@@ -1,8 +1,7 @@
 """A connection in memory, and both kinds of client: one that keeps the protocol (h2), one that writes what it likes."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable
-from functools import partial
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from typing import Any
 
 import h2.config
@@ -17,18 +16,20 @@ from septet.protocols.http.http_messages import HttpReply, HttpRequest
 from septet.protocols.http.routes import Encode
 from septet.protocols.rpc.methods import PROTOBUF, Method
 from septet.registry import ServedModel
-from septet.server.h2 import frames
-from septet.server.h2.connection import H2Connection
-from septet.server.h2.shared import Shared
+from septet.server.h2 import h2_frames
+from septet.server.h2.h2_connection import H2Connection
+from septet.server.h2.h2_server_state import H2ServerState
 from septet.settings import Limits
-from septet.types import Done, Identity, Pending, Predictor, Request, Response
-from tests.protocols.models import NO_TIME, Given, classifier, decoder, owner
+from septet.types import Done, Identity, Pending, Predictor, Request, Response, Timings
 from tests.protocols.models import app as model_app
+from tests.protocols.models import classifier, decoder, owner
 
 ECHO, LATE, TALK, TALK_ON, TALK_LATE = "/t.T/Echo", "/t.T/Late", "/t.T/Talk", "/t.T/TalkOn", "/t.T/TalkLate"
-WATCH = "/t.T/Watch"
-SETTINGS = frames.settings({})
-HELLO = frames.PREFACE + SETTINGS
+WATCH, HANDLED = "/t.T/WatchCall", "/t.T/Handled"
+PREDICTING = (ECHO, LATE, TALK, TALK_ON, TALK_LATE)
+IDENTITY = Identity("iris", "1", "sha256:0")
+SETTINGS = h2_frames.settings({})
+HELLO = h2_frames.PREFACE + SETTINGS
 
 
 def message(body: bytes, *, flag: int = 0) -> bytes:
@@ -83,32 +84,54 @@ class Memory(asyncio.Transport):
         self.paused = False
 
 
-class AtOnce(Predictor):
-    """Answers at once with nothing: the reply is known when the request is decoded."""
+class HeldCall:
+    """A prediction that waits for its answer."""
+
+    def __init__(self, done: Done) -> None:
+        self._done = done
+        self.body = b""
+        self.ended = self.cancelled = False
+
+    def answer(self, body: bytes) -> None:
+        """Answer with a message."""
+        self.body, self.ended = body, True
+        self._done(Response({}, 1, IDENTITY, Timings(0.0, 0.0, 1)))
+
+    def cancel(self) -> None:
+        """Want no answer."""
+        self.ended = self.cancelled = True
+
+
+class HeldPredictor(Predictor):
+    """Holds the requests that want the output `late`, and answers the others at once."""
+
+    def __init__(self) -> None:
+        self.held: list[HeldCall] = []
 
     def submit(self, request: Request, done: Done) -> Pending:
-        """Answer."""
-        done(Response({}, request.rows, IDENTITY, NO_TIME))
-        return Given()
-
-
-IDENTITY = Identity("iris", "1", "sha256:0")
+        """Hold, or answer."""
+        call = HeldCall(done)
+        if request.outputs is None:
+            call.answer(b"")
+        else:
+            self.held.append(call)
+        return call
 
 
 class Peer:
     """The server's side of a connection, with methods that echo, and what it has sent.
 
+    All methods predict but `HANDLED` and `WATCH`, which are handlers that run in tasks.
+
     Attributes:
-        asked: the requests that handlers were given.
-        held: what the calls of `LATE` wait for.
-        given_up: how many of them were cancelled.
+        asked: the requests that were decoded.
         codes: of the events.
     """
 
     def __init__(self, limits: Limits | None = None, *, connections: int = 0) -> None:
         self.asked: list[HttpRequest] = []
-        self.held: list[asyncio.Future[bytes]] = []
-        self.given_up = 0
+        self.predictor = HeldPredictor()
+        self.handled: Callable[[HttpRequest], Awaitable[HttpReply]] = self._echo
         self.codes: list[str] = []
         self.counted: list[int] = []
         methods = (
@@ -118,21 +141,33 @@ class Peer:
             Method(TALK_ON, "both", lambda reply: b"fault: " + (reply.message or "").encode()),
             Method(TALK_LATE, "both"),
             Method(WATCH, "answers"),
+            Method(HANDLED),
         )
         limits = limits or Limits()
-        answers = {ECHO: self._echo, TALK: self._echo, TALK_ON: self._echo, WATCH: self._watch}
-        late = owner(*(("POST", path, self._late) for path in (LATE, TALK_LATE)))
-        at_once = [decoder(path, partial(self._decode, answer)) for path, answer in answers.items()]
-        service = msgspec.structs.replace(classifier(), identity=IDENTITY, predictor=AtOnce())
-        app = model_app(service, server=(late, *at_once), observer=self, max_body_bytes=limits.max_body_bytes)
-        self._served = ServedModel(service)
-        self.shared = Shared(app, methods, limits, self.counted.append)
+        service = msgspec.structs.replace(classifier(), identity=IDENTITY, predictor=self.predictor)
+        late = (LATE, TALK_LATE)
+        decoders = [decoder(path, self._decode_late if path in late else self._decode) for path in PREDICTING]
+        handlers = owner(("POST", WATCH, self._watch), ("POST", HANDLED, self._handle))
+        server = (*decoders, handlers)
+        app = model_app(service, server=server, observer=self, max_body_bytes=limits.max_body_bytes)
+        (self._served,) = app.models
+        self.state = H2ServerState(app, methods, limits, self.counted.append)
         for _ in range(connections):
             self.connect()
         self.transport, self.connection = self.connect()
 
+    @property
+    def held(self) -> list[HeldCall]:
+        """What the calls of `LATE` wait for."""
+        return self.predictor.held
+
+    @property
+    def given_up(self) -> int:
+        """How many of them were cancelled."""
+        return sum(call.cancelled for call in self.held)
+
     def connect(self) -> tuple[Memory, H2Connection]:
-        transport, connection = Memory(), H2Connection(self.shared)
+        transport, connection = Memory(), H2Connection(self.state)
         connection.connection_made(transport)
         return transport, connection
 
@@ -140,22 +175,22 @@ class Peer:
         self.connection.data_received(b"".join(parts))
 
     def call(self, number: int, body: bytes = b"") -> None:
-        """Call `ECHO` with one message."""
+        """GrpcCall `ECHO` with one message."""
         self.send(head(number), data(number, message(body), last=True))
 
     def frames(self) -> list[tuple[int, int, int, bytes]]:
         """What was sent since this was asked before."""
-        splitter = frames.Splitter()
-        found = list(splitter.feed(frames.PREFACE + bytes(self.transport.sent)))
+        splitter = h2_frames.FrameSplitter()
+        found = list(splitter.feed(h2_frames.PREFACE + bytes(self.transport.sent)))
         assert not splitter.partial
         self.transport.sent.clear()
         return found
 
     def answer(self) -> None:
         """Answer the calls that are held."""
-        for future in self.held:
-            if not future.done():
-                future.set_result(b"answer")
+        for call in self.held:
+            if not call.ended:
+                call.answer(b"answer")
 
     def ended(self) -> bool:
         """Whether the server will send no more."""
@@ -175,56 +210,51 @@ class Peer:
     def goaway(self) -> tuple[int, int]:
         """The last stream and the code of the only last word; nothing may follow it."""
         *_, (kind, _, number, payload) = self.frames()
-        assert (kind, number) == (frames.GOAWAY, 0)
+        assert (kind, number) == (h2_frames.GOAWAY, 0)
         return int.from_bytes(payload[:4]), int.from_bytes(payload[4:8])
 
     def resets(self) -> list[tuple[int, int]]:
         """The streams that were reset, with the codes."""
         return [
-            (number, int.from_bytes(payload)) for kind, _, number, payload in self.frames() if kind == frames.RST_STREAM
+            (number, int.from_bytes(payload))
+            for kind, _, number, payload in self.frames()
+            if kind == h2_frames.RST_STREAM
         ]
 
     def pass_time(self, seconds: int) -> None:
         """Let the sweep come so many times."""
         for _ in range(seconds):
-            self.shared.seconds += 1
+            self.state.registry.seconds += 1
             if not self.transport.closed:
-                self.connection.swept()
+                self.connection.check_timeouts()
 
-    async def turn(self) -> None:
+    async def turn(self, times: int = 5) -> None:
         """Let the loop run what is due."""
-        for _ in range(5):
+        for _ in range(times):
             await asyncio.sleep(0)
 
-    def _decode(
-        self, answer: Callable[[HttpRequest], HttpReply], http: HttpRequest
-    ) -> tuple[ServedModel, Request, Encode]:
-        reply = answer(http)
-        return self._served, Request({}, 1, reply.id), lambda _, __: reply
-
-    def _echo(self, http: HttpRequest) -> HttpReply:
+    def _decode(self, http: HttpRequest) -> tuple[ServedModel, Request, Encode]:
         self.asked.append(http)
         if http.body == b"bad":
             raise Malformed("It is bad: 100 % ü.")
+        return self._served, Request({}, 1, "the-id"), lambda *_: HttpReply(200, http.body, "the-id", PROTOBUF)
+
+    def _decode_late(self, http: HttpRequest) -> tuple[ServedModel, Request, Encode]:
+        self.asked.append(http)
+        at = len(self.held)
+        request = Request({}, 1, "the-id", outputs=("late",))
+        return self._served, request, lambda *_: HttpReply(200, self.held[at].body, "the-id", PROTOBUF)
+
+    async def _handle(self, http: HttpRequest) -> HttpReply:
+        return await self.handled(http)
+
+    async def _echo(self, http: HttpRequest) -> HttpReply:
         return HttpReply(200, http.body, "the-id", PROTOBUF)
 
-    async def _late(self, http: HttpRequest) -> HttpReply:
-        self.asked.append(http)
-        future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-        self.held.append(future)
-        try:
-            return HttpReply(200, await future, "the-id", PROTOBUF)
-        except asyncio.CancelledError:
-            self.given_up += 1
-            raise
-
-    def _watch(self, http: HttpRequest) -> HttpReply:
+    async def _watch(self, http: HttpRequest) -> HttpReply:
         if http.body == b"bad":
             raise Malformed("It is bad.")
-        return HttpReply(200, b"draining" if self.shared.draining else b"serving", "the-id", PROTOBUF)
-
-    def cancel(self) -> None:
-        """Nothing is pending."""
+        return HttpReply(200, b"draining" if self.state.draining else b"serving", "the-id", PROTOBUF)
 
     def started(self) -> None:
         """Nothing is counted."""
@@ -234,14 +264,18 @@ class Peer:
 
 
 def head(number: int, path: str = ECHO, *, last: bool = False, **more: str) -> bytes:
-    return frames.headers(number, block(fields(path, **more)), last=last)
+    return h2_frames.headers(number, block(fields(path, **more)), last=last)
 
 
 def data(number: int, body: bytes, *, last: bool = False) -> bytes:
     """DATA frames with a body."""
-    pieces = [body[at : at + frames.MOST_BYTES] for at in range(0, len(body), frames.MOST_BYTES)] or [b""]
-    flags = [0] * (len(pieces) - 1) + [frames.END_STREAM if last else 0]
-    return b"".join(frames.frame(frames.DATA, flag, number, piece) for flag, piece in zip(flags, pieces, strict=True))
+    pieces = [body[at : at + h2_frames.MAX_FRAME_BYTES] for at in range(0, len(body), h2_frames.MAX_FRAME_BYTES)] or [
+        b""
+    ]
+    flags = [0] * (len(pieces) - 1) + [h2_frames.END_STREAM if last else 0]
+    return b"".join(
+        h2_frames.frame(h2_frames.DATA, flag, number, piece) for flag, piece in zip(flags, pieces, strict=True)
+    )
 
 
 class Answer:
@@ -298,7 +332,7 @@ class Client:
     def say(self, number: int, body: bytes, *, last: bool = False) -> None:
         """Send as much as the windows allow, and the rest when they do."""
         while body:
-            size = min(len(body), self.h2.local_flow_control_window(number), frames.MOST_BYTES)
+            size = min(len(body), self.h2.local_flow_control_window(number), h2_frames.MAX_FRAME_BYTES)
             assert size > 0
             self.h2.send_data(number, body[:size], end_stream=last and size == len(body))
             body = body[size:]
@@ -320,13 +354,13 @@ class Client:
     def _parted(self, back: bytes) -> bytes:
         """What came without farewells: h2 would understand no more of the connection after the first."""
         rest = []
-        for each in frames.Splitter().feed(frames.PREFACE + back):
-            if each[0] == frames.GOAWAY:
+        for each in h2_frames.FrameSplitter().feed(h2_frames.PREFACE + back):
+            if each[0] == h2_frames.GOAWAY:
                 self.farewells.append((int.from_bytes(each[3][:4]), int.from_bytes(each[3][4:8])))
             elif each[3] == b"farewell":
-                self.peer.send(frames.frame(frames.PING, frames.ACK, 0, each[3]))
+                self.peer.send(h2_frames.frame(h2_frames.PING, h2_frames.ACK, 0, each[3]))
             else:
-                rest.append(frames.frame(*each))
+                rest.append(h2_frames.frame(*each))
         return b"".join(rest)
 
     def _note(self, event: Any) -> None:

@@ -6,92 +6,102 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from septet.server.h2 import frames
-from septet.server.h2.calls import STREAM_WINDOW
-from septet.server.h2.frames import Code, frame
-from septet.server.h2.outflow import FIRST_WINDOW
-from septet.server.h2.streams import CONNECTION_WINDOW, MOST_STREAMS, MOST_USELESS
+from septet.server.h2 import h2_frames
+from septet.server.h2.flow_control import DEFAULT_WINDOW
+from septet.server.h2.grpc_calls import STREAM_WINDOW
+from septet.server.h2.h2_frames import ErrorCode, frame
+from septet.server.h2.h2_streams import CONNECTION_WINDOW, MAX_STREAMS, MAX_USELESS_FRAMES
 from septet.settings import Limits
 from tests.server.h2.peer import ECHO, HELLO, LATE, SETTINGS, TALK, Peer, block, data, fields, head, message, run
 
-PING = frame(frames.PING, 0, 0, b"12345678")
+PING = frame(h2_frames.PING, 0, 0, b"12345678")
 OPEN = head(1, TALK)
 BLOCK = block(fields())
 
 
 def window(number: int, size: int) -> bytes:
-    return frames.window_update(number, size)
+    return h2_frames.window_update(number, size)
 
 
-CONNECTION_FAULTS: dict[str, tuple[bytes, Code]] = {
-    "HTTP/1.1": (b"POST /v2 HTTP/1.1\r\nhost: here\r\n\r\n", Code.PROTOCOL_ERROR),
-    "TLS": (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", Code.PROTOCOL_ERROR),
-    "another frame before the settings": (frames.PREFACE + PING, Code.PROTOCOL_ERROR),
+CONNECTION_FAULTS: dict[str, tuple[bytes, ErrorCode]] = {
+    "HTTP/1.1": (b"POST /v2 HTTP/1.1\r\nhost: here\r\n\r\n", ErrorCode.PROTOCOL_ERROR),
+    "TLS": (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", ErrorCode.PROTOCOL_ERROR),
+    "another frame before the settings": (h2_frames.PREFACE + PING, ErrorCode.PROTOCOL_ERROR),
     "an acknowledgement before the settings": (
-        frames.PREFACE + frame(frames.SETTINGS, frames.ACK, 0),
-        Code.PROTOCOL_ERROR,
+        h2_frames.PREFACE + frame(h2_frames.SETTINGS, h2_frames.ACK, 0),
+        ErrorCode.PROTOCOL_ERROR,
     ),
-    "a frame that is too large": (HELLO + frame(0, 0, 1, bytes(16_385)), Code.FRAME_SIZE_ERROR),
-    "settings of a stream": (HELLO + frame(frames.SETTINGS, 0, 1), Code.PROTOCOL_ERROR),
-    "settings that are cut": (HELLO + frame(frames.SETTINGS, 0, 0, bytes(5)), Code.FRAME_SIZE_ERROR),
+    "a frame that is too large": (HELLO + frame(0, 0, 1, bytes(16_385)), ErrorCode.FRAME_SIZE_ERROR),
+    "settings of a stream": (HELLO + frame(h2_frames.SETTINGS, 0, 1), ErrorCode.PROTOCOL_ERROR),
+    "settings that are cut": (HELLO + frame(h2_frames.SETTINGS, 0, 0, bytes(5)), ErrorCode.FRAME_SIZE_ERROR),
     "an acknowledgement with settings": (
-        HELLO + frame(frames.SETTINGS, frames.ACK, 0, bytes(6)),
-        Code.FRAME_SIZE_ERROR,
+        HELLO + frame(h2_frames.SETTINGS, h2_frames.ACK, 0, bytes(6)),
+        ErrorCode.FRAME_SIZE_ERROR,
     ),
-    "a window that is too large": (HELLO + frames.settings({4: 2**31}), Code.FLOW_CONTROL_ERROR),
+    "a window that is too large": (HELLO + h2_frames.settings({4: 2**31}), ErrorCode.FLOW_CONTROL_ERROR),
     "windows that get too large": (
-        HELLO + OPEN + window(1, 2**31 - 1 - 65_535) + frames.settings({4: 65_536}),
-        Code.FLOW_CONTROL_ERROR,
+        HELLO + OPEN + window(1, 2**31 - 1 - 65_535) + h2_frames.settings({4: 65_536}),
+        ErrorCode.FLOW_CONTROL_ERROR,
     ),
-    "a ping of a stream": (HELLO + frame(frames.PING, 0, 1, bytes(8)), Code.PROTOCOL_ERROR),
-    "a ping that is cut": (HELLO + frame(frames.PING, 0, 0, bytes(7)), Code.FRAME_SIZE_ERROR),
-    "a goodbye of a stream": (HELLO + frame(frames.GOAWAY, 0, 1, bytes(8)), Code.PROTOCOL_ERROR),
-    "a goodbye that is cut": (HELLO + frame(frames.GOAWAY, 0, 0, bytes(7)), Code.FRAME_SIZE_ERROR),
-    "a promise": (HELLO + frame(frames.PUSH_PROMISE, 4, 1, bytes(8)), Code.PROTOCOL_ERROR),
-    "a priority of the connection": (HELLO + frame(frames.PRIORITY, 0, 0, bytes(5)), Code.PROTOCOL_ERROR),
-    "data of the connection": (HELLO + frame(frames.DATA, 0, 0, b"x"), Code.PROTOCOL_ERROR),
-    "data of a stream that was not opened": (HELLO + frame(frames.DATA, 0, 1, b"x"), Code.PROTOCOL_ERROR),
-    "data of a stream of ours": (HELLO + head(5) + frame(frames.DATA, 0, 2, b"x"), Code.PROTOCOL_ERROR),
-    "data with too much padding": (HELLO + OPEN + frame(frames.DATA, 8, 1, b"\2x"), Code.PROTOCOL_ERROR),
-    "a head of the connection": (HELLO + frames.headers(0, BLOCK, last=True), Code.PROTOCOL_ERROR),
-    "a head of a stream of ours": (HELLO + frames.headers(2, BLOCK, last=True), Code.PROTOCOL_ERROR),
-    "a head that cannot be decoded": (HELLO + frames.headers(1, b"\xff", last=True), Code.COMPRESSION_ERROR),
-    "a head with a priority that is cut": (HELLO + frame(frames.HEADERS, 0x24, 1, b"123"), Code.FRAME_SIZE_ERROR),
-    "the rest of a head that did not begin": (HELLO + frame(frames.CONTINUATION, 4, 1, BLOCK), Code.PROTOCOL_ERROR),
-    "a frame within a head": (HELLO + frame(frames.HEADERS, 0, 1, BLOCK) + PING, Code.PROTOCOL_ERROR),
+    "a ping of a stream": (HELLO + frame(h2_frames.PING, 0, 1, bytes(8)), ErrorCode.PROTOCOL_ERROR),
+    "a ping that is cut": (HELLO + frame(h2_frames.PING, 0, 0, bytes(7)), ErrorCode.FRAME_SIZE_ERROR),
+    "a goodbye of a stream": (HELLO + frame(h2_frames.GOAWAY, 0, 1, bytes(8)), ErrorCode.PROTOCOL_ERROR),
+    "a goodbye that is cut": (HELLO + frame(h2_frames.GOAWAY, 0, 0, bytes(7)), ErrorCode.FRAME_SIZE_ERROR),
+    "a promise": (HELLO + frame(h2_frames.PUSH_PROMISE, 4, 1, bytes(8)), ErrorCode.PROTOCOL_ERROR),
+    "a priority of the connection": (HELLO + frame(h2_frames.PRIORITY, 0, 0, bytes(5)), ErrorCode.PROTOCOL_ERROR),
+    "data of the connection": (HELLO + frame(h2_frames.DATA, 0, 0, b"x"), ErrorCode.PROTOCOL_ERROR),
+    "data of a stream that was not opened": (HELLO + frame(h2_frames.DATA, 0, 1, b"x"), ErrorCode.PROTOCOL_ERROR),
+    "data of a stream of ours": (HELLO + head(5) + frame(h2_frames.DATA, 0, 2, b"x"), ErrorCode.PROTOCOL_ERROR),
+    "data with too much padding": (HELLO + OPEN + frame(h2_frames.DATA, 8, 1, b"\2x"), ErrorCode.PROTOCOL_ERROR),
+    "a head of the connection": (HELLO + h2_frames.headers(0, BLOCK, last=True), ErrorCode.PROTOCOL_ERROR),
+    "a head of a stream of ours": (HELLO + h2_frames.headers(2, BLOCK, last=True), ErrorCode.PROTOCOL_ERROR),
+    "a head that cannot be decoded": (HELLO + h2_frames.headers(1, b"\xff", last=True), ErrorCode.COMPRESSION_ERROR),
+    "a head with a priority that is cut": (
+        HELLO + frame(h2_frames.HEADERS, 0x24, 1, b"123"),
+        ErrorCode.FRAME_SIZE_ERROR,
+    ),
+    "the rest of a head that did not begin": (
+        HELLO + frame(h2_frames.CONTINUATION, 4, 1, BLOCK),
+        ErrorCode.PROTOCOL_ERROR,
+    ),
+    "a frame within a head": (HELLO + frame(h2_frames.HEADERS, 0, 1, BLOCK) + PING, ErrorCode.PROTOCOL_ERROR),
     "an unknown frame within a head": (
-        HELLO + frame(frames.HEADERS, 0, 1, BLOCK) + frame(99, 0, 0),
-        Code.PROTOCOL_ERROR,
+        HELLO + frame(h2_frames.HEADERS, 0, 1, BLOCK) + frame(99, 0, 0),
+        ErrorCode.PROTOCOL_ERROR,
     ),
     "the rest of another head": (
-        HELLO + frame(frames.HEADERS, 0, 1, BLOCK) + frame(frames.CONTINUATION, 4, 3),
-        Code.PROTOCOL_ERROR,
+        HELLO + frame(h2_frames.HEADERS, 0, 1, BLOCK) + frame(h2_frames.CONTINUATION, 4, 3),
+        ErrorCode.PROTOCOL_ERROR,
     ),
     "a head without end": (
-        HELLO + frame(frames.HEADERS, 0, 1, BLOCK) + frame(frames.CONTINUATION, 0, 1, bytes(16_000)) * 9,
-        Code.ENHANCE_YOUR_CALM,
+        HELLO + frame(h2_frames.HEADERS, 0, 1, BLOCK) + frame(h2_frames.CONTINUATION, 0, 1, bytes(16_000)) * 9,
+        ErrorCode.ENHANCE_YOUR_CALM,
     ),
-    "the reset of the connection": (HELLO + frames.rst_stream(0, Code.CANCEL), Code.PROTOCOL_ERROR),
-    "the reset of a stream that was not opened": (HELLO + frames.rst_stream(1, Code.CANCEL), Code.PROTOCOL_ERROR),
-    "a reset that is cut": (HELLO + OPEN + frame(frames.RST_STREAM, 0, 1, b"123"), Code.FRAME_SIZE_ERROR),
-    "a window for nothing": (HELLO + window(0, 0), Code.PROTOCOL_ERROR),
-    "a window over the limit": (HELLO + window(0, 2**31 - 1), Code.FLOW_CONTROL_ERROR),
-    "a window of a stream that was not opened": (HELLO + window(1, 5), Code.PROTOCOL_ERROR),
-    "a window that is cut": (HELLO + frame(frames.WINDOW_UPDATE, 0, 0, b"123"), Code.FRAME_SIZE_ERROR),
-    "many pings": (HELLO + PING * (MOST_USELESS + 1), Code.ENHANCE_YOUR_CALM),
-    "many settings": (HELLO + SETTINGS * MOST_USELESS, Code.ENHANCE_YOUR_CALM),
-    "much empty data": (HELLO + OPEN + data(1, b"") * (MOST_USELESS + 1), Code.ENHANCE_YOUR_CALM),
+    "the reset of the connection": (HELLO + h2_frames.rst_stream(0, ErrorCode.CANCEL), ErrorCode.PROTOCOL_ERROR),
+    "the reset of a stream that was not opened": (
+        HELLO + h2_frames.rst_stream(1, ErrorCode.CANCEL),
+        ErrorCode.PROTOCOL_ERROR,
+    ),
+    "a reset that is cut": (HELLO + OPEN + frame(h2_frames.RST_STREAM, 0, 1, b"123"), ErrorCode.FRAME_SIZE_ERROR),
+    "a window for nothing": (HELLO + window(0, 0), ErrorCode.PROTOCOL_ERROR),
+    "a window over the limit": (HELLO + window(0, 2**31 - 1), ErrorCode.FLOW_CONTROL_ERROR),
+    "a window of a stream that was not opened": (HELLO + window(1, 5), ErrorCode.PROTOCOL_ERROR),
+    "a window that is cut": (HELLO + frame(h2_frames.WINDOW_UPDATE, 0, 0, b"123"), ErrorCode.FRAME_SIZE_ERROR),
+    "many pings": (HELLO + PING * (MAX_USELESS_FRAMES + 1), ErrorCode.ENHANCE_YOUR_CALM),
+    "many settings": (HELLO + SETTINGS * MAX_USELESS_FRAMES, ErrorCode.ENHANCE_YOUR_CALM),
+    "much empty data": (HELLO + OPEN + data(1, b"") * (MAX_USELESS_FRAMES + 1), ErrorCode.ENHANCE_YOUR_CALM),
     "many empty pieces of a head": (
-        HELLO + frame(frames.HEADERS, 0, 1, BLOCK) + frame(frames.CONTINUATION, 0, 1) * (MOST_USELESS + 1),
-        Code.ENHANCE_YOUR_CALM,
+        HELLO + frame(h2_frames.HEADERS, 0, 1, BLOCK) + frame(h2_frames.CONTINUATION, 0, 1) * (MAX_USELESS_FRAMES + 1),
+        ErrorCode.ENHANCE_YOUR_CALM,
     ),
     "many calls that are reset at once": (
-        HELLO + b"".join(head(number, LATE) + frames.rst_stream(number, Code.CANCEL) for number in range(1, 2100, 2)),
-        Code.ENHANCE_YOUR_CALM,
+        HELLO
+        + b"".join(head(number, LATE) + h2_frames.rst_stream(number, ErrorCode.CANCEL) for number in range(1, 2100, 2)),
+        ErrorCode.ENHANCE_YOUR_CALM,
     ),
     "many calls against the rules": (
-        HELLO + b"".join(frames.headers(number, b"\x82", last=True) for number in range(1, 2100, 2)),
-        Code.ENHANCE_YOUR_CALM,
+        HELLO + b"".join(h2_frames.headers(number, b"\x82", last=True) for number in range(1, 2100, 2)),
+        ErrorCode.ENHANCE_YOUR_CALM,
     ),
 }
 
@@ -107,7 +117,7 @@ def test_what_nobody_can_understand_ends_the_connection_with_the_reason(what: st
         assert peer.ended()
         peer.send(HELLO, head(99), PING)
         assert peer.frames() == []
-        peer.connection.part()
+        peer.connection.shutdown()
         peer.pass_time(3)
         assert peer.closed()
 
@@ -117,24 +127,24 @@ def test_what_nobody_can_understand_ends_the_connection_with_the_reason(what: st
 @pytest.mark.parametrize(
     ("sent", "number", "code"),
     [
-        (frames.headers(1, b"\x82", last=True), 1, Code.PROTOCOL_ERROR),
-        (OPEN + frames.headers(1, b"\0\1a\1b", last=False), 1, Code.PROTOCOL_ERROR),
-        (head(1, LATE) + data(1, message(b""), last=True) + data(1, b"x"), 1, Code.STREAM_CLOSED),
-        (head(1, LATE) + data(1, message(b""), last=True) + head(1, LATE), 1, Code.STREAM_CLOSED),
-        (head(1) + data(1, message(b""), last=True) + head(1), 1, Code.STREAM_CLOSED),
-        (OPEN + window(1, 0), 1, Code.PROTOCOL_ERROR),
-        (OPEN + window(1, 2**31 - 1), 1, Code.FLOW_CONTROL_ERROR),
-        (OPEN + frame(frames.PRIORITY, 0, 1, bytes(4)), 1, Code.FRAME_SIZE_ERROR),
+        (h2_frames.headers(1, b"\x82", last=True), 1, ErrorCode.PROTOCOL_ERROR),
+        (OPEN + h2_frames.headers(1, b"\0\1a\1b", last=False), 1, ErrorCode.PROTOCOL_ERROR),
+        (head(1, LATE) + data(1, message(b""), last=True) + data(1, b"x"), 1, ErrorCode.STREAM_CLOSED),
+        (head(1, LATE) + data(1, message(b""), last=True) + head(1, LATE), 1, ErrorCode.STREAM_CLOSED),
+        (head(1) + data(1, message(b""), last=True) + head(1), 1, ErrorCode.STREAM_CLOSED),
+        (OPEN + window(1, 0), 1, ErrorCode.PROTOCOL_ERROR),
+        (OPEN + window(1, 2**31 - 1), 1, ErrorCode.FLOW_CONTROL_ERROR),
+        (OPEN + frame(h2_frames.PRIORITY, 0, 1, bytes(4)), 1, ErrorCode.FRAME_SIZE_ERROR),
         (head(1, LATE) + data(1, message(bytes(STREAM_WINDOW * 3))[: STREAM_WINDOW // 2]), None, None),
     ],
 )
-def test_what_breaks_a_stream_leaves_the_others(sent: bytes, number: int | None, code: Code | None) -> None:
+def test_what_breaks_a_stream_leaves_the_others(sent: bytes, number: int | None, code: ErrorCode | None) -> None:
     async def scenario() -> None:
         peer = Peer()
         peer.send(HELLO, sent)
         assert peer.resets() == ([] if number is None else [(number, code)])
         peer.send(head(9), data(9, message(b"ab"), last=True))
-        assert peer.kinds() == [frames.HEADERS, frames.DATA, frames.HEADERS]
+        assert peer.kinds() == [h2_frames.HEADERS, h2_frames.DATA, h2_frames.HEADERS]
         peer.connection.connection_lost(None)
         await peer.turn()
         assert peer.given_up == len(peer.held)
@@ -149,7 +159,7 @@ def test_who_sends_more_than_a_stream_may_loses_the_stream() -> None:
         # The answer that the client does not take holds up the next message, and so the leave to send.
         peer.send(data(1, message(bytes(300_000))))
         peer.send(data(1, message(bytes(STREAM_WINDOW))))
-        assert (1, Code.FLOW_CONTROL_ERROR) in peer.resets()
+        assert (1, ErrorCode.FLOW_CONTROL_ERROR) in peer.resets()
 
     run(scenario)
 
@@ -162,14 +172,14 @@ UNFINISHED = message(bytes(MOST_WAITING // 2))[:500_000]
 @pytest.fixture
 def forgetful(monkeypatch: pytest.MonkeyPatch) -> Limits:
     """Limits with which little may wait."""
-    monkeypatch.setattr("septet.server.h2.streams.LEAST_WAITING", 0)
+    monkeypatch.setattr("septet.server.h2.h2_streams.MIN_BUFFERED_BYTES", 0)
     return Limits(max_body_bytes=MOST_WAITING // 2, body_timeout_seconds=5)
 
 
 def test_messages_without_end_do_not_fill_the_memory(forgetful: Limits) -> None:
     async def scenario() -> None:
         peer = Peer(forgetful)
-        sent, granted, number = 0, FIRST_WINDOW, 1
+        sent, granted, number = 0, DEFAULT_WINDOW, 1
         peer.send(HELLO)
         while not sent or sent + len(UNFINISHED) <= granted:
             peer.send(head(number), data(number, UNFINISHED))
@@ -179,9 +189,9 @@ def test_messages_without_end_do_not_fill_the_memory(forgetful: Limits) -> None:
         assert MOST_WAITING < sent <= MOST_WAITING + CONNECTION_WINDOW
         # Where they are given up, the others may go on.
         peer.pass_time(6)
-        assert any((kind, at) == (frames.WINDOW_UPDATE, 0) for kind, _, at, _ in peer.frames())
+        assert any((kind, at) == (h2_frames.WINDOW_UPDATE, 0) for kind, _, at, _ in peer.frames())
         peer.call(number, b"ab")
-        assert peer.kinds() == [frames.HEADERS, frames.DATA, frames.HEADERS]
+        assert peer.kinds() == [h2_frames.HEADERS, h2_frames.DATA, h2_frames.HEADERS]
 
     run(scenario)
 
@@ -190,7 +200,7 @@ def test_who_sends_more_than_a_connection_may_loses_it(forgetful: Limits) -> Non
     async def scenario() -> None:
         peer = Peer(forgetful)
         peer.send(HELLO, *(head(number) + data(number, UNFINISHED) for number in range(1, 200, 2)))
-        assert peer.goaway()[1] == Code.FLOW_CONTROL_ERROR
+        assert peer.goaway()[1] == ErrorCode.FLOW_CONTROL_ERROR
 
     run(scenario)
 
@@ -198,13 +208,13 @@ def test_who_sends_more_than_a_connection_may_loses_it(forgetful: Limits) -> Non
 def test_more_calls_than_a_connection_may_have_are_refused() -> None:
     async def scenario() -> None:
         peer = Peer()
-        peer.send(HELLO, *(head(1 + 2 * number, LATE) for number in range(MOST_STREAMS)))
+        peer.send(HELLO, *(head(1 + 2 * number, LATE) for number in range(MAX_STREAMS)))
         assert peer.resets() == []
         peer.call(1001)
-        assert peer.resets() == [(1001, Code.REFUSED_STREAM)]
-        peer.send(frames.rst_stream(1, Code.CANCEL))
+        assert peer.resets() == [(1001, ErrorCode.REFUSED_STREAM)]
+        peer.send(h2_frames.rst_stream(1, ErrorCode.CANCEL))
         peer.call(1003, b"ab")
-        assert peer.kinds() == [frames.HEADERS, frames.DATA, frames.HEADERS]
+        assert peer.kinds() == [h2_frames.HEADERS, h2_frames.DATA, h2_frames.HEADERS]
 
     run(scenario)
 
@@ -213,10 +223,10 @@ def test_calls_that_are_answered_make_up_for_pings() -> None:
     async def scenario() -> None:
         peer = Peer()
         peer.send(HELLO)
-        for number in range(1, 4 * MOST_USELESS, 2):
+        for number in range(1, 4 * MAX_USELESS_FRAMES, 2):
             peer.call(number)
             peer.send(PING)
-        assert frames.GOAWAY not in peer.kinds()
+        assert h2_frames.GOAWAY not in peer.kinds()
 
     run(scenario)
 
@@ -226,9 +236,9 @@ def test_the_next_second_forgives_the_pings_of_the_last() -> None:
         peer = Peer()
         peer.send(HELLO)
         for _ in range(5):
-            peer.send(PING * (MOST_USELESS - 1))
+            peer.send(PING * (MAX_USELESS_FRAMES - 1))
             peer.pass_time(1)
-        assert frames.GOAWAY not in peer.kinds()
+        assert h2_frames.GOAWAY not in peer.kinds()
 
     run(scenario)
 
@@ -236,12 +246,16 @@ def test_the_next_second_forgives_the_pings_of_the_last() -> None:
 def test_what_is_unknown_is_passed_over() -> None:
     async def scenario() -> None:
         peer = Peer()
-        more = frames.settings({99: 1, 1: 0, 3: 5}) + frame(99, 255, 1, b"x") + frame(frames.PRIORITY, 0, 7, bytes(5))
+        more = (
+            h2_frames.settings({99: 1, 1: 0, 3: 5})
+            + frame(99, 255, 1, b"x")
+            + frame(h2_frames.PRIORITY, 0, 7, bytes(5))
+        )
         peer.send(HELLO, more, head(1), window(1, 5), data(1, message(b"ab"), last=True), window(1, 5))
-        peer.send(frames.rst_stream(1, Code.CANCEL), frame(frames.PING, frames.ACK, 0, b"whatever"))
-        assert peer.kinds()[-3:] == [frames.HEADERS, frames.DATA, frames.HEADERS]
+        peer.send(h2_frames.rst_stream(1, ErrorCode.CANCEL), frame(h2_frames.PING, h2_frames.ACK, 0, b"whatever"))
+        assert peer.kinds()[-3:] == [h2_frames.HEADERS, h2_frames.DATA, h2_frames.HEADERS]
         peer.call(3, b"ab")
-        assert peer.kinds() == [frames.HEADERS, frames.DATA, frames.HEADERS]
+        assert peer.kinds() == [h2_frames.HEADERS, h2_frames.DATA, h2_frames.HEADERS]
 
     run(scenario)
 
@@ -249,7 +263,7 @@ def test_what_is_unknown_is_passed_over() -> None:
 def test_too_many_connections_are_turned_away() -> None:
     async def scenario() -> None:
         peer = Peer(Limits(max_connections=2), connections=2)
-        assert peer.goaway() == (0, Code.ENHANCE_YOUR_CALM)
+        assert peer.goaway() == (0, ErrorCode.ENHANCE_YOUR_CALM)
         assert peer.ended()
         assert peer.counted == [1, 2, 3]
 
@@ -268,13 +282,13 @@ PIECES = st.one_of(
         st.booleans(),
     ),
     st.builds(window, NUMBERS, st.sampled_from([0, 1, 1000, 2**31 - 1])),
-    st.builds(lambda value: frames.settings({4: value}), st.sampled_from([0, 1, 10, 2**31 - 1, 2**31])),
-    st.builds(frames.rst_stream, NUMBERS, st.sampled_from(Code)),
+    st.builds(lambda value: h2_frames.settings({4: value}), st.sampled_from([0, 1, 10, 2**31 - 1, 2**31])),
+    st.builds(h2_frames.rst_stream, NUMBERS, st.sampled_from(ErrorCode)),
 )
 ACTS: tuple[Callable[[Peer], object], ...] = (
     lambda peer: peer.pass_time(1),
-    lambda peer: peer.connection.drained(),
-    lambda peer: peer.connection.part(),
+    lambda peer: peer.connection.announce_draining(),
+    lambda peer: peer.connection.shutdown(),
     lambda peer: peer.answer(),
     lambda peer: peer.connection.pause_writing(),
     lambda peer: peer.connection.resume_writing(),
@@ -295,21 +309,21 @@ def test_whatever_comes_the_connection_goes_on_or_ends_with_a_last_word(
             else:
                 peer.send(piece)
         if not peer.ended():
-            peer.send(frame(frames.CONTINUATION, 0, 0))
+            peer.send(frame(h2_frames.CONTINUATION, 0, 0))
         assert peer.ended()
-        assert peer.frames()[-1][0] in (frames.GOAWAY, frames.HEADERS, frames.RST_STREAM)
+        assert peer.frames()[-1][0] in (h2_frames.GOAWAY, h2_frames.HEADERS, h2_frames.RST_STREAM)
         peer.connection.connection_lost(None)
         await peer.turn()
-        assert all(future.done() for future in peer.held)
+        assert all(call.ended for call in peer.held)
 
     run(scenario)
 
 
 @given(st.binary(max_size=200), st.booleans())
-def test_any_bytes_raise_nothing(sent: bytes, greeted: bool) -> None:  # noqa: FBT001 - by hypothesis
+def test_any_bytes_raise_nothing(sent: bytes, settings_received: bool) -> None:  # noqa: FBT001 - by hypothesis
     async def scenario() -> None:
         peer = Peer()
-        peer.send(HELLO if greeted else b"", sent)
+        peer.send(HELLO if settings_received else b"", sent)
         peer.pass_time(100)
         peer.connection.connection_lost(None)
 

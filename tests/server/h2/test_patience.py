@@ -2,8 +2,8 @@
 
 import pytest
 
-from septet.server.h2 import frames
-from septet.server.h2.frames import Code
+from septet.server.h2 import h2_frames
+from septet.server.h2.h2_frames import ErrorCode
 from septet.settings import Limits
 from tests.server.h2.peer import HELLO, LATE, TALK, Client, Peer, data, head, message, run
 
@@ -13,13 +13,13 @@ DEADLINE = 4
 
 def test_a_client_that_says_nothing_is_left() -> None:
     async def scenario() -> None:
-        for sent in (b"", frames.PREFACE[:5], frames.PREFACE):
+        for sent in (b"", h2_frames.PREFACE[:5], h2_frames.PREFACE):
             peer = Peer(LIMITS)
             peer.send(sent)
             peer.pass_time(3)
             assert not peer.ended()
             peer.pass_time(1)
-            assert peer.goaway() == (0, Code.SETTINGS_TIMEOUT)
+            assert peer.goaway() == (0, ErrorCode.SETTINGS_TIMEOUT)
             peer.pass_time(3)
             assert peer.closed()
 
@@ -29,11 +29,11 @@ def test_a_client_that_says_nothing_is_left() -> None:
 def test_a_head_that_does_not_end_is_left() -> None:
     async def scenario() -> None:
         peer = Peer(LIMITS)
-        peer.send(HELLO, frames.frame(frames.HEADERS, 0, 1, b"\0"))
+        peer.send(HELLO, h2_frames.frame(h2_frames.HEADERS, 0, 1, b"\0"))
         peer.pass_time(3)
         assert not peer.ended()
         peer.pass_time(1)
-        assert peer.goaway()[1] == Code.ENHANCE_YOUR_CALM
+        assert peer.goaway()[1] == ErrorCode.ENHANCE_YOUR_CALM
 
     run(scenario)
 
@@ -76,7 +76,7 @@ def test_a_client_that_does_not_answer_whether_it_is_there_is_left() -> None:
         peer.send(HELLO, head(1, TALK), data(1, message(b"a")))
         peer.frames()
         peer.pass_time(11)
-        assert peer.kinds() == [frames.PING]
+        assert peer.kinds() == [h2_frames.PING]
         peer.pass_time(20)
         assert not peer.closed()
         peer.pass_time(1)
@@ -96,7 +96,7 @@ def test_an_idle_connection_is_closed_after_telling_the_client() -> None:
         assert not client.farewells
         peer.pass_time(1)
         client.exchange()
-        assert client.farewells == [(frames.LAST_STREAM, 0), (1, 0)]
+        assert client.farewells == [(h2_frames.MAX_STREAM_ID, 0), (1, 0)]
         assert peer.ended()
 
     run(scenario)
@@ -116,7 +116,7 @@ def test_an_answer_that_the_client_gives_no_window_for_is_dropped() -> None:
             assert answer.reset is None
         peer.pass_time(11)
         client.exchange()
-        assert answer.reset == Code.CANCEL
+        assert answer.reset == ErrorCode.CANCEL
         client.h2.increment_flow_control_window(100_000)
         client.exchange()
         assert len(answer.body) == 65_565
@@ -128,17 +128,16 @@ def test_an_answer_that_the_client_gives_no_window_for_is_dropped() -> None:
 def test_a_client_that_does_not_read_is_neither_read_nor_kept() -> None:
     async def scenario() -> None:
         peer = Peer(LIMITS)
-        peer.send(HELLO, frames.window_update(0, 1_000_000), frames.settings({4: 1_000_000}), head(1, LATE))
+        peer.send(HELLO, h2_frames.window_update(0, 1_000_000), h2_frames.settings({4: 1_000_000}), head(1, LATE))
         peer.send(data(1, message(b""), last=True))
         peer.connection.pause_writing()
         assert peer.paused()
+        peer.held[0].answer(bytes(100_000))
         await peer.turn()
-        peer.held[0].set_result(bytes(100_000))
-        await peer.turn()
-        assert frames.DATA not in peer.kinds()
+        assert h2_frames.DATA not in peer.kinds()
         peer.connection.resume_writing()
         assert not peer.paused()
-        assert peer.kinds().count(frames.DATA) == 7
+        assert peer.kinds().count(h2_frames.DATA) == 7
         peer.connection.pause_writing()
         peer.pass_time(11)
         assert peer.closed()
@@ -151,8 +150,7 @@ def test_a_connection_that_is_aborted_gives_up_its_calls() -> None:
     async def scenario() -> None:
         peer = Peer(LIMITS)
         peer.send(HELLO, head(1, LATE), data(1, message(b""), last=True))
-        await peer.turn()
-        peer.connection.part()
+        peer.connection.shutdown()
         peer.connection.abort()
         await peer.turn()
         assert (peer.given_up, peer.closed()) == (1, True)

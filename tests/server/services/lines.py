@@ -22,9 +22,9 @@ from septet.events import Finished
 from septet.monitoring.log import configure
 from septet.monitoring.metrics_layout import MetricsLayout
 from septet.monitoring.shared_metrics import WorkerMetrics
-from septet.server.context import WorkerContext
 from septet.server.listener import bind
-from septet.server.supervisor import Policy, supervise
+from septet.server.supervisor import SupervisionPolicy, supervise
+from septet.server.worker_context import WorkerContext
 from tests.waiting import until
 
 
@@ -111,7 +111,9 @@ def main(workers: str, hang_seconds: str, grace_seconds: str, behaviour: str) ->
     sockets = bind("127.0.0.1", 0, backlog=128)
     sys.stdout.write(f"{sockets[0].getsockname()[1]}\n")
     sys.stdout.flush()
-    policy = Policy(workers=int(workers), grace_seconds=float(grace_seconds), hang_seconds=float(hang_seconds))
+    policy = SupervisionPolicy(
+        workers=int(workers), grace_seconds=float(grace_seconds), hang_seconds=float(hang_seconds)
+    )
     try:
         return supervise(
             start,

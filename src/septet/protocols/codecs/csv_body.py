@@ -15,7 +15,7 @@ from septet.errors import MOST_PROBLEMS, Malformed, Problem, invalid
 from septet.model.received import received, shown_key
 from septet.model.signature import Signature
 from septet.model.values import Mismatch
-from septet.protocols.codecs.body import Body, check_rows
+from septet.protocols.codecs.decoded_body import DecodedBody, check_rows
 from septet.protocols.codecs.plain_csv import PlainCsv
 from septet.settings import ExtraColumns
 
@@ -34,7 +34,7 @@ class CsvBody:
         self._max_rows = max_rows
         self._refuses_extra = extra_columns == "refuse"
 
-    def __call__(self, body: bytes, *, header: bool | None = True) -> Body:
+    def __call__(self, body: bytes, *, header: bool | None = True) -> DecodedBody:
         """Decode a body; `header` says whether it has a header row, None that its first row tells.
 
         Raises:
@@ -44,7 +44,7 @@ class CsvBody:
         plain = self._plain(body) if header is not False else None
         if plain is not None:
             check_rows(len(plain), self._max_rows)
-            return Body(self._rows.tensors(plain, len(plain)), len(plain))
+            return DecodedBody(self._rows.tensors(plain, len(plain)), len(plain))
         try:
             text = body.decode("utf-8-sig")
         except UnicodeDecodeError as error:
@@ -70,7 +70,7 @@ class CsvBody:
             rows = [self._row(index, line, order, width, problems) for index, line in enumerate(lines)]
             if problems:
                 raise invalid(problems)
-        return Body(self._rows.tensors(rows, len(rows)), len(rows))
+        return DecodedBody(self._rows.tensors(rows, len(rows)), len(rows))
 
     def _bare(self, header: list[str]) -> list[str]:
         """The cells without the spaces around them, except where a column's name has such spaces."""

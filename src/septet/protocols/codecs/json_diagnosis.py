@@ -14,7 +14,7 @@ from septet.errors import MOST_PROBLEMS, Invalid, Malformed, Problem, SeptetErro
 from septet.model.received import received, shown_key
 from septet.model.signature import DTYPES, Column, Signature, Tensor
 from septet.model.values import Mismatch, bare, is_optional, read, read_carried
-from septet.protocols.codecs.body import Body, check_rows
+from septet.protocols.codecs.decoded_body import DecodedBody, check_rows
 from septet.settings import ExtraColumns
 from septet.tables.column_batch import same_rows
 from septet.tables.json_table import FORMS, one_form, unknown_keys
@@ -34,7 +34,7 @@ class JsonDiagnosis:
         self._columns = signature.columns if signature.rows else ()
         self._rows = RowTensors(signature) if self._columns else None
 
-    def __call__(self, body: bytes, reason: str) -> Body:
+    def __call__(self, body: bytes, reason: str) -> DecodedBody:
         """Decode a body; `reason` is what the compiled decoder said, for the case that nothing else is found.
 
         Raises:
@@ -51,7 +51,7 @@ class JsonDiagnosis:
             error.request_id = request_id
             raise
 
-    def _read(self, document: dict[str, Any], request_id: str | None, reason: str) -> Body:
+    def _read(self, document: dict[str, Any], request_id: str | None, reason: str) -> DecodedBody:
         given = [form for form in FORMS if form in document]
         unknown = unknown_keys(document)
         if unknown:
@@ -62,9 +62,9 @@ class JsonDiagnosis:
             read = self.read(given[0], document[given[0]])
         except OverflowError:
             raise Malformed(f"The body cannot be read: {reason or 'a number is out of range'}.") from None
-        return Body(read.tensors, read.rows, request_id)
+        return DecodedBody(read.tensors, read.rows, request_id)
 
-    def read(self, form: str, value: object, key: str | None = None) -> Body:
+    def read(self, form: str, value: object, key: str | None = None) -> DecodedBody:
         """Read the value of one of the forms; `key` is what the caller calls it, where that is not the form's name.
 
         Raises:
@@ -91,7 +91,7 @@ class JsonDiagnosis:
             return value
         raise invalid([Problem(None, "id", "a text of 1 to 128 visible ASCII characters", received(value))], "key")
 
-    def _from_rows(self, form: str, value: object, key: str) -> Body:
+    def _from_rows(self, form: str, value: object, key: str) -> DecodedBody:
         if not isinstance(value, list):
             what = "a list of rows" if form == "data" else "a list of objects, one per row"
             raise invalid([Problem(None, key, what, received(value))], "key")
@@ -107,7 +107,7 @@ class JsonDiagnosis:
         if problems:
             raise invalid(problems)
         assert self._rows is not None  # noqa: S101 - columns are known, or `inputs` would have been read
-        return Body(self._rows.tensors(rows, len(rows)), len(rows))
+        return DecodedBody(self._rows.tensors(rows, len(rows)), len(rows))
 
     def _cells(self, form: str, row: int, item: object, problems: list[Problem]) -> list[Any] | None:
         """The cells of one row in column order, or None where the row is not of the right make."""
@@ -165,7 +165,7 @@ class JsonDiagnosis:
             raise invalid(problems, "input")
         return value
 
-    def _from_inputs(self, values: dict[str, Any]) -> Body:
+    def _from_inputs(self, values: dict[str, Any]) -> DecodedBody:
         arrays: dict[str, Array] = {}
         problems: list[Problem] = []
         for tensor in self._signature.inputs:
@@ -178,7 +178,7 @@ class JsonDiagnosis:
             raise invalid(problems, "column" if self._columns else "input")
         rows = same_rows(arrays) if self._signature.rows and arrays else int(not self._signature.rows)
         check_rows(rows, self._max_rows)
-        return Body(completed(self._signature.inputs, arrays, rows), rows)
+        return DecodedBody(completed(self._signature.inputs, arrays, rows), rows)
 
     def _array(self, tensor: Tensor, value: object, problems: list[Problem]) -> Array | None:
         shape = tensor.shape

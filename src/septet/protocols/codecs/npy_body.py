@@ -6,7 +6,7 @@ from septet.columns.casting import cast_tensor
 from septet.columns.stacking import split
 from septet.errors import Invalid, Problem, UnsupportedMediaType
 from septet.model.signature import DTYPES, Signature, Tensor
-from septet.protocols.codecs.body import Body, check_rows
+from septet.protocols.codecs.decoded_body import DecodedBody, check_rows
 from septet.protocols.codecs.json_diagnosis import shape_text
 from septet.tables.npy_table import npy_array, npy_texts
 from septet.types import Array
@@ -20,7 +20,7 @@ class NpyBody:
         self._max_rows = max_rows
         self._dtypes = {tensor.dtype for tensor in signature.inputs}
 
-    def __call__(self, body: bytes) -> Body:
+    def __call__(self, body: bytes) -> DecodedBody:
         """Decode a body.
 
         Raises:
@@ -40,11 +40,11 @@ class NpyBody:
             self._fits(array, tensor.shape)
             rows = len(array) if self._signature.rows else 1
             check_rows(rows, self._max_rows)
-            return Body({tensor.name: array}, rows)
+            return DecodedBody({tensor.name: array}, rows)
         self._fits(array, (None, len(self._signature.columns)))
         check_rows(len(array), self._max_rows)
         parts = split(array, inputs)
-        return Body({name: np.ascontiguousarray(part) for name, part in parts.items()}, len(array))
+        return DecodedBody({name: np.ascontiguousarray(part) for name, part in parts.items()}, len(array))
 
     def _cast(self, array: Array) -> Array:
         """The array in the model's dtype: any that holds every value, and floating point of any width."""

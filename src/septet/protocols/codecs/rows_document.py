@@ -1,9 +1,9 @@
-"""The JSON bodies of other people's protocols, decoded as the native body that says the same.
+"""The JSON bodies of other people's protocols: TensorFlow Serving's and MLflow's.
 
-Theory of operation. One compiled decoder finds the key that holds the rows and leaves its value unread; that value is
-put under the native key and decoded by `JsonBody`, in C. Only where that way refuses is the body parsed with care, and
-its rows handed to `JsonDiagnosis` under the caller's own key. As in `JsonBody`, quotes are counted to find keys that
-stand twice: here those outside of what `JsonBody` counts.
+Theory of operation. One compiled decoder finds the key that holds the rows and leaves its value unread; the value is
+decoded straight to tensors by the compiled decoder of its form (`json_values`). What these refuse is parsed with care,
+and its rows are handed to `JsonDiagnosis` under the caller's own key. As in `JsonBody`, quotes are counted to find keys
+that stand twice.
 """
 
 import re
@@ -17,12 +17,12 @@ from septet.model.received import received, shown_key
 from septet.model.signature import Signature
 from septet.model.values import Mismatch
 from septet.protocols.codecs.base64_texts import Base64Texts
-from septet.protocols.codecs.body import Body
 from septet.protocols.codecs.column_names import ColumnNames
 from septet.protocols.codecs.dataframe_split import DataframeSplit, in_order, rows
+from septet.protocols.codecs.decoded_body import DecodedBody, count_quotes
 from septet.protocols.codecs.instances import Instances
-from septet.protocols.codecs.json_body import JsonBody
 from septet.protocols.codecs.json_diagnosis import JsonDiagnosis
+from septet.protocols.codecs.json_values import REFUSED, ValueDecoder, form_decoders
 from septet.settings import ExtraColumns
 from septet.tables.strict_json import strict
 
@@ -30,7 +30,6 @@ INSTANCES: Final = "instances"
 INPUTS: Final = "inputs"
 SPLIT: Final = "dataframe_split"
 RECORDS: Final = "dataframe_records"
-_UNREAD: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 _OBJECTS: Final = re.compile(rb"\s*\[\s*\{")
 _OBJECT: Final = re.compile(rb"\s*\{")
 
@@ -56,19 +55,8 @@ class RowsFormat(NamedTuple):
     example: str
 
 
-class _Native(NamedTuple):
-    """The native body of the same rows.
-
-    `unread` is the part of the caller's body that is not read here, `quotes` those outside of it but for the keys.
-    """
-
-    body: bytes
-    unread: bytes
-    quotes: int
-
-
 #: The key that held the rows, and the rows.
-Keyed: TypeAlias = tuple[str, Body]
+Keyed: TypeAlias = tuple[str, DecodedBody]
 
 
 class RowsDocument:
@@ -78,18 +66,18 @@ class RowsDocument:
     """
 
     def __init__(
-        self, signature: Signature, dialect: RowsFormat, *, max_rows: int, extra_columns: ExtraColumns = "refuse"
+        self, signature: Signature, rows_format: RowsFormat, *, max_rows: int, extra_columns: ExtraColumns = "refuse"
     ) -> None:
-        self._dialect = dialect
-        self._json = JsonBody(signature, max_rows=max_rows, extra_columns=extra_columns)
+        self._format = rows_format
+        self._decoders = form_decoders(signature, max_rows=max_rows, extra_columns=extra_columns)
         self._diagnosis = JsonDiagnosis(signature, max_rows=max_rows, extra_columns=extra_columns)
         self._binary = Base64Texts(signature)
         names = ColumnNames(signature, extra_columns)
         self._instances = Instances(signature, names)
         self._names = names
         self._single = len(signature.inputs) == 1
-        self._decode = msgspec.json.Decoder(_envelope(dialect)).decode
-        self._frame = msgspec.json.Decoder(DataframeSplit).decode
+        self._decode = msgspec.json.Decoder(_envelope(rows_format)).decode
+        self._decode_split = msgspec.json.Decoder(DataframeSplit).decode
 
     def __call__(self, body: bytes) -> Keyed:
         """Decode a body.
@@ -100,49 +88,65 @@ class RowsDocument:
         """
         try:
             read = self._compiled(body)
-        except _UNREAD:
+        except REFUSED:
             read = None
         return self._careful(body) if read is None else read
 
+    def value(self, form: str, body: bytes) -> DecodedBody:
+        """Decode a body that is the value of a form itself, without a key; raises as for a whole body."""
+        try:
+            read = self._value(form, body, body, 0)
+        except REFUSED:
+            read = None
+        return self._diagnosed(form, self._strict(body)) if read is None else read
+
     def _compiled(self, body: bytes) -> Keyed | None:
-        envelope = msgspec.structs.asdict(self._decode(body))
-        given = [form for form in self._dialect.forms if envelope[form] is not None]
+        values = msgspec.structs.astuple(self._decode(body))
+        forms = self._format.forms
+        given = [(form, value) for form, value in zip(forms, values, strict=False) if value is not None]
         if len(given) != 1:
             return None
-        form = given[0]
-        native = self._native(form, bytes(envelope[form]))
-        if native is None:
-            return None
-        quotes = native.quotes + 2
-        for name in self._dialect.options:
-            if envelope[name] is not None:
-                quotes += 4 if isinstance(envelope[name], str) else 2
-        if _outside(b'"', body, native) != quotes or _outside(b"\\", body, native):
-            self._strict(body)
-        read = self._json.compiled(native.body)
+        # Of the form's key, and of the options: a key, and perhaps a text.
+        quotes = 2
+        for option in values[len(forms) :]:
+            if option is not None:
+                quotes += 4 if isinstance(option, str) else 2
+        form, value = given[0]
+        read = self._value(form, value, body, quotes)
         return None if read is None else (form, read)
 
-    def _native(self, form: str, raw: bytes) -> _Native | None:
+    def _value(self, form: str, value: bytes | msgspec.Raw, body: bytes, quotes: int) -> DecodedBody | None:
+        """Decode the value of a form; `quotes` are those of the body outside of it. None: it must be read with care."""
         if form == SPLIT:
-            frame = self._frame(raw)
+            frame = self._decode_split(value)
             if not self._names.known or not in_order(frame.columns, self._names.known):
                 return None
-            return _Native(b'{"data":%b}' % bytes(frame.data), bytes(frame.data), frame.quotes)
-        key = b"records"
-        if form == INSTANCES and not _OBJECTS.match(raw):
-            key = b"data"
-        elif form == INPUTS:
-            if not _OBJECT.match(raw) and not self._single:
-                return None
-            key = b"inputs" if _OBJECT.match(raw) else b"data"
-        return _Native(b'{"%b":%b}' % (key, raw), raw, 0)
+            value, quotes = frame.data, quotes + frame.quotes
+        decoder = self._decoder(form, value)
+        read = None if decoder is None else decoder(value)
+        if read is None:
+            return None
+        if count_quotes(body) != quotes + read.quotes or b"\\" in body:
+            self._strict(body)
+        return DecodedBody(read.tensors, read.rows)
+
+    def _decoder(self, form: str, value: bytes | msgspec.Raw) -> ValueDecoder | None:
+        """The decoder of a value that is written as its form asks for."""
+        decoders = self._decoders
+        if decoders is None:
+            return None
+        if form == RECORDS or (form == INSTANCES and _OBJECTS.match(value)):
+            return decoders.records
+        if form == INPUTS and _OBJECT.match(value):
+            return decoders.inputs
+        return decoders.data if self._single or form != INPUTS else None
 
     def _careful(self, body: bytes) -> Keyed:
         document = self._strict(body)
         if not isinstance(document, dict):
-            text = f"The body must be a JSON object such as {self._dialect.example}."
+            text = f"The body must be a JSON object such as {self._format.example}."
             raise Invalid(text, (Problem(None, None, "a JSON object", received(document)),))
-        forms, options = self._dialect.forms, self._dialect.options
+        forms, options = self._format.forms, self._format.options
         unknown = [shown_key(key) for key in document if key not in {*forms, *options}]
         if unknown:
             expected = " or ".join(map(repr, (*forms, *options)))
@@ -152,16 +156,19 @@ class RowsDocument:
         given = [form for form in forms if document.get(form) is not None]
         if len(given) != 1:
             raise _one_form(forms, given)
-        form = given[0]
+        return given[0], self._diagnosed(given[0], document[given[0]])
+
+    def _diagnosed(self, form: str, value: Any) -> DecodedBody:
+        """Read a parsed value with care."""
         try:
-            value = self._binary.read(document[form])
+            value = self._binary.read(value)
         except Mismatch as mismatch:
             raise invalid([Problem(None, form, mismatch.expected, "another value")], "key") from None
-        face, value = self._face(form, value)
-        return form, self._diagnosis.read(face, value, form)
+        native_form, value = self._native(form, value)
+        return self._diagnosis.read(native_form, value, form)
 
-    def _face(self, form: str, value: Any) -> tuple[str, Any]:
-        """The form of a native body, and its value."""
+    def _native(self, form: str, value: Any) -> tuple[str, Any]:
+        """The form and the value by which `JsonDiagnosis` knows a value."""
         if form == INSTANCES:
             return self._instances.by_row(value)
         if form == INPUTS:
@@ -171,17 +178,13 @@ class RowsDocument:
         return "records", value
 
     def _strict(self, body: bytes) -> Any:
-        return strict(body, self._dialect.example, constant=_constant)
+        return strict(body, self._format.example, constant=_constant)
 
 
-def _envelope(dialect: RowsFormat) -> type[msgspec.Struct]:
-    keys: list[tuple[str, Any, Any]] = [(form, msgspec.Raw, None) for form in dialect.forms]
-    keys += [(name, option.type | None, None) for name, option in dialect.options.items()]
+def _envelope(rows_format: RowsFormat) -> type[msgspec.Struct]:
+    keys: list[tuple[str, Any, Any]] = [(form, msgspec.Raw, None) for form in rows_format.forms]
+    keys += [(name, option.type | None, None) for name, option in rows_format.options.items()]
     return msgspec.defstruct("Envelope", keys, forbid_unknown_fields=True)
-
-
-def _outside(mark: bytes, body: bytes, native: _Native) -> int:
-    return body.count(mark) - native.unread.count(mark)
 
 
 def _constant(name: str) -> float | None:

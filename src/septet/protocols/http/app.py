@@ -55,6 +55,8 @@ class App:
         # What `bind` made for each model that is served.
         self._bound: dict[ServedModel, Sequence[object]] = {}
         self._table = RouteTable({})
+        # The handlers that run: the event loop refers to their tasks weakly.
+        self._tasks: set[asyncio.Task[HttpReply]] = set()
         # The routes that predict, by path.
         self._predicting: Mapping[str, PredictRoute] = {}
         #: The model that replies name where they are of none; None where several are served.
@@ -131,7 +133,10 @@ class App:
         route = self._predicting.get(http.path)
         if route is not None and http.method == "POST":
             return route.predict(http, done)
-        return _PendingReply(http, asyncio.get_running_loop().create_task(self._handle(http)), done)
+        task = asyncio.get_running_loop().create_task(self._handle(http))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return _PendingReply(task, done)
 
     def refuse(self, error: SeptetError, path: str, headers: Mapping[bytes, bytes]) -> HttpReply:
         """The reply to a request that a transport refuses before it is complete; `headers` as far as they came."""
@@ -156,6 +161,10 @@ class App:
             reply = await handler(expanded(http, self._most_bytes) if coded else http)
         except Exception as error:  # noqa: BLE001 - every failure becomes an error body
             reply = failed(error, template, http, model)
+        except asyncio.CancelledError:
+            if _is_cancelled():
+                raise
+            reply = failed(RuntimeError("The handler cancelled itself."), template, http, model)
         finally:
             observer.finished(_event(template, http, reply, time.perf_counter() - begun, model))
         return reply
@@ -195,8 +204,7 @@ class App:
 class _PendingReply:
     """The `Pending` of a request whose handler runs in a task."""
 
-    def __init__(self, http: HttpRequest, task: "asyncio.Task[HttpReply]", done: Callable[[HttpReply], None]) -> None:
-        self._http = http
+    def __init__(self, task: "asyncio.Task[HttpReply]", done: Callable[[HttpReply], None]) -> None:
         self._task = task
         self._done: Callable[[HttpReply], None] | None = done
         task.add_done_callback(self._ended)
@@ -207,17 +215,19 @@ class _PendingReply:
 
     def _ended(self, task: "asyncio.Task[HttpReply]") -> None:
         done, self._done = self._done, None
-        if done is None:
-            return
-        if task.cancelled():
-            # By its own code: the caller still waits.
-            done(failed(RuntimeError("The handler cancelled itself."), self._http.path, self._http))
-            return
-        done(task.result())
+        # Without `cancel`, a task is cancelled only where the event loop ends.
+        if done is not None and not task.cancelled():
+            done(task.result())
 
 
 def _nothing(_: ServedModel) -> Sequence[object]:
     return ()
+
+
+def _is_cancelled() -> bool:
+    """Whether the caller went away or the server stops: somebody has cancelled the task that runs the handler."""
+    task = asyncio.current_task()
+    return task is None or task.cancelling() > 0
 
 
 def _resolve(future: "asyncio.Future[HttpReply]", reply: HttpReply) -> None:

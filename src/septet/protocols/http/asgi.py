@@ -6,13 +6,12 @@ from typing import Any
 from septet.errors import SeptetError
 from septet.protocols.http.app import App
 from septet.protocols.http.http_messages import HttpReply, HttpRequest
-from septet.protocols.http.limits import check_length
+from septet.protocols.http.limits import check_content_length, check_length
 from septet.protocols.http.response_headers import flags_header, identity_headers
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-MAX_DIGITS = 20  # of a content length: more than any limit has, fewer than Python refuses to read
 
 
 class Disconnected(Exception):
@@ -63,9 +62,7 @@ class Asgi:
         await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else reply.body})
 
     async def _body(self, headers: dict[bytes, bytes], receive: Receive) -> bytes:
-        length = headers.get(b"content-length", b"0")
-        if length.isdigit():
-            check_length(int(length[:MAX_DIGITS]), self._max_body_bytes)
+        check_content_length(headers.get(b"content-length", b""), self._max_body_bytes)
         parts: list[bytes] = []
         size = 0
         while True:

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 
 from septet.errors import Malformed, MethodNotAllowed, Overloaded, SeptetError, Unavailable
 from septet.protocols.http.error_bodies import refusal
-from septet.protocols.http.http_messages import HttpReply, HttpRequest, new_id, request_id_of
+from septet.protocols.http.http_messages import HttpReply, HttpRequest, request_id_of
+from septet.protocols.http.request_factory import new_id
 from septet.types import Identity
 
 logger = logging.getLogger("septet.api")

@@ -6,7 +6,8 @@ import msgspec
 
 from septet.errors import Unavailable
 from septet.protocols.http.error_responses import refused
-from septet.protocols.http.http_messages import HttpReply, HttpRequest, new_id, request_id_of
+from septet.protocols.http.http_messages import HttpReply, HttpRequest, request_id_of
+from septet.protocols.http.request_factory import new_id
 from septet.protocols.http.routes import Operation, answers
 from septet.protocols.openapi import openapi_responses
 from septet.protocols.openapi.operations import answering, answering_json

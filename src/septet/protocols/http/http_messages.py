@@ -1,13 +1,12 @@
 """HTTP messages as records, so that every transport (our own runner, any ASGI server) drives the same handlers."""
 
-import os
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Final, TypeAlias
+from typing import TypeAlias
 
 import msgspec
 
 from septet.errors import Malformed
-from septet.types import Identity, Request, Response, Timings
+from septet.types import Identity, Timings
 
 JSON = b"application/json"
 MAX_ID_LENGTH = 128
@@ -74,49 +73,7 @@ class HttpReply(msgspec.Struct, frozen=True, gc=False):
     flags: tuple[str, ...] = ()
 
 
-def answered(
-    request: Request,
-    response: Response,
-    body: bytes,
-    media_type: bytes = JSON,
-    headers: tuple[tuple[bytes, bytes], ...] = (),
-) -> HttpReply:
-    """The reply that carries a predictor's answer."""
-    return HttpReply(
-        200,
-        body,
-        request.id,
-        media_type,
-        headers,
-        "ok",
-        request.rows,
-        response.timings,
-        None,
-        response.model,
-        response.flags,
-    )
-
-
 Handle: TypeAlias = Callable[[HttpRequest], Awaitable[HttpReply]]
-
-
-_ID_BYTES: Final = 16
-_IDS_AT_ONCE: Final = 256
-# Ids that were drawn and not given out yet: to ask the system for each takes longer than to write it.
-_spare: list[str] = []
-# A child that is forked must not give out its parent's.
-os.register_at_fork(after_in_child=_spare.clear)
-
-
-def new_id() -> str:
-    """A full 128-bit random id, 32 hexadecimal digits."""
-    try:
-        return _spare.pop()
-    except IndexError:
-        digits = os.urandom(_ID_BYTES * _IDS_AT_ONCE).hex()
-        width = 2 * _ID_BYTES
-        _spare.extend([digits[start : start + width] for start in range(width, len(digits), width)])
-        return digits[:width]
 
 
 def request_id_of(headers: Mapping[bytes, bytes]) -> str | None:

@@ -1,6 +1,12 @@
-"""What holds for a request on every transport."""
+"""Limits that hold for a request on every transport."""
 
-from septet.errors import TooLarge
+from collections.abc import Iterable
+
+from septet.errors import HeadersTooLarge, TooLarge
+from septet.settings import Limits
+
+# Of a content length: more digits than any limit has, fewer than Python refuses to read.
+_MAX_DIGITS = 20
 
 
 def check_length(size: int, limit: int) -> None:
@@ -11,3 +17,25 @@ def check_length(size: int, limit: int) -> None:
     """
     if size > limit:
         raise TooLarge(f"The body is over the limit of {limit} bytes. Send fewer rows at a time.")
+
+
+def check_content_length(value: bytes, limit: int) -> None:
+    """Refuse a body whose `content-length` is over the limit; a value that is no number is passed over.
+
+    Raises:
+        TooLarge: it is.
+    """
+    if value.isdigit():
+        check_length(int(value[:_MAX_DIGITS]), limit)
+
+
+def head_size(pairs: Iterable[tuple[bytes, bytes]]) -> int:
+    """The bytes of headers as HTTP/1.1 writes them."""
+    return sum(len(name) + len(value) + 4 for name, value in pairs)
+
+
+def head_too_large(limits: Limits) -> HeadersTooLarge:
+    """The error for a head over one of its limits."""
+    return HeadersTooLarge(
+        f"The request's head is over the limit of {limits.max_header_bytes} bytes or {limits.max_headers} headers."
+    )

@@ -42,10 +42,18 @@ class PredictRoute(msgspec.Struct, frozen=True):
     observer: Observer
     most_bytes: int
 
-    def predict(self, http: HttpRequest, done: Callable[[HttpReply], None]) -> Pending:
-        """Decode the body, hand the request to the predictor, and call `done` with the reply, perhaps at once."""
-        self.observer.started()
+    def predict(self, http: HttpRequest, done: Callable[[HttpReply], None], arrived: float | None = None) -> Pending:
+        """Decode the body, hand the request to the predictor, and call `done` with the reply, perhaps at once.
+
+        Where the model's gate is closed, all that waits until the gate lets it in. `arrived` is passed when it does:
+        when the request was complete, in seconds of `perf_counter`.
+        """
         begun = perf_counter()
+        if arrived is not None:
+            begun = arrived
+        elif self.model is not None and self.model.gate.closed:
+            return self._hold(http, done, begun, self.model)
+        self.observer.started()
         try:
             model, request, encode = self.decode(expanded(http, self.most_bytes) if CODING in http.headers else http)
         except Exception as error:  # noqa: BLE001 - every failure becomes an error body
@@ -55,6 +63,22 @@ class PredictRoute(msgspec.Struct, frozen=True):
         model.in_flight += 1
         inflight.pending = model.submit(request, inflight.answer)
         return inflight
+
+    def _hold(
+        self, http: HttpRequest, done: Callable[[HttpReply], None], begun: float, model: ServedModel
+    ) -> "HeldArrival":
+        model.begin()
+        arrival = HeldArrival(self, model, http, done, begun)
+        model.gate.wait(arrival.enter)
+        return arrival
+
+    def given_up(self, http: HttpRequest, begun: float, model: ServedModel) -> None:
+        """Tell the observer that nobody wants the answer any more."""
+        code, seconds = "cancelled", perf_counter() - begun
+        event = Finished(
+            self.template, id_of(http.headers), code, STATUS[code], 0, seconds, model=model.service.identity
+        )
+        self.observer.finished(event)
 
     def refusal(self, error: Exception, http: HttpRequest, begun: float, model: Identity | None) -> HttpReply:
         """The reply that tells of an error; the observer is told as well."""
@@ -66,6 +90,33 @@ class PredictRoute(msgspec.Struct, frozen=True):
             Finished(self.template, reply.id, reply.code, reply.status, 0, seconds, message=reply.message, model=model)
         )
         return reply
+
+
+class HeldArrival(msgspec.Struct, gc=False, eq=False):
+    """A `Pending` that waits at the gate of a model which refuses requests; nobody is told of it before it enters."""
+
+    route: PredictRoute
+    model: ServedModel
+    http: HttpRequest
+    done: Callable[[HttpReply], None] | None
+    begun: float
+    pending: Pending = DONE_ALREADY
+
+    def enter(self) -> None:
+        """Its turn has come. The model is not closed before: the arrival is a request under way."""
+        done, self.done = self.done, None
+        if done is not None:
+            self.pending = self.route.predict(self.http, done, self.begun)
+        self.model.end()
+
+    def cancel(self) -> None:
+        """The caller went away, or the server stops."""
+        if self.done is None:
+            self.pending.cancel()
+            return
+        self.done = None
+        self.route.observer.started()
+        self.route.given_up(self.http, self.begun, self.model)
 
 
 class InflightRequest(msgspec.Struct, gc=False, eq=False):
@@ -90,11 +141,7 @@ class InflightRequest(msgspec.Struct, gc=False, eq=False):
             return
         self.done = None
         self.pending.cancel()
-        route, seconds, identity = self.route, perf_counter() - self.begun, self.model.service.identity
-        code = "cancelled"
-        route.observer.finished(
-            Finished(route.template, id_of(self.http.headers), code, STATUS[code], 0, seconds, model=identity)
-        )
+        self.route.given_up(self.http, self.begun, self.model)
         self.model.end()
 
     def answer(self, outcome: Response | Exception) -> None:
@@ -104,7 +151,11 @@ class InflightRequest(msgspec.Struct, gc=False, eq=False):
             return
         self.done = None
         route, http, request, ran = self.route, self.http, self.request, perf_counter()
-        self.model.end()
+        model = self.model
+        # `ServedModel.end`, spelled out where most requests pass.
+        model.in_flight -= 1
+        if model.on_idle is not None and not model.in_flight:
+            model.on_idle()
         if isinstance(outcome, Exception):
             done(route.refusal(outcome, http, self.begun, self.model.service.identity))
             return

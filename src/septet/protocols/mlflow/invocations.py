@@ -1,7 +1,7 @@
 """`/invocations`: what MLflow's scoring server answers, and what SageMaker asks of a container.
 
 An answer is what `predict()` of the model itself gives, because that is what MLflow serves; see
-`septet.protocols.mlflow.predicted`. Columns that the model does not have are passed over, as MLflow does.
+`septet.protocols.mlflow.predict_output`. Columns that the model does not have are passed over, as MLflow does.
 """
 
 from typing import Any
@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 
 from septet.errors import UnsupportedMediaType
-from septet.protocols.codecs.body import Body
 from septet.protocols.codecs.csv_body import CsvBody
+from septet.protocols.codecs.decoded_body import DecodedBody
 from septet.protocols.codecs.npy_body import NpyBody
 from septet.protocols.codecs.rows_document import (
     INPUTS,
@@ -21,25 +21,17 @@ from septet.protocols.codecs.rows_document import (
     RowsDocument,
     RowsFormat,
 )
-from septet.protocols.http.http_messages import (
-    JSON,
-    HttpReply,
-    HttpRequest,
-    answered,
-    media_parameters,
-    new_id,
-    shown,
-)
-from septet.protocols.http.request_factory import RequestFactory
+from septet.protocols.http.http_messages import JSON, HttpReply, HttpRequest, media_parameters, shown
+from septet.protocols.http.request_factory import RequestFactory, answered
 from septet.protocols.http.routes import Encode, Operation, predicts
 from septet.protocols.mlflow import invocations_openapi
 from septet.protocols.mlflow.csv_predictions import csv_lines, prefers_csv
-from septet.protocols.mlflow.predicted import predicted
+from septet.protocols.mlflow.predict_output import predict_output
 from septet.registry import ServedModel
 from septet.types import Request, Response
 
 CSV = b"text/csv"
-DIALECT = RowsFormat(
+BODY_FORMAT = RowsFormat(
     (SPLIT, RECORDS, INSTANCES, INPUTS),
     {"params": OptionalKey(dict[str, Any], "an object")},
     '{"dataframe_split": {"columns": [...], "data": [[...]]}}',
@@ -56,12 +48,12 @@ class InvocationsRoute:
         signature, limits = request_factory.service.signature, request_factory.limits
         self._request_factory = request_factory
         self._served = request_factory.model
-        self._json = RowsDocument(signature, DIALECT, max_rows=limits.max_rows, extra_columns="ignore")
+        self._json = RowsDocument(signature, BODY_FORMAT, max_rows=limits.max_rows, extra_columns="ignore")
         self._csv: CsvBody | None = None
         if signature.columns and signature.rows:
             self._csv = CsvBody(signature, max_rows=limits.max_rows, extra_columns="ignore")
         self._npy = NpyBody(signature, max_rows=limits.max_rows)
-        self._wanted, _, self._shown = predicted(signature, request_factory.service.manifest)
+        self._wanted, _, self._shown = predict_output(signature, request_factory.service.manifest)
         self._rows = signature.rows
 
     @predicts(
@@ -77,14 +69,12 @@ class InvocationsRoute:
             UnsupportedMediaType: the content type or one of its parameters is not read here.
             Malformed, Invalid: as the codecs.
         """
-        context = http.context
+        context = http.known_context or http.context
         body = self._decode(http, context.media_type)
-        request = self._request_factory.request(
-            body.tensors, body.rows, context.id or new_id(), self._wanted, trace=context.trace
-        )
+        request = self._request_factory.request(body.tensors, body.rows, context.id, self._wanted, trace=context.trace)
         return self._served, request, self._as_csv if prefers_csv(http.headers.get(b"accept", b"")) else self._as_json
 
-    def _decode(self, http: HttpRequest, kind: bytes) -> Body:
+    def _decode(self, http: HttpRequest, kind: bytes) -> DecodedBody:
         parameters = media_parameters(http.headers)
         charset = parameters.get(b"charset", b"utf-8")
         if charset not in (b"utf-8", b"utf8"):
@@ -94,7 +84,7 @@ class InvocationsRoute:
             if written is None:
                 return self._json(http.body)[1]
             if written in _FORMATS:
-                return self._json(b'{"%b":%b}' % (_FORMATS[written].encode(), http.body))[1]
+                return self._json.value(_FORMATS[written], http.body)
             raise UnsupportedMediaType(f"The format {shown(written)} is not read; send 'dataframe_split' as JSON.")
         if kind == CSV and self._csv is not None:
             return self._csv(http.body, header=_HEADER.get(parameters.get(b"header", b"")))

@@ -5,7 +5,7 @@ from typing import Any, TypeAlias
 from septet.model.signature import Kind, Signature
 from septet.protocols.codecs import examples
 from septet.protocols.http.routes import Described
-from septet.protocols.mlflow.predicted import predicted, targets_of
+from septet.protocols.mlflow.predict_output import predict_output, targets_of
 from septet.protocols.openapi import json_schema, openapi_responses, row_forms
 from septet.protocols.openapi.operations import foreign_errors
 from septet.protocols.openapi.row_forms import bodies, by_row, closed, named_columns, ref, tensor_forms
@@ -67,7 +67,7 @@ def _invocation_bodies(service: Service) -> Node:
 
 def _invoked(service: Service) -> Node:
     signature = service.signature
-    outputs = predicted(signature, service.manifest).shown
+    outputs = predict_output(signature, service.manifest).shown
     if targets_of(signature):
         row = [json_schema.output(each) for each in outputs]
         shown = _rows({"type": "array", "prefixItems": row, "minItems": len(row), "maxItems": len(row)})

@@ -4,7 +4,8 @@ import msgspec
 
 from septet.errors import NotFound
 from septet.model.labels import label_map
-from septet.protocols.http.http_messages import HttpReply, HttpRequest, new_id, request_id_of
+from septet.protocols.http.http_messages import HttpReply, HttpRequest, request_id_of
+from septet.protocols.http.request_factory import new_id
 from septet.protocols.http.routes import Operation, answers
 from septet.protocols.native import native_openapi
 from septet.protocols.native.metadata import metadata

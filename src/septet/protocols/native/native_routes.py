@@ -10,20 +10,13 @@ import msgspec
 from septet.errors import Invalid, ModelFailed, NotFound, Problem, UnsupportedMediaType
 from septet.model.golden import mismatches
 from septet.model.signature import Kind
-from septet.protocols.codecs.body import Body
 from septet.protocols.codecs.csv_body import CsvBody
+from septet.protocols.codecs.decoded_body import DecodedBody
 from septet.protocols.codecs.json_body import JsonBody
 from septet.protocols.codecs.npy_body import NpyBody
 from septet.protocols.codecs.prediction_format import MAX_TOP, PredictionFormatter
-from septet.protocols.http.http_messages import (
-    JSON,
-    HttpReply,
-    HttpRequest,
-    answered,
-    new_id,
-    shown,
-)
-from septet.protocols.http.request_factory import RequestFactory
+from septet.protocols.http.http_messages import JSON, HttpReply, HttpRequest, shown
+from septet.protocols.http.request_factory import RequestFactory, answered
 from septet.protocols.http.routes import Encode, Operation, answers, predicts
 from septet.protocols.native import native_openapi
 from septet.registry import ServedModel
@@ -46,7 +39,7 @@ class NativeRoutes:
         extra = limits.extra_columns
         json = JsonBody(signature, max_rows=limits.max_rows, extra_columns=extra)
         npy = NpyBody(signature, max_rows=limits.max_rows)
-        self._readers: dict[bytes, Callable[[bytes], Body]] = {JSON: json, b"": json}
+        self._readers: dict[bytes, Callable[[bytes], DecodedBody]] = {JSON: json, b"": json}
         self._readers |= {b"application/octet-stream": npy, b"application/x-npy": npy}
         if signature.columns and signature.rows:
             self._readers[b"text/csv"] = CsvBody(signature, max_rows=limits.max_rows, extra_columns=extra)
@@ -98,7 +91,7 @@ class NativeRoutes:
         if signature.label is None and signature.kind is not Kind.CLASSIFICATION:
             raise NotFound(f"This model's kind is {signature.kind.value}: it answers no labels. Use /predict.")
 
-    def decode(self, http: HttpRequest) -> Body:
+    def decode(self, http: HttpRequest) -> DecodedBody:
         """The body's tensors, by content type; JSON where there is none.
 
         Raises:
@@ -107,7 +100,7 @@ class NativeRoutes:
         """
         return self._reader(http.context.media_type)(http.body)
 
-    def _reader(self, kind: bytes) -> Callable[[bytes], Body]:
+    def _reader(self, kind: bytes) -> Callable[[bytes], DecodedBody]:
         reader = self._readers.get(kind)
         if reader is not None:
             return reader
@@ -124,7 +117,7 @@ class NativeRoutes:
         reader = self._readers.get(context.media_type) or self._reader(context.media_type)
         body = reader(http.body)
         return self._request_factory.request(
-            body.tensors, body.rows, body.id or context.id or new_id(), outputs, trace=context.trace
+            body.tensors, body.rows, body.id or context.id, outputs, trace=context.trace
         )
 
     async def _answer_sample(self, http: HttpRequest) -> tuple[Request, Response]:
@@ -133,12 +126,11 @@ class NativeRoutes:
             raise NotFound("There is no sample that this model answers; pack it with data to have a self-test.")
         rows = len(next(iter(service.sample.values()))) if service.signature.rows else 1
         context = http.context
-        request_id = context.id or new_id()
-        request = self._request_factory.request(service.sample, rows, request_id, trace=context.trace)
+        request = self._request_factory.request(service.sample, rows, context.id, trace=context.trace)
         response = await self._served.predict(request)
         if service.expected is not None and mismatches(service.expected, response.tensors):
             error = ModelFailed("The model no longer gives the answers it gave when it was packed.")
-            error.request_id = request_id
+            error.request_id = request.id
             raise error
         return request, response
 

@@ -16,8 +16,8 @@ from septet.errors import Invalid, Malformed, Problem
 from septet.model.moments import as_texts, is_moment
 from septet.model.signature import DTYPES, Tensor
 from septet.model.values import bare, is_text
-from septet.protocols.openinference.missing import without
-from septet.tensors import listed
+from septet.protocols.openinference.missing_parameter import without
+from septet.tensors import WORTH_A_VIEW, contiguous_bytes, listed
 from septet.types import Array
 
 #: By the signature's dtype.
@@ -44,8 +44,6 @@ _ALIGNMENT: Final = 16  # bytes; that of every array that numpy makes
 #: Where the content of `bytes` begins among so many: every object does at a multiple of it, but those of a single byte,
 #: which the interpreter holds elsewhere.
 _CONTENT: Final = np.frombuffer(bytes(64), np.uint8).ctypes.data % _ALIGNMENT
-#: Bytes; below, a copy is cheaper than a view.
-WORTH_A_VIEW: Final = 1 << 14
 
 
 def dtype_of(datatype: str, name: str) -> str:
@@ -71,9 +69,7 @@ def raw_bytes(array: Array, dtype: str) -> bytes | memoryview:
     """
     if is_text(dtype):
         return texts_bytes(listed(array.ravel()))
-    if array.nbytes < WORTH_A_VIEW:
-        return array.tobytes()
-    return np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
+    return contiguous_bytes(array)
 
 
 def input_bytes(array: Array, tensor: Tensor) -> bytes:
@@ -123,10 +119,10 @@ def input_from_raw(data: bytes | memoryview, tensor: Tensor, shape: Sequence[int
     """
     if not is_text(tensor.dtype):
         return from_raw(data, tensor.dtype, shape, tensor.name)
-    return held(from_raw(data, "string", shape, tensor.name), tensor, at)
+    return input_texts(from_raw(data, "string", shape, tensor.name), tensor, at)
 
 
-def held(texts: Array, tensor: Tensor, at: Sequence[int] = ()) -> Array:
+def input_texts(texts: Array, tensor: Tensor, at: Sequence[int] = ()) -> Array:
     """The texts of an input as its tensor holds them: moments as such, and missing ones at the places of `at`.
 
     Raises:

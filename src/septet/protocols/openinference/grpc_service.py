@@ -10,8 +10,8 @@ import msgspec
 from google.protobuf.json_format import ParseDict
 
 from septet.errors import Malformed, NotFound, SeptetError
-from septet.protocols.http.http_messages import HttpReply, HttpRequest, new_id, request_id_of
-from septet.protocols.http.request_factory import RequestFactory
+from septet.protocols.http.http_messages import HttpReply, HttpRequest, request_id_of
+from septet.protocols.http.request_factory import RequestFactory, new_id
 from septet.protocols.http.routes import Encode, PathRoutes, answers, predicts
 from septet.protocols.native.metadata import metadata
 from septet.protocols.openinference.infer_messages import InferMessages

@@ -39,7 +39,7 @@ class WantedOutput(msgspec.Struct):
     parameters: dict[str, str | int | float | bool] | None = None
 
 
-class Document(msgspec.Struct):
+class InferDocument(msgspec.Struct):
     """The body of a request, or what stands before its binary tensors."""
 
     inputs: list[InputTensor]
@@ -48,19 +48,19 @@ class Document(msgspec.Struct):
     outputs: list[WantedOutput] | None = None
 
 
-class ParsedInput(InputTensor):
+class CarefulInput(InputTensor):
     """The same, read with care: `data` is what Python's parser makes of it."""
 
     data: Any = NO_DATA
 
 
-class ParsedDocument(Document):
+class CarefulDocument(InferDocument):
     """The same, read with care."""
 
-    inputs: list[ParsedInput]  # type: ignore[assignment]
+    inputs: list[CarefulInput]  # type: ignore[assignment]
 
 
-def careful(body: bytes) -> ParsedDocument:
+def careful(body: bytes) -> CarefulDocument:
     """Read a body that has a fault, or holds NaN, Infinity or -Infinity, which Python's clients write.
 
     Raises:
@@ -69,7 +69,7 @@ def careful(body: bytes) -> ParsedDocument:
     """
     parsed = strict(body, EXAMPLE, constant=float)
     try:
-        document = msgspec.convert(parsed, ParsedDocument)
+        document = msgspec.convert(parsed, CarefulDocument)
     except msgspec.ValidationError as error:
         raise Invalid(f"The body does not follow the protocol: {error}.", (_problem(error, parsed),)) from None
     except UnicodeEncodeError:
@@ -81,7 +81,7 @@ def careful(body: bytes) -> ParsedDocument:
     return document
 
 
-def quotes(document: Document) -> int:
+def quotes(document: InferDocument) -> int:
     """The quotes in the JSON of a document without its data and without any key that is not here.
 
     With no backslash in the body, each key and each text has exactly two.

@@ -4,26 +4,102 @@ Tensors come raw, all of them, or as typed contents, all of them, and the answer
 output is FP16, which has no typed contents, all of it goes raw.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache, partial
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple, TypeAlias
 
+import numpy as np
+
+from septet.bounded_cache import BoundedCache
 from septet.errors import Invalid, Problem
+from septet.model.signature import DTYPES
 from septet.model.values import is_text
-from septet.protocols.http.http_messages import HttpReply, HttpRequest, answered
-from septet.protocols.http.request_factory import RequestFactory
+from septet.protocols.http.http_messages import HttpReply, HttpRequest
+from septet.protocols.http.request_factory import RequestFactory, answered
 from septet.protocols.http.routes import Encode
-from septet.protocols.openinference import contents
+from septet.protocols.openinference import typed_contents
 from septet.protocols.openinference.classification import best
-from septet.protocols.openinference.contract import InferSchema
-from septet.protocols.openinference.datatypes import DATATYPES
+from septet.protocols.openinference.datatypes import DATATYPES, input_from_raw, raw_bytes
 from septet.protocols.openinference.infer_document import number, refuse_shared_memory, timeout
-from septet.protocols.openinference.missing import MISSING, places
-from septet.protocols.openinference.raw_tensors import STREAMED, RawAnswers, RawInputs, Shapes, size
+from septet.protocols.openinference.infer_schema import InferSchema
+from septet.protocols.openinference.missing_parameter import MISSING, places
 from septet.protocols.rpc.descriptors import Message, message
 from septet.protocols.rpc.methods import PROTOBUF, timeout_of
 from septet.registry import ServedModel
+from septet.tensors import contiguous_bytes
 from septet.types import Array, Identity, Request, Response
+
+#: Shapes of messages of which it is kept how to read or write them.
+MOST_SHAPES: Final = 1024
+# Tags of length-delimited fields: their number times 8, plus 2.
+_ID_TAG, _RAW_OUTPUT_TAG, _STREAMED_TAG = b"\x1a", b"\x32", b"\x12"
+_ONE_BYTE: Final = 0x80
+_TEXTS: Final = frozenset(dtype for dtype in DTYPES if is_text(dtype))
+
+#: Output names, dtypes and shapes.
+Shapes: TypeAlias = tuple[tuple[str, str, tuple[int, ...]], ...]
+
+
+class _RawLayout(NamedTuple):
+    """An input of numbers that a request may have: its wire type, shape, and size in bytes."""
+
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+    size: int
+
+
+class RawInputReader:
+    """Reads raw inputs of one model."""
+
+    def __init__(self, schema: InferSchema) -> None:
+        self._schema = schema
+        self._layouts: BoundedCache[tuple[str | int, ...], _RawLayout] = BoundedCache(MOST_SHAPES)
+
+    def array(self, name: str, datatype: str, shape: Sequence[int], data: bytes, missing: object = None) -> Array:
+        """The array of an input; `missing` is its parameter of that name, None where there is none.
+
+        Raises:
+            Invalid, Malformed: as `InferSchema.input`, `places` and `input_from_raw`.
+        """
+        key: tuple[str | int, ...] = (name, datatype, *shape)
+        layout = self._layouts.get(key)
+        if layout is not None and len(data) == layout.size and missing is None:
+            return np.frombuffer(data, layout.dtype).reshape(layout.shape)
+        sizes = list(shape)
+        tensor = self._schema.input(name, datatype, sizes)
+        at = () if missing is None else places(tensor, datatype, sizes, missing)
+        array = input_from_raw(data, tensor, sizes, at)
+        if tensor.dtype != "bool" and tensor.dtype not in _TEXTS:  # the bytes of these must be looked at each time
+            self._layouts.keep(key, _RawLayout(DTYPES[tensor.dtype].newbyteorder("<"), array.shape, len(data)))
+        return array
+
+
+class RawOutputWriter:
+    """Writes answers whose outputs are raw; `head` makes the message of an answer without its id and values.
+
+    Protobuf lets the fields of a message follow each other in any number of pieces. So what protobuf makes of outputs
+    of one shape is kept, and the id and the values are appended to it.
+    """
+
+    def __init__(self, head: Callable[[Shapes], bytes]) -> None:
+        self._head = head
+        self._heads: BoundedCache[Shapes, bytes] = BoundedCache(MOST_SHAPES)
+
+    def write(self, message_id: str, outputs: Sequence[tuple[str, str, Array]]) -> bytes:
+        """The message; `outputs` are names, dtypes and values."""
+        shapes = tuple((name, dtype, array.shape) for name, dtype, array in outputs)
+        head = self._heads.get(shapes)
+        if head is None:
+            head = self._head(shapes)
+            self._heads.keep(shapes, head)
+        parts: list[bytes | memoryview] = [head]
+        if message_id:
+            text = message_id.encode()
+            parts += (_ID_TAG, varint(len(text)), text)
+        for _, dtype, array in outputs:
+            data = raw_bytes(array, dtype) if dtype in _TEXTS else contiguous_bytes(array)
+            parts += (_RAW_OUTPUT_TAG, varint(len(data)), data)
+        return b"".join(parts)
 
 
 class MessageForm(NamedTuple):
@@ -42,14 +118,14 @@ class InferMessages:
         service = request_factory.service
         identity, signature = service.identity, service.signature
         self._request_factory = request_factory
-        self._contract = InferSchema(signature, max_rows=request_factory.limits.max_rows)
+        self._schema = InferSchema(signature, max_rows=request_factory.limits.max_rows)
         self._served = request_factory.model
         self._identity = identity
         self._response = message("inference.ModelInferResponse")
-        self._raw_inputs = RawInputs(self._contract)
-        self._raw_answers = RawAnswers(partial(self._head, _identified(identity)))
+        self._raw_inputs = RawInputReader(self._schema)
+        self._raw_answers = RawOutputWriter(partial(self._head, _identified(identity)))
         self._outputs = {each.name: each.dtype for each in signature.outputs}
-        self._all_raw = any(each.dtype not in contents.FIELDS for each in signature.outputs)
+        self._all_raw = any(each.dtype not in typed_contents.FIELDS for each in signature.outputs)
         self._rows = signature.rows
         self._labels = {signature.scores: signature.labels}
 
@@ -62,7 +138,7 @@ class InferMessages:
             Invalid: it is not what the protocol or the model asks for.
         """
         raw = asked.raw_input_contents
-        tensors, rows = self._contract.tensors(self._raw(asked.inputs, raw) if raw else self._typed(asked.inputs))
+        tensors, rows = self._schema.tensors(self._raw(asked.inputs, raw) if raw else self._typed(asked.inputs))
         outputs, classes = self._wanted(asked.outputs) if asked.outputs else (None, {})
         seconds = _seconds(asked, http)
         request = self._request_factory.request(
@@ -89,13 +165,13 @@ class InferMessages:
     def _typed(self, inputs: Sequence[Message]) -> Iterator[tuple[str, Array]]:
         for given in inputs:
             shape = given.shape[:]
-            tensor = self._contract.input(given.name, given.datatype, shape)
+            tensor = self._schema.input(given.name, given.datatype, shape)
             missing = _missing(given) if given.parameters else None
             at = () if missing is None else places(tensor, given.datatype, shape, missing)
-            yield given.name, contents.read(given.contents, tensor, shape, at)
+            yield given.name, typed_contents.read(given.contents, tensor, shape, at)
 
     def _wanted(self, outputs: Sequence[Message]) -> tuple[tuple[str, ...] | None, dict[str, int]]:
-        names = self._contract.outputs([wanted.name for wanted in outputs])
+        names = self._schema.outputs([wanted.name for wanted in outputs])
         classes: dict[str, int] = {}
         for wanted in outputs:
             if not wanted.parameters:
@@ -119,12 +195,12 @@ class InferMessages:
         model = response.model
         if form.raw:
             same = model is self._identity
-            writer = self._raw_answers if same else RawAnswers(partial(self._head, _identified(model)))
+            writer = self._raw_answers if same else RawOutputWriter(partial(self._head, _identified(model)))
             body = writer.write(form.id, outputs)
         else:
             body = self._typed_answer(_identified(model), form.id, outputs)
         if form.streamed:
-            body = b"".join((STREAMED, size(len(body)), body))
+            body = b"".join((_STREAMED_TAG, varint(len(body)), body))
         return answered(request, response, body, PROTOBUF)
 
     def _as_classes(self, count: int | None, name: str, dtype: str, array: Array) -> tuple[str, str, Array]:
@@ -143,7 +219,7 @@ class InferMessages:
         answer.id = message_id
         for name, dtype, array in outputs:
             written = answer.outputs.add(name=name, datatype=DATATYPES[dtype], shape=array.shape)
-            contents.write(written.contents, array, dtype)
+            typed_contents.write(written.contents, array, dtype)
         return _serialized(answer)
 
 
@@ -176,3 +252,15 @@ def _missing(given: Message) -> object:
 def _parameters(owner: Message) -> dict[str, Any]:
     chosen = {name: (value, value.WhichOneof("parameter_choice")) for name, value in owner.parameters.items()}
     return {name: getattr(value, choice) for name, (value, choice) in chosen.items() if choice is not None}
+
+
+def varint(length: int) -> bytes:
+    """A length as protobuf writes it: seven bits in a byte, the lowest first, the highest bit set but in the last."""
+    if length < _ONE_BYTE:
+        return bytes((length,))
+    parts = bytearray()
+    while length >= _ONE_BYTE:
+        parts.append(length & (_ONE_BYTE - 1) | _ONE_BYTE)
+        length >>= 7
+    parts.append(length)
+    return bytes(parts)

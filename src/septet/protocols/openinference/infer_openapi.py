@@ -8,8 +8,8 @@ from septet.protocols.codecs.examples import values
 from septet.protocols.http.routes import Described
 from septet.protocols.openapi import json_schema, openapi_responses
 from septet.protocols.openapi.operations import answering_json, foreign_errors
-from septet.protocols.openinference.contract import protocol_shape
 from septet.protocols.openinference.datatypes import DATATYPES
+from septet.protocols.openinference.infer_schema import protocol_shape
 from septet.service import Service
 from septet.settings import Limits
 from septet.types import Tensors

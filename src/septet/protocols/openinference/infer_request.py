@@ -8,25 +8,25 @@ parsed a second time, strictly. So is a body that the compiled decoders refuse, 
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 
 import msgspec
 
 from septet.columns.row_packing import packable
-from septet.errors import Invalid, Problem, SeptetError, UnsupportedMediaType
-from septet.protocols.codecs.body import count_quotes
-from septet.protocols.http.http_messages import JSON, HttpRequest, RequestContext, new_id, shown
+from septet.errors import Invalid, Malformed, Problem, SeptetError, UnsupportedMediaType
+from septet.protocols.codecs.decoded_body import count_quotes
+from septet.protocols.http.http_messages import JSON, HttpRequest, RequestContext, shown
 from septet.protocols.http.request_factory import RequestFactory
 from septet.protocols.http.routes import Encode, Operation, predicts
 from septet.protocols.openinference import infer_openapi
-from septet.protocols.openinference.binary import LENGTH_HEADER, SIZE, BinaryPart, json_length, whole
-from septet.protocols.openinference.contract import InferSchema
-from septet.protocols.openinference.datatypes import held, input_from_raw
+from septet.protocols.openinference.binary_extension import LENGTH_HEADER, SIZE, BinaryPart, whole
+from septet.protocols.openinference.datatypes import input_from_raw, input_texts
 from septet.protocols.openinference.infer_document import (
     EXAMPLE,
     NO_DATA,
-    Document,
+    CarefulDocument,
+    InferDocument,
     InputTensor,
-    ParsedDocument,
     WantedOutput,
     careful,
     flag,
@@ -36,14 +36,16 @@ from septet.protocols.openinference.infer_document import (
     timeout,
 )
 from septet.protocols.openinference.infer_response import OCTETS, InferResponseWriter, OutputForm
+from septet.protocols.openinference.infer_schema import InferSchema
 from septet.protocols.openinference.json_tensors import JsonTensor
-from septet.protocols.openinference.missing import MISSING, places
+from septet.protocols.openinference.missing_parameter import MISSING, places
 from septet.protocols.openinference.parsed_request_cache import ParsedRequest, ParsedRequestCache
 from septet.registry import ServedModel
 from septet.tables.strict_json import strict
 from septet.types import Array, Request, Tensors
 
 _MEDIA_TYPES = (JSON, b"", OCTETS)
+_MOST_DIGITS = 12
 _FIT_FOR_A_HEADER = re.compile(r"[!-~]{1,128}")
 
 
@@ -54,13 +56,13 @@ class InferRequestReader:
         signature = request_factory.service.signature
         self._request_factory = request_factory
         self._served = request_factory.model
-        self._contract = InferSchema(signature, max_rows=request_factory.limits.max_rows)
+        self._schema = InferSchema(signature, max_rows=request_factory.limits.max_rows)
         self._readers = {tensor.name: JsonTensor(tensor) for tensor in signature.inputs}
-        self._document = msgspec.json.Decoder(Document).decode
-        self._answer = InferResponseWriter(request_factory.service)
-        self._plans: ParsedRequestCache | None = None
+        self._document = msgspec.json.Decoder(InferDocument).decode
+        self._writer = InferResponseWriter(request_factory.service)
+        self._cache: ParsedRequestCache | None = None
         if packable(signature):
-            self._plans = ParsedRequestCache(signature, self._readers)
+            self._cache = ParsedRequestCache(signature, self._readers)
 
     @predicts(
         "/v2/models/{model}/infer",
@@ -80,23 +82,25 @@ class InferRequestReader:
         if header is None:
             if context.media_type not in _MEDIA_TYPES:
                 raise _unread(context.media_type)
-            known = None if self._plans is None else self._plans.json(body)
-            return self._decode(context, body, None) if known is None else self._planned(context, *known)
-        length = json_length(header, len(body))
+            cached = None if self._cache is None else self._cache.find_json(body)
+            return self._decode(context, body, None) if cached is None else self._cached(context, *cached)
+        length = _json_length(header, len(body))
         if length == 0:
             return self._whole(context, body)
-        known = None if self._plans is None else self._plans.binary(body, length)
-        if known is not None:
-            return self._planned(context, *known)
+        cached = None if self._cache is None else self._cache.find_binary(body, length)
+        if cached is not None:
+            return self._cached(context, *cached)
         return self._decode(context, body[:length], BinaryPart(memoryview(body)[length:]))
 
-    def _planned(
-        self, context: RequestContext, plan: ParsedRequest, tensors: Tensors, own: str | None
+    def _cached(
+        self, context: RequestContext, parsed: ParsedRequest, tensors: Tensors, own: str | None
     ) -> tuple[ServedModel, Request, Encode]:
+        """A request whose document is cached; `own` is the id in its body."""
+        request_id = own or context.id
         request = self._request_factory.request(
-            tensors, plan.rows, own or context.id or new_id(), plan.outputs, timeout=plan.seconds, trace=context.trace
+            tensors, parsed.rows, request_id, parsed.outputs, timeout=parsed.seconds, trace=context.trace
         )
-        return self._served, request, plan.encode if own is None else self._answer.encode(own, plan.forms)
+        return self._served, request, parsed.encode if own is None else self._writer.encode(own, parsed.forms)
 
     def _decode(
         self, context: RequestContext, body: bytes, tail: BinaryPart | None
@@ -104,11 +108,11 @@ class InferRequestReader:
         document, arrays = self._read(body, tail)
         own, parameters, outputs = document.id, document.parameters, document.outputs
         names = forms = seconds = None
-        request_id = own if own is not None and _FIT_FOR_A_HEADER.fullmatch(own) else context.id or new_id()
+        request_id = own if own is not None and _FIT_FOR_A_HEADER.fullmatch(own) else context.id
         try:
-            tensors, rows = self._contract.tensors(arrays)
+            tensors, rows = self._schema.tensors(arrays)
             if outputs:
-                names = self._contract.outputs([wanted.name for wanted in outputs])
+                names = self._schema.outputs([wanted.name for wanted in outputs])
             if parameters is not None:
                 seconds = timeout(parameters)
             if parameters or (outputs and [wanted for wanted in outputs if wanted.parameters]):
@@ -116,23 +120,23 @@ class InferRequestReader:
         except SeptetError as error:
             error.request_id = request_id
             raise
-        encode = self._answer.encode(own, forms)
-        if self._plans is not None and type(document) is Document and self._is_plain(document):
+        encode = self._writer.encode(own, forms)
+        if self._cache is not None and type(document) is InferDocument and self._is_plain(document):
             shapes = {name: array.shape for name, array in arrays}
-            plan = ParsedRequest(shapes, rows, names, seconds, forms, self._answer.encode(None, forms))
+            parsed = ParsedRequest(shapes, rows, names, seconds, forms, self._writer.encode(None, forms))
             if tail is None:
-                self._plans.keep_json(body, document, plan)
+                self._cache.keep_json(body, document, parsed)
             elif all(given.data is NO_DATA for given in document.inputs):
-                self._plans.keep_binary(body, document, plan)
+                self._cache.keep_binary(body, document, parsed)
         request = self._request_factory.request(tensors, rows, request_id, names, timeout=seconds, trace=context.trace)
         return self._served, request, encode
 
-    def _is_plain(self, document: Document) -> bool:
+    def _is_plain(self, document: InferDocument) -> bool:
         """Whether all inputs are there, and their values alone say which are missing."""
         told = any(given.parameters and MISSING in given.parameters for given in document.inputs)
         return len(document.inputs) == len(self._readers) and not told
 
-    def _read(self, body: bytes, tail: BinaryPart | None) -> tuple[Document, list[tuple[str, Array]]]:
+    def _read(self, body: bytes, tail: BinaryPart | None) -> tuple[InferDocument, list[tuple[str, Array]]]:
         """The document, and the arrays of its inputs."""
         try:
             document = self._document(body)
@@ -149,7 +153,7 @@ class InferRequestReader:
                     return self._read_carefully(body, tail)
                 if reader.is_text:
                     texts += sum(cell is not None for cell in array.flat)
-                    array = held(array, self._contract.slots[given.name].tensor, self._places(given))
+                    array = input_texts(array, self._schema.inputs[given.name].tensor, self._places(given))
             arrays.append((given.name, array))
         if count_quotes(body) != quotes(document) + 2 * texts or b"\\" in body:
             strict(body, EXAMPLE, constant=float)
@@ -157,7 +161,7 @@ class InferRequestReader:
             tail.close()
         return document, arrays
 
-    def _read_carefully(self, body: bytes, tail: BinaryPart | None) -> tuple[ParsedDocument, list[tuple[str, Array]]]:
+    def _read_carefully(self, body: bytes, tail: BinaryPart | None) -> tuple[CarefulDocument, list[tuple[str, Array]]]:
         document = careful(body)
         arrays: list[tuple[str, Array]] = []
         if tail is not None:
@@ -173,7 +177,7 @@ class InferRequestReader:
 
     def _raw(self, given: InputTensor, tail: BinaryPart | None) -> Array | None:
         """Check an input; its array where it is binary, None where its values are JSON."""
-        tensor = self._contract.input(given.name, given.datatype, given.shape)
+        tensor = self._schema.input(given.name, given.datatype, given.shape)
         size = None
         if parameters := given.parameters:
             size = number(parameters, SIZE, 0)
@@ -197,21 +201,21 @@ class InferRequestReader:
         """The places of an input's missing texts."""
         if not given.parameters or MISSING not in given.parameters:
             return ()
-        return places(self._contract.slots[given.name].tensor, given.datatype, given.shape, given.parameters[MISSING])
+        return places(self._schema.inputs[given.name].tensor, given.datatype, given.shape, given.parameters[MISSING])
 
-    def _forms(self, document: Document, names: tuple[str, ...] | None) -> tuple[OutputForm, ...] | None:
+    def _forms(self, document: InferDocument, names: tuple[str, ...] | None) -> tuple[OutputForm, ...] | None:
         binary = flag(document.parameters or {}, "binary_data_output") or False
-        return self._answer.forms(names, [_wanted(output) for output in document.outputs or ()], binary=binary)
+        return self._writer.forms(names, [_wanted(output) for output in document.outputs or ()], binary=binary)
 
     def _whole(self, context: RequestContext, body: bytes) -> tuple[ServedModel, Request, Encode]:
         """A body without JSON: the only input; every output comes back binary."""
-        slots = list(self._contract.slots.values())
-        if len(slots) != 1:
-            text = f"A body without JSON is the model's only input, and this model has {len(slots)}."
+        specs = list(self._schema.inputs.values())
+        if len(specs) != 1:
+            text = f"A body without JSON is the model's only input, and this model has {len(specs)}."
             raise Invalid(text, (Problem(None, None, "JSON before the tensors", "none"),))
-        tensors, rows = self._contract.tensors([(slots[0].tensor.name, whole(body, slots[0]))])
-        request = self._request_factory.request(tensors, rows, context.id or new_id(), trace=context.trace)
-        return self._served, request, self._answer.encode(None, self._answer.raw)
+        tensors, rows = self._schema.tensors([(specs[0].tensor.name, whole(body, specs[0]))])
+        request = self._request_factory.request(tensors, rows, context.id, trace=context.trace)
+        return self._served, request, self._writer.encode(None, self._writer.raw)
 
 
 def _wanted(output: WantedOutput) -> tuple[bool | None, int | None]:
@@ -226,3 +230,23 @@ def _unread(kind: bytes) -> UnsupportedMediaType:
         f"The content type {shown(kind)} is not read here. Send application/json (curl: "
         "-H 'content-type: application/json'), or tensors behind JSON with Inference-Header-Content-Length."
     )
+
+
+def _json_length(header: bytes, size: int) -> int:
+    """The bytes of JSON in a body of `size` bytes.
+
+    Raises:
+        Malformed: the header is no number, or more than the body has.
+    """
+    length = _bytes_of_json(header)
+    if length > size:
+        text = f"The header Inference-Header-Content-Length is {length}, but the body has {size} bytes."
+        raise Malformed(text)
+    return length
+
+
+@lru_cache
+def _bytes_of_json(header: bytes) -> int:
+    if not header.isdigit() or len(header) > _MOST_DIGITS:
+        raise Malformed("The header Inference-Header-Content-Length must be a whole number of bytes.")
+    return int(header)

@@ -8,8 +8,8 @@ import msgspec
 
 from septet.errors import Invalid, Unavailable
 from septet.protocols.http.health_routes import ServerState
-from septet.protocols.http.http_messages import HttpReply, HttpRequest, new_id, request_id_of
-from septet.protocols.http.request_factory import RequestFactory
+from septet.protocols.http.http_messages import HttpReply, HttpRequest, request_id_of
+from septet.protocols.http.request_factory import RequestFactory, new_id
 from septet.protocols.http.routes import Operation, answers
 from septet.protocols.openinference import infer_openapi
 from septet.protocols.openinference.model_description import (

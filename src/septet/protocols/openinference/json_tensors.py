@@ -21,7 +21,7 @@ from septet.model.received import received
 from septet.model.signature import DTYPES, Tensor
 from septet.model.values import EXACT_LIMITS, FLOAT_LIMITS, is_text, takes_null
 from septet.protocols.openinference.datatypes import shaped
-from septet.protocols.openinference.missing import without
+from septet.protocols.openinference.missing_parameter import without
 from septet.types import Array
 
 _OPEN = ord("[")

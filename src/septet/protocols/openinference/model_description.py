@@ -5,8 +5,8 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from septet.model.signature import Tensor
-from septet.protocols.openinference.contract import protocol_shape
 from septet.protocols.openinference.datatypes import DATATYPES
+from septet.protocols.openinference.infer_schema import protocol_shape
 from septet.service import Service
 from septet.settings import Limits
 

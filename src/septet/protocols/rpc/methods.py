@@ -13,7 +13,8 @@ import msgspec
 from google.protobuf.message import DecodeError
 
 from septet.errors import Malformed
-from septet.protocols.http.http_messages import HttpReply, HttpRequest, new_id, request_id_of
+from septet.protocols.http.http_messages import HttpReply, HttpRequest, request_id_of
+from septet.protocols.http.request_factory import new_id
 from septet.protocols.http.routes import declared_routes
 from septet.protocols.rpc.descriptors import Message, message
 

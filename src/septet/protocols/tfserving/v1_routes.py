@@ -12,8 +12,8 @@ from septet.errors import Unavailable
 from septet.protocols.codecs.prediction_format import alike
 from septet.protocols.codecs.rows_document import INPUTS, INSTANCES, OptionalKey, RowsDocument, RowsFormat
 from septet.protocols.http.health_routes import ServerState
-from septet.protocols.http.http_messages import HttpReply, HttpRequest, answered, new_id, request_id_of
-from septet.protocols.http.request_factory import RequestFactory
+from septet.protocols.http.http_messages import HttpReply, HttpRequest, request_id_of
+from septet.protocols.http.request_factory import RequestFactory, answered, new_id
 from septet.protocols.http.routes import Encode, Operation, answers, predicts
 from septet.protocols.tfserving import v1_openapi
 from septet.protocols.tfserving.signature_def import DEFAULT, model_metadata
@@ -21,7 +21,7 @@ from septet.registry import Models, ServedModel
 from septet.tensors import nested
 from septet.types import Request, Response, Tensors
 
-DIALECT = RowsFormat(
+BODY_FORMAT = RowsFormat(
     (INSTANCES, INPUTS),
     {"signature_name": OptionalKey(Literal[DEFAULT, ""], f"{DEFAULT!r}, the one signature of a model")},
     '{"instances": [[...]]}',
@@ -43,7 +43,7 @@ class V1Routes:
         self._single = len(service.signature.outputs) == 1
         limits = request_factory.limits
         self._body = RowsDocument(
-            service.signature, DIALECT, max_rows=limits.max_rows, extra_columns=limits.extra_columns
+            service.signature, BODY_FORMAT, max_rows=limits.max_rows, extra_columns=limits.extra_columns
         )
         self._described = msgspec.json.encode(model_metadata(service.identity, service.signature))
 
@@ -58,9 +58,9 @@ class V1Routes:
         Raises:
             Malformed, Invalid: as `RowsDocument`.
         """
-        context = http.context
+        context = http.known_context or http.context
         form, body = self._body(http.body)
-        request = self._request_factory.request(body.tensors, body.rows, context.id or new_id(), trace=context.trace)
+        request = self._request_factory.request(body.tensors, body.rows, context.id, trace=context.trace)
         return self._served, request, self._outputs if form == INPUTS else self._predictions
 
     @answers(

@@ -1,0 +1,92 @@
+"""The typed contents of a tensor in protobuf, `InferTensorContents` <-> arrays.
+
+Each datatype has one repeated field; several integers share the 32-bit ones. FP16 has none: it travels raw only.
+"""
+
+from collections.abc import Sequence
+from math import prod
+from typing import Final
+
+import numpy as np
+
+from septet.errors import Invalid, Malformed, Problem
+from septet.model.signature import DTYPES, Tensor
+from septet.model.values import is_text
+from septet.protocols.openinference.datatypes import DATATYPES, input_texts
+from septet.protocols.rpc.descriptors import Message
+from septet.tensors import listed
+from septet.types import Array
+
+#: By the signature's dtype.
+FIELDS: Final[dict[str, str]] = {
+    "bool": "bool_contents",
+    **dict.fromkeys(("int8", "int16", "int32"), "int_contents"),
+    "int64": "int64_contents",
+    **dict.fromkeys(("uint8", "uint16", "uint32"), "uint_contents"),
+    "uint64": "uint64_contents",
+    "float32": "fp32_contents",
+    "float64": "fp64_contents",
+    **{dtype: "bytes_contents" for dtype in DTYPES if is_text(dtype)},
+}
+_NARROW: Final = {"int8": np.int32, "int16": np.int32, "uint8": np.uint32, "uint16": np.uint32}
+
+
+def read(contents: Message, tensor: Tensor, shape: Sequence[int], at: Sequence[int] = ()) -> Array:
+    """The array of an input whose datatype and shape have been checked; `at` are the places of its missing texts.
+
+    Raises:
+        Invalid: the values stand in another field, are more or fewer than the shape needs, are out of range, or are
+            no moments.
+        Malformed: a text is not UTF-8.
+    """
+    name, dtype = tensor.name, tensor.dtype
+    field = FIELDS.get(dtype)
+    if field is None:
+        text = f"The input {name!r} is {DATATYPES[dtype]}, which has no typed contents: send it in raw_input_contents."
+        raise Invalid(text, (Problem(None, name, "raw_input_contents", "contents"),))
+    count = prod(shape)
+    given = contents.ListFields()
+    if any(descriptor.name != field for descriptor, _ in given):
+        found = ", ".join(descriptor.name for descriptor, _ in given)
+        text = f"The input {name!r} is {DATATYPES[dtype]}, whose values stand in {field} alone; received {found}."
+        raise Invalid(text, (Problem(None, name, field, found),))
+    values = getattr(contents, field)
+    if len(values) != count:
+        text = f"The input {name!r} of shape {list(shape)} needs {count} values in {field}, received {len(values)}."
+        raise Invalid(text, (Problem(None, name, f"{count} values", f"{len(values)} values"),))
+    if is_text(dtype):
+        return input_texts(_texts(values, count, name).reshape(shape), tensor, at)
+    if dtype in _NARROW:
+        return _narrow(np.fromiter(values, _NARROW[dtype], count), tensor).reshape(shape)
+    return np.fromiter(values, DTYPES[dtype], count).reshape(shape)
+
+
+def write(contents: Message, array: Array, dtype: str) -> None:
+    """Add the elements of an array; `dtype` is one of `FIELDS`. A missing text (None) is written as an empty one."""
+    values = listed(array.ravel())
+    if is_text(dtype):
+        values = [b"" if value is None else str(value).encode() for value in values]
+    getattr(contents, FIELDS[dtype]).extend(values)
+
+
+def _texts(values: Sequence[bytes], count: int, name: str) -> Array:
+    texts = np.empty(count, object)
+    for index, value in enumerate(values):
+        try:
+            texts[index] = value.decode()
+        except UnicodeDecodeError:
+            what = f"other bytes in element {index}"
+            text = f"The BYTES of {name!r} are damaged: expected UTF-8, received {what}."
+            raise Malformed(text, (Problem(None, name, "UTF-8", what),)) from None
+    return texts
+
+
+def _narrow(wide: Array, tensor: Tensor) -> Array:
+    limits = np.iinfo(tensor.dtype)
+    outside = (wide < limits.min) | (wide > limits.max)
+    if outside.any():
+        at = int(np.argmax(outside))
+        what, got = f"values from {limits.min} to {limits.max}", f"{wide[at]} at position {at}"
+        text = f"The input {tensor.name!r} is {DATATYPES[tensor.dtype]}: expected {what}, received {got}."
+        raise Invalid(text, (Problem(None, tensor.name, what, got),))
+    return wide.astype(DTYPES[tensor.dtype])

@@ -1,0 +1,45 @@
+"""How soon a crashed worker is replaced, and when replacing stops making sense."""
+
+from collections import deque
+
+WINDOW_SECONDS = 60.0
+#: A worker that cannot start at all: the model, the memory or the machine is at fault, and trying again rarely helps.
+UNREADY_LIMIT = 5
+#: Crashes for each worker within the window: a request that kills the engine, sent over and over.
+LIMIT_PER_WORKER = 20
+#: So many crashes within the window, for each worker, are replaced at once.
+AT_ONCE_PER_WORKER = 2
+FIRST_DELAY_SECONDS = 0.1
+LONGEST_DELAY_SECONDS = 2.0
+
+
+class CrashPolicy:
+    """Remembers crashes; pure decisions, `now` in monotonic seconds."""
+
+    def __init__(self, workers: int) -> None:
+        self._workers = workers
+        self._times: deque[float] = deque()
+        self._unready = 0
+
+    def became_ready(self) -> None:
+        """A worker can start: earlier failures to start are forgotten."""
+        self._unready = 0
+
+    def crashed(self, now: float, *, was_ready: bool) -> float | None:
+        """Seconds to wait before the replacement is started, or None for giving up."""
+        self._times.append(now)
+        while self._times[0] < now - WINDOW_SECONDS:
+            self._times.popleft()
+        if not was_ready:
+            self._unready += 1
+        if self._unready >= UNREADY_LIMIT or len(self._times) >= LIMIT_PER_WORKER * self._workers:
+            return None
+        excess = max(self._unready, len(self._times) - AT_ONCE_PER_WORKER * self._workers)
+        return min(LONGEST_DELAY_SECONDS, FIRST_DELAY_SECONDS * 2.0**excess) if excess > 0 else 0.0
+
+    @property
+    def reason(self) -> str:
+        """Why it gave up."""
+        if self._unready >= UNREADY_LIMIT:
+            return f"{self._unready} workers in a row died before they were ready"
+        return f"{len(self._times)} workers crashed within {WINDOW_SECONDS:.0f} seconds"

@@ -1,0 +1,155 @@
+"""What one connection sends: answers within the windows that the client grants, for the connection and each stream."""
+
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from septet.server.h2.grpc_calls import GrpcCall
+from septet.server.h2.grpc_headers import NO_TABLE, RESPONSE_HEADERS
+from septet.server.h2.h2_frames import (
+    DATA,
+    MAX_FRAME_BYTES,
+    MAX_WINDOW,
+    ErrorCode,
+    H2ConnectionError,
+    H2StreamError,
+    frame,
+    headers,
+)
+
+#: Of the connection, and of a stream until the client's settings say otherwise (RFC 9113, 6.9.2).
+DEFAULT_WINDOW: Final = 65_535
+
+
+class FlowControlledWriter:
+    """Writes the answers of one connection's calls; `finished` is told which are over.
+
+    Attributes:
+        write_paused: the client does not read what was written already.
+    """
+
+    def __init__(self, write: Callable[[bytes], None], finished: Callable[[GrpcCall], None]) -> None:
+        self._write = write
+        self._finished = finished
+        self._window = self._initial = DEFAULT_WINDOW
+        self._started = False
+        self._blocked: dict[int, GrpcCall] = {}
+        self.write_paused = False
+
+    def open(self, call: GrpcCall) -> None:
+        """Give a new call the window that the client's settings say."""
+        call.window = self._initial
+
+    def forget(self, call: GrpcCall) -> None:
+        """Send no more of a call that was given up."""
+        self._blocked.pop(call.number, None)
+
+    def send(self, call: GrpcCall, body: bytes, trailers: bytes | None) -> None:
+        """Send a message as soon as the windows allow; with trailers the call is over then."""
+        opening = b"" if call.opened else headers(call.number, self._block(RESPONSE_HEADERS), last=False)
+        call.opened = True
+        data = framed(body)
+        size = len(data)
+        if size <= self._window and size <= call.window and size <= MAX_FRAME_BYTES and not call.pending_data:
+            self._window -= size
+            call.window -= size
+            sent = opening + frame(DATA, 0, call.number, data)
+            if trailers is None:
+                self._write(sent)
+            else:
+                self._write(sent + headers(call.number, trailers, last=True))
+                self._finished(call)
+            return
+        if opening:
+            self._write(opening)
+        call.pending_data.append(memoryview(data))
+        call.trailers = trailers
+        self._blocked[call.number] = call
+        self.flush()
+
+    def end(self, call: GrpcCall, trailers: bytes) -> None:
+        """End a call behind what waits of it."""
+        if call.pending_data:
+            call.trailers = trailers
+        elif call.opened:
+            self._write(headers(call.number, trailers, last=True))
+            self._finished(call)
+        else:
+            self.send_headers_only(call.number, RESPONSE_HEADERS + trailers)
+            self._finished(call)
+
+    def send_headers_only(self, number: int, block: bytes) -> None:
+        """Send an answer that is one header block."""
+        self._write(headers(number, self._block(block), last=True))
+
+    def enlarge_window(self, call: GrpcCall | None, size: int) -> None:
+        """Take the leave to send so many more bytes of a call, or of the connection.
+
+        Raises:
+            H2StreamError, H2ConnectionError: it is none, or more than a window can hold.
+        """
+        code = ErrorCode.PROTOCOL_ERROR if size == 0 else ErrorCode.FLOW_CONTROL_ERROR
+        if call is None:
+            if size == 0 or self._window + size > MAX_WINDOW:
+                raise H2ConnectionError(code, "The connection's window cannot be enlarged so.")
+            self._window += size
+        else:
+            if size == 0 or call.window + size > MAX_WINDOW:
+                raise H2StreamError(code)
+            call.window += size
+        if self._blocked:
+            self.flush()
+
+    def set_initial_window(self, initial: int, calls: Iterable[GrpcCall]) -> None:
+        """Take the client's window for streams, also for those that there are.
+
+        Raises:
+            H2ConnectionError: one of them gets too large.
+        """
+        change, self._initial = initial - self._initial, initial
+        for call in calls:
+            call.window += change
+            if call.window > MAX_WINDOW:
+                raise H2ConnectionError(ErrorCode.FLOW_CONTROL_ERROR, "A stream's window gets too large.")
+        if self._blocked:
+            self.flush()
+
+    def flush(self) -> None:
+        """Send what waits, as far as the windows allow."""
+        through = []
+        for call in list(self._blocked.values()):
+            self._advance(call)
+            if not call.pending_data:
+                del self._blocked[call.number]
+                through.append(call)
+        for call in through:
+            if call.trailers is None:
+                call.on_sent()
+            else:
+                self._write(headers(call.number, call.trailers, last=True))
+                self._finished(call)
+
+    def _advance(self, call: GrpcCall) -> None:
+        while call.pending_data and not self.write_paused:
+            part = call.pending_data[0]
+            size = min(len(part), self._window, call.window, MAX_FRAME_BYTES)
+            if size <= 0:
+                return
+            self._window -= size
+            call.window -= size
+            call.advanced()
+            self._write(frame(DATA, 0, call.number, bytes(part[:size])))
+            if size == len(part):
+                call.pending_data.popleft()
+            else:
+                call.pending_data[0] = part[size:]
+
+    def _block(self, block: bytes) -> bytes:
+        if self._started:
+            return block
+        self._started = True
+        return NO_TABLE + block
+
+
+def framed(body: bytes) -> bytes:
+    """A message as it is sent: never compressed."""
+    return b"\0%b%b" % (len(body).to_bytes(4), body)

@@ -1,0 +1,338 @@
+"""One call of a gRPC method: its messages in, its answers out. A class for each way in which methods stream.
+
+A call never waits: it is told what has come, asks the application, and is called back. So predictions that come in one
+turn of the event loop share a run of the model, and none needs a task.
+"""
+
+import time
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Mapping
+from typing import Final, Protocol
+
+from septet.errors import Malformed, SeptetError, TimedOut, Unimplemented
+from septet.protocols.http.content_encoding import CODING
+from septet.protocols.http.http_messages import HttpReply, HttpRequest
+from septet.protocols.rpc.methods import Method, timeout_of
+from septet.server.h2.grpc_headers import UNAVAILABLE
+from septet.server.h2.grpc_messages import PREFIX_BYTES, GrpcMessage, MessageBuffer
+from septet.server.h2.h2_frames import ErrorCode
+from septet.server.h2.h2_server_state import H2ServerState
+from septet.server.h2.header_decoder import IDENTITY, CallHead
+from septet.types import Pending
+
+#: What a stream may send before it is given leave for more.
+STREAM_WINDOW: Final = 1 << 20
+_HALF: Final = STREAM_WINDOW // 2
+_TIMEOUT: Final = b"grpc-timeout"
+_MOST_MILLISECONDS: Final = 99_999_999  # gRPC writes a timeout with at most eight digits
+
+
+class StreamOwner(Protocol):
+    """A connection, as its calls see it.
+
+    Attributes:
+        state: what it shares with the others.
+        refusing_streams: it takes no more calls.
+    """
+
+    state: H2ServerState
+    refusing_streams: bool
+
+    def send(self, call: "GrpcCall", body: bytes, trailers: bytes | None) -> None:
+        """Send a message; with trailers it is the last one, and the call is over."""
+
+    def end(self, call: "GrpcCall", trailers: bytes) -> None:
+        """End the call without a further message."""
+
+    def grant_window(self, call: "GrpcCall") -> None:
+        """Give the caller leave to send what it has used up."""
+
+    def reset(self, call: "GrpcCall", code: ErrorCode) -> None:
+        """End the call at once, without an answer."""
+
+
+class GrpcCall(ABC):
+    """What all calls have in common.
+
+    Attributes:
+        number: of its stream.
+        ended: the caller has said all.
+        opened: the head of the answer is sent.
+        closed: nothing more may be sent.
+        window: the bytes that may be sent to the caller.
+        ungranted: the bytes that the caller has sent and was not given leave for again.
+        pending_data: what waits for the caller's windows.
+        trailers: what goes behind that, and ends the call.
+        since: when it last got on, in the worker's seconds.
+    """
+
+    __slots__ = (
+        *("_busy", "_head", "_inbox", "_owner", "_method", "_pending", "closed", "ended", "number", "opened"),
+        *("pending_data", "since", "trailers", "ungranted", "window"),
+    )
+
+    def __init__(self, owner: StreamOwner, number: int, method: Method, head: CallHead) -> None:
+        self._owner = owner
+        self._method = method
+        self._head = head
+        self._inbox = MessageBuffer()
+        self._busy = False
+        self._pending: Pending | None = None
+        self.number = number
+        self.ended = self.opened = self.closed = False
+        self.window = self.ungranted = 0
+        self.pending_data: deque[memoryview] = deque()
+        self.trailers: bytes | None = None
+        self.since = owner.state.registry.seconds
+
+    @property
+    def waiting(self) -> int:
+        """The bytes that have come and were not taken yet."""
+        return len(self._inbox)
+
+    def receive(self, data: bytes) -> None:
+        """Take in what came; `ended` is set before where nothing follows."""
+        try:
+            self._take(data)
+        except SeptetError as error:
+            self.refuse(error)
+
+    def refuse(self, error: SeptetError) -> None:
+        """End the call with an error that its handler knows nothing of."""
+        state = self._owner.state
+        reply = state.app.refuse(error, self._head.path, self._head.headers)
+        self._owner.end(self, state.trailers.failure(reply))
+
+    def cancel(self) -> None:
+        """Nobody waits for an answer any more."""
+        self.closed = True
+        if self._busy and self._pending is not None:
+            self._pending.cancel()
+
+    def advanced(self) -> None:
+        """The caller has taken some of what is sent."""
+        self.since = self._owner.state.registry.seconds
+
+    def on_sent(self) -> None:  # noqa: B027 - most calls do nothing then
+        """What waited for the caller's windows is on its way, and the call goes on."""
+
+    def on_draining(self) -> None:  # noqa: B027 - most calls do nothing then
+        """The server says that it is about to stop."""
+
+    def on_stopping(self) -> None:  # noqa: B027 - most calls do nothing then
+        """The connection takes no more calls, and ends when those it has are over."""
+
+    def check_timeouts(self) -> None:
+        """End the call where the caller is too slow in sending, or in taking what is sent."""
+        state = self._owner.state
+        limits, seconds = state.limits, state.registry.seconds - self.since
+        if self.pending_data:
+            if seconds > limits.keep_alive_seconds:
+                self._owner.reset(self, ErrorCode.CANCEL)
+        elif self._expecting() and seconds > limits.body_timeout_seconds:
+            self.refuse(TimedOut(f"The message was not complete within {limits.body_timeout_seconds:g} s."))
+
+    @abstractmethod
+    def _take(self, data: bytes) -> None:
+        """Take in what came; raises SeptetError where the call cannot go on."""
+
+    @abstractmethod
+    def _expecting(self) -> bool:
+        """Whether the caller owes the rest of a message."""
+
+    @abstractmethod
+    def _reply(self, reply: HttpReply) -> None:
+        """Send what the application has answered."""
+
+    def _answered(self, reply: HttpReply) -> None:
+        self._busy = False
+        if not self.closed:
+            self._reply(reply)
+
+    def _ask(self, message: GrpcMessage, headers: Mapping[bytes, bytes]) -> None:
+        """Hand a message to the application, which may answer before this returns.
+
+        Raises:
+            Malformed: it is compressed without saying how.
+        """
+        if message.compressed:
+            if self._head.coding == IDENTITY:
+                raise Malformed("The message is compressed, but no grpc-encoding says how.")
+            headers = {**headers, CODING: self._head.coding}
+        self._hand_over(HttpRequest("POST", self._head.path, b"", headers, message.body))
+
+    def _hand_over(self, http: HttpRequest) -> None:
+        self._busy = True
+        self._pending = self._owner.state.app.answer(http, self._answered)
+
+
+class UnaryCall(GrpcCall):
+    """One message, one answer."""
+
+    __slots__ = ("_message",)
+
+    def __init__(self, owner: StreamOwner, number: int, method: Method, head: CallHead) -> None:
+        super().__init__(owner, number, method, head)
+        self._message: GrpcMessage | None = None
+
+    def _take(self, data: bytes) -> None:
+        inbox = self._inbox
+        if (
+            self.ended
+            and not inbox
+            and self._message is None
+            and is_single_message(data, self._owner.state.limits.max_body_bytes)
+        ):
+            self._begin(GrpcMessage(data[PREFIX_BYTES:], compressed=False))
+            return
+        inbox.extend(data)
+        if self._message is None:
+            self._message = inbox.take(self._owner.state.limits.max_body_bytes)
+        if self._message is not None and inbox:
+            raise Unimplemented(f"{self._head.path} takes one message, not several.")
+        if not self.ended:
+            if self.ungranted >= _HALF:
+                self._owner.grant_window(self)
+        elif self._message is not None:
+            self._begin(self._message)
+        elif inbox:
+            raise Malformed("The call ended within its message.")
+        else:
+            raise Unimplemented(f"{self._head.path} takes one message, and none came.")
+
+    def _begin(self, message: GrpcMessage) -> None:
+        self._ask(message, self._head.headers)
+
+    def _reply(self, reply: HttpReply) -> None:
+        answers = self._owner.state.trailers
+        if reply.code == "ok":
+            self._owner.send(self, reply.body, answers.success(reply))
+        else:
+            self._owner.end(self, answers.failure(reply))
+
+    def _expecting(self) -> bool:
+        return not self.ended
+
+
+def is_single_message(data: bytes, most: int) -> bool:
+    """Whether the bytes are exactly one message that is not compressed: the usual frame of a unary call."""
+    size = len(data) - PREFIX_BYTES
+    return 0 <= size <= most and data[0] == 0 and int.from_bytes(data[1:PREFIX_BYTES]) == size
+
+
+class WatchCall(UnaryCall):
+    """One message, an answer now, and another when the server drains."""
+
+    __slots__ = ("_told_draining",)
+
+    def _begin(self, message: GrpcMessage) -> None:
+        self._message = message
+        self._told_draining = self._owner.state.draining
+        self._ask(message, self._head.headers)
+
+    def _reply(self, reply: HttpReply) -> None:
+        if reply.code != "ok":
+            self._owner.end(self, self._owner.state.trailers.failure(reply))
+            return
+        self._owner.send(self, reply.body, None)
+        self.on_draining()
+        self.on_stopping()
+
+    def on_draining(self) -> None:
+        """Answer again, unless this is what was answered."""
+        message = self._message
+        if self.ended and message is not None and not self._busy and self._owner.state.draining != self._told_draining:
+            self._begin(message)
+
+    def on_stopping(self) -> None:
+        """There is nothing more to tell."""
+        if self._owner.refusing_streams and self.ended and not self._busy and not self.closed:
+            self._owner.end(self, self._owner.state.trailers.plain)
+
+
+class BidirectionalCall(GrpcCall):
+    """Messages come and go, each answered in turn, until the caller ends or the server does."""
+
+    __slots__ = ("_begun", "_turning")
+
+    def __init__(self, owner: StreamOwner, number: int, method: Method, head: CallHead) -> None:
+        super().__init__(owner, number, method, head)
+        self._begun = time.monotonic()
+        self._turning = False
+
+    def _take(self, data: bytes) -> None:
+        if not self._inbox:
+            self.since = self._owner.state.registry.seconds
+        self._inbox.extend(data)
+        self._turn()
+
+    def _reply(self, reply: HttpReply) -> None:
+        fault = self._method.fault
+        if reply.code == "ok":
+            self._owner.send(self, reply.body, None)
+        elif fault is not None:
+            self._owner.send(self, fault(reply), None)
+        else:
+            self._owner.end(self, self._owner.state.trailers.failure(reply))
+        self._go_on()
+
+    def on_sent(self) -> None:
+        """Take the next message: none is while an answer waits to be taken by the caller."""
+        self._go_on()
+
+    def on_stopping(self) -> None:
+        """What has come is answered, then the stream ends."""
+        self._go_on()
+
+    def _go_on(self) -> None:
+        try:
+            self._turn()
+        except SeptetError as error:
+            self.refuse(error)
+
+    def _turn(self) -> None:
+        """Answer what can be answered now: a loop, since the answers to many may come at once."""
+        if self._turning:
+            return
+        self._turning = True
+        try:
+            while self._free and (message := self._inbox.take(self._owner.state.limits.max_body_bytes)) is not None:
+                self.since = self._owner.state.registry.seconds
+                self._ask(message, self._headers())
+        finally:
+            self._turning = False
+        if self._free:
+            self._rest()
+
+    @property
+    def _free(self) -> bool:
+        return not (self._busy or self.pending_data or self.closed)
+
+    def _rest(self) -> None:
+        """All that has come is answered."""
+        owner = self._owner
+        if self.ended:
+            if self._inbox:
+                raise Malformed("The call ended within a message.")
+            owner.end(self, owner.state.trailers.plain)
+        elif owner.refusing_streams:
+            owner.end(self, owner.state.trailers.ended(UNAVAILABLE, "The server is draining."))
+        elif self.ungranted >= _HALF:
+            owner.grant_window(self)
+
+    def _headers(self) -> Mapping[bytes, bytes]:
+        """The caller's, with the time that is left of the call."""
+        headers = self._head.headers
+        seconds = timeout_of(headers)
+        if seconds is None:
+            return headers
+        left = int((self._begun + seconds - time.monotonic()) * 1000)
+        return {**headers, _TIMEOUT: b"%dm" % max(0, min(left, _MOST_MILLISECONDS))}
+
+    def _expecting(self) -> bool:
+        return bool(self._inbox) and not self._busy
+
+
+#: By `Method.streams`.
+KINDS: Final[Mapping[str, type[GrpcCall]]] = {"no": UnaryCall, "both": BidirectionalCall, "answers": WatchCall}

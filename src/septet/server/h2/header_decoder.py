@@ -1,0 +1,172 @@
+"""Header blocks (HPACK, RFC 7541) -> the head of a call, or why it is refused.
+
+A client sends the same headers with every call, and once they are in the dynamic table that both sides keep, as the
+same few bytes. To decode them costs more than a small model's run. The cache rests on one invariant: a block that adds
+nothing to the table and does not resize it has the same meaning until the table changes. Any change empties the cache.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Final, TypeAlias
+
+import msgspec
+from hpack import Decoder, HPACKError
+from hpack.table import HeaderTable
+
+from septet.bounded_cache import BoundedCache
+from septet.protocols.http.limits import head_too_large
+from septet.server.h2.h2_frames import ErrorCode, H2ConnectionError, H2StreamError
+from septet.settings import Limits
+
+#: What handlers read of a call's metadata; the rest is passed over.
+READ: Final = frozenset((b"x-request-id", b"traceparent", b"grpc-timeout"))
+IDENTITY: Final = b"identity"
+MAX_CACHED, MAX_CACHED_BYTES = 64, 2048
+# A block over `max_header_bytes` is decoded for the table's sake and the call refused, up to this multiple, or so many
+# bytes; beyond both the connection is lost.
+MULTIPLE, LEAST_BYTES = 4, 65_536
+
+_POST = b"POST"
+_TYPE = re.compile(rb"application/grpc(\+proto)?\s*(;.*)?", re.IGNORECASE | re.DOTALL)
+_NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9a-z]+")
+_VALUE = re.compile(rb"(?![ \t])[^\0\r\n]*(?<![ \t])")
+_PSEUDO = frozenset((b":method", b":scheme", b":path", b":authority"))
+# They belong to HTTP/1.1.
+_FOREIGN = frozenset((b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade"))
+_SIZE_UPDATE, _SIZE_UPDATE_MASK = 0x20, 0xE0
+
+Pairs: TypeAlias = Sequence[tuple[bytes, bytes]]
+
+
+class CallHead(msgspec.Struct, frozen=True):
+    """What a call says before its messages.
+
+    Attributes:
+        path: the method's, such as `/package.Service/Method`.
+        headers: those that are read, by their names in lower case.
+        coding: how messages are compressed where their flag says so.
+        status: the HTTP status for what is no call at all; 0 for a call.
+    """
+
+    path: str
+    headers: Mapping[bytes, bytes]
+    coding: bytes = IDENTITY
+    status: int = 0
+
+
+class HeaderBlock:
+    """A header block that has begun: of which stream, whether that ends with it, what has come, and since when.
+
+    `since` is in the worker's seconds.
+    """
+
+    __slots__ = ("data", "ended", "number", "since")
+
+    def __init__(self, number: int, ended: bool, data: bytearray, since: int) -> None:  # noqa: FBT001 - as the flag comes
+        self.number = number
+        self.ended = ended
+        self.data = data
+        self.since = since
+
+
+class _Table(HeaderTable):
+    """A header table that counts what is added."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.added = 0
+
+    def add(self, name: bytes, value: bytes) -> None:
+        self.added += 1
+        super().add(name, value)
+
+
+class HeaderDecoder:
+    """Reads the header blocks of one connection, all of them, in their order.
+
+    Attributes:
+        most_bytes: of a block that is decoded.
+        known: the heads of blocks that were read and change nothing in the table.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self.most_bytes = max(MULTIPLE * limits.max_header_bytes, LEAST_BYTES)
+        self._decoder = Decoder(max_header_list_size=self.most_bytes)
+        self._decoder.header_table = self._table = _Table()
+        self.known = BoundedCache[bytes, CallHead](MAX_CACHED)
+
+    def read(self, block: bytes) -> CallHead:
+        """The head of a call whose block is not among those `known`.
+
+        Raises:
+            H2ConnectionError: the block cannot be decoded.
+            H2StreamError: it breaks HTTP/2's rules for headers.
+            HeadersTooLarge: it is over the limits.
+        """
+        added = self._table.added
+        pairs = self.skip(block)
+        head = _head(pairs, self._limits)
+        if added == self._table.added and not _resizes(block) and len(block) <= MAX_CACHED_BYTES:
+            self.known.keep(block, head)
+        return head
+
+    def skip(self, block: bytes) -> Pairs:
+        """Decode a block for the table's sake only, such as one of trailers.
+
+        Raises:
+            H2ConnectionError: the block cannot be decoded.
+        """
+        added = self._table.added
+        try:
+            pairs: Pairs = list(self._decoder.decode(block, raw=True))
+        except HPACKError as error:
+            raise H2ConnectionError(ErrorCode.COMPRESSION_ERROR, "A header block cannot be decoded.") from error
+        if added != self._table.added or _resizes(block):
+            self.known.clear()
+        return pairs
+
+
+def _resizes(block: bytes) -> bool:
+    """Whether a block changes the table's size, which it can at its beginning only."""
+    return bool(block) and block[0] & _SIZE_UPDATE_MASK == _SIZE_UPDATE
+
+
+def _head(pairs: Pairs, limits: Limits) -> CallHead:
+    if (
+        len(pairs) > limits.max_headers
+        or sum(len(name) + len(value) for name, value in pairs) > limits.max_header_bytes
+    ):
+        raise head_too_large(limits)
+    pseudo, fields = _checked(pairs)
+    path = pseudo[b":path"].decode("latin-1")
+    if pseudo[b":method"] != _POST:
+        return CallHead(path, {}, status=405)
+    if _TYPE.fullmatch(fields.get(b"content-type", b"")) is None:
+        return CallHead(path, {}, status=415)
+    read = {name: value for name, value in fields.items() if name in READ}
+    return CallHead(path, read, fields.get(b"grpc-encoding", IDENTITY).lower())
+
+
+def _checked(pairs: Pairs) -> tuple[dict[bytes, bytes], dict[bytes, bytes]]:
+    """Pseudo-headers and headers, where HTTP/2 allows them (RFC 9113, 8.2 and 8.3).
+
+    Raises:
+        H2StreamError: it does not.
+    """
+    pseudo: dict[bytes, bytes] = {}
+    fields: dict[bytes, bytes] = {}
+    for name, value in pairs:
+        if _VALUE.fullmatch(value) is None:
+            raise H2StreamError(ErrorCode.PROTOCOL_ERROR)
+        if name[:1] == b":":
+            if fields or name in pseudo or name not in _PSEUDO:
+                raise H2StreamError(ErrorCode.PROTOCOL_ERROR)
+            pseudo[name] = value
+        elif _NAME.fullmatch(name) is None or name in _FOREIGN or (name == b"te" and value != b"trailers"):
+            raise H2StreamError(ErrorCode.PROTOCOL_ERROR)
+        else:
+            fields[name] = value
+    if not pseudo.get(b":path") or b":method" not in pseudo or b":scheme" not in pseudo:
+        raise H2StreamError(ErrorCode.PROTOCOL_ERROR)
+    return pseudo, fields

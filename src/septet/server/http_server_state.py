@@ -1,0 +1,103 @@
+"""What the HTTP/1.1 connections of a worker share: the application, its limits, and what is written of every reply."""
+
+import time
+from collections.abc import Callable
+from email.utils import formatdate
+from functools import lru_cache
+from http import HTTPStatus
+from typing import Final
+
+from septet.protocols.http.app import App
+from septet.protocols.http.http_messages import HttpReply
+from septet.protocols.http.response_headers import flags_header, identity_headers
+from septet.server.connection_phase import BODY, CLOSING, HEAD, IDLE, LINGERING, NEW
+from septet.server.connection_registry import ConnectionRegistry, ManagedConnection
+from septet.server.request_head_cache import RequestHeadCache
+from septet.settings import Limits
+from septet.types import Identity
+
+# Long enough for a refused client to read why.
+LINGER_SECONDS = 2.0
+KEEP, CLOSE = b"\r\n", b"connection: close\r\n\r\n"
+#: By status; those without a name have none.
+STATUS_LINES: Final = {status: b"HTTP/1.1 %d \r\n" % status for status in range(100, 600)} | {
+    each.value: f"HTTP/1.1 {each.value} {each.phrase}\r\n".encode() for each in HTTPStatus
+}
+
+
+@lru_cache
+def _lines(headers: tuple[tuple[bytes, bytes], ...]) -> bytes:
+    """Headers as they are sent; the same come again and again."""
+    return b"".join(b"%b: %b\r\n" % pair for pair in headers)
+
+
+class HttpServerState:
+    """Made once for a worker.
+
+    `on_connections` is told how many connections are open; `clock` gives seconds since 1970, for the header `date`.
+
+    Attributes:
+        registry: the open connections.
+        answered: how many requests were answered.
+        heads: of requests that were parsed before.
+        phase_seconds: how long a connection may stay in each phase; a phase without a limit is missing.
+    """
+
+    def __init__(
+        self,
+        app: App,
+        limits: Limits,
+        on_connections: Callable[[int], None],
+        *,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.app = app
+        self.limits = limits
+        self.registry = ConnectionRegistry[ManagedConnection](on_connections, self._renew_date)
+        self.answered = 0
+        self.heads = RequestHeadCache()
+        self.phase_seconds = {
+            NEW: limits.header_timeout_seconds,
+            IDLE: limits.keep_alive_seconds,
+            HEAD: limits.header_timeout_seconds,
+            BODY: limits.body_timeout_seconds,
+            CLOSING: limits.keep_alive_seconds,
+            LINGERING: LINGER_SECONDS,
+        }
+        self._clock = clock
+        # The model that the last reply named, and the headers that all of its replies have.
+        self._identity: Identity | None = None
+        self._common = b""
+        # These headers for each model that replies have named in this second.
+        self._common_of: dict[Identity | None, bytes] = {}
+        self._renew_date()
+
+    def rendered(self, reply: HttpReply, *, keep: bool, with_body: bool) -> bytes:
+        """A reply as the bytes of an HTTP/1.1 response."""
+        identity = reply.model or self.app.identity
+        if identity is not self._identity:
+            self._name(identity)
+        more = (*flags_header(reply.flags), *reply.headers) if reply.flags else reply.headers
+        return b"%bcontent-type: %b\r\ncontent-length: %d\r\nx-request-id: %b\r\n%b%b%b%b" % (
+            STATUS_LINES[reply.status],
+            reply.media_type,
+            len(reply.body),
+            reply.id.encode(),
+            self._common,
+            _lines(more) if more else b"",
+            KEEP if keep else CLOSE,
+            reply.body if with_body else b"",
+        )
+
+    def _renew_date(self) -> None:
+        """Write the headers that all replies have with the date of now (RFC 9110, 6.6.1)."""
+        self._date = formatdate(self._clock(), usegmt=True).encode()
+        self._common_of.clear()
+        self._name(self._identity)
+
+    def _name(self, identity: Identity | None) -> None:
+        """Write the headers that all replies of a model have."""
+        common = self._common_of.get(identity)
+        if common is None:
+            common = self._common_of[identity] = _lines(((b"date", self._date), *identity_headers(identity)))
+        self._identity, self._common = identity, common

@@ -1,0 +1,155 @@
+"""The worker processes that live now, as their parent sees them."""
+
+import contextlib
+import os
+import signal
+import socket
+from collections import deque
+from collections.abc import Sequence
+
+from septet.monitoring.shared_metrics import SharedMetrics
+from septet.server.worker_context import FAILED, READY, WorkerContext
+from septet.server.worker_fork import StartWorker, fork
+
+CHUNK_BYTES = 65536
+#: A worker that is asked to leave before it has its own handler ends by the signal; so do some servers after draining.
+CLEAN_EXITS = (0, -signal.SIGTERM)
+
+
+class WorkerProcess:
+    """One worker process.
+
+    Attributes:
+        ready_at: in monotonic seconds; None before.
+        stop_by: when it is killed, in monotonic seconds, once it was told to stop; None before.
+        hung: it was killed for standing still.
+        pipe_closed: the worker has closed its end of the pipe.
+        exit_code: negative for the signal that ended it.
+    """
+
+    def __init__(self, context: WorkerContext, pid: int, pipe: int) -> None:
+        self.index = context.index
+        self.slot = context.slot
+        self.pid = pid
+        self.pipe = pipe
+        self.ready_at: float | None = None
+        self.stop_by: float | None = None
+        self.hung = False
+        self.pipe_closed = False
+        self.exit_code = 0
+        self._received = b""
+
+    def read_pipe(self, now: float) -> bool:
+        """Read what the worker tells; true when it has just become ready."""
+        with contextlib.suppress(BlockingIOError):
+            while not self.pipe_closed:
+                received = os.read(self.pipe, CHUNK_BYTES)
+                self.pipe_closed = not received
+                self._received += received
+        if self.ready_at is None and self._received.startswith(READY):
+            self.ready_at = now
+            self._received = self._received.removeprefix(READY)
+            return True
+        return False
+
+    @property
+    def failure(self) -> str | None:
+        """Why it could not start, in its own words."""
+        return self._received[len(FAILED) :].decode(errors="replace") if self._received.startswith(FAILED) else None
+
+    @property
+    def clean(self) -> bool:
+        """Whether it ended as it should."""
+        return self.exit_code in CLEAN_EXITS
+
+    @property
+    def exit_reason(self) -> str:
+        """How it ended, in words for the log."""
+        if self.hung:
+            return "stood still and was killed"
+        if self.failure is not None:
+            return f"could not start: {self.failure}"
+        when = "" if self.ready_at is not None else " before it was ready"
+        if self.exit_code < 0:
+            return f"was ended by signal {-self.exit_code} ({signal.strsignal(-self.exit_code)}){when}"
+        return f"exited with code {self.exit_code}{when}"
+
+    def stop(self, stop_by: float) -> None:
+        """Ask it to finish its requests and leave by then."""
+        self.stop_by = stop_by
+        self._signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End it at once."""
+        self._signal(signal.SIGKILL)
+
+    def _signal(self, number: int) -> None:
+        # It is our child and not yet waited for, so the process id cannot have become another's.
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, number)
+
+
+class WorkerPool:
+    """Starts and reaps workers, and lends each a slot of the shared metrics."""
+
+    def __init__(self, start: StartWorker, sockets: Sequence[socket.socket], shared_metrics: SharedMetrics) -> None:
+        self._start = start
+        self._sockets = sockets
+        self._shared_metrics = shared_metrics
+        self._free = deque(range(shared_metrics.slots))
+        self._answered = False
+        self._parent_pipe, self._parent_pipe_end = os.pipe()
+        self.workers: list[WorkerProcess] = []
+
+    def spawn(self, index: int, parent_descriptors: Sequence[int]) -> WorkerProcess:
+        """Fork a worker; `parent_descriptors` are descriptors of the parent that the child must not keep.
+
+        Raises:
+            OSError: the system has no process or pipe to spare.
+        """
+        reading, writing = os.pipe()
+        os.set_blocking(reading, False)
+        self._answered = self._answered or any(worker.ready_at is not None for worker in self.workers)
+        first = not self._answered
+        context = WorkerContext(index, self._free[0], self._sockets, self._shared_metrics, writing, first=first)
+        others = [worker.pipe for worker in self.workers]
+        try:
+            pid = fork(
+                self._start,
+                context,
+                parent_pipe=self._parent_pipe,
+                parent_descriptors=[*parent_descriptors, *others, reading, self._parent_pipe_end],
+            )
+        except OSError:
+            os.close(reading)
+            raise
+        finally:
+            os.close(writing)
+        worker = WorkerProcess(context, pid, reading)
+        self._free.popleft()
+        self.workers.append(worker)
+        return worker
+
+    def reap(self, now: float) -> list[WorkerProcess]:
+        """Remove the workers that have ended, and close their pipes."""
+        ended = [worker for worker in self.workers if _has_ended(worker)]
+        for worker in ended:
+            worker.read_pipe(now)
+            self._answered = self._answered or worker.ready_at is not None
+            os.close(worker.pipe)
+            self.workers.remove(worker)
+            self._shared_metrics.release(worker.slot)
+            self._free.appendleft(worker.slot)
+        return ended
+
+    def close(self) -> None:
+        """Close the pipe with which the workers would end; only after they have ended."""
+        os.close(self._parent_pipe)
+        os.close(self._parent_pipe_end)
+
+
+def _has_ended(worker: WorkerProcess) -> bool:
+    pid, status = os.waitpid(worker.pid, os.WNOHANG)
+    if pid:
+        worker.exit_code = os.waitstatus_to_exitcode(status)
+    return bool(pid)

@@ -1,0 +1,20 @@
+"""A warm request runs through few files of this source, so that its way can be read."""
+
+import asyncio
+
+import pytest
+
+from tests.server.request_files import request_files
+
+#: The most files, by the kind of request. `docs/architecture.md` lists them.
+MOST = {"POST /predict": 17, "V2 binary": 18, "gRPC": 24}
+
+
+@pytest.fixture(scope="module")
+def found() -> dict[str, list[str]]:
+    return asyncio.run(request_files())
+
+
+@pytest.mark.parametrize("kind", MOST)
+def test_a_warm_request_runs_through_few_files(found: dict[str, list[str]], kind: str) -> None:
+    assert len(found[kind]) <= MOST[kind], "\n".join(found[kind])
