@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.budgets import examples
 from tests.e2e.process import ServerProcess, septet_serve
 from tests.e2e.test_malformed import made
 
@@ -54,8 +55,10 @@ def test_a_server_does_what_its_document_says(name: str, tmp_path: Path) -> None
         # No schema describes the text of a CSV file or the bytes of an array: what fits it may still be refused. Nor
         # does any say that a shape counts the values beside it.
         loose = only(document, lambda path, media: media is not None and (media != JSON or path.endswith("/infer")))
-        judge(server, tmp_path, loose, "--max-examples", "5", "--exclude-checks", "positive_data_acceptance")
+        judge(
+            server, tmp_path, loose, "--max-examples", str(examples(5)), "--exclude-checks", "positive_data_acceptance"
+        )
         strict = only(document, lambda path, media: media in (JSON, None) and not path.endswith("/infer"))
         # Nor that several inputs have the same number of rows.
         also = ("--exclude-checks", "positive_data_acceptance") if name == "mixed" else ()
-        judge(server, tmp_path, strict, "--max-examples", "10", *also)
+        judge(server, tmp_path, strict, "--max-examples", str(examples(10)), *also)
