@@ -23,15 +23,14 @@ logger = logging.getLogger("septet")
 
 
 class LoadedModels(msgspec.Struct, frozen=True):
-    """The services of the models that could be loaded, and why each of the others could not, by name."""
+    """The services of the models that could be loaded, and why each of the others could not, by name.
+
+    `names` are those of all models in the order of their paths: each process counts by that order.
+    """
 
     services: Sequence[Service]
     missing: Mapping[str, str]
-
-    @property
-    def names(self) -> list[str]:
-        """Of all models, those that are missing last."""
-        return [*(service.identity.name for service in self.services), *self.missing]
+    names: Sequence[str]
 
     def install(self, models: Models) -> None:
         """Put all of them into a registry."""
@@ -100,6 +99,7 @@ class ModelLoader:
         """
         services: list[Service] = []
         missing: dict[str, str] = {}
+        names: list[str] = []
         for path in self._paths:
             try:
                 service = self._open(path)
@@ -109,16 +109,17 @@ class ModelLoader:
                 if not self._settings.server.allow_missing:
                     raise
                 logger.error("%s is not served: %s", path, error.message)  # noqa: TRY400 - the message says all
-                missing[model_name(path, self._settings.model)] = error.message
+                names.append(model_name(path, self._settings.model))
+                missing[names[-1]] = error.message
                 continue
+            names.append(service.identity.name)
             services.append(_wrapped(service, self._settings, self._middleware))
         if not services:
             raise StartupError("none of the models can be served: " + "; ".join(missing.values()))
-        names = [service.identity.name for service in services]
         for name in names:
             if names.count(name) > 1:
                 raise StartupError(f"two models have the name {name!r}; each needs a name of its own")
-        return LoadedModels(services, {name: why for name, why in missing.items() if name not in names})
+        return LoadedModels(services, missing, names)
 
     def _open(self, path: Path) -> Service:
         """The shared service, unless the model has changed since: a worker that is renewed serves what is there now."""

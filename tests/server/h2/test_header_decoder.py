@@ -57,6 +57,10 @@ def test_other_types_are_not(kind: str) -> None:
     assert HeaderDecoder(LIMITS).read(block(pairs)).status == 415
 
 
+def test_a_call_need_not_say_that_it_reads_trailers() -> None:
+    assert HeaderDecoder(LIMITS).read(block([pair for pair in fields() if pair[0] != "te"])).status == 0
+
+
 def test_another_method_than_post_is_no_call() -> None:
     assert HeaderDecoder(LIMITS).read(block([(":method", "GET"), *fields()[1:]])).status == 405
 

@@ -57,6 +57,7 @@ class GrpcCall(ABC):
 
     Attributes:
         number: of its stream.
+        announced_bytes: what the content-length leaves to come; None where there was none.
         ended: the caller has said all.
         opened: the head of the answer is sent.
         closed: nothing more may be sent.
@@ -68,18 +69,19 @@ class GrpcCall(ABC):
     """
 
     __slots__ = (
-        *("_busy", "_head", "_inbox", "_owner", "_method", "_pending", "closed", "ended", "number", "opened"),
-        *("pending_data", "since", "trailers", "ungranted", "window"),
+        *("_busy", "_head", "_buffer", "_owner", "_method", "_pending", "closed", "ended", "number", "opened"),
+        *("announced_bytes", "pending_data", "since", "trailers", "ungranted", "window"),
     )
 
     def __init__(self, owner: StreamOwner, number: int, method: Method, head: CallHead) -> None:
         self._owner = owner
         self._method = method
         self._head = head
-        self._inbox = MessageBuffer()
+        self._buffer = MessageBuffer()
         self._busy = False
         self._pending: Pending | None = None
         self.number = number
+        self.announced_bytes = head.content_length
         self.ended = self.opened = self.closed = False
         self.window = self.ungranted = 0
         self.pending_data: deque[memoryview] = deque()
@@ -87,9 +89,9 @@ class GrpcCall(ABC):
         self.since = owner.state.registry.seconds
 
     @property
-    def waiting(self) -> int:
+    def buffered_bytes(self) -> int:
         """The bytes that have come and were not taken yet."""
-        return len(self._inbox)
+        return len(self._buffer)
 
     def receive(self, data: bytes) -> None:
         """Take in what came; `ended` is set before where nothing follows."""
@@ -177,26 +179,26 @@ class UnaryCall(GrpcCall):
         self._message: GrpcMessage | None = None
 
     def _take(self, data: bytes) -> None:
-        inbox = self._inbox
+        buffer = self._buffer
         if (
             self.ended
-            and not inbox
+            and not buffer
             and self._message is None
             and is_single_message(data, self._owner.state.limits.max_body_bytes)
         ):
             self._begin(GrpcMessage(data[PREFIX_BYTES:], compressed=False))
             return
-        inbox.extend(data)
+        buffer.extend(data)
         if self._message is None:
-            self._message = inbox.take(self._owner.state.limits.max_body_bytes)
-        if self._message is not None and inbox:
+            self._message = buffer.take(self._owner.state.limits.max_body_bytes)
+        if self._message is not None and buffer:
             raise Unimplemented(f"{self._head.path} takes one message, not several.")
         if not self.ended:
             if self.ungranted >= _HALF:
                 self._owner.grant_window(self)
         elif self._message is not None:
             self._begin(self._message)
-        elif inbox:
+        elif buffer:
             raise Malformed("The call ended within its message.")
         else:
             raise Unimplemented(f"{self._head.path} takes one message, and none came.")
@@ -262,9 +264,9 @@ class BidirectionalCall(GrpcCall):
         self._turning = False
 
     def _take(self, data: bytes) -> None:
-        if not self._inbox:
+        if not self._buffer:
             self.since = self._owner.state.registry.seconds
-        self._inbox.extend(data)
+        self._buffer.extend(data)
         self._turn()
 
     def _reply(self, reply: HttpReply) -> None:
@@ -297,7 +299,7 @@ class BidirectionalCall(GrpcCall):
             return
         self._turning = True
         try:
-            while self._free and (message := self._inbox.take(self._owner.state.limits.max_body_bytes)) is not None:
+            while self._free and (message := self._buffer.take(self._owner.state.limits.max_body_bytes)) is not None:
                 self.since = self._owner.state.registry.seconds
                 self._ask(message, self._headers())
         finally:
@@ -313,7 +315,7 @@ class BidirectionalCall(GrpcCall):
         """All that has come is answered."""
         owner = self._owner
         if self.ended:
-            if self._inbox:
+            if self._buffer:
                 raise Malformed("The call ended within a message.")
             owner.end(self, owner.state.trailers.plain)
         elif owner.refusing_streams:
@@ -331,7 +333,7 @@ class BidirectionalCall(GrpcCall):
         return {**headers, _TIMEOUT: b"%dm" % max(0, min(left, _MOST_MILLISECONDS))}
 
     def _expecting(self) -> bool:
-        return bool(self._inbox) and not self._busy
+        return bool(self._buffer) and not self._busy
 
 
 #: By `Method.streams`.

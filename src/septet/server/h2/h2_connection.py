@@ -138,7 +138,7 @@ class H2Connection(asyncio.Protocol):
         self._cancel_calls()
         self._transport.abort()
 
-    # Ours.
+    # How it ends.
 
     def _ping_or_close(self, longest: float) -> None:
         """Close an idle connection; ask a client that has calls and has been silent whether it is there."""

@@ -147,6 +147,8 @@ class H2Streams:
         call.ungranted += size
         if call.ungranted > STREAM_WINDOW:
             raise H2StreamError(ErrorCode.FLOW_CONTROL_ERROR)
+        if call.announced_bytes is not None:
+            _count_announced(call, len(data), ended=bool(flags & h2_frames.END_STREAM))
         if flags & h2_frames.END_STREAM:
             call.ended = True
         elif not data:
@@ -198,7 +200,7 @@ class H2Streams:
         self._decoder.skip(block)
         if call.ended:
             raise H2StreamError(ErrorCode.STREAM_CLOSED)
-        if not ended:
+        if not ended or call.announced_bytes:
             raise H2StreamError(ErrorCode.PROTOCOL_ERROR)
         call.ended = True
         call.receive(b"")
@@ -214,6 +216,8 @@ class H2Streams:
         elif head.coding not in _CODINGS:
             text = f"The encoding {head.coding.decode('latin-1')[:80]!r} of messages is not read."
             self._decline(number, ended, Unimplemented(text), head)
+        elif ended and head.content_length:
+            raise H2StreamError(ErrorCode.PROTOCOL_ERROR)
         else:
             self.calls[number] = call = KINDS[method.streams](self, number, method, head)
             self.out.open(call)
@@ -290,13 +294,13 @@ class H2Streams:
         if call is not None:
             self.out.enlarge_window(call, size)
 
-    # Ours.
+    # Windows, useless frames, and the ends of streams.
 
     def _replenish(self) -> None:
         """Give leave for what has come, unless too much of it waits for the rest of its messages."""
         if self._received >= CONNECTION_WINDOW // 2:
             most = max(MIN_BUFFERED_BYTES, 2 * self.state.limits.max_body_bytes)
-            if sum(call.waiting for call in self.calls.values()) < most:
+            if sum(call.buffered_bytes for call in self.calls.values()) < most:
                 self._write(h2_frames.window_update(0, self._received))
                 self._received = 0
 
@@ -334,3 +338,15 @@ class H2Streams:
         self._replenish()
         if not self.calls:
             self._emptied()
+
+
+def _count_announced(call: GrpcCall, size: int, *, ended: bool) -> None:
+    """Count data against the content-length of a call (RFC 9113, 8.1.1).
+
+    Raises:
+        H2StreamError: more comes than was announced, or less.
+    """
+    assert call.announced_bytes is not None  # noqa: S101 - or nothing is counted
+    call.announced_bytes -= size
+    if call.announced_bytes < 0 or (ended and call.announced_bytes):
+        raise H2StreamError(ErrorCode.PROTOCOL_ERROR)

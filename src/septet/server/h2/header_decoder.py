@@ -33,6 +33,7 @@ _VALUE = re.compile(rb"(?![ \t])[^\0\r\n]*(?<![ \t])")
 _PSEUDO = frozenset((b":method", b":scheme", b":path", b":authority"))
 # They belong to HTTP/1.1.
 _FOREIGN = frozenset((b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade"))
+_MAX_DIGITS = 20
 _SIZE_UPDATE, _SIZE_UPDATE_MASK = 0x20, 0xE0
 
 Pairs: TypeAlias = Sequence[tuple[bytes, bytes]]
@@ -45,12 +46,14 @@ class CallHead(msgspec.Struct, frozen=True):
         path: the method's, such as `/package.Service/Method`.
         headers: those that are read, by their names in lower case.
         coding: how messages are compressed where their flag says so.
+        content_length: how many bytes of data follow, where the call says so.
         status: the HTTP status for what is no call at all; 0 for a call.
     """
 
     path: str
     headers: Mapping[bytes, bytes]
     coding: bytes = IDENTITY
+    content_length: int | None = None
     status: int = 0
 
 
@@ -145,7 +148,21 @@ def _head(pairs: Pairs, limits: Limits) -> CallHead:
     if _TYPE.fullmatch(fields.get(b"content-type", b"")) is None:
         return CallHead(path, {}, status=415)
     read = {name: value for name, value in fields.items() if name in READ}
-    return CallHead(path, read, fields.get(b"grpc-encoding", IDENTITY).lower())
+    return CallHead(path, read, fields.get(b"grpc-encoding", IDENTITY).lower(), _content_length(fields))
+
+
+def _content_length(fields: Mapping[bytes, bytes]) -> int | None:
+    """The announced bytes of data (RFC 9113, 8.1.1).
+
+    Raises:
+        H2StreamError: the header is no number.
+    """
+    value = fields.get(b"content-length")
+    if value is None:
+        return None
+    if not value.isdigit() or len(value) > _MAX_DIGITS:
+        raise H2StreamError(ErrorCode.PROTOCOL_ERROR)
+    return int(value)
 
 
 def _checked(pairs: Pairs) -> tuple[dict[bytes, bytes], dict[bytes, bytes]]:
