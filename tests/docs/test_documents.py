@@ -70,6 +70,11 @@ def test_documented_python_compiles(place: str, text: str) -> None:
     compile(text, place, "exec")
 
 
+@pytest.mark.parametrize(("place", "text"), [each for each in blocks("python") if "docs/testing.md" in each[0]])
+def test_documented_tests_pass(place: str, text: str) -> None:
+    exec(compile(text, place, "exec"), {"__name__": "documented"})
+
+
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_every_link_to_a_file_leads_to_one(path: Path) -> None:
     targets = [target for target in LINK.findall(path.read_text()) if "://" not in target]
