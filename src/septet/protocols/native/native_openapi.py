@@ -6,7 +6,7 @@ from septet.model.signature import DTYPES, Kind, Signature
 from septet.protocols.codecs import examples
 from septet.protocols.codecs.prediction_format import MAX_TOP
 from septet.protocols.http.routes import Described
-from septet.protocols.openapi import json_schema, openapi_responses
+from septet.protocols.openapi import json_schema, openapi_responses, row_forms
 from septet.settings import Limits
 from septet.types import Tensors
 
@@ -42,6 +42,21 @@ def label(described: Described) -> Node:
     labels = {str(index): label for index, label in enumerate(described.signature.labels)}
     schema = {"type": "object", "additionalProperties": {"type": "string"}}
     return {"200": openapi_responses.reply(schema, labels)} if labels else openapi_responses.errors(("not_found",))
+
+
+def models(described: Described) -> Node:
+    """Describe the answers of `GET /models`."""
+    text = {"type": "string"}
+    names = {"name": text, "version": text, "digest": text, "kind": {"enum": [kind.value for kind in Kind]}}
+    path = {**text, "description": "Before the paths of this model's routes, such as `/models/iris` of `/models/iris/predict`."}
+    entry = {**names, "description": {"type": ["string", "null"]}, "path": path}
+    missing = {
+        "type": "object",
+        "additionalProperties": text,
+        "description": "Why each of the others could not be loaded, by name.",
+    }
+    listed = {"type": "array", "items": row_forms.closed(entry)}
+    return {"200": openapi_responses.reply(row_forms.closed({"models": listed, "missing": missing}), text="The models.")}
 
 
 def schemas(signature: Signature, limits: Limits) -> Node:
