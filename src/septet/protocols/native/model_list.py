@@ -4,7 +4,8 @@ from urllib.parse import quote
 
 import msgspec
 
-from septet.protocols.http.http_messages import HttpReply, HttpRequest, new_id, request_id_of
+from septet.protocols.http.http_messages import HttpReply, HttpRequest, request_id_of
+from septet.protocols.http.request_factory import new_id
 from septet.protocols.http.routes import MODEL_PREFIX, Operation, answers
 from septet.protocols.native import native_openapi
 from septet.protocols.openapi.operations import answering
@@ -19,7 +20,7 @@ class ModelList:
         self._models = models
 
     @answers(
-        "GET", "/models", operation=Operation("models", "List the models", "model", answering(native_openapi.models))
+        "GET", "/models", operation=Operation("models", "List the models", "model", answering(native_openapi.models()))
     )
     async def models(self, http: HttpRequest) -> HttpReply:
         """`GET /models`: the models that are served, where the routes of each stand, and which could not be loaded."""

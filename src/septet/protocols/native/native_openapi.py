@@ -44,19 +44,20 @@ def label(described: Described) -> Node:
     return {"200": openapi_responses.reply(schema, labels)} if labels else openapi_responses.errors(("not_found",))
 
 
-def models(described: Described) -> Node:
-    """Describe the answers of `GET /models`."""
-    text = {"type": "string"}
-    names = {"name": text, "version": text, "digest": text, "kind": {"enum": [kind.value for kind in Kind]}}
-    path = {**text, "description": "Before the paths of this model's routes, such as `/models/iris` of `/models/iris/predict`."}
-    entry = {**names, "description": {"type": ["string", "null"]}, "path": path}
-    missing = {
+def models() -> Node:
+    """Write the answers of `GET /models`."""
+    text: Node = {"type": "string"}
+    names: Node = {"name": text, "version": text, "digest": text, "kind": {"enum": [kind.value for kind in Kind]}}
+    path = {**text, "description": "Before the paths of this model's routes: `/models/iris` of `/models/iris/predict`."}
+    entry: Node = {**names, "description": {"type": ["string", "null"]}, "path": path}
+    missing: Node = {
         "type": "object",
         "additionalProperties": text,
         "description": "Why each of the others could not be loaded, by name.",
     }
-    listed = {"type": "array", "items": row_forms.closed(entry)}
-    return {"200": openapi_responses.reply(row_forms.closed({"models": listed, "missing": missing}), text="The models.")}
+    listed: Node = {"type": "array", "items": row_forms.closed(entry)}
+    schema = row_forms.closed({"models": listed, "missing": missing})
+    return {"200": openapi_responses.reply(schema, text="The models.")}
 
 
 def schemas(signature: Signature, limits: Limits) -> Node:
