@@ -62,3 +62,12 @@ def test_a_server_does_what_its_document_says(name: str, tmp_path: Path) -> None
         # Nor that several inputs have the same number of rows.
         also = ("--exclude-checks", "positive_data_acceptance") if name == "mixed" else ()
         judge(server, tmp_path, strict, "--max-examples", str(examples(10)), *also)
+
+
+def test_a_server_of_several_models_does_what_its_document_says(tmp_path: Path) -> None:
+    command = [*septet_serve(made("columns", tmp_path)), str(made("tensor", tmp_path))]
+    with ServerProcess(command, tmp_path / "log") as server:
+        document = server.client.get("/openapi.json").json()
+        strict = only(document, lambda path, media: media in (JSON, None) and not path.endswith("/infer"))
+        assert len([path for path in strict["paths"] if path.endswith("/predict")]) == 2
+        judge(server, tmp_path, strict, "--max-examples", str(examples(3)))
