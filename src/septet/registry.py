@@ -6,7 +6,7 @@ when its last request is over.
 """
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from septet.errors import NotFound, StartupError
 from septet.service import Service
@@ -114,13 +114,24 @@ class Models:
         Raises:
             StartupError: another one has its name.
         """
-        name = service.identity.name
-        if name in self._served:
-            raise StartupError(f"two models have the name {name!r}; each needs a name of its own")
-        self._missing.pop(name, None)
-        self._served[name] = served = ServedModel(service)
+        self.install_all([service])
+        return self._served[service.identity.name]
+
+    def install_all(self, services: Iterable[Service]) -> None:
+        """Begin to serve models, all of them at once.
+
+        Raises:
+            StartupError: two have the same name.
+        """
+        served = {**self._served}
+        for service in services:
+            name = service.identity.name
+            if name in served:
+                raise StartupError(f"two models have the name {name!r}; each needs a name of its own")
+            served[name] = ServedModel(service)
+        self._missing = {name: why for name, why in self._missing.items() if name not in served}
+        self._served = served
         self._tell()
-        return served
 
     def swap(self, service: Service) -> "asyncio.Future[None]":
         """Serve a model in place of the one with its name; the future is done when the old one is closed.

@@ -48,8 +48,8 @@ def asgi(
     worker_metrics.loaded(load_seconds=loaded.load_seconds, startup_seconds=time.perf_counter() - begun)
     observer = TurnObservers(worker_metrics, AccessLog(access=resolved.logs.access))
     app = App()
-    loaded.install(app.models)
     application(app, resolved, observer, shared_metrics.snapshot, loaded.names)
+    loaded.install(app.models)
     return Asgi(app, max_body_bytes=resolved.limits.max_body_bytes)
 
 

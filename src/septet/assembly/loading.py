@@ -36,8 +36,7 @@ class LoadedModels(msgspec.Struct, frozen=True):
         """Put all of them into a registry."""
         for name, reason in self.missing.items():
             models.fail(name, reason)
-        for service in self.services:
-            models.install(service)
+        models.install_all(self.services)
 
     @property
     def load_seconds(self) -> float:

@@ -170,8 +170,8 @@ class ServingProcess:
         """Load the models, serve, and return the exit code; `first`: nobody has answered yet."""
         begun = self._begun if first else time.perf_counter()
         app = App()
-        # Ready when gRPC is, too.
-        app.state.starting = bool(sockets.grpc)
+        # Ready when all routes are there, and gRPC is, too.
+        app.state.starting = True
         worker_metrics = shared_metrics.claim(slot)
         connections = ConnectionGauge(shared_metrics, slot)
         loaded: list[LoadedModels] = []
@@ -183,8 +183,8 @@ class ServingProcess:
             names = models.names
             worker_metrics.count_models(names)
             observer = TurnObservers(worker_metrics, AccessLog(access=self._settings.logs.access))
-            models.install(app.models)
             application(app, self._settings, observer, shared_metrics.snapshot, names)
+            models.install(app.models)
             if sockets.grpc:
                 from septet.assembly.grpc_serving import grpc_server
 

@@ -182,6 +182,9 @@ class App:
         models = self.models
         if not models:
             return Unavailable("The model is loading.")
+        if self.state.starting:
+            # Its routes may not all be there yet.
+            return Unavailable("The server is starting.")
         for name, reason in models.missing.items():
             if f"/models/{name}" in path:
                 return Unavailable(f"The model {name!r} could not be loaded: {reason}")
