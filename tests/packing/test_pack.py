@@ -12,7 +12,7 @@ from septet.model.golden import mismatches
 from septet.packing.packaging import pack
 from septet.packing.save import save
 from septet.runtimes.base import InputRejected, LoadOptions
-from septet.runtimes.formats import load
+from septet.runtimes.engine_table import load
 from septet.runtimes.prepared import Prepared, read_steps
 
 pd = pytest.importorskip("pandas")

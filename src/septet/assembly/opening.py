@@ -17,7 +17,7 @@ from septet.model.signature import Column, Signature, Tensor
 from septet.predictor.comparison import require_independence
 from septet.runtimes.base import LoadOptions, Runtime
 from septet.runtimes.declared_inputs import with_declared_inputs
-from septet.runtimes.formats import load, runtime_for
+from septet.runtimes.engine_table import engine_for, load
 from septet.runtimes.prepared import Prepared, read_steps
 from septet.runtimes.versions import require_versions
 from septet.runtimes.vouched import Vouched
@@ -59,14 +59,14 @@ def model_name(path: Path, settings: Model) -> str:
 
 
 def _file(path: Path, settings: Model, options: LoadOptions) -> Opened:
-    key = runtime_for(path)
+    engine = engine_for(path)
     digest = file_digest(path)
-    runtime = load(key, path, options)
+    runtime = engine.load(path, options)
     signature = _labelled(runtime.signature, path.parent, settings.labels)
     if settings.nullable:
-        signature = _nullable(signature, texts=key != "onnx")
+        signature = _nullable(signature, texts=engine.null_texts)
     name = model_name(path, settings)
-    manifest = Manifest(name, settings.version or "0", key, path.name, signature, {path.name: digest})
+    manifest = Manifest(name, settings.version or "0", engine.key, path.name, signature, {path.name: digest})
     return Opened(runtime, Identity(name, manifest.version, identity_digest(digest)), manifest, None)
 
 

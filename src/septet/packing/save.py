@@ -24,7 +24,9 @@ from septet.packing.training_tensors import tensors_from
 from septet.packing.trial import tried
 from septet.predictor.comparison import require_independence
 from septet.runtimes.base import InputRejected, LoadOptions, Runtime
+from septet.runtimes.engine_table import ENGINES
 from septet.runtimes.prepared import PreparationSteps, Prepared, prepared_tensors, read_steps
+from septet.runtimes.sklearn.sklearn_engine import SKLEARN
 from septet.types import Array, Tensors
 
 _log = logging.getLogger(__name__)
@@ -177,7 +179,7 @@ class _Ready(msgspec.Struct, frozen=True, eq=False):
 
 
 def _ready(model: Any, rows: TrainingTable, statement: Statement) -> _Ready:
-    if not (hasattr(model, "predict") or hasattr(model, "transform")):
+    if not SKLEARN.takes(model):
         raise UnsupportedModel(f"the {type(model).__name__} has no method predict or transform that answers new rows")
     steps = _steps(statement)
     if steps is None:
@@ -185,9 +187,7 @@ def _ready(model: Any, rows: TrainingTable, statement: Statement) -> _Ready:
         signature = named(found.native.signature, statement)
         tensors = tensors_from(found.rows, signature)
         return _Ready(found.native, signature, tensors, tensors, signature.inputs, notes=found.notes)
-    from septet.runtimes.sklearn import runtime_of
-
-    native = runtime_of(model, LoadOptions(), source=f"the {type(model).__name__}")
+    native = SKLEARN.runtime_of(model, LoadOptions(), source=f"the {type(model).__name__}")
     raw = msgspec.structs.replace(native.signature, inputs=raw_inputs(rows))
     tensors = tensors_from(rows, raw)
     inner = prepared_tensors(steps, tensors, raw, native.signature)
@@ -208,17 +208,12 @@ def trust_needed(package: Package) -> tuple[str, ...]:
     """The digests of the package's files that run code when it is served."""
     needed = []
     manifest = package.manifest
-    if manifest.runtime == "sklearn" and not _is_safe(package.artefact):
+    engine = ENGINES.get(manifest.runtime)
+    if engine is not None and engine.runs_code(package.artefact):
         needed.append(f"sha256:{manifest.files[manifest.artefact]}")
     if manifest.prepare is not None:
         needed.append(f"sha256:{manifest.files[manifest.prepare]}")
     return tuple(needed)
-
-
-def _is_safe(path: Path) -> bool:
-    import skops.io
-
-    return path.suffix == ".skops" and not skops.io.get_untrusted_types(file=path)
 
 
 def _steps(statement: Statement) -> PreparationSteps | None:
