@@ -115,7 +115,7 @@ def test_an_engine_is_added_by_one_folder_and_one_line_in_the_table(tmp_path: Pa
         settings = Settings()
         assert not shareable(path, settings)
         opened = open_model(path, settings.model, threads=1)
-        answer = opened.runtime.run({"x": np.float32([[21]])})
+        answer = opened.runtime.run({"x": np.array([[21]], np.float32)})
         assert (opened.manifest.runtime, answer["y"].tolist()) == ("abacus", [[42.0]])
 
 
