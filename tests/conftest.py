@@ -2,13 +2,26 @@
 
 from collections.abc import Iterator
 
+import hypothesis
 import pytest
 
 from tests.leftovers import Leftovers
+
+# A busy machine is no failure, and what one run met should not change the next.
+hypothesis.settings.register_profile("tests", deadline=None, database=None)
+hypothesis.settings.load_profile("tests")
 
 
 @pytest.fixture(scope="session", autouse=True)
 def leftovers() -> Iterator[None]:
     """No process outlives the tests that started it, even where the test process itself is killed."""
     with Leftovers():
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def short_measurements() -> Iterator[None]:
+    """Packing times each engine for a moment only: the order of their costs is asked for, not the figures."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("septet.packing.measurement._ENOUGH_SECONDS", 0.02)
         yield

@@ -2,7 +2,8 @@
 
 Every process that is started by a test inherits a variable of the environment. A process beside the tests waits for the
 end of a pipe that only the test process holds, which the system closes however that process ends, and then kills all
-that carry the variable. On systems without /proc it finds none.
+that carry the variable and all that descend from them: some clear their environment. On systems without /proc it finds
+none.
 """
 
 import contextlib
@@ -39,14 +40,24 @@ class Leftovers:
         self._watcher.wait()
 
 
-def carrying(run: str) -> list[int]:
-    """The processes that carry the variable of this run."""
+def of_run(run: str) -> set[int]:
+    """The processes that carry the variable of this run, and those that descend from them."""
     wanted = f"{VARIABLE}={run}".encode()
-    found = []
+    found: set[int] = set()
+    children: dict[int, list[int]] = {}
     for folder in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
+            process = int(folder.name)
+            # Its parent stands behind its name, which is in brackets and may hold anything.
+            parent = int((folder / "stat").read_bytes().rpartition(b")")[2].split()[1])
+            children.setdefault(parent, []).append(process)
             if wanted in (folder / "environ").read_bytes().split(b"\0"):
-                found.append(int(folder.name))
+                found.add(process)
+    unseen = list(found)
+    while unseen:
+        born = set(children.get(unseen.pop(), ())) - found
+        found |= born
+        unseen += born
     return found
 
 
@@ -54,7 +65,7 @@ def main(run: str) -> None:
     """Wait for the end of standard input, then kill what is left of the run."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     sys.stdin.buffer.read()
-    while left := carrying(run):
+    while left := of_run(run):
         for process in left:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(process, signal.SIGKILL)

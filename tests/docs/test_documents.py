@@ -1,14 +1,18 @@
 """The documents say what is so: commands parse, JSON is JSON, links lead somewhere, and lists are complete."""
 
 import argparse
+import asyncio
 import importlib
 import json
 import re
 import shlex
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 
+import septet
 from septet import errors
 from septet.assembly.composition import layout
 from septet.assembly.grpc_serving import grpc_templates
@@ -68,6 +72,28 @@ def test_documented_json_is_json(place: str, text: str) -> None:
 @pytest.mark.parametrize(("place", "text"), blocks("python"))
 def test_documented_python_compiles(place: str, text: str) -> None:
     compile(text, place, "exec")
+
+
+@pytest.mark.parametrize(("place", "text"), [each for each in blocks("python") if "docs/testing.md" in each[0]])
+def test_documented_tests_pass(place: str, text: str) -> None:
+    exec(compile(text, place, "exec"), {"__name__": "documented"})
+
+
+def test_the_documented_middleware_flags_what_it_says() -> None:
+    (text,) = [text for place, text in blocks("python") if "docs/serving.md" in place and "Predictor" in text]
+    found: dict[str, Any] = {}
+    exec(text, found)
+    app = septet.asgi(ROOT / "examples" / "iris", middleware=[found["Cautious"]])
+
+    async def flags(rows: int) -> tuple[str | None, Any]:
+        transport = httpx.ASGITransport(app=app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://here") as client:
+            reply = await client.post("/predict", json={"data": [[5.1, 3.5, 1.4, 0.2]] * rows})
+        assert reply.status_code == 200
+        return reply.headers.get("septet-flags"), reply.json().get("flags")
+
+    assert asyncio.run(flags(100)) == (None, None)
+    assert asyncio.run(flags(101)) == ("large", ["large"])
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())

@@ -164,6 +164,8 @@ def test_forked_processes_count_into_shared_metrics() -> None:
 class Heard:
     """Keeps what each turn brought."""
 
+    least_status = 0
+
     def __init__(self) -> None:
         self.turns: list[tuple[int, list[Finished]]] = []
 

@@ -89,8 +89,8 @@ def test_a_dear_model_is_better_than_none(tmp_path: Path, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(skops.io, "dump", refused)
     monkeypatch.setattr(joblib, "dump", refused)
-    rows = np.random.default_rng(0).normal(size=(40_000, 2))
-    model = KNeighborsRegressor(1).fit(rows, np.zeros(40_000))
+    rows = np.random.default_rng(0).normal(size=(4_000, 2))
+    model = KNeighborsRegressor(1).fit(rows, np.zeros(4_000))
     saved = save(model, tmp_path / "near", data=rows[:50])
     engine = saved.package.manifest.engine
     assert engine is not None

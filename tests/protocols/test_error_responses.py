@@ -29,3 +29,17 @@ def test_who_does_not_is_answered_in_the_dialect_of_the_path(headers: dict[bytes
 
 def test_details_do_not_change_the_headers() -> None:
     assert refused(Overloaded("Full.", 3), "/v2", DETAILED).headers == ((b"retry-after", b"3"),)
+
+
+@pytest.mark.parametrize("path", ["/invocations", "/models/iris/invocations", "/models/odd name/invocations"])
+def test_a_path_that_names_the_model_has_the_dialect_of_the_short_one(path: str) -> None:
+    reply = refused(WRONG, path, {})
+    assert reply.status == 400
+    assert json.loads(reply.body) == {"error_code": "INVALID_PARAMETER_VALUE", "message": WRONG.message}
+
+
+@pytest.mark.parametrize("path", ["/models/iris/predict", "/models/invocations/predict", "/v20", "/invocationsx"])
+def test_all_other_paths_have_the_native_body(path: str) -> None:
+    reply = refused(WRONG, path, {})
+    assert reply.status == 422
+    assert json.loads(reply.body)["error"]["code"] == "invalid"

@@ -32,6 +32,7 @@ from septet.remote.http_codec import HttpCodec
 from septet.remote.remote_calls import InferCall
 from septet.tensors import joined, plain
 from septet.types import Array, Tensors
+from tests.budgets import examples
 from tests.protocols import models
 
 # Of one request: the cells of each input as flat lists, as JSON has them in rows, and the number of rows.
@@ -341,7 +342,7 @@ def tensors_of(signature: Signature, drawn: Drawn) -> dict[str, Array]:
 
 
 @given(st.data())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 def test_all_forms_of_a_request_mean_the_same(data: st.DataObject) -> None:
     signature = data.draw(signatures())
     drawn = data.draw(st.lists(requests(signature), min_size=2, max_size=3))

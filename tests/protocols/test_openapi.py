@@ -13,6 +13,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from septet.model.signature import DTYPES, Column, Kind, Signature, Tensor
 from septet.protocols.http.error_bodies import STATUS
 from septet.service import Service
+from tests.budgets import examples
 from tests.protocols import models
 
 SERVICES = models.every_kind()
@@ -210,7 +211,7 @@ def services(draw: st.DrawFn) -> Service:
 
 
 @given(services())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(15), deadline=None)
 def test_any_signature_gives_a_valid_document_whose_examples_hold(service: Service) -> None:
     made = document(service)
     OpenAPIV31SpecValidator(made).validate()

@@ -3,9 +3,10 @@
 import os
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+import msgspec
 import pytest
 import uvicorn
 
@@ -25,19 +26,32 @@ def totals() -> MetricsSnapshot:
     raise AssertionError("the page asks for no metrics")
 
 
-def asgi(service: Service) -> Asgi:
+def asgi(*services: Service, missing: Mapping[str, str] | None = None) -> Asgi:
     settings = Settings()
     app = App()
-    app.models.install(service)
-    application(app, settings, Silent(), totals, [service.identity.name])
+    for service in services:
+        app.models.install(service)
+    for name, reason in (missing or {}).items():
+        app.models.fail(name, reason)
+    application(app, settings, Silent(), totals, [service.identity.name for service in services])
     return Asgi(app, max_body_bytes=settings.limits.max_body_bytes)
 
 
-class Mounts:
-    """Routes `/name/...` to a service, as a framework's mount does."""
+def several() -> list[Service]:
+    """Three models of one server."""
+    kinds = models.every_kind()
+    named = {"iris": models.iris(), "price": kinds["regressor"], "mixed": kinds["mixed"]}
+    return [
+        msgspec.structs.replace(service, identity=msgspec.structs.replace(service.identity, name=name))
+        for name, service in named.items()
+    ]
 
-    def __init__(self, services: dict[str, Service]) -> None:
-        self._apps = {f"/{name}": asgi(service) for name, service in services.items()}
+
+class Mounts:
+    """Routes `/name/...` to an application, as a framework's mount does."""
+
+    def __init__(self, apps: Mapping[str, Asgi]) -> None:
+        self._apps = {f"/{name}": app for name, app in apps.items()}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         prefix = "/" + scope.get("path", "/").split("/")[1]
@@ -47,9 +61,12 @@ class Mounts:
 
 @pytest.fixture(scope="session")
 def address() -> Iterator[str]:
-    """The address that the services' prefixes follow."""
+    """The address that the prefixes of the applications follow."""
     services = {"iris": models.iris(), "digits": models.classifier(64), **models.every_kind()}
-    mounts = Mounts({name.replace(" ", "-"): service for name, service in services.items()})
+    apps = {name.replace(" ", "-"): asgi(service) for name, service in services.items()}
+    apps["several"] = asgi(*several())
+    apps["partly"] = asgi(models.iris(), missing={"broken": "broken.onnx is not an ONNX model"})
+    mounts = Mounts(apps)
     server = uvicorn.Server(uvicorn.Config(mounts, port=0, log_level="error", lifespan="off"))
     thread = threading.Thread(target=server.run)
     thread.start()

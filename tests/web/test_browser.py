@@ -120,3 +120,64 @@ def test_every_field_and_button_has_a_name(browser: Browser, address: str) -> No
         " !each.textContent.trim() && !each.labels?.length && !each.ariaLabel).map((each) => each.outerHTML)"
     )
     assert nameless == []
+
+
+def test_several_models_are_listed_to_choose_from(browser: Browser, address: str) -> None:
+    browser.open(f"{address}/several/")
+    assert browser.find("h1").text == "3 models"
+    assert [each.text for each in browser.all(".models strong")] == ["iris", "price", "mixed"]
+    assert not browser.find("main").find_element("id", "try").is_displayed()
+    paths = [each.text for each in browser.all(".route > summary code")]
+    assert {"/models", "/health/ready", "/v1/models", "/v2/models/stats", "/metrics"} <= set(paths)
+    assert not [path for path in paths if "iris" in path]
+
+
+def test_one_of_several_models_is_chosen_left_and_tried_out(browser: Browser, address: str) -> None:
+    browser.open(f"{address}/several/docs")
+    browser.click(".models li:nth-child(3) a")
+    browser.find("body[data-ready] #facts li")
+    assert browser.driver.current_url == f"{address}/several/docs?model=mixed"
+    assert browser.find("h1").text == "mixed"
+    assert browser.find(".choice [aria-current=page]").text == "mixed"
+    browser.click(".choice > a")
+    browser.find(".models")
+    assert browser.driver.current_url == f"{address}/several/docs"
+    browser.driver.back()
+    browser.find("#field-0")
+    predict(browser)
+    assert browser.find("#answer .big").text == "survived"
+
+
+def test_the_routes_of_one_of_several_models_are_described_without_the_others(browser: Browser, address: str) -> None:
+    browser.open(f"{address}/several/docs?model=price")
+    paths = [each.text for each in browser.all(".route > summary code")]
+    assert {"/models/price/predict", "/v1/models/price:predict", "/v2/models/price/infer", "/metrics"} <= set(paths)
+    assert not [path for path in paths if "iris" in path or "mixed" in path]
+    browser.click(".route > summary")
+    assert f"curl -s {address}/several/models/price/predict" in browser.find(".route-body pre").text
+    assert browser.find(".tree").text
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ("several/?model=other", "There is no model other here."),
+        ("partly/?model=broken", "The model broken could not be loaded: broken.onnx is not an ONNX model"),
+    ],
+)
+def test_a_model_that_cannot_be_chosen_is_told_of_beside_the_list(
+    path: str, text: str, browser: Browser, address: str
+) -> None:
+    browser.open(f"{address}/{path}")
+    assert browser.find("#failure").text == text
+    assert browser.find(".models strong").text == "iris"
+
+
+def test_a_model_beside_one_that_is_missing_predicts(browser: Browser, address: str) -> None:
+    browser.open(f"{address}/partly/docs")
+    assert "not loaded" in browser.find(".models li:nth-child(2)").text
+    browser.click(".models a")
+    browser.find("body[data-ready] #facts li")
+    assert browser.find(".choice .bad").text == "broken: not loaded"
+    predict(browser)
+    assert browser.find("#answer .big").text == "setosa"

@@ -31,6 +31,7 @@ from septet.protocols.http.request_factory import RequestFactory
 from septet.protocols.http.routes import declared_routes
 from septet.protocols.mlflow.invocations import InvocationsRoute
 from septet.protocols.native.model_info import ModelInfo
+from septet.protocols.native.model_list import ModelList
 from septet.protocols.native.native_routes import NativeRoutes
 from septet.protocols.openinference.infer_request import InferRequestReader
 from septet.protocols.openinference.infer_routes import InferRoutes, InferServer
@@ -184,7 +185,7 @@ def _templates(owners: Iterable[type]) -> tuple[str, ...]:
 
 
 #: Whose routes belong to the server, and whose to each model.
-SERVER_OWNERS = (HealthRoutes, InferServer, V1Models, ServerRoutes)
+SERVER_OWNERS = (HealthRoutes, ModelList, InferServer, V1Models, ServerRoutes)
 MODEL_OWNERS = (NativeRoutes, ModelInfo, InferRequestReader, InferRoutes, V1Routes, InvocationsRoute)
 _PREDICTING = frozenset(
     (
@@ -219,6 +220,7 @@ def application(
         )
 
     owners = (
+        ModelList(app.models),
         InferServer(app.models, counted),
         V1Models(app.models),
         ServerRoutes(app.models, app.operations, settings, snapshot, names),

@@ -140,8 +140,13 @@ def load_service(path: Path, settings: Settings) -> Service:
 
 
 def _wrapped(service: Service, settings: Settings, middleware: Sequence[Middleware]) -> Service:
+    return with_middleware(service, (*middleware, *map(_imported, settings.model.middleware)))
+
+
+def with_middleware(service: Service, middleware: Sequence[Middleware]) -> Service:
+    """The service with its predictor wrapped, the first middleware outermost."""
     predictor = service.predictor
-    for each in reversed((*middleware, *map(_imported, settings.model.middleware))):
+    for each in reversed(middleware):
         predictor = each(predictor)
     return msgspec.structs.replace(service, predictor=predictor)
 

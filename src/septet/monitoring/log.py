@@ -82,7 +82,7 @@ class LineHandler(logging.Handler):
 
 
 class AccessLog:
-    """Logs requests: failures always, all with `access`, refusals at level debug.
+    """Logs requests: failures always, all with `access`, refusals at level debug; of `least_status` or above.
 
     A probe that finds the server starting or draining has found no failure: that is logged as a refusal is.
 
@@ -92,16 +92,16 @@ class AccessLog:
     def __init__(self, *, access: bool) -> None:
         self._logger = logging.getLogger(LOGGER)
         quiet = REFUSED if self._logger.isEnabledFor(logging.DEBUG) else FAILED
-        self._least_status = EVERYTHING if access else quiet
+        self.least_status = EVERYTHING if access else quiet
 
     def turned(self, started: int, finished: Sequence[Finished]) -> None:  # noqa: ARG002 - an arrival is not logged
         """Log the requests that are of interest."""
         for event in finished:
-            if event.status >= self._least_status and (self._least_status < FAILED or not _is_not_ready(event)):
+            if event.status >= self.least_status and (self.least_status < FAILED or not _is_not_ready(event)):
                 self._log(event)
 
     def _log(self, event: Finished) -> None:
-        level = logging.INFO if self._least_status == EVERYTHING else logging.DEBUG
+        level = logging.INFO if self.least_status == EVERYTHING else logging.DEBUG
         if event.status >= FAILED and not _is_not_ready(event):
             level = logging.ERROR
         fields: dict[str, object] = {

@@ -12,7 +12,13 @@ from septet.events import Finished
 
 
 class TurnObserver(Protocol):
-    """Whoever is told what a turn brought. Must neither block nor raise."""
+    """Whoever is told what a turn brought. Must neither block nor raise.
+
+    Attributes:
+        least_status: answers of a lower status are not told; 0 for all, and for the number of arrivals.
+    """
+
+    least_status: int
 
     def turned(self, started: int, finished: Sequence[Finished]) -> None:
         """So many requests have arrived, and these have been answered."""
@@ -45,4 +51,8 @@ class TurnObservers:
         started, finished = self._started, self._finished
         self._started, self._finished, self._due = 0, [], False
         for listener in self._listeners:
-            listener.turned(started, finished)
+            least = listener.least_status
+            if least == 0:
+                listener.turned(started, finished)
+            elif wanted := [event for event in finished if event.status >= least]:
+                listener.turned(0, wanted)

@@ -119,6 +119,8 @@ _SUMS = (
 class WorkerMetrics:
     """Counts into one row what happens in a process. Call it from one thread only."""
 
+    least_status = 0
+
     def __init__(self, layout: MetricsLayout, cells: "memoryview[float]") -> None:
         """Take over a row (float64, `layout.cells` long): its counters stay, its gauges are cleared."""
         self._cells = cells

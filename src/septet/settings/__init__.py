@@ -158,7 +158,7 @@ class Model(msgspec.Struct, frozen=True):
     middleware: Annotated[
         tuple[str, ...],
         Meta(
-            description="module:function that wraps the predictor, see docs/middleware.md; repeatable, outermost first",
+            description="module:name of what wraps the predictor, see docs/serving.md; repeatable, outermost first",
             extra={"pattern": r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$", "metavar": "MODULE:NAME"},
         ),
     ] = ()

@@ -12,7 +12,10 @@ FILES = {
     "/docs": "page.html",
     "/static/page.css": "page.css",
     "/static/icon.svg": "icon.svg",
-    **{f"/static/{name}.js": f"{name}.js" for name in ("page", "dom", "card", "form", "panes", "answer", "reference")},
+    **{
+        f"/static/{name}.js": f"{name}.js"
+        for name in ("page", "dom", "models", "card", "form", "panes", "answer", "reference")
+    },
 }
 # For the header of the same name. The page keeps it on its own too, in a meta element.
 CONTENT_SECURITY_POLICY = "default-src 'self'; base-uri 'none'; form-action 'none'; object-src 'none'"

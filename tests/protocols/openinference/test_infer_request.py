@@ -17,6 +17,7 @@ from septet.protocols.openinference.infer_request import InferRequestReader
 from septet.service import Service
 from septet.tensors import listed
 from septet.types import Array, Request, Tensors
+from tests.budgets import examples
 from tests.protocols import bodies, models
 
 LENGTH = "inference-header-content-length"
@@ -449,7 +450,7 @@ def test_other_content_types_are_refused() -> None:
 
 
 @given(st.binary(max_size=200) | st.text(max_size=100).map(str.encode), st.none() | st.integers(0, 250))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 def test_any_bytes_are_read_or_refused(body: bytes, length: int | None) -> None:
     headers = {} if length is None else {LENGTH.encode(): str(length).encode()}
     try:

@@ -9,6 +9,7 @@ from septet.model.signature import DTYPES, Kind, Signature, Tensor
 from septet.protocols.openinference.infer_response import InferResponseWriter
 from septet.tensors import Outputs, Part
 from septet.types import Array, Request, Response, Timings
+from tests.budgets import examples
 from tests.protocols import models
 
 WANTED = {
@@ -20,7 +21,7 @@ WANTED = {
 
 
 @given(st.data())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 def test_an_answer_from_a_shared_run_is_that_of_a_run_alone(data: st.DataObject) -> None:
     counts = data.draw(st.lists(st.integers(1, 3), min_size=2, max_size=5))
     rows = sum(counts)

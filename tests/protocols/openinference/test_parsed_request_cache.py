@@ -15,6 +15,7 @@ from septet.protocols.http.http_messages import HttpRequest
 from septet.protocols.openinference import parsed_request_cache
 from septet.protocols.openinference.datatypes import DATATYPES
 from septet.protocols.openinference.infer_request import InferRequestReader
+from tests.budgets import examples
 from tests.protocols import models
 
 LENGTH = b"inference-header-content-length"
@@ -171,7 +172,7 @@ def documents(draw: st.DrawFn, service: str) -> list[tuple[bytes, int | None]]:
 
 
 @given(st.data())
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 def test_what_was_read_before_changes_no_meaning(data: st.DataObject) -> None:
     service = data.draw(st.sampled_from(list(SERVICES)))
     drawn = data.draw(st.lists(documents(service), min_size=1, max_size=4))

@@ -1,5 +1,6 @@
 """One table from neutral error codes to what each protocol answers, and the native error body."""
 
+import re
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
@@ -94,14 +95,18 @@ def coded(code: str, message: str, problems: Sequence[Problem], request_id: str)
 #: How an error reads: from its code, message, problems and request id.
 ErrorBody: TypeAlias = Callable[[str, str, Sequence[Problem], str], bytes]
 
-_DIALECTS: tuple[tuple[str, ErrorBody], ...] = (("/v2", plain), ("/v1", plain), ("/invocations", coded))
+#: By what the paths of a protocol begin with.
+_DIALECTS: tuple[tuple[re.Pattern[str], ErrorBody], ...] = (
+    (re.compile(r"/v[12](/|$)"), plain),
+    (re.compile(r"(/models/[^/]+)?/invocations(/|$)"), coded),
+)
 
 
 def refusal(path: str, error: SeptetError, request_id: str) -> tuple[int, bytes]:
     """The status and the body of an error on a path, in the dialect of the protocol that the path belongs to."""
     status = STATUS.get(error.code, INTERNAL)
-    for prefix, dialect in _DIALECTS:
-        if path == prefix or path.startswith(prefix + "/"):
+    for beginning, dialect in _DIALECTS:
+        if beginning.match(path):
             # These protocols know 400 for whatever is wrong with a request's values.
             return MALFORMED if error.code == "invalid" else status, dialect(
                 error.code, error.message, error.problems, request_id

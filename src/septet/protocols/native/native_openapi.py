@@ -6,7 +6,7 @@ from septet.model.signature import DTYPES, Kind, Signature
 from septet.protocols.codecs import examples
 from septet.protocols.codecs.prediction_format import MAX_TOP
 from septet.protocols.http.routes import Described
-from septet.protocols.openapi import json_schema, openapi_responses
+from septet.protocols.openapi import json_schema, openapi_responses, row_forms
 from septet.settings import Limits
 from septet.types import Tensors
 
@@ -42,6 +42,22 @@ def label(described: Described) -> Node:
     labels = {str(index): label for index, label in enumerate(described.signature.labels)}
     schema = {"type": "object", "additionalProperties": {"type": "string"}}
     return {"200": openapi_responses.reply(schema, labels)} if labels else openapi_responses.errors(("not_found",))
+
+
+def models() -> Node:
+    """Write the answers of `GET /models`."""
+    text: Node = {"type": "string"}
+    names: Node = {"name": text, "version": text, "digest": text, "kind": {"enum": [kind.value for kind in Kind]}}
+    path = {**text, "description": "Before the paths of this model's routes: `/models/iris` of `/models/iris/predict`."}
+    entry: Node = {**names, "description": {"type": ["string", "null"]}, "path": path}
+    missing: Node = {
+        "type": "object",
+        "additionalProperties": text,
+        "description": "Why each of the others could not be loaded, by name.",
+    }
+    listed: Node = {"type": "array", "items": row_forms.closed(entry)}
+    schema = row_forms.closed({"models": listed, "missing": missing})
+    return {"200": openapi_responses.reply(schema, text="The models.")}
 
 
 def schemas(signature: Signature, limits: Limits) -> Node:

@@ -39,6 +39,8 @@ class GrpcService:
         self._request = message("inference.ModelInferRequest")
         self._streamed = message("inference.ModelStreamInferResponse")
         self._messages: dict[ServedModel, InferMessages] = {}
+        # By the name and version that a message may have.
+        self._named_messages: dict[tuple[str, str], InferMessages] = {}
         models.on_change(self._renew)
         self._renew()
 
@@ -46,6 +48,11 @@ class GrpcService:
         self._messages = {
             model: self._messages.get(model) or InferMessages(RequestFactory(model, self._limits))
             for model in self._models
+        }
+        self._named_messages = {
+            (model.service.identity.name, version): messages
+            for model, messages in self._messages.items()
+            for version in ("", model.service.identity.version)
         }
 
     def methods(self) -> tuple[Method, ...]:
@@ -126,13 +133,14 @@ class GrpcService:
     def _decode(self, http: HttpRequest, *, streamed: bool) -> tuple[ServedModel, Request, Encode]:
         asked = parsed(self._request, http.body)
         request_id = _fit_for_a_header(asked.id) or http.context.id or new_id()
-        model: ServedModel | None = None
+        messages = self._named_messages.get((asked.model_name, asked.model_version))
         try:
-            model = self._models.find(asked.model_name, asked.model_version)
-            return self._messages[model].decode(http, asked, request_id, streamed=streamed)
+            if messages is None:  # which raises: all names that are served are known
+                messages = self._messages[self._models.find(asked.model_name, asked.model_version)]
+            return messages.decode(http, asked, request_id, streamed=streamed)
         except SeptetError as error:
             error.request_id = request_id
-            error.model = None if model is None else model.service.identity
+            error.model = None if messages is None else messages.identity
             raise
 
     def _fault(self, reply: HttpReply) -> bytes:

@@ -112,7 +112,11 @@ class MessageForm(NamedTuple):
 
 
 class InferMessages:
-    """Decodes and encodes for one service."""
+    """Decodes and encodes for one service.
+
+    Attributes:
+        identity: the model's.
+    """
 
     def __init__(self, request_factory: RequestFactory) -> None:
         service = request_factory.service
@@ -120,7 +124,7 @@ class InferMessages:
         self._request_factory = request_factory
         self._schema = InferSchema(signature, max_rows=request_factory.limits.max_rows)
         self._served = request_factory.model
-        self._identity = identity
+        self.identity = identity
         self._response = message("inference.ModelInferResponse")
         self._raw_inputs = RawInputReader(self._schema)
         self._raw_answers = RawOutputWriter(partial(self._head, _identified(identity)))
@@ -194,7 +198,7 @@ class InferMessages:
             outputs = [self._as_classes(form.classes.get(name), name, dtype, array) for name, dtype, array in outputs]
         model = response.model
         if form.raw:
-            same = model is self._identity
+            same = model is self.identity
             writer = self._raw_answers if same else RawOutputWriter(partial(self._head, _identified(model)))
             body = writer.write(form.id, outputs)
         else:

@@ -2,7 +2,7 @@
 
 import { byId, copyButton, h, number } from "./dom.js";
 
-const KINDS = {
+export const KINDS = {
   classification: "Classifies each row.",
   multilabel: "Gives each row any number of labels.",
   regression: "Predicts a number for each row.",

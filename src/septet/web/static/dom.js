@@ -15,10 +15,13 @@ export function h(tag, properties = {}, ...children) {
 export const byId = (id) => document.getElementById(id);
 
 // The folder of this page: `/iris/docs` and `/iris/` both give `/iris/`.
-export const base = new URL(".", document.baseURI);
+const base = new URL(".", document.baseURI);
+
+// The address of a route of this service, whatever prefix it is published under.
+export const address = (path) => new URL(path.slice(1), base);
 
 export async function getJson(path) {
-  const response = await fetch(new URL(path, base), { headers: { accept: "application/json" } });
+  const response = await fetch(address(path), { headers: { accept: "application/json" } });
   if (!response.ok) throw new Error(`${path} answered ${response.status}`);
   return response.json();
 }

@@ -1,17 +1,18 @@
 // The ways to write rows, as tabs: a form, JSON, a CSV file. Each sends to the public routes and shows their answer.
 
 import { Answer } from "./answer.js";
-import { base, byId, h, pretty } from "./dom.js";
+import { address, byId, h, pretty } from "./dom.js";
 import { RowForm } from "./form.js";
 
 const MOST_FIELDS = 200;
 
-export function showPanes(model, openapi) {
-  const content = openapi.paths["/predict"].post.requestBody.content;
+// `prefix` stands before the paths of the model's routes; it is empty where the server has one model.
+export function showPanes(model, openapi, prefix) {
+  const content = openapi.paths[`${prefix}/predict`].post.requestBody.content;
   const examples = content["application/json"].examples || {};
-  const labels = Boolean(openapi.paths["/predict/label"].post.responses["200"]);
+  const labels = Boolean(openapi.paths[`${prefix}/predict/label`].post.responses["200"]);
   const answer = new Answer(byId("answer"), model);
-  const send = (type, body, form) => predict({ type, body, form, labels, answer });
+  const send = (type, body, form) => predict({ type, body, form, prefix, labels, answer });
   const panes = [];
   const row = examples.data && examples.data.value.data[0];
   if (model.rows && model.columns.length && model.columns.length <= MOST_FIELDS) {
@@ -22,13 +23,13 @@ export function showPanes(model, openapi) {
   showTabs(panes);
 }
 
-async function predict({ type, body, form, labels, answer }) {
+async function predict({ type, body, form, prefix, labels, answer }) {
   answer.wait();
   if (form) form.clear();
-  const ask = (path) => fetch(new URL(path, base), { method: "POST", headers: { "content-type": type }, body });
+  const ask = (path) => fetch(address(prefix + path), { method: "POST", headers: { "content-type": type }, body });
   const began = performance.now();
   try {
-    const asked = [ask("predict"), labels ? ask("predict/label") : null];
+    const asked = [ask("/predict"), labels ? ask("/predict/label") : null];
     const replies = await Promise.all(asked);
     const milliseconds = performance.now() - began;
     const [scored, labelled] = await Promise.all(replies.map((reply) => reply && reply.json()));

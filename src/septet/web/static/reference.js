@@ -1,18 +1,22 @@
 // The API, route by route, read from the OpenAPI document.
 
-import { base, byId, code, h, number, pretty, prose } from "./dom.js";
+import { address, byId, code, h, number, pretty, prose } from "./dom.js";
 
 const MOST_ITEMS = 64;
 const MOST_DEPTH = 6;
 
-export function showReference(openapi) {
+// Shows the routes whose paths `wanted` holds true of.
+export function showReference(openapi, wanted) {
   const groups = new Map(openapi.tags.map(({ name }) => [name, []]));
   for (const [path, operations] of Object.entries(openapi.paths)) {
+    if (!wanted(path)) continue;
     for (const [method, operation] of Object.entries(operations)) {
       groups.get(operation.tags[0]).push(route(openapi, path, method, operation));
     }
   }
-  for (const [name, routes] of groups) byId("routes").append(h("h3", { class: "group" }, name), ...routes);
+  for (const [name, routes] of groups) {
+    if (routes.length) byId("routes").append(h("h3", { class: "group" }, name), ...routes);
+  }
 }
 
 function route(openapi, path, method, operation) {
@@ -33,7 +37,7 @@ function body(openapi, path, method, operation) {
 }
 
 function curl(openapi, path, method, operation) {
-  const url = quote(new URL(path.slice(1), base).href);
+  const url = quote(address(path).href);
   if (method !== "post") return `curl -s ${url}`;
   const { examples = {} } = operation.requestBody.content["application/json"];
   const example = (examples.data || examples.records || examples.inputs || {}).value;
