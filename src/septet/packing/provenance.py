@@ -57,7 +57,7 @@ class Statement(msgspec.Struct, frozen=True, kw_only=True):
         description, owner: for people.
         nullable: the columns that may be missing; None: as the estimator says.
         ranges: the lowest and highest value accepted, by column; either may be None.
-        prepare: a file of preprocessing code (see `septet.runtimes.prepared`).
+        prepare: a file of preprocessing code (see `septet.preprocessing.preprocessing_step`).
         row_independent: that the model's own code answers each row by itself; proven at every start.
         clock: the current time, in UTC.
     """
