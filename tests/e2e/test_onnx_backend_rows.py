@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from septet.runtimes import onnx_graph
-from septet.runtimes.onnx_rows import outlook
-from septet.runtimes.onnx_sizes import MANY, over
-from septet.runtimes.onnx_value import AbstractValue
+from septet.runtimes.onnx import onnx_graph
+from septet.runtimes.onnx.onnx_rows import outlook
+from septet.runtimes.onnx.onnx_sizes import MANY, over
+from septet.runtimes.onnx.onnx_value import AbstractValue
 from septet.types import Array
 from tests.e2e.onnx_cases import Case, cases
 from tests.runtimes.onnx_models import constant, info, onnx

@@ -10,7 +10,7 @@ import pytest
 from septet.model.golden import mismatches
 from septet.model.package import read_package
 from septet.runtimes.base import LoadOptions
-from septet.runtimes.formats import load
+from septet.runtimes.engine_table import load
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 

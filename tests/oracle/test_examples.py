@@ -15,7 +15,7 @@ import septet
 from septet.assembly import open_service
 from septet.model.sample import sample
 from septet.runtimes.base import LoadOptions
-from septet.runtimes.formats import load, runtime_for
+from septet.runtimes.engine_table import engine_for
 from septet.settings import Settings
 from septet.types import Array, Tensors
 from tests.oracle.answers import OTHERS, answered, difference, examined
@@ -66,7 +66,7 @@ def test_a_shipped_model_answers_as_its_artefact_by_itself(name: str) -> None:
     path = ROOT / name
     service = open_service(path, Settings())
     artefact = path if path.is_file() else path / service.manifest.artefact
-    runtime = load(runtime_for(artefact), artefact, LoadOptions())
+    runtime = engine_for(artefact).load(artefact, LoadOptions())
     rows = varied(service.sample or sample(service.signature), ASKED)
     alone = [runtime.run(row) for row in rows]
 

@@ -12,7 +12,7 @@ from septet.packing.training_table import rows_of
 from septet.packing.training_tensors import tensors_of
 from septet.packing.trial import tried
 from septet.runtimes.base import LoadOptions
-from septet.runtimes.sklearn import SklearnRuntime, runtime_of
+from septet.runtimes.sklearn.sklearn_runtime import SklearnRuntime, runtime_of
 from septet.types import Array, Tensors
 from tests.runtimes.alone import assert_rows_apart
 

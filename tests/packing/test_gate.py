@@ -14,7 +14,7 @@ from septet.packing.save import Saved, save
 from septet.packing.training_tensors import tensors_of
 from septet.runtimes.base import Independence, InputRejected, LoadOptions
 from septet.runtimes.declared_inputs import with_declared_inputs
-from septet.runtimes.formats import load
+from septet.runtimes.engine_table import load
 
 pd = pytest.importorskip("pandas")
 pytest.importorskip("sklearn")

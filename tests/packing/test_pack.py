@@ -11,9 +11,10 @@ from septet.errors import LabelsMismatch, PackageInvalid, UnsupportedModel, Untr
 from septet.model.golden import mismatches
 from septet.packing.packaging import pack
 from septet.packing.save import save
+from septet.preprocessing.preprocessed_runtime import PreprocessedRuntime
+from septet.preprocessing.preprocessing_step import PreprocessingStep, read_preprocessing_code
 from septet.runtimes.base import InputRejected, LoadOptions
-from septet.runtimes.formats import load
-from septet.runtimes.prepared import Prepared, read_steps
+from septet.runtimes.engine_table import load
 
 pd = pytest.importorskip("pandas")
 datasets = pytest.importorskip("sklearn.datasets")
@@ -101,18 +102,20 @@ def finish(outputs):
 RAW = pd.DataFrame({"length": MATRIX[:, 0] / 2, "width": MATRIX[:, 1], "colour": ["red", "blue"] * 75})
 
 
-def prepared(folder: Path, code: str) -> Prepared:
+def prepared(folder: Path, code: str) -> PreprocessedRuntime:
     source = folder / "own.py"
     source.write_text(code)
     saved = save(fitted(MATRIX[:, :2]), folder / "out", data=RAW, target=CLASSES, prepare=source)
     manifest = saved.package.manifest
     assert manifest.prepare == "prepare.py"
     with pytest.raises(Untrusted, match="Python code"):
-        read_steps(folder / "out" / "prepare.py", LoadOptions())
-    steps = read_steps(folder / "out" / "prepare.py", LoadOptions(trust=saved.trust))
+        read_preprocessing_code(folder / "out" / "prepare.py", LoadOptions())
+    trusted = read_preprocessing_code(folder / "out" / "prepare.py", LoadOptions(trust=saved.trust))
     runtime = load(manifest.runtime, saved.package.artefact, LoadOptions())
     assert saved.package.golden is not None
-    served = Prepared(runtime, steps, manifest.signature)
+    assert trusted.digest == f"sha256:{manifest.files['prepare.py']}"
+    step = PreprocessingStep(trusted, manifest.signature.inputs, runtime.signature)
+    served = PreprocessedRuntime(runtime, step, manifest.signature)
     assert mismatches(saved.package.golden, served.run(saved.package.golden.request)) == ()
     return served
 

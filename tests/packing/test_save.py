@@ -17,7 +17,7 @@ from septet.model.signature import DTYPES, Kind
 from septet.packing.save import Saved, save
 from septet.packing.training_tensors import tensors_of
 from septet.runtimes.base import LoadOptions, Runtime
-from septet.runtimes.formats import load
+from septet.runtimes.engine_table import load
 from septet.settings import Model
 
 pd = pytest.importorskip("pandas")

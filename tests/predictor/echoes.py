@@ -9,7 +9,7 @@ from septet.model.signature import Column, Kind, Signature, Tensor
 from septet.predictor.batcher import Batcher
 from septet.predictor.latency_model import LatencyModel
 from septet.predictor.model_runner import ModelRunner
-from septet.runtimes.echo import EchoRuntime
+from septet.runtimes.echo.echo_runtime import EchoRuntime
 from septet.types import Identity, Request
 
 SIGNATURE = Signature(

@@ -12,7 +12,7 @@ from septet.model.signature import Column, Kind, Signature, Tensor
 from septet.model.validation import problems
 from septet.predictor.comparison import ABSOLUTE, RELATIVE, difference, require_independence
 from septet.predictor.extreme_rows import extreme_rows, nulls
-from septet.runtimes.echo import EchoRuntime
+from septet.runtimes.echo.echo_runtime import EchoRuntime
 from septet.types import Array, Tensors
 
 COLUMNS = (

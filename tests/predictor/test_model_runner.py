@@ -8,7 +8,7 @@ import pytest
 from septet.errors import Invalid, ModelFailed
 from septet.model.signature import Kind, Signature, Tensor
 from septet.predictor.model_runner import ModelRunner
-from septet.runtimes.echo import EchoRuntime
+from septet.runtimes.echo.echo_runtime import EchoRuntime
 from septet.tensors import Part
 from septet.types import Request, Tensors
 from tests.predictor.echoes import SAMPLE, SIGNATURE, request, runtime

@@ -10,7 +10,7 @@ from septet.model.sample import sample
 from septet.model.signature import Column, Kind, Signature, Tensor
 from septet.predictor.warmup import MANY_ROWS, varied, warm_up
 from septet.runtimes.base import Independence
-from septet.runtimes.echo import EchoRuntime
+from septet.runtimes.echo.echo_runtime import EchoRuntime
 from septet.types import Array, Tensors
 
 

@@ -93,6 +93,14 @@ def test_provenance_is_written_with_iso_dates() -> None:
     assert said["freshness"] == msgspec.to_builtins(models.FRESH)
 
 
+def test_the_code_before_the_model_is_named_with_its_digest() -> None:
+    known = models.classifier()
+    assert metadata(known, limits=models.LIMITS)["preprocessing"] is None
+    manifest = msgspec.structs.replace(known.manifest, prepare="prepare.py", files={"prepare.py": "ab" * 32})
+    said = metadata(msgspec.structs.replace(known, manifest=manifest), limits=models.LIMITS)
+    assert said["preprocessing"] == {"file": "prepare.py", "digest": "sha256:" + "ab" * 32}
+
+
 def test_a_model_without_a_sample_still_has_its_structure() -> None:
     known = models.classifier()
     bare = msgspec.structs.replace(known, sample=None, answer=None, expected=None)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from septet.runtimes.base import LoadOptions
-from septet.runtimes.onnx import load
+from septet.runtimes.onnx.onnx_runtime import load
 from tests.runtimes.alone import assert_rows_apart
 from tests.runtimes.estimators import MATRIX, NAMES, fitted, rows
 from tests.runtimes.onnx_models import saved, skl2onnx

@@ -5,7 +5,7 @@ import pytest
 
 from septet.model.signature import DTYPES, Kind, Signature, Tensor
 from septet.runtimes.base import InputRejected
-from septet.runtimes.echo import EchoRuntime
+from septet.runtimes.echo.echo_runtime import EchoRuntime
 
 IDENTITY = Signature(Kind.TENSORS, (Tensor("x", "float32", (None, 2)),), (Tensor("y", "float32", (None, 2)),))
 ROWS = np.array([[1, 2], [3, 4]], np.float32)

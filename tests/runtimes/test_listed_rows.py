@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from septet.runtimes.sklearn_independence import _CLASSES, independence
+from septet.runtimes.sklearn.sklearn_independence import _CLASSES, independence
 from septet.types import Array
 from tests.runtimes.estimators import CLASSES, MATRIX
 

@@ -8,7 +8,7 @@ import pytest
 
 from septet.model.signature import DTYPES, Signature, Tensor
 from septet.runtimes.base import InputRejected, LoadOptions
-from septet.runtimes.onnx import OnnxRuntime, load
+from septet.runtimes.onnx.onnx_runtime import OnnxRuntime, load
 from tests.runtimes.onnx_models import (
     FLOAT,
     INT64,

@@ -12,7 +12,7 @@ from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 
 from septet.model.sample import sample
 from septet.runtimes.base import InputRejected, LoadOptions
-from septet.runtimes.onnx import OnnxRuntime, load
+from septet.runtimes.onnx.onnx_runtime import OnnxRuntime, load
 from tests.runtimes.onnx_models import FLOAT, INT64, ML, STRING, constant, info, model, node, saved, skl2onnx
 
 STRINGS = np.array([["female", "S"], ["male", "C"], ["male", "Q"], ["female", "C"]], object)

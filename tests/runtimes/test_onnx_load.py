@@ -8,7 +8,7 @@ import pytest
 
 from septet.errors import DamagedModel, ModelNotFound, StartupError, UnsupportedModel
 from septet.runtimes.base import LoadOptions
-from septet.runtimes.onnx import load
+from septet.runtimes.onnx.onnx_runtime import load
 from tests.runtimes.onnx_models import FLOAT, STRING, TensorProto, constant, identity, info, model, node, onnx, saved
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from septet.model.signature import Kind, Signature
 from septet.runtimes.base import LoadOptions
-from septet.runtimes.onnx import OnnxRuntime, load
+from septet.runtimes.onnx.onnx_runtime import OnnxRuntime, load
 from tests.runtimes.onnx_models import (
     FLOAT,
     INT64,

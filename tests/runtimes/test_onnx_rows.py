@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from septet.runtimes.base import LoadOptions
-from septet.runtimes.onnx import load
+from septet.runtimes.onnx.onnx_runtime import load
 from septet.types import Tensors
 from tests.runtimes.alone import assert_rows_apart
 from tests.runtimes.exported_graphs import apart

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from septet.errors import DamagedModel
-from septet.runtimes import onnx_graph, onnx_wire
+from septet.runtimes.onnx import onnx_graph, onnx_wire
 
 NUMBERS = st.integers(1, 2**29 - 1)
 INTEGERS = st.integers(-(2**63), 2**63 - 1)

@@ -9,7 +9,7 @@ import pytest
 from septet.errors import UnsupportedModel
 from septet.model.signature import Kind, Signature
 from septet.runtimes.base import InputRejected, LoadOptions, Runtime
-from septet.runtimes.sklearn import runtime_of
+from septet.runtimes.sklearn.sklearn_runtime import runtime_of
 
 pd = pytest.importorskip("pandas")
 datasets = pytest.importorskip("sklearn.datasets")

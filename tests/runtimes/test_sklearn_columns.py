@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from septet.runtimes.base import LoadOptions
-from septet.runtimes.sklearn import runtime_of
+from septet.runtimes.sklearn.sklearn_runtime import runtime_of
 
 pd = pytest.importorskip("pandas")
 pytest.importorskip("sklearn")
@@ -20,7 +20,7 @@ from sklearn.multioutput import ClassifierChain  # noqa: E402
 from sklearn.pipeline import FeatureUnion, make_pipeline  # noqa: E402
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, OrdinalEncoder  # noqa: E402
 
-from septet.runtimes.sklearn_columns import MissingValues, read_facts  # noqa: E402
+from septet.runtimes.sklearn.sklearn_columns import MissingValues, read_facts  # noqa: E402
 from tests.packing.steps import Twice  # noqa: E402
 
 FRAME = pd.DataFrame(

@@ -20,7 +20,7 @@ from septet.errors import (
     VersionsMismatch,
 )
 from septet.runtimes.base import LoadOptions
-from septet.runtimes.sklearn import load
+from septet.runtimes.sklearn.sklearn_runtime import load
 
 joblib = pytest.importorskip("joblib")
 skops_io = pytest.importorskip("skops.io")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from septet.runtimes.base import LoadOptions
-from septet.runtimes.sklearn import runtime_of
+from septet.runtimes.sklearn.sklearn_runtime import runtime_of
 from septet.types import Array
 from tests.runtimes.alone import assert_rows_apart
 from tests.runtimes.estimators import CLASSES, MATRIX, NAMES, fitted, rows

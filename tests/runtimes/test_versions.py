@@ -2,11 +2,13 @@
 
 from importlib import metadata
 
+import msgspec
 import pytest
 
 from septet.errors import MissingExtra, VersionsMismatch
 from septet.model.manifest import Manifest, Training
-from septet.runtimes import versions
+from septet.runtimes.engine_table import ENGINES
+from septet.runtimes.sklearn.sklearn_engine import SKLEARN
 from septet.runtimes.versions import require_versions
 from tests.protocols import models
 
@@ -36,7 +38,8 @@ def test_another_release_is_refused_and_a_patch_is_not() -> None:
 
 
 def test_a_library_that_is_not_installed_is_named_with_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(versions.HELD, "sklearn", ("a-library-that-nobody-has",))
+    engine = msgspec.structs.replace(SKLEARN, held=("a-library-that-nobody-has",))
+    monkeypatch.setitem(ENGINES, "sklearn", engine)
     with pytest.raises(MissingExtra, match=r"septet\[sklearn\]"):
         require_versions(manifest("sklearn", a_library_that_nobody_has="1.0"))
 

@@ -15,10 +15,11 @@ from septet.model.manifest import Manifest
 from septet.model.package import check_unlisted_labels, read_package
 from septet.model.signature import Column, Signature, Tensor
 from septet.predictor.comparison import require_independence
+from septet.preprocessing.preprocessed_runtime import PreprocessedRuntime
+from septet.preprocessing.preprocessing_step import PreprocessingStep, read_preprocessing_code
 from septet.runtimes.base import LoadOptions, Runtime
 from septet.runtimes.declared_inputs import with_declared_inputs
-from septet.runtimes.formats import load, runtime_for
-from septet.runtimes.prepared import Prepared, read_steps
+from septet.runtimes.engine_table import engine_for, load
 from septet.runtimes.versions import require_versions
 from septet.runtimes.vouched import Vouched
 from septet.settings import Model
@@ -59,14 +60,14 @@ def model_name(path: Path, settings: Model) -> str:
 
 
 def _file(path: Path, settings: Model, options: LoadOptions) -> Opened:
-    key = runtime_for(path)
+    engine = engine_for(path)
     digest = file_digest(path)
-    runtime = load(key, path, options)
+    runtime = engine.load(path, options)
     signature = _labelled(runtime.signature, path.parent, settings.labels)
     if settings.nullable:
-        signature = _nullable(signature, texts=key != "onnx")
+        signature = _nullable(signature, texts=engine.null_texts)
     name = model_name(path, settings)
-    manifest = Manifest(name, settings.version or "0", key, path.name, signature, {path.name: digest})
+    manifest = Manifest(name, settings.version or "0", engine.key, path.name, signature, {path.name: digest})
     return Opened(runtime, Identity(name, manifest.version, identity_digest(digest)), manifest, None)
 
 
@@ -79,7 +80,9 @@ def _package(path: Path, settings: Model, options: LoadOptions) -> Opened:
         options = msgspec.structs.replace(options, signature=manifest.signature, rows=rows)
     runtime = load(manifest.runtime, package.artefact, options)
     if manifest.prepare is not None:
-        runtime = Prepared(runtime, read_steps(path / manifest.prepare, options), manifest.signature)
+        code = read_preprocessing_code(path / manifest.prepare, options)
+        step = PreprocessingStep(code, manifest.signature.inputs, runtime.signature)
+        runtime = PreprocessedRuntime(runtime, step, manifest.signature)
     else:
         runtime = with_declared_inputs(runtime, manifest.signature)
         _agree(path, manifest.signature, runtime.signature)

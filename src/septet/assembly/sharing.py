@@ -13,7 +13,7 @@ from septet.errors import StartupError
 from septet.model.label_files import LABEL_NAMES
 from septet.model.package import MANIFEST_NAME
 from septet.model.septet_toml import manifest_from_toml
-from septet.runtimes.formats import runtime_for
+from septet.runtimes.engine_table import engine_for, engine_named
 from septet.runtimes.quota import threads_for
 from septet.settings import Settings
 
@@ -27,12 +27,12 @@ def shareable(path: Path, settings: Settings) -> bool:
         return False
     try:
         if not path.is_dir():
-            return runtime_for(path) == "onnx"
+            return engine_for(path).forkable
         source = path / MANIFEST_NAME
         manifest = manifest_from_toml(source.read_bytes(), str(source))
+        return manifest.prepare is None and engine_named(manifest.runtime, path).forkable
     except (StartupError, OSError):
         return False
-    return manifest.runtime == "onnx" and manifest.prepare is None
 
 
 def stamp(path: Path) -> Stamp:

@@ -10,8 +10,7 @@ from septet.cli.overview import age_text, cost_text, tensor_text
 from septet.cli.parser import Parser
 from septet.model.manifest import Manifest
 from septet.model.signature import Column
-from septet.runtimes.formats import FORMATS
-from septet.runtimes.sklearn import UNKNOWN
+from septet.runtimes.engine_table import engine_for
 
 ARGUMENTS = "PATH"
 DESCRIPTION = """\
@@ -53,8 +52,9 @@ def _text(description: ModelSummary) -> Iterator[str]:
         yield from _signature(manifest)
         yield from _section("Provenance", _provenance(manifest))
         yield from _section("Engine", _engine(manifest))
-    if not description.package and description.path.suffix in FORMATS["sklearn"].suffixes:
-        yield from ("", "Not known", f"  {UNKNOWN}")
+    unknown = None if description.package else engine_for(description.path).unknown
+    if unknown is not None:
+        yield from ("", "Not known", f"  {unknown}")
     if description.freshness is not None:
         yield from _section("Age", [(description.freshness.state, age_text(description.freshness))])
     yield from _section("Files (SHA-256)", sorted(description.files.items()))

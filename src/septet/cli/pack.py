@@ -21,7 +21,7 @@ from septet.packing.save import Saved
 from septet.packing.signatures import declared
 from septet.packing.sources import told
 from septet.runtimes.base import LoadOptions
-from septet.runtimes.formats import load, runtime_for
+from septet.runtimes.engine_table import engine_for
 from septet.settings import Model
 
 ARGUMENTS = "FILE --out DIR"
@@ -126,7 +126,7 @@ def _about(args: Namespace, model: Model) -> About:
 
 
 def _signature(path: Path, model: Model) -> Signature:
-    runtime = load(runtime_for(path), path, LoadOptions(trust=model.trust))
+    runtime = engine_for(path).load(path, LoadOptions(trust=model.trust))
     try:
         return runtime.signature
     finally:

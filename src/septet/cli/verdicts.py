@@ -28,11 +28,11 @@ from septet.model.manifest import Manifest
 from septet.model.package import Package, read_package
 from septet.packing.parity import Unequal
 from septet.packing.recheck import recompared
+from septet.runtimes.engine_table import engine_named
 from septet.settings import Settings
 
 State = Literal["ok", "warn", "FAIL", "skip"]
 
-_NATIVE = "sklearn"
 _NAMES = ("manifest", "digests", "libraries", "labels", "loads", "golden rows", "native", "freshness")
 _FAILED_BY: dict[type[StartupError], str] = {
     PackageInvalid: "manifest",
@@ -148,7 +148,7 @@ def _compare(
 
 def _note_libraries(manifest: Manifest, found: dict[str, Verdict]) -> None:
     trained = manifest.training.libraries
-    if manifest.runtime != _NATIVE:
+    if not engine_named(manifest.runtime, Path(manifest.artefact)).compared:
         _note(found, "libraries", "ok", f"none that it was trained with is needed ({manifest.runtime})")
         return
     differ = [

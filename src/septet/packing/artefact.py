@@ -18,7 +18,8 @@ from septet.packing.signatures import as_compiled
 from septet.packing.storage import stored
 from septet.runtimes.base import LoadOptions, Runtime
 from septet.runtimes.declared_inputs import with_declared_inputs
-from septet.runtimes.formats import load
+from septet.runtimes.onnx.onnx_engine import ONNX
+from septet.runtimes.sklearn.sklearn_engine import SKLEARN
 from septet.types import Tensors
 
 _PROBED_ROWS = 8
@@ -86,7 +87,7 @@ def artefact_of(trained: Trained, folder: Path) -> Artefact:
     single, wide = reasons
     apart = f"ONNX does not do with 32-bit numbers: {single}; nor with 64-bit numbers: {wide}"
     reason = f"ONNX does not do: {single}" if single == wide else apart
-    return _native(trained, folder, EngineLibrary("sklearn", reason))
+    return _native(trained, folder, EngineLibrary(SKLEARN.key, reason))
 
 
 class _Comparison:
@@ -119,21 +120,21 @@ def _compiled(comparison: _Comparison, path: Path, *, double: bool) -> Artefact 
     try:
         with quiet():
             path.write_bytes(compiled(trained.model, trained.signature, double=double))
-        runtime = with_declared_inputs(load("onnx", path, LoadOptions()), trained.signature)
+        runtime = with_declared_inputs(ONNX.load(path, LoadOptions()), trained.signature)
         # Costs first: a model that takes gigabytes is not run on thousands of rows.
         costs = measured(runtime, trained.rows)
         chosen, why = cheaper(costs, comparison.costs)
         engine = EngineLibrary(chosen, why, costs, comparison.costs)
-        if chosen != "onnx":
+        if chosen != ONNX.key:
             if not comparison.at_any_cost:
                 return engine
-            engine = EngineLibrary("onnx", f"{why}, but the native model cannot be stored", costs, comparison.costs)
+            engine = EngineLibrary(ONNX.key, f"{why}, but the native model cannot be stored", costs, comparison.costs)
         for accepted in choices:
             verdict = comparison.gate.judged(runtime, accepted)
             if isinstance(verdict, Parity):
                 served = as_compiled(accepted, runtime.signature)
                 hard = comparison.gate.hard(served, _HARD_ROWS)
-                return Artefact("onnx", path, runtime, served, engine, hard, verdict)
+                return Artefact(ONNX.key, path, runtime, served, engine, hard, verdict)
             reason = verdict.reason
     except Exception as exc:  # noqa: BLE001 - converter and engine raise anything; each means "not compiled"
         reason = _first_line(exc).replace(f"{path}: ", "").replace(str(path), path.name)
@@ -155,7 +156,7 @@ def _native(trained: Trained, folder: Path, engine: EngineLibrary) -> Artefact:
 
     def proven(path: Path) -> None:
         options = msgspec.structs.replace(trusting(path), signature=trained.signature, rows=head)
-        runtime = load("sklearn", path, options)
+        runtime = SKLEARN.load(path, options)
         answers = runtime.run(head)
         same = all(
             np.array_equal(answers[name], array, equal_nan=array.dtype.kind == "f") for name, array in wanted.items()
@@ -168,7 +169,7 @@ def _native(trained: Trained, folder: Path, engine: EngineLibrary) -> Artefact:
         path = stored(trained.model, folder, proven)
     except UnsupportedModel as exc:
         raise UnsupportedModel(f"{exc.message}; and {engine.reason}") from exc
-    return Artefact("sklearn", path, found[0], trained.signature, engine, fallback=engine.reason)
+    return Artefact(SKLEARN.key, path, found[0], trained.signature, engine, fallback=engine.reason)
 
 
 def _steady(runtime: Runtime, rows: Tensors, wanted: Tensors) -> bool:

@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 
 from septet.packing.positions import columns_of
-from septet.runtimes.sklearn_columns import places
+from septet.runtimes.sklearn.sklearn_columns import places
 from septet.types import Array
 
 Reach: TypeAlias = Callable[[Any], Any]

@@ -10,6 +10,8 @@ import numpy as np
 
 from septet.model.manifest import EngineCost
 from septet.runtimes.base import Runtime
+from septet.runtimes.onnx.onnx_engine import ONNX
+from septet.runtimes.sklearn.sklearn_engine import SKLEARN
 from septet.types import Tensors
 
 LARGE = 10_000  # the most rows that a server takes in one request unless told otherwise
@@ -48,7 +50,7 @@ def measured(runtime: Runtime, rows: Tensors) -> tuple[EngineCost, ...]:
 
 
 def cheaper(onnx: tuple[EngineCost, ...], native: tuple[EngineCost, ...]) -> tuple[str, str]:
-    """`onnx` or `sklearn`, and the reason in words.
+    """The key of the engine to take, and the reason in words.
 
     How many times as long ONNX takes is asked for one row, for 64 and for 10,000, and the geometric mean of the three
     decides: ONNX up to 1.5. What was measured of fewer rows counts for 10,000 in proportion. Whatever the mean, a model
@@ -56,11 +58,11 @@ def cheaper(onnx: tuple[EngineCost, ...], native: tuple[EngineCost, ...]) -> tup
     """
     slow, slow_native = _at_large(onnx, lambda cost: cost.seconds), _at_large(native, lambda cost: cost.seconds)
     if slow > _LONGEST_SECONDS >= slow_native:
-        return "sklearn", f"{LARGE} rows take about {_time(slow_native)} natively and {_time(slow)} with ONNX"
+        return SKLEARN.key, f"{LARGE} rows take about {_time(slow_native)} natively and {_time(slow)} with ONNX"
     large, large_native = _at_large(onnx, lambda cost: cost.bytes), _at_large(native, lambda cost: cost.bytes)
     if large > _LARGEST_BYTES >= large_native:
         return (
-            "sklearn",
+            SKLEARN.key,
             f"{LARGE} rows take about {large_native / 2**20:.0f} MiB natively and {large / 2**20:.0f} MiB with ONNX",
         )
     few = [one.seconds / other.seconds for one, other in zip(onnx[:2], native[:2], strict=True)]
@@ -69,7 +71,7 @@ def cheaper(onnx: tuple[EngineCost, ...], native: tuple[EngineCost, ...]) -> tup
         f"1, 64 and {LARGE} rows take {_times(onnx, slow)} with ONNX and {_times(native, slow_native)} natively, "
         f"{mean:.2g} times as long in the mean"
     )
-    return ("sklearn" if mean > _TIE else "onnx"), times
+    return (SKLEARN.key if mean > _TIE else ONNX.key), times
 
 
 def _times(costs: tuple[EngineCost, ...], large: float) -> str:

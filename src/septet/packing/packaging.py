@@ -20,9 +20,8 @@ from septet.packing.sources import sources_of
 from septet.packing.training_table import rows_of
 from septet.packing.training_tensors import tensors_of
 from septet.predictor.comparison import require_independence
-from septet.runtimes import onnx_graph
 from septet.runtimes.base import LoadOptions
-from septet.runtimes.formats import load, runtime_for
+from septet.runtimes.engine_table import engine_for
 
 
 def pack(  # noqa: PLR0913 - each is a flag of `septet pack`
@@ -56,8 +55,8 @@ def pack(  # noqa: PLR0913 - each is a flag of `septet pack`
     if statement.prepare is not None:
         raise PackageInvalid("prepare: preprocessing code goes into a package with septet.save, which can check it")
     source, root = Path(file), Path(path)
-    key = runtime_for(source)
-    runtime = load(key, source, LoadOptions(trust=tuple(trust)))
+    engine = engine_for(source)
+    runtime = engine.load(source, LoadOptions(trust=tuple(trust)))
     beside = files_beside(source.parent) if statement.labels is None else []
     signature = with_labels_beside(runtime.signature, source.parent) if beside else runtime.signature
     if not statement.labels:
@@ -68,7 +67,7 @@ def pack(  # noqa: PLR0913 - each is a flag of `septet pack`
     manifest = Manifest(
         name=name or source.stem,
         version=version,
-        runtime=key,
+        runtime=engine.key,
         artefact=source.name,
         signature=signature,
         training=training(statement, None, None if data is None else rows_of(data), answers),
@@ -80,18 +79,9 @@ def pack(  # noqa: PLR0913 - each is a flag of `septet pack`
     if statement.row_independent and signature.rows:
         require_independence(root, runtime, signature, golden)
     profile = None if data is None else profile_of_data(data, signature, answers)
-    files: dict[str, bytes | Path] = {source.name: source, **_external(key, source)}
+    files: dict[str, bytes | Path] = {name: source.parent / name for name in (source.name, *engine.side_files(source))}
     package = write_package(root, manifest, files, golden=golden, profile=profile, replace=replace)
     runtime.close()
     labels = f"{beside[0].name} beside {source.name}" if beside else source.name
     taken = sources_of(signature, statement, data, target, columns=source.name, labels=labels)
     return Saved(package, trust=trust_needed(package), sources=taken)
-
-
-def _external(key: str, source: Path) -> dict[str, bytes | Path]:
-    """The files of weights that an ONNX model names, relative to it."""
-    if key != "onnx":
-        return {}
-    graph = onnx_graph.read(memoryview(source.read_bytes()))
-    names = {item.location for item in graph.initializers.values() if item.location is not None}
-    return {name: source.parent / name for name in sorted(names)}

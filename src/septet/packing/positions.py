@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from septet.runtimes.sklearn_columns import places
+from septet.runtimes.sklearn.sklearn_columns import places
 
 _DEEPEST = 12
 

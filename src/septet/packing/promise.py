@@ -8,8 +8,8 @@ import numpy as np
 
 from septet.model.signature import Column, Scalar
 from septet.packing.training_table import TrainingTable, require_types
-from septet.runtimes.sklearn_columns import ColumnFact, MissingValues, read_facts
-from septet.runtimes.sklearn_names import placed
+from septet.runtimes.sklearn.sklearn_columns import ColumnFact, MissingValues, read_facts
+from septet.runtimes.sklearn.sklearn_names import placed
 
 # Types that a missing value turns into another one, unless the data have it already.
 _FIXED = ("bool",)

@@ -13,19 +13,15 @@ import msgspec
 from septet.model.manifest import Data, Training
 from septet.packing.training_table import TrainingTable
 from septet.packing.training_tensors import data_digest, plain_values
+from septet.runtimes.onnx.onnx_engine import ONNX
+from septet.runtimes.sklearn.sklearn_engine import SKLEARN
 from septet.types import Array
 
 _LONGEST = 500
 _GIT_SECONDS = 10
 _MOST_HELD = 100
 _DEEPEST = 10
-# The distributions of libraries whose estimators are told apart by their module.
-_FOREIGN = {
-    "lightgbm": ("lightgbm",),
-    "xgboost": ("xgboost", "xgboost-cpu"),
-    "category_encoders": ("category-encoders",),
-    "catboost": ("catboost",),
-}
+_CONVERTERS = ("skl2onnx", "onnx")
 
 
 class About(TypedDict, total=False):
@@ -61,7 +57,7 @@ class Statement(msgspec.Struct, frozen=True, kw_only=True):
         description, owner: for people.
         nullable: the columns that may be missing; None: as the estimator says.
         ranges: the lowest and highest value accepted, by column; either may be None.
-        prepare: a file of preprocessing code (see `septet.runtimes.prepared`).
+        prepare: a file of preprocessing code (see `septet.preprocessing.preprocessing_step`).
         row_independent: that the model's own code answers each row by itself; proven at every start.
         clock: the current time, in UTC.
     """
@@ -155,8 +151,8 @@ def _parameters(model: Any) -> dict[str, Any]:
 def _libraries(model: Any) -> dict[str, str]:
     found = {"python": platform.python_version()}
     used = _modules(model)
-    foreign = [name for module, names in _FOREIGN.items() if module in used for name in names]
-    for name in ("numpy", "scikit-learn", "pandas", "skops", "skl2onnx", "onnx", "onnxruntime", "septet", *foreign):
+    foreign = [name for module, names in SKLEARN.foreign.items() if module in used for name in names]
+    for name in ("numpy", *SKLEARN.libraries, *_CONVERTERS, *ONNX.libraries, "septet", *foreign):
         try:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:

@@ -13,7 +13,7 @@ from septet.model.signature import DTYPES, Signature, Tensor
 from septet.packing.parity import Gate, Unequal
 from septet.runtimes.base import LoadOptions
 from septet.runtimes.declared_inputs import with_declared_inputs
-from septet.runtimes.formats import load
+from septet.runtimes.engine_table import load
 from septet.types import Tensors
 
 
@@ -26,8 +26,8 @@ def recompared(package: Package, native: Path, trust: Sequence[str], rows: Tenso
         PackageInvalid: the package has preprocessing code or no rows, or the file's columns are not the package's.
         StartupError: one of the models cannot be loaded.
     """
-    from septet.runtimes.sklearn import runtime_of
-    from septet.runtimes.sklearn_file import read_estimator
+    from septet.runtimes.sklearn.sklearn_file import read_estimator
+    from septet.runtimes.sklearn.sklearn_runtime import runtime_of
 
     manifest = package.manifest
     if manifest.prepare is not None:

@@ -23,8 +23,11 @@ from septet.packing.training_table import TrainingTable, rows_of
 from septet.packing.training_tensors import tensors_from
 from septet.packing.trial import tried
 from septet.predictor.comparison import require_independence
+from septet.preprocessing.preprocessed_runtime import PreprocessedRuntime
+from septet.preprocessing.preprocessing_step import PreprocessingCode, PreprocessingStep, read_preprocessing_code
 from septet.runtimes.base import InputRejected, LoadOptions, Runtime
-from septet.runtimes.prepared import PreparationSteps, Prepared, prepared_tensors, read_steps
+from septet.runtimes.engine_table import ENGINES
+from septet.runtimes.sklearn.sklearn_engine import SKLEARN
 from septet.types import Array, Tensors
 
 _log = logging.getLogger(__name__)
@@ -127,7 +130,7 @@ def _saved(
             valid_for_days=statement.valid_for_days,
             parity=artefact.parity,
             engine=artefact.engine,
-            prepare=None if ready.steps is None else PREPARE_NAME,
+            prepare=None if ready.code is None else PREPARE_NAME,
             description=statement.description,
             row_independent=statement.row_independent,
         )
@@ -136,7 +139,7 @@ def _saved(
         if statement.prepare is not None:
             files[PREPARE_NAME] = Path(statement.prepare).read_bytes()
         golden = golden_of(runtime, served, tensors_from(rows, served))
-        if artefact.hard is not None and ready.steps is None and served.rows:
+        if artefact.hard is not None and ready.code is None and served.rows:
             golden = with_hard_rows(golden, runtime, artefact.hard)
         if statement.row_independent:
             require_independence(root, runtime, served, golden)
@@ -163,8 +166,8 @@ class _Ready(msgspec.Struct, frozen=True, eq=False):
         native: the estimator's runtime.
         signature: what it promises.
         inner: the rows as its tensors.
-        raw: the rows as tensors of `signature`, or of the columns that `steps` take.
-        inputs: the signature's inputs, or those that `steps` take.
+        raw: the rows as tensors of `signature`, or of the columns that `code` takes.
+        inputs: the signature's inputs, or those that `code` takes.
     """
 
     native: Runtime
@@ -172,35 +175,34 @@ class _Ready(msgspec.Struct, frozen=True, eq=False):
     inner: Tensors
     raw: Tensors
     inputs: tuple[Tensor, ...]
-    steps: PreparationSteps | None = None
+    code: PreprocessingCode | None = None
     notes: tuple[str, ...] = ()
 
 
 def _ready(model: Any, rows: TrainingTable, statement: Statement) -> _Ready:
-    if not (hasattr(model, "predict") or hasattr(model, "transform")):
+    if not SKLEARN.takes(model):
         raise UnsupportedModel(f"the {type(model).__name__} has no method predict or transform that answers new rows")
-    steps = _steps(statement)
-    if steps is None:
+    code = _code(statement)
+    if code is None:
         found = tried(model, rows, statement)
         signature = named(found.native.signature, statement)
         tensors = tensors_from(found.rows, signature)
         return _Ready(found.native, signature, tensors, tensors, signature.inputs, notes=found.notes)
-    from septet.runtimes.sklearn import runtime_of
-
-    native = runtime_of(model, LoadOptions(), source=f"the {type(model).__name__}")
+    native = SKLEARN.runtime_of(model, LoadOptions(), source=f"the {type(model).__name__}")
     raw = msgspec.structs.replace(native.signature, inputs=raw_inputs(rows))
     tensors = tensors_from(rows, raw)
-    inner = prepared_tensors(steps, tensors, raw, native.signature)
-    return _Ready(native, native.signature, inner, tensors, raw.inputs, steps)
+    inner = PreprocessingStep(code, raw.inputs, native.signature).prepared(tensors)
+    return _Ready(native, native.signature, inner, tensors, raw.inputs, code)
 
 
 def _served(artefact: Artefact, ready: _Ready, statement: Statement) -> tuple[Signature, Runtime]:
     """What the package promises, and the runtime that will keep it."""
     served, runtime = artefact.signature, artefact.runtime
-    if ready.steps is None:
+    if ready.code is None:
         return served, runtime
     served = msgspec.structs.replace(served, inputs=ready.inputs)
-    prepared = Prepared(runtime, ready.steps, served)
+    step = PreprocessingStep(ready.code, ready.inputs, runtime.signature)
+    prepared = PreprocessedRuntime(runtime, step, served)
     return declared(finished(served, prepared.run(_head(ready.raw))), statement), prepared
 
 
@@ -208,24 +210,19 @@ def trust_needed(package: Package) -> tuple[str, ...]:
     """The digests of the package's files that run code when it is served."""
     needed = []
     manifest = package.manifest
-    if manifest.runtime == "sklearn" and not _is_safe(package.artefact):
+    engine = ENGINES.get(manifest.runtime)
+    if engine is not None and engine.runs_code(package.artefact):
         needed.append(f"sha256:{manifest.files[manifest.artefact]}")
     if manifest.prepare is not None:
         needed.append(f"sha256:{manifest.files[manifest.prepare]}")
     return tuple(needed)
 
 
-def _is_safe(path: Path) -> bool:
-    import skops.io
-
-    return path.suffix == ".skops" and not skops.io.get_untrusted_types(file=path)
-
-
-def _steps(statement: Statement) -> PreparationSteps | None:
+def _code(statement: Statement) -> PreprocessingCode | None:
     if statement.prepare is None:
         return None
     source = Path(statement.prepare)
-    return read_steps(source, trusting(source))
+    return read_preprocessing_code(source, trusting(source))
 
 
 def _head(rows: Tensors) -> Tensors:

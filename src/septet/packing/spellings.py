@@ -12,7 +12,7 @@ import numpy as np
 from septet.model.signature import Column
 from septet.packing.training_table import TrainingColumn, TrainingTable
 from septet.runtimes.data_frames import restored
-from septet.runtimes.sklearn_columns import ColumnFact
+from septet.runtimes.sklearn.sklearn_columns import ColumnFact
 
 _TEXTS = (("object[nan]", "NaN"), ("object", "None"), ("str", "NaN in pandas' dtype str"), ("string", "pandas.NA"))
 _REMARK = "the model does not take the rows as they are given, and takes missing values written as {}: it is served so"

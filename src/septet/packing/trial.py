@@ -24,11 +24,11 @@ from septet.packing.training_table import TrainingTable
 from septet.packing.training_tensors import tensors_from
 from septet.runtimes.base import LoadOptions, Runtime
 from septet.runtimes.data_frames import narrow
-from septet.runtimes.sklearn import runtime_of
-from septet.runtimes.sklearn_columns import reads_text
-from septet.runtimes.sklearn_names import feature_names, placed, require_names
-from septet.runtimes.sklearn_outputs import outputs_of
-from septet.runtimes.sklearn_rows import width_of
+from septet.runtimes.sklearn.sklearn_columns import reads_text
+from septet.runtimes.sklearn.sklearn_names import feature_names, placed, require_names
+from septet.runtimes.sklearn.sklearn_outputs import outputs_of
+from septet.runtimes.sklearn.sklearn_rows import width_of
+from septet.runtimes.sklearn.sklearn_runtime import runtime_of
 from septet.types import Array, Tensors
 
 _MOST_ROWS = 2000

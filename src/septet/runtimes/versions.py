@@ -4,10 +4,8 @@ from types import ModuleType
 
 from septet.errors import MissingExtra, VersionsMismatch
 from septet.model.manifest import Manifest
+from septet.runtimes.engine_table import ENGINES
 
-# The libraries whose objects a native artefact holds, by runtime. ONNX artefacts hold none.
-FOREIGN = ("lightgbm", "xgboost", "xgboost-cpu", "category-encoders", "catboost")
-HELD = {"sklearn": ("scikit-learn", *FOREIGN)}
 # One library under several names.
 _ALSO = {"xgboost": "xgboost-cpu", "xgboost-cpu": "xgboost"}
 
@@ -19,18 +17,18 @@ def require_versions(manifest: Manifest) -> None:
         VersionsMismatch: it does: such a model may fail to load or, worse, predict differently.
         MissingExtra: the library is not installed.
     """
-    held = HELD.get(manifest.runtime, ())
-    if not held:
+    engine = ENGINES.get(manifest.runtime)
+    if engine is None or not engine.compared:
         return
     from importlib import metadata  # 30 ms and the email package, for those only who need it
 
-    for library in held:
+    for library in engine.compared:
         trained = manifest.training.libraries.get(library)
         if trained is None:
             continue
         here = _installed(library, metadata)
         if here is None:
-            wanted = f"{library}=={trained}" if library in FOREIGN else f"'septet[{manifest.runtime}]'"
+            wanted = f"'septet[{engine.key}]'" if library in engine.held else f"{library}=={trained}"
             raise MissingExtra(f"{manifest.name} needs {library}; install it with: pip install {wanted}")
         if trained.split(".")[:2] != here.split(".")[:2]:
             raise VersionsMismatch(

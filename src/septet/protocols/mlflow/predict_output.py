@@ -20,6 +20,7 @@ from septet.model.manifest import Manifest
 from septet.model.signature import Kind, Signature, Tensor
 from septet.protocols.codecs.examples import has_labels
 from septet.protocols.codecs.prediction_format import PredictionFormatter, values_of
+from septet.runtimes.engine_table import ENGINES
 from septet.tensors import flat, nested
 from septet.types import Tensors
 
@@ -72,7 +73,8 @@ def targets_of(signature: Signature) -> tuple[Tensor, ...]:
 
 def _is_exact(manifest: Manifest) -> bool:
     """Whether shapes are those of `predict()`. A bare ONNX graph has a column where a regressor answers numbers."""
-    return manifest.runtime != "onnx" or manifest.parity is not None
+    engine = ENGINES.get(manifest.runtime)
+    return engine is None or engine.library_shapes or manifest.parity is not None
 
 
 def _by_target(names: Sequence[str], tensors: Tensors) -> list[list[Any]]:

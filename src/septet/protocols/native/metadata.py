@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from septet.model.digest import identity_digest
 from septet.model.manifest import Manifest
 from septet.model.signature import Column, Signature, Tensor
 from septet.protocols.codecs import examples
@@ -111,6 +112,14 @@ def _provenance(manifest: Manifest) -> dict[str, Any]:
     """Write dates as ISO 8601 text, so that the result is plain JSON values."""
     return {
         "training": msgspec.to_builtins(manifest.training),
+        "preprocessing": _preprocessing(manifest),
         "valid_for_days": manifest.valid_for_days,
         "parity": msgspec.to_builtins(manifest.parity),
     }
+
+
+def _preprocessing(manifest: Manifest) -> dict[str, Any] | None:
+    """The code before the model, by its digest."""
+    if manifest.prepare is None:
+        return None
+    return {"file": manifest.prepare, "digest": identity_digest(manifest.files[manifest.prepare])}

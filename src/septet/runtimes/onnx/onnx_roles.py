@@ -18,7 +18,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import msgspec
 
 from septet.model.signature import Kind, Scalar, Tensor
-from septet.runtimes.onnx_graph import Graph, Node, constants
+from septet.runtimes.onnx.onnx_graph import Graph, Node, constants
 
 _LABELS = frozenset(("int64", "int32", "string"))
 _FLOATS = frozenset(("float16", "float32", "float64"))

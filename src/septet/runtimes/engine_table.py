@@ -1,31 +1,26 @@
-"""Which runtime reads which file: one table. Another engine is one more module and one more line here."""
+"""All engines in one table. Another engine is a folder with its `Engine` and its modules, and one line here."""
 
-from importlib import import_module
 from pathlib import Path
-from typing import cast
-
-import msgspec
+from typing import Final
 
 from septet.errors import DamagedModel, ModelNotFound, UnsupportedModel
-from septet.runtimes.base import Loader, LoadOptions, Runtime
+from septet.runtimes.base import LoadOptions, Runtime
+from septet.runtimes.engine import Engine
+from septet.runtimes.onnx.onnx_engine import ONNX
+from septet.runtimes.sklearn.sklearn_engine import SKLEARN
 
-
-class Format(msgspec.Struct, frozen=True):
-    """The suffixes of a runtime's files, and the module whose `load` reads them, imported when the first one is."""
-
-    suffixes: tuple[str, ...]
-    module: str
-
-
-FORMATS: dict[str, Format] = {
-    "onnx": Format((".onnx",), "septet.runtimes.onnx"),
-    "sklearn": Format((".skops", ".joblib", ".pkl", ".pickle"), "septet.runtimes.sklearn"),
+ENGINES: Final[dict[str, Engine]] = {
+    engine.key: engine
+    for engine in (
+        ONNX,
+        SKLEARN,
+    )
 }
 _PACKAGE_FILE = "septet.toml"
 
 
-def runtime_for(path: Path) -> str:
-    """Return the key of the runtime that reads a model file, by its suffix.
+def engine_for(path: Path) -> Engine:
+    """The engine that reads a model file, by its suffix.
 
     Raises:
         ModelNotFound: there is nothing at the path.
@@ -44,29 +39,37 @@ def runtime_for(path: Path) -> str:
         message = f"{path}: there is no such file or folder. Check the path."
         raise ModelNotFound(message)
     suffix = path.suffix.lower()
-    for key, item in FORMATS.items():
-        if suffix in item.suffixes:
+    for engine in ENGINES.values():
+        if suffix in engine.suffixes:
             if path.stat().st_size == 0:
                 message = f"{path}: the file is empty. Export or copy it again."
                 raise DamagedModel(message)
-            return key
-    read = ", ".join(suffix for item in FORMATS.values() for suffix in item.suffixes)
+            return engine
+    read = ", ".join(suffix for engine in ENGINES.values() for suffix in engine.suffixes)
     message = (
         f"{path}: no runtime reads {suffix or 'files without a suffix'!r}. Septet reads {read} and package folders."
     )
     raise UnsupportedModel(message)
 
 
-def load(key: str, path: Path, options: LoadOptions) -> Runtime:
-    """Load an artefact with the runtime of that key.
+def engine_named(key: str, path: Path) -> Engine:
+    """The engine with a key; `path` is the model's, for the message.
 
     Raises:
-        UnsupportedModel: there is no such runtime, or it cannot serve the model.
-        DamagedModel: the artefact cannot be read.
+        UnsupportedModel: there is none.
+    """
+    if key not in ENGINES:
+        message = f"{path}: there is no runtime {key!r}; there are {', '.join(ENGINES)}"
+        raise UnsupportedModel(message)
+    return ENGINES[key]
+
+
+def load(key: str, path: Path, options: LoadOptions) -> Runtime:
+    """Load a model file with the engine of a key.
+
+    Raises:
+        UnsupportedModel: there is no such engine, or it cannot serve the model.
+        DamagedModel: the file cannot be read.
         MissingExtra: the engine is not installed.
     """
-    if key not in FORMATS:
-        message = f"{path}: there is no runtime {key!r}; there are {', '.join(FORMATS)}"
-        raise UnsupportedModel(message)
-    loader = cast("Loader", import_module(FORMATS[key].module).load)
-    return loader(path, options)
+    return engine_named(key, path).load(path, options)

@@ -3,9 +3,9 @@
 import re
 
 from septet.runtimes.base import Independence
-from septet.runtimes.onnx_graph import Graph
-from septet.runtimes.onnx_rows import RowDependence
-from septet.runtimes.onnx_shapes import DeclaredRows, RowLayout, Shapes
+from septet.runtimes.onnx.onnx_graph import Graph
+from septet.runtimes.onnx.onnx_rows import RowDependence
+from septet.runtimes.onnx.onnx_shapes import DeclaredRows, RowLayout, Shapes
 
 # Names that exporters make up for a free dimension which has none: they differ where the dimension is the same.
 _MADE_UP = re.compile(r"unk__\d+|.*_dim_\d+|\?|None")

@@ -6,11 +6,11 @@ from typing import Protocol
 
 from septet.errors import UnsupportedModel
 from septet.model.signature import Column, Signature, Tensor
-from septet.runtimes import onnx_graph
-from septet.runtimes.onnx_categories import EncoderCategories, categories
-from septet.runtimes.onnx_graph import Graph
-from septet.runtimes.onnx_roles import listed, roles
-from septet.runtimes.onnx_shapes import GraphOutput, Shapes
+from septet.runtimes.onnx import onnx_graph
+from septet.runtimes.onnx.onnx_categories import EncoderCategories, categories
+from septet.runtimes.onnx.onnx_graph import Graph
+from septet.runtimes.onnx.onnx_roles import listed, roles
+from septet.runtimes.onnx.onnx_shapes import GraphOutput, Shapes
 
 _COLUMN_KEYS = ("feature_names", "columns", "input_columns")
 _DTYPES = {

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Mapping
 
-from septet.runtimes.onnx_graph import Node
-from septet.runtimes.onnx_sizes import ONE, Elements, Size, over, product, times
-from septet.runtimes.onnx_value import AbstractValue, Unproven, Values
+from septet.runtimes.onnx.onnx_graph import Node
+from septet.runtimes.onnx.onnx_sizes import ONE, Elements, Size, over, product, times
+from septet.runtimes.onnx.onnx_value import AbstractValue, Unproven, Values
 
 
 def calculated(node: Node, values: Values) -> Elements | None:

@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 
-from septet.runtimes.onnx_calculations import CALCULATIONS
-from septet.runtimes.onnx_graph import Node, constants
-from septet.runtimes.onnx_sizes import ONE, Elements, Size, Sizes, over, product, times
-from septet.runtimes.onnx_value import (
+from septet.runtimes.onnx.onnx_calculations import CALCULATIONS
+from septet.runtimes.onnx.onnx_graph import Node, constants
+from septet.runtimes.onnx.onnx_sizes import ONE, Elements, Size, Sizes, over, product, times
+from septet.runtimes.onnx.onnx_value import (
     AbstractValue,
     Rule,
     Scope,

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from septet.model.signature import Signature
 from septet.runtimes.base import InputRejected
-from septet.runtimes.onnx_graph import Graph
+from septet.runtimes.onnx.onnx_graph import Graph
 from septet.types import Tensors
 
 

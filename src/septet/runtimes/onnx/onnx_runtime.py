@@ -16,14 +16,14 @@ import numpy as np
 
 from septet.errors import DamagedModel, ModelNotFound, UnsupportedModel
 from septet.model.signature import Signature
-from septet.runtimes import onnx_graph, onnx_signature
 from septet.runtimes.base import Independence, InputRejected, LoadOptions
-from septet.runtimes.onnx_faults import explained, rejection
-from septet.runtimes.onnx_graph import Graph
-from septet.runtimes.onnx_independence import independence, said
-from septet.runtimes.onnx_rows import outlook
-from septet.runtimes.onnx_shapes import RowLayout, Shapes, arranged, settle
-from septet.runtimes.onnx_texts import read_texts, refuse_missing
+from septet.runtimes.onnx import onnx_graph, onnx_signature
+from septet.runtimes.onnx.onnx_faults import explained, rejection
+from septet.runtimes.onnx.onnx_graph import Graph
+from septet.runtimes.onnx.onnx_independence import independence, said
+from septet.runtimes.onnx.onnx_rows import outlook
+from septet.runtimes.onnx.onnx_shapes import RowLayout, Shapes, arranged, settle
+from septet.runtimes.onnx.onnx_texts import read_texts, refuse_missing
 from septet.types import Array, Tensors
 
 if TYPE_CHECKING:
@@ -142,6 +142,16 @@ def load(path: Path, options: LoadOptions) -> OnnxRuntime:
     runtime = OnnxRuntime(session, shapes, signature, independence(graph, view, shapes), _facts(graph))
     runtime.texts = read_texts(graph, runtime.signature)
     return runtime
+
+
+def side_files(path: Path) -> tuple[str, ...]:
+    """The files of weights that a model names, relative to its folder.
+
+    Raises:
+        DamagedModel: the file cannot be read.
+    """
+    graph = onnx_graph.read(_mapped(path))
+    return tuple(sorted({item.location for item in graph.initializers.values() if item.location is not None}))
 
 
 def _mapped(path: Path) -> memoryview:

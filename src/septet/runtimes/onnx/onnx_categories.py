@@ -13,7 +13,7 @@ from typing import TypeAlias
 import msgspec
 
 from septet.model.signature import Scalar, Tensor
-from septet.runtimes.onnx_graph import Graph, Node, constants
+from septet.runtimes.onnx.onnx_graph import Graph, Node, constants
 
 #: A column: its input's name, and its place in a row.
 Place: TypeAlias = tuple[str, int]

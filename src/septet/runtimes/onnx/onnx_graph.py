@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 import msgspec
 
 from septet.model.signature import Scalar
-from septet.runtimes import onnx_wire as wire
+from septet.runtimes.onnx import onnx_wire as wire
 
 _FLOAT = 1
 _WIDTHS = {6: 4, 7: 8}  # bytes of an int32 and an int64

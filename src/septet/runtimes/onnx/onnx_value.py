@@ -6,8 +6,8 @@ from typing import TypeAlias
 
 import msgspec
 
-from septet.runtimes.onnx_graph import Initializer, Node, constants
-from septet.runtimes.onnx_sizes import MANY, ONE, Elements, Size, Sizes, numbers, over, product
+from septet.runtimes.onnx.onnx_graph import Initializer, Node, constants
+from septet.runtimes.onnx.onnx_sizes import MANY, ONE, Elements, Size, Sizes, numbers, over, product
 
 # A constant of more elements is no shape, axis or list of indices that matters here.
 _MOST_ELEMENTS = 64

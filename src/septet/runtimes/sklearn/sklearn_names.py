@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from septet.errors import Invalid
-from septet.runtimes.sklearn_columns import first_step, inner_estimators
+from septet.runtimes.sklearn.sklearn_columns import first_step, inner_estimators
 
 # What LightGBM calls the columns of an array.
 _NUMBERED = re.compile(r"Column_\d+")

@@ -3,12 +3,12 @@
 from collections.abc import Mapping, Sequence
 from functools import partial
 
-from septet.runtimes.onnx_array_rules import RULES as ARRAY_RULES
-from septet.runtimes.onnx_array_rules import elementwise, matmul
-from septet.runtimes.onnx_graph import Node
-from septet.runtimes.onnx_shape_rules import joined
-from septet.runtimes.onnx_sizes import ONE, Size, product
-from septet.runtimes.onnx_value import (
+from septet.runtimes.onnx.onnx_array_rules import RULES as ARRAY_RULES
+from septet.runtimes.onnx.onnx_array_rules import elementwise, matmul
+from septet.runtimes.onnx.onnx_graph import Node
+from septet.runtimes.onnx.onnx_shape_rules import joined
+from septet.runtimes.onnx.onnx_sizes import ONE, Size, product
+from septet.runtimes.onnx.onnx_value import (
     AbstractValue,
     Rule,
     Scope,

@@ -13,12 +13,12 @@ from typing import TypeAlias
 
 import msgspec
 
-from septet.runtimes import onnx_array_rules, onnx_model_rules, onnx_shape_rules
-from septet.runtimes.onnx_graph import Graph, Node, zipmaps
-from septet.runtimes.onnx_graph import GraphValue as Declared
-from septet.runtimes.onnx_shape_rules import COUNTING
-from septet.runtimes.onnx_sizes import MANY, Size
-from septet.runtimes.onnx_value import (
+from septet.runtimes.onnx import onnx_array_rules, onnx_model_rules, onnx_shape_rules
+from septet.runtimes.onnx.onnx_graph import Graph, Node, zipmaps
+from septet.runtimes.onnx.onnx_graph import GraphValue as Declared
+from septet.runtimes.onnx.onnx_shape_rules import COUNTING
+from septet.runtimes.onnx.onnx_sizes import MANY, Size
+from septet.runtimes.onnx.onnx_value import (
     CONSTANT,
     AbstractValue,
     Rule,

@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from functools import partial
 
-from septet.runtimes.onnx_calculations import calculated
-from septet.runtimes.onnx_graph import Node
-from septet.runtimes.onnx_sizes import ONE, Size, Sizes, product
-from septet.runtimes.onnx_value import (
+from septet.runtimes.onnx.onnx_calculations import calculated
+from septet.runtimes.onnx.onnx_graph import Node
+from septet.runtimes.onnx.onnx_sizes import ONE, Size, Sizes, product
+from septet.runtimes.onnx.onnx_value import (
     AbstractValue,
     Rule,
     Scope,

@@ -10,8 +10,8 @@ from septet.errors import MissingExtra
 from septet.model.layout import MATRIX, arranged
 from septet.model.signature import DTYPES, Column, Tensor
 from septet.runtimes.data_frames import as_objects, restored, unframed
-from septet.runtimes.sklearn_columns import facts_of, first_step, reads_text
-from septet.runtimes.sklearn_names import feature_names, placed
+from septet.runtimes.sklearn.sklearn_columns import facts_of, first_step, reads_text
+from septet.runtimes.sklearn.sklearn_names import feature_names, placed
 from septet.types import Array, Tensors
 
 

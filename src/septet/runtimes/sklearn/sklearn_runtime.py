@@ -12,20 +12,14 @@ from typing import Any
 from septet.errors import UnsupportedModel
 from septet.model.signature import Signature
 from septet.runtimes.base import Independence, InputRejected, LoadOptions
-from septet.runtimes.sklearn_file import read_estimator
-from septet.runtimes.sklearn_independence import independence
-from septet.runtimes.sklearn_outputs import EstimatorOutput, EstimatorOutputs, outputs_of
-from septet.runtimes.sklearn_rows import Rows
+from septet.runtimes.sklearn.sklearn_engine import SKLEARN
+from septet.runtimes.sklearn.sklearn_file import read_estimator
+from septet.runtimes.sklearn.sklearn_independence import independence
+from septet.runtimes.sklearn.sklearn_outputs import EstimatorOutput, EstimatorOutputs, outputs_of
+from septet.runtimes.sklearn.sklearn_rows import Rows
 from septet.types import Tensors
 
 _log = logging.getLogger(__name__)
-
-
-#: What a bare file does not know; a package made with `septet.save(model, path, data=rows)` does.
-UNKNOWN = (
-    "the dtypes of its columns, which may be missing and which are not read are guessed from the estimator; "
-    "save it with the rows that it was trained on: septet.save(model, path, data=rows)"
-)
 
 
 class SklearnRuntime:
@@ -94,8 +88,15 @@ def load(path: Path, options: LoadOptions) -> SklearnRuntime:
     model, _ = read_estimator(path, options.trust)
     _limit_jobs(model, options.threads)
     if options.signature is None:
-        _log.warning("%s has no data with it: %s", path, UNKNOWN)
+        _log.warning("%s has no data with it: %s", path, SKLEARN.unknown)
     return runtime_of(model, options, source=str(path))
+
+
+def runs_code(path: Path) -> bool:
+    """Whether loading a file runs code: a pickle does, and a skops file with types that skops does not know."""
+    import skops.io
+
+    return path.suffix != ".skops" or bool(skops.io.get_untrusted_types(file=path))
 
 
 def runtime_of(model: Any, options: LoadOptions, *, source: str) -> SklearnRuntime:
