@@ -25,10 +25,10 @@ from septet.packing.training_tensors import tensors_from
 from septet.runtimes.base import LoadOptions, Runtime
 from septet.runtimes.data_frames import narrow
 from septet.runtimes.sklearn.sklearn_columns import reads_text
+from septet.runtimes.sklearn.sklearn_engine import SKLEARN
 from septet.runtimes.sklearn.sklearn_names import feature_names, placed, require_names
 from septet.runtimes.sklearn.sklearn_outputs import outputs_of
 from septet.runtimes.sklearn.sklearn_rows import width_of
-from septet.runtimes.sklearn.sklearn_runtime import runtime_of
 from septet.types import Array, Tensors
 
 _MOST_ROWS = 2000
@@ -298,7 +298,8 @@ def _native(trial: _Trial, columns: tuple[Column, ...]) -> tuple[Runtime, Tensor
         inputs = arranged(columns, wide)
     signature = Signature(Kind.TENSORS, inputs, ())
     tensors = {name: array[trial.places] for name, array in tensors_from(trial.rows, signature).items()}
-    return runtime_of(trial.model, LoadOptions(signature=signature, rows=tensors), source=trial.source), tensors
+    native = SKLEARN.runtime_of(trial.model, LoadOptions(signature=signature, rows=tensors), source=trial.source)
+    return native, tensors
 
 
 def _kept(column: Column, native: Runtime, tensors: Tensors, trial: _Trial, promise: Promise) -> Column:
