@@ -32,7 +32,7 @@ def read(signature: Signature, text: str | bytes, max_rows: int = 10) -> list[An
 
 def can_be_written(signature: Signature, tensors: Tensors) -> bool:
     """CSV cannot tell an empty text from a missing one, and an empty only cell from an empty line."""
-    nulls = any(column.dtype == "string" and column.nullable for column in signature.columns)
+    nulls = any(column.dtype in ("string", "bytes") and column.nullable for column in signature.columns)
     blank = any("" in (bodies.plain(array.ravel().tolist())) for array in tensors.values() if array.dtype == object)
     stripped = [column.name.strip() for column in signature.columns]
     return not (nulls and blank) and len({*stripped}) == len(stripped)

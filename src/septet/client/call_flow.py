@@ -73,7 +73,8 @@ class CallFlow:
             try:
                 given = met.inputs(data)
                 outputs, show = plan(met.outputs, given.kind)
-                result: InferResult = yield InferCall(met.remote.identity.name, given.tensors, outputs)
+                name, byte_outputs = met.remote.identity.name, met.inputs.byte_outputs
+                result: InferResult = yield InferCall(name, given.tensors, outputs, byte_outputs=byte_outputs)
             except (Invalid, Malformed, NotFound):
                 if fresh:
                     raise

@@ -8,6 +8,7 @@ from operator import methodcaller
 from typing import Any, TextIO
 
 from septet.errors import Malformed, Problem, invalid
+from septet.model.base64_text import to_base64
 from septet.model.received import shown_key
 from septet.tables.column_batch import BATCH_ROWS, ColumnBatch, TableForm, rows_of_values
 from septet.tables.json_table import json_text
@@ -48,7 +49,10 @@ class CsvReader:
 
 
 class CsvWriter:
-    """Writes a header and rows of text: lists, objects and booleans as JSON has them, what is missing as nothing."""
+    """Writes a header and rows of text: lists, objects and booleans as JSON has them, bytes as base64.
+
+    What is missing is written as nothing.
+    """
 
     def __init__(self, stream: TextIO) -> None:
         self._write = csv.writer(stream, lineterminator="\n").writerow
@@ -67,6 +71,8 @@ class CsvWriter:
 
 
 def _cell(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return to_base64(value)
     return json_text(value) if isinstance(value, list | dict | bool) else value
 
 
