@@ -142,7 +142,7 @@ def test_a_table_of_another_make_is_refused(text: str, message: str) -> None:
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"\n\n", b"\xff", b"n,m\n1,\x00\n", b'n,m\n1,"2', b'n,m\n"1"x,2\n', b"n,m\n" + b"1" * 200_000 + b",2\n"],
+    [b"", b"\n\n", b"\xff", b"n,m\n1,\x00\n", b'n,m\n1,"2', b'n,m\n"1"x,2\n'],
 )
 def test_what_is_not_csv_is_malformed(body: bytes) -> None:
     with pytest.raises(Malformed):

@@ -76,6 +76,18 @@ def _cell(value: Any) -> Any:
     return json_text(value) if isinstance(value, list | dict | bool) else value
 
 
+def csv_lines(text: str, newline: str = "") -> Iterator[list[str]]:
+    """The lines of CSV with their cells; a cell may be as long as the text.
+
+    Raises:
+        csv.Error: it is no CSV.
+    """
+    # The limit is one for the whole process. It only grows, and never beyond what was read anyway.
+    if len(text) > csv.field_size_limit():
+        csv.field_size_limit(len(text))
+    return csv.reader(io.StringIO(text, newline=newline), strict=True)
+
+
 class _CsvTexts:
     """The lines of a table as text, so many at a time and none that ends within a quoted cell."""
 
@@ -135,7 +147,7 @@ def _unquoted(text: str, width: int) -> list[str] | None:
 
 def _records(text: str, before: int, count: int) -> list[list[str]]:
     try:
-        return list(filter(None, csv.reader(io.StringIO(text, newline="\n"), strict=True)))
+        return list(filter(None, csv_lines(text, newline="\n")))
     except csv.Error as error:
         place = f"It stands in rows {before} to {before + count - 1}."
         raise Malformed(f"The table is not CSV: {error}. {place}") from None
