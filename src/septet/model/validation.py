@@ -296,7 +296,7 @@ def _object_test(rules: tuple[_Rule, ...]) -> _Test:
     def test(array: Array) -> bool:
         table = array.reshape(-1, len(rules))
         for at, (allowed, categories) in enumerate(zip(types, listed, strict=True)):
-            values = table[:, at].tolist()
+            values: list[Any] = table[:, at].tolist()
             if not allowed.issuperset(map(type, values)):
                 return False
             if categories is not None and not categories.issuperset(values):

@@ -10,6 +10,7 @@ from septet.errors import PackageInvalid
 from septet.model.labels import with_labels
 from septet.model.layout import arranged
 from septet.model.signature import Column, Kind, Signature, Tensor
+from septet.model.values import dtype_name
 from septet.packing.provenance import Statement
 from septet.packing.training_table import TrainingTable, require_types
 from septet.types import Tensors
@@ -124,10 +125,7 @@ def raw_inputs(rows: TrainingTable) -> tuple[Tensor, ...]:
 
 def finished(signature: Signature, answer: Tensors) -> Signature:
     """The signature with the outputs that its postprocessing really gave; roles stay where their output does."""
-    outputs = tuple(
-        Tensor(name, "string" if array.dtype == object else array.dtype.name, (None, *array.shape[1:]))
-        for name, array in answer.items()
-    )
+    outputs = tuple(Tensor(name, dtype_name(array), (None, *array.shape[1:])) for name, array in answer.items())
     if outputs == signature.outputs:
         return signature
     roles = {"label": signature.label, "scores": signature.scores}

@@ -20,7 +20,7 @@ from septet.packing.promise import Promise, facts_by_column, promised, unread_na
 from septet.packing.provenance import Statement
 from septet.packing.signatures import declared_columns
 from septet.packing.spellings import marked, spellings
-from septet.packing.training_table import TrainingTable
+from septet.packing.training_table import TrainingTable, without_bytes
 from septet.packing.training_tensors import tensors_from
 from septet.runtimes.base import LoadOptions, Runtime
 from septet.runtimes.data_frames import narrow
@@ -64,7 +64,7 @@ def tried(model: Any, rows: TrainingTable, statement: Statement) -> Tried:
         PackageInvalid: the statement names a column that there is not.
     """
     source = f"the {type(model).__name__}"
-    rows, known, notes = _named(model, _shaped(model, rows))
+    rows, known, notes = _named(model, _shaped(model, without_bytes(rows)))
     # What no request can carry is refused before the estimator is asked.
     promised(rows, facts_by_column(model, rows, known))
     with warnings.catch_warnings():
