@@ -126,3 +126,13 @@ class Signature(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_
         if not all(tensor.columns for tensor in self.inputs):
             return ()
         return tuple(column for tensor in self.inputs for column in tensor.columns)
+
+    def with_outputs(self, outputs: tuple[Tensor, ...]) -> "Signature":
+        """The signature with other outputs; roles stay where their output does, and the kind where all roles do."""
+        if outputs == self.outputs:
+            return self
+        names = {tensor.name for tensor in outputs}
+        roles = {"label": self.label, "scores": self.scores}
+        kept = {role: name if name in names else None for role, name in roles.items()}
+        whole = kept == roles and (self.label is not None or {tensor.name for tensor in self.outputs} == names)
+        return msgspec.structs.replace(self, kind=self.kind if whole else Kind.TENSORS, outputs=outputs, **kept)
