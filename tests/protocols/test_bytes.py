@@ -23,6 +23,7 @@ from tests.protocols import models
 from tests.protocols.test_v1 import v1
 
 PNG = b"\x89PNG\r\n\x1a\n\0\0"
+JSON = "application/json"
 OUT = (Tensor("y", "int64", (None,)),)
 
 
@@ -133,6 +134,12 @@ def test_the_document_has_the_content_types_that_are_read() -> None:
         for path in ("/predict", "/invocations"):
             assert {media.encode() for media in paths[path]["post"]["requestBody"]["content"]} == readers
     assert b"image/png" in models.native(pictures())._readers
+
+
+def test_a_long_sample_stands_in_no_example() -> None:
+    long = models.service(signature(Column("picture", "bytes")), {"picture": [bytes(20_000)]}, {"y": [1]})
+    assert "examples" in models.document(pictures())["paths"]["/predict"]["post"]["requestBody"]["content"][JSON]
+    assert len(json.dumps(models.document(long))) < 100_000
 
 
 def test_the_schema_says_base64_and_how_long_it_may_be() -> None:

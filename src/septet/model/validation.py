@@ -311,9 +311,10 @@ def _object_test(rules: tuple[_Rule, ...]) -> _Test:
 
 def _object_mask(rules: tuple[_Rule, ...]) -> _Mask:
     def fits(value: Any, rule: _Rule) -> bool:
+        if isinstance(value, bytes) and rule.held is bytes:
+            return rule.most_bytes is None or len(value) <= rule.most_bytes
         if isinstance(value, rule.held):
-            known = rule.categories is None or value in rule.categories
-            return known and (rule.most_bytes is None or len(value) <= rule.most_bytes)
+            return rule.categories is None or value in rule.categories
         return rule.nullable and (value is None or (isinstance(value, float) and math.isnan(value)))
 
     def mask(array: Array) -> Array:
