@@ -61,7 +61,10 @@ class PredictRoute(msgspec.Struct, frozen=True):
             return DONE_ALREADY
         inflight = InflightRequest(self, model, http, done, begun, perf_counter() - begun, request, encode)
         model.in_flight += 1
-        inflight.pending = model.submit(request, inflight.answer)
+        try:
+            inflight.pending = model.submit(request, inflight.answer)
+        except Exception as error:  # noqa: BLE001 - middleware is other people's code
+            inflight.answer(error)
         return inflight
 
     def _hold(
@@ -156,7 +159,9 @@ class InflightRequest(msgspec.Struct, gc=False, eq=False):
         model.in_flight -= 1
         if model.on_idle is not None and not model.in_flight:
             model.on_idle()
-        if isinstance(outcome, Exception):
+        if not isinstance(outcome, Response):
+            if not isinstance(outcome, Exception):
+                outcome = TypeError(f"A predictor answered {type(outcome).__name__}, not Response.")
             done(route.refusal(outcome, http, self.begun, self.model.service.identity))
             return
         try:
