@@ -174,7 +174,9 @@ class GrpcService:
 
 
 def _path(model: ServedModel) -> str:
-    return f"/v2/models/{model.service.identity.name}"
+    """With the version, since `/v2/models/stats` is the server's, whatever a model is called."""
+    identity = model.service.identity
+    return f"/v2/models/{identity.name}/versions/{identity.version}"
 
 
 def _fit_for_a_header(message_id: str) -> str | None:
