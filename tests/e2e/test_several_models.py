@@ -15,6 +15,7 @@ import pytest
 import tritonclient.grpc as triton
 import tritonclient.http as triton_http
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from tritonclient.grpc import service_pb2
 from tritonclient.utils import InferenceServerException
 
 import septet
@@ -105,6 +106,17 @@ def test_health_over_calls_knows_each_model(served: tuple[ServerProcess, str]) -
             assert (
                 health.Check(health_pb2.HealthCheckRequest(service=name), wait_for_ready=True, timeout=20).status == 1
             )
+
+
+def test_calls_that_describe_a_model_end_with_its_name(served: tuple[ServerProcess, str]) -> None:
+    with grpc.insecure_channel(served[1]) as channel:
+        for method in ("ModelMetadata", "ModelConfig"):
+            call = channel.unary_unary(
+                f"/inference.GRPCInferenceService/{method}",
+                request_serializer=service_pb2.ModelMetadataRequest.SerializeToString,
+            )
+            _, ended = call.with_call(service_pb2.ModelMetadataRequest(name="sum"), wait_for_ready=True, timeout=20)
+            assert dict(ended.trailing_metadata())["septet-model"] == "sum"
 
 
 def test_what_is_counted_is_counted_for_the_model(client: httpx.Client, served: tuple[ServerProcess, str]) -> None:

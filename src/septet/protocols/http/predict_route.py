@@ -159,9 +159,7 @@ class InflightRequest(msgspec.Struct, gc=False, eq=False):
         model.in_flight -= 1
         if model.on_idle is not None and not model.in_flight:
             model.on_idle()
-        if not isinstance(outcome, Response):
-            if not isinstance(outcome, Exception):
-                outcome = TypeError(f"A predictor answered {type(outcome).__name__}, not Response.")
+        if isinstance(outcome, Exception):
             done(route.refusal(outcome, http, self.begun, self.model.service.identity))
             return
         try:
@@ -169,7 +167,8 @@ class InflightRequest(msgspec.Struct, gc=False, eq=False):
             if ACCEPTED in http.headers:
                 reply = compressed(reply, http.headers[ACCEPTED])
         except Exception as error:  # noqa: BLE001 - every failure becomes an error body
-            done(route.refusal(error, http, self.begun, outcome.model))
+            # A faulty middleware may have answered something else than a `Response`.
+            done(route.refusal(error, http, self.begun, getattr(outcome, "model", model.service.identity)))
             return
         timings = outcome.timings
         now = perf_counter()

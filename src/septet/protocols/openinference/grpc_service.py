@@ -108,7 +108,7 @@ class GrpcService:
         reply = await self._ask(http, _path(model))
         described = msgspec.json.encode(metadata(model.service, limits=self._limits)).decode()
         facts = {**msgspec.json.decode(reply.body), "properties": {"septet": described}}
-        return written(http, ParseDict(facts, message("inference.ModelMetadataResponse")()))
+        return _of(reply, written(http, ParseDict(facts, message("inference.ModelMetadataResponse")())))
 
     @answers("POST", f"/{INFERENCE}/ModelConfig")
     async def model_config(self, http: HttpRequest) -> HttpReply:
@@ -164,13 +164,18 @@ class GrpcService:
         reply = await self._ask(http, path, method)
         content: Any = msgspec.json.decode(reply.body)
         facts = content if under is None else {under: content}
-        return written(http, ParseDict(facts, message(kind)(), ignore_unknown_fields=True))
+        return _of(reply, written(http, ParseDict(facts, message(kind)(), ignore_unknown_fields=True)))
 
     async def _ask(self, http: HttpRequest, path: str, method: str = "GET") -> HttpReply:
         routes = self._rest(path)
         if routes is None:
             raise NotFound(f"There is no {path!r} here.")
         return await routes.handlers[method](HttpRequest(method, path, b"", http.headers, b""))
+
+
+def _of(rest: HttpReply, reply: HttpReply) -> HttpReply:
+    """A reply of the model that the REST route's reply is of."""
+    return msgspec.structs.replace(reply, model=rest.model)
 
 
 def _path(model: ServedModel) -> str:
