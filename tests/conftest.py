@@ -17,11 +17,3 @@ def leftovers() -> Iterator[None]:
     """No process outlives the tests that started it, even where the test process itself is killed."""
     with Leftovers():
         yield
-
-
-@pytest.fixture(scope="session", autouse=True)
-def short_measurements() -> Iterator[None]:
-    """Packing times each engine for a moment only: the order of their costs is asked for, not the figures."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("septet.packing.measurement._ENOUGH_SECONDS", 0.02)
-        yield

@@ -16,9 +16,9 @@ import tritonclient.http as triton_http
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from tritonclient.utils import InferenceServerException
 
-import septet
 from tests.e2e.grpc_server import iris_input
 from tests.e2e.process import IRIS, ROOT, ServerProcess, free_port, septet_serve
+from tests.packing.saving import save
 from tests.waiting import until
 
 BARE = ROOT / "examples" / "bare" / "iris_svc.onnx"
@@ -31,7 +31,7 @@ def rows_sum(folder: Path) -> Path:
     from sklearn.linear_model import LinearRegression
 
     x = np.arange(20, dtype=np.float64).reshape(10, 2)
-    septet.save(LinearRegression().fit(x, x.sum(axis=1)), folder / "sum", data=x)
+    save(LinearRegression().fit(x, x.sum(axis=1)), folder / "sum", data=x)
     return folder / "sum"
 
 

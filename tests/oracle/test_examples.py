@@ -21,6 +21,7 @@ from septet.types import Array, Tensors
 from tests.oracle.answers import OTHERS, answered, difference, examined
 from tests.oracle.estimators import Fitted
 from tests.oracle.frames import Frame
+from tests.packing.saving import save
 
 ROOT = Path(__file__).parents[2] / "examples"
 TRAINED = ["breast_cancer", "diabetes", "iris", "mixed", "wine"]
@@ -35,12 +36,11 @@ def given(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     """What an example gives to `septet.save`."""
     caught = SimpleNamespace()
 
-    def save(model: Any, path: Any, *, data: Any, **more: Any) -> Any:
+    def caught_save(model: Any, path: Any, *, data: Any, **more: Any) -> Any:
         caught.model, caught.data = model, data
-        return real(model, path, data=data, **more)
+        return save(model, path, data=data, **more)
 
-    real = septet.save
-    monkeypatch.setattr(septet, "save", save)
+    monkeypatch.setattr(septet, "save", caught_save)
     monkeypatch.syspath_prepend(str(ROOT))
     return caught
 

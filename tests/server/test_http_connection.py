@@ -141,7 +141,7 @@ def test_a_connection_is_used_again_and_again() -> None:
 
 def test_nothing_is_answered_behind_the_last_answer() -> None:
     peer = Peer()
-    peer.app.draining = peer.model.at_once = True
+    peer.app.draining = True
     peer.send(PREDICT + GET)
     assert peer.statuses == [200]
     peer.seconds_pass(100)

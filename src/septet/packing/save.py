@@ -111,7 +111,14 @@ def _saved(
     answers = _target(data[1], len(rows))
     ready = _ready(model, rows, statement)
     with tempfile.TemporaryDirectory(prefix="septet-") as folder:
-        trained = Trained(model, ready.native, ready.signature, ready.inner, strict=statement.nullable is not None)
+        trained = Trained(
+            model,
+            ready.native,
+            ready.signature,
+            ready.inner,
+            statement.measurement_seconds,
+            strict=statement.nullable is not None,
+        )
         artefact = artefact_of(trained, Path(folder))
         for note in ready.notes:
             _log.warning("%s: %s", root, note)
