@@ -8,8 +8,8 @@ import numpy as np
 
 from septet.events import Finished
 from septet.monitoring.metrics_layout import SECONDS_BOUNDS, MetricsLayout
-from septet.monitoring.observers import TurnObservers
 from septet.monitoring.shared_metrics import SharedMetrics
+from septet.monitoring.worker_metrics import TurnObservers
 
 LAYOUT = MetricsLayout(["/predict", "/health"], ["ok", "invalid"])
 

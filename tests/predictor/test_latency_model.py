@@ -29,6 +29,13 @@ def test_rows_are_merged_as_far_as_it_pays() -> None:
     assert LatencyModel(0.01, 0.001).worthwhile(256, 0.0003) == 165
 
 
+def test_so_many_rows_are_over_within_a_time() -> None:
+    assert LatencyModel(0.25, 0.125).rows_within(1.0) == 6.0
+    assert LatencyModel(0.25, 0.0).rows_within(0.25) == math.inf
+    assert LatencyModel(2.0, 0.0).rows_within(1.0) == -math.inf
+    assert LatencyModel(2.0, 0.5).rows_within(1.0) < 0.0
+
+
 @pytest.mark.parametrize(
     ("latency", "rows", "before", "short"),
     [

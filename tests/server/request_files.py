@@ -19,8 +19,8 @@ import numpy as np
 from septet.assembly.composition import application, layout, open_service
 from septet.assembly.grpc_serving import grpc_server, grpc_templates
 from septet.monitoring.log import AccessLog
-from septet.monitoring.observers import TurnObservers
 from septet.monitoring.shared_metrics import SharedMetrics
+from septet.monitoring.worker_metrics import TurnObservers
 from septet.protocols.http.app import App
 from septet.protocols.rpc.descriptors import message
 from septet.protocols.rpc.paths import INFER

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from septet.assembly.composition import application, layout
 from septet.assembly.loading import ModelLoader
 from septet.monitoring.log import AccessLog
-from septet.monitoring.observers import TurnObservers
 from septet.monitoring.shared_metrics import SharedMetrics
+from septet.monitoring.worker_metrics import TurnObservers
 from septet.protocols.http.app import App
 from septet.protocols.http.asgi import Asgi
 from septet.settings.resolution import resolve

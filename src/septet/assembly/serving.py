@@ -14,8 +14,8 @@ from septet.assembly.composition import application, layout
 from septet.assembly.loading import LoadedModels, ModelLoader
 from septet.errors import MissingExtra
 from septet.monitoring.log import AccessLog, configure
-from septet.monitoring.observers import TurnObservers
 from septet.monitoring.shared_metrics import SharedMetrics
+from septet.monitoring.worker_metrics import TurnObservers
 from septet.protocols.http.app import App
 from septet.server.http_server import SecondaryServer
 from septet.server.listener import bind, reserve

@@ -15,7 +15,8 @@ import numpy as np
 
 from septet.errors import StartupError
 from septet.monitoring.metrics_layout import CELL_BYTES, GAUGES, MetricsLayout
-from septet.monitoring.shared_metrics import MetricsSnapshot, Numbers, WorkerMetrics, add_up
+from septet.monitoring.shared_metrics import MetricsSnapshot, Numbers, add_up
+from septet.monitoring.worker_metrics import WorkerMetrics
 
 
 class DirectoryMetrics:

@@ -8,17 +8,12 @@ turn of the event loop answers is counted at its end: a worker that is killed wi
 """
 
 import mmap
-import os
-import time
-from bisect import bisect_left
-from collections.abc import Sequence
 from typing import Protocol
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from septet.events import Finished
 from septet.monitoring.metrics_layout import (
     ANSWERED_SECONDS,
     BATCH_BUCKETS,
@@ -29,25 +24,21 @@ from septet.monitoring.metrics_layout import (
     DECODE_SECONDS,
     ENCODE_SECONDS,
     EXECUTIONS,
-    GAUGES,
     IN_FLIGHT,
     LAST_ANSWER,
     LISTENING,
     LOAD_SECONDS,
-    OTHER,
     OWNER,
     PROCESS_CELLS,
     QUEUE_SECONDS,
     RESTARTS,
     ROWS,
-    ROWS_BOUNDS,
     RUN_SECONDS,
     SECONDS_BOUNDS,
     STARTUP_SECONDS,
-    UNMATCHED,
     MetricsLayout,
 )
-from septet.types import Identity
+from septet.monitoring.worker_metrics import WorkerMetrics, clear_gauges
 
 # A worker is crowded with more connections than another by a part and a few.
 MORE, SLACK = 1.125, 1.0
@@ -110,108 +101,6 @@ class SnapshotSource(Protocol):
         """Add up the rows of all processes, dead ones included."""
 
 
-_SUMS = (
-    *(DECODE_SECONDS, QUEUE_SECONDS, RUN_SECONDS, ENCODE_SECONDS, ANSWERED_SECONDS),
-    *(ROWS, EXECUTIONS, BATCH_SUM),
-)
-
-
-class WorkerMetrics:
-    """Counts into one row what happens in a process. Call it from one thread only."""
-
-    least_status = 0
-
-    def __init__(self, layout: MetricsLayout, cells: "memoryview[float]") -> None:
-        """Take over a row (float64, `layout.cells` long): its counters stay, its gauges are cleared."""
-        self._cells = cells
-        self._layout = layout
-        self._no_model = _Block(layout, 0)
-        # By name.
-        self._models: dict[str, _Block] = {}
-        clear_gauges(cells)
-        cells[OWNER] = os.getpid()
-
-    def count_models(self, names: Sequence[str]) -> None:
-        """Give each of these models a block of its own; all processes must name them in the same order.
-
-        What is answered by a model that has none is counted with the requests for no model.
-        """
-        self._models = {name: _Block(self._layout, at) for at, name in enumerate(names, 1) if at < self._layout.blocks}
-
-    def turned(self, started: int, finished: Sequence[Finished]) -> None:
-        """Count requests that have arrived, and those that were answered."""
-        self._cells[IN_FLIGHT] += started - len(finished)
-        # Those of a turn are mostly of one model.
-        model: Identity | None = None
-        begin = 0
-        for at, event in enumerate(finished):
-            if event.model is not model:
-                if begin < at:
-                    self._count(model, finished[begin:at])
-                model, begin = event.model, at
-        if begin < len(finished):
-            self._count(model, finished[begin:] if begin else finished)
-
-    def _count(self, model: Identity | None, finished: Sequence[Finished]) -> None:
-        """Count what was answered for one model. Sums first: a cell takes longer to change."""
-        block = self._no_model if model is None else self._models.get(model.name, self._no_model)
-        cells, start, routes, unmatched = self._cells, block.start, block.routes, block.unmatched
-        decode = queue = run = encode = answered = executions = 0.0
-        rows = batch_sum = shared = bucket = 0
-        # The requests of a turn are mostly of one kind, and of one run: `alike` of one kind came so far, in `spent`.
-        route = code = None
-        buckets, total = unmatched[1:]
-        count = total
-        alike = spent = 0.0
-        for event in finished:
-            if event.route is not route or event.code is not code:
-                cells[count] += alike
-                cells[total] += spent
-                alike = spent = 0.0
-                route, code = event.route, event.code
-                by_code, buckets, total = routes.get(route, unmatched)
-                count = by_code.get(code) or by_code[OTHER]
-            seconds = event.seconds
-            alike += 1.0
-            spent += seconds
-            cells[buckets + bisect_left(SECONDS_BOUNDS, seconds)] += 1.0
-            if batch_rows := event.batch_rows:
-                decode += event.decode_seconds
-                queue += event.queue_seconds
-                run += event.run_seconds
-                encode += event.encode_seconds
-                answered += seconds
-                own = event.rows
-                rows += own
-                # Each of the requests that shared a run counts its share of it.
-                executions += own / batch_rows
-                batch_sum += batch_rows
-                if batch_rows != shared:
-                    shared, bucket = batch_rows, start + BATCH_BUCKETS + bisect_left(ROWS_BOUNDS, batch_rows)
-                cells[bucket] += 1.0
-        cells[count] += alike
-        cells[total] += spent
-        if rows:
-            sums = (decode, queue, run, encode, answered, rows, executions, batch_sum)
-            for at, amount in zip(_SUMS, sums, strict=True):
-                cells[start + at] += amount
-            cells[start + LAST_ANSWER] = time.time()
-
-    def loaded(self, *, load_seconds: float, startup_seconds: float) -> None:
-        """Note how long loading the models took, and the whole start of this process."""
-        self._cells[LOAD_SECONDS] = load_seconds
-        self._cells[STARTUP_SECONDS] = startup_seconds
-
-
-class _Block:
-    """Where the counters of one model stand."""
-
-    def __init__(self, layout: MetricsLayout, block: int) -> None:
-        self.start = layout.start(block)
-        self.routes = layout.request_cells(block)
-        self.unmatched = self.routes[UNMATCHED]
-
-
 class SharedMetrics:
     """Rows for `slots` worker processes in one anonymous shared mapping; make it before forking."""
 
@@ -268,12 +157,6 @@ class SharedMetrics:
 
     def _row(self, slot: int) -> "memoryview[float]":
         return self._cells[slot * self._layout.cells : (slot + 1) * self._layout.cells]
-
-
-def clear_gauges(cells: "memoryview[float]") -> None:
-    """Forget the process that held this row."""
-    for gauge in range(GAUGES):
-        cells[gauge] = 0.0
 
 
 def add_up(layout: MetricsLayout, rows: Numbers) -> MetricsSnapshot:

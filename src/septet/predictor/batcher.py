@@ -35,7 +35,7 @@ import msgspec
 
 from septet.errors import SeptetError, Unavailable
 from septet.predictor.admission import expected_wait, queue_full, refusal
-from septet.predictor.latency_model import LatencyModel, RunEstimate, cold_estimate
+from septet.predictor.latency_model import LONG_SECONDS, LatencyModel, RunEstimate, cold_estimate
 from septet.predictor.model_runner import ModelRunner, Outcome
 from septet.predictor.paced_refusals import MOST_ARRIVALS, PacedRefusals
 from septet.predictor.queued_request import QueuedRequest
@@ -129,7 +129,8 @@ class Batcher(Predictor):
             self._scheduled = True
             loop = asyncio.get_running_loop()
             loop.call_soon(self._look_again, loop)
-            if self._lone and estimate.is_short(now, rows):
+            # `RunEstimate.is_short`, spelled out where most requests pass.
+            if self._lone and rows <= estimate.short_rows and now >= estimate.not_inline_before:
                 self._run_at_once(queued)
                 return queued
         self._waiting.append(queued)
@@ -161,8 +162,11 @@ class Batcher(Predictor):
     def _run_inline(self, batch: list[QueuedRequest], requests: Sequence[Request], begun: float, rows: int) -> None:
         outcomes = self._run(requests)
         ended = self._clock()
-        self._spent += self._estimate.latency.seconds(rows)
-        self._estimate = self._estimate.after_inline_run(ended, ended - begun)
+        estimate = self._estimate
+        latency = estimate.latency
+        self._spent += latency.fixed + latency.per_row * rows
+        if ended - begun > LONG_SECONDS or estimate.long_runs:
+            self._estimate = estimate.after_inline_run(ended, ended - begun)
         self._settle(batch, outcomes, begun, ended, rows)
 
     def _look_again(self, loop: asyncio.AbstractEventLoop) -> None:

@@ -29,6 +29,11 @@ class LatencyModel(msgspec.Struct, frozen=True):
         """The expected duration of a run of so many rows, or of several runs that have them together."""
         return self.fixed * runs + self.per_row * rows
 
+    def rows_within(self, seconds: float) -> float:
+        """The most rows of a run that takes no longer; negative where not even the fixed part is over by then."""
+        left = seconds - self.fixed
+        return left / self.per_row if self.per_row > 0.0 else math.copysign(math.inf, left)
+
     def worthwhile(self, most: int, handover: float = 0.0) -> int:
         """The rows, at most so many, up to which merging them pays, where each run takes `handover` seconds besides."""
         if self.per_row <= 0.0:
@@ -49,6 +54,7 @@ class RunEstimate(msgspec.Struct, frozen=True):
         long_runs: how many runs on the loop took long, one behind the other.
         leave_seconds: for how long runs leave the loop next time.
         inline_rows, thread_rows: the rows up to which merging pays in a run on the loop, and in the thread; derived.
+        short_rows: the most rows whose run is short; below 1 where none is; derived.
     """
 
     latency: LatencyModel
@@ -60,15 +66,17 @@ class RunEstimate(msgspec.Struct, frozen=True):
     leave_seconds: float = FIRST_LEAVE_SECONDS
     inline_rows: int = 0
     thread_rows: int = 0
+    short_rows: float = 0.0
 
     def __post_init__(self) -> None:
         worthwhile = self.latency.worthwhile
         msgspec.structs.force_setattr(self, "inline_rows", worthwhile(self.max_batch_rows))
         msgspec.structs.force_setattr(self, "thread_rows", worthwhile(self.max_batch_rows, self.handover))
+        msgspec.structs.force_setattr(self, "short_rows", self.latency.rows_within(INLINE_SECONDS))
 
     def is_short(self, now: float, rows: int) -> bool:
         """Whether a run of so many rows may be made on the loop."""
-        return self.latency.seconds(rows) <= INLINE_SECONDS and now >= self.not_inline_before
+        return rows <= self.short_rows and now >= self.not_inline_before
 
     def thread_seconds(self, rows: int) -> float:
         """What a run of so many rows takes in the thread."""

@@ -21,7 +21,7 @@ from septet.errors import StartupError
 from septet.events import Finished
 from septet.monitoring.log import configure
 from septet.monitoring.metrics_layout import MetricsLayout
-from septet.monitoring.shared_metrics import WorkerMetrics
+from septet.monitoring.worker_metrics import WorkerMetrics
 from septet.server.listener import bind
 from septet.server.supervisor import SupervisionPolicy, supervise
 from septet.server.worker_context import WorkerContext
