@@ -12,6 +12,7 @@ from septet.protocols.http.error_bodies import STATUS
 from septet.server.http_connection import MAX_PIPELINED
 from septet.server.http_server_state import STATUS_LINES
 from septet.settings import Limits
+from tests.budgets import examples
 from tests.server.memory import HOST, MemoryTransport, Peer
 
 GET = b"GET /echo HTTP/1.1\r\n" + HOST + b"\r\n"
@@ -420,7 +421,7 @@ async def over_asgi(
 
 
 @given(METHODS, PATHS, IDS, BODIES)
-@hypothesis_settings(max_examples=150, deadline=None)
+@hypothesis_settings(max_examples=examples(75))
 def test_asgi_gives_the_same_answers(method: str, path: str, own_id: str | None, body: bytes) -> None:
     peer = Peer(Limits(max_body_bytes=60))
     headers = [(b"host", b"here"), (b"content-length", b"%d" % len(body))]
