@@ -7,9 +7,11 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 
 import septet
+from septet import testing
 from septet.assembly.loading import ModelLoader, load_service
 from septet.errors import DamagedModel, SettingsInvalid, StaleModel, StartupError
 from septet.model.septet_toml import manifest_from_toml, manifest_to_toml
@@ -81,7 +83,7 @@ def test_two_models_of_one_name_are_refused(model: Callable[[str], Path], settin
 
 @pytest.mark.parametrize("key", ["name", "version", "labels"])
 def test_what_is_said_of_one_model_is_not_said_of_several(key: str, model: Callable[[str], Path]) -> None:
-    settings = Settings(model=Model(**{key: "mine"}))
+    settings = Settings(model=msgspec.structs.replace(Model(), **{key: "mine"}))
     with pytest.raises(SettingsInvalid, match=f"{key} is for one model, and 2 are given"):
         ModelLoader([model("one"), model("two")], settings)
 
@@ -211,7 +213,8 @@ def test_an_application_takes_settings_by_name_and_refuses_others(
 ) -> None:
     config = tmp_path / "septet-server.toml"
     config.write_text("[server]\nallow_missing = true\n")
-    assert septet.asgi(model("one"), broken, config=config)
+    with testing.TestClient(septet.asgi(model("one"), broken, config=config)) as client:
+        assert list(client.get("/health/ready").json()["missing"]) == ["broken"]
     with pytest.raises(SettingsInvalid, match="did you mean max_rows"):
         septet.asgi(model("one"), max_row=1)
     with pytest.raises(DamagedModel):

@@ -115,14 +115,19 @@ def _git(folder: Path, *arguments: str) -> str:
 
 
 def _data(statement: Statement, rows: TrainingTable | None, target: Array | None) -> Data:
-    since, until = (_date(day) for day in statement.window)
+    since, until = map(date_of, statement.window)
     if rows is None:
         return Data(name=statement.dataset, since=since, until=until)
     columns = {given.name: plain_values(given, rows) for given in rows.columns}
     return Data(statement.dataset, len(rows), data_digest(columns, target), since, until)
 
 
-def _date(day: dt.date | str | None) -> dt.date | None:
+def date_of(day: dt.date | str | None) -> dt.date | None:
+    """A day as a date.
+
+    Raises:
+        ValueError: a text is not as ISO 8601 writes dates.
+    """
     if isinstance(day, str):
         return dt.date.fromisoformat(day)
     return day.date() if isinstance(day, dt.datetime) else day
