@@ -177,7 +177,7 @@ def test_a_model_that_answers_no_made_up_row_is_warmed_up_on_a_real_one(tmp_path
     requests = [Request({"x": image}, 1, str(at)) for at, image in enumerate(images)]
 
     async def merged() -> list[Response]:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while True:
                 answers = await asyncio.gather(*map(service.predictor.predict, requests))
                 if any(answer.timings.batch_rows > 1 for answer in answers):

@@ -162,11 +162,8 @@ def test_several_workers_serve_the_same_models(tmp_path: Path) -> None:
     with ServerProcess(command, tmp_path / "log") as server:
         for name in ("iris", "iris_svc"):
             for _ in range(4):
-                assert (
-                    httpx.post(
-                        f"http://127.0.0.1:{server.port}/models/{name}/predict", json={"data": [ROW]}, trust_env=False
-                    ).headers["septet-model"]
-                    == name
-                )
+                url = f"http://127.0.0.1:{server.port}/models/{name}/predict"
+                reply = httpx.post(url, json={"data": [ROW]}, trust_env=False, timeout=30)
+                assert reply.headers["septet-model"] == name
         until(lambda: server.metric("septet_rows_total", model="iris") == 4)
         assert server.metric("septet_rows_total", model="iris_svc") == 4

@@ -66,7 +66,7 @@ class ServedApp:
         async def install() -> None:
             self.app.models.install(service)
 
-        asyncio.run_coroutine_threadsafe(install(), self._loop).result(10.0)
+        asyncio.run_coroutine_threadsafe(install(), self._loop).result(60.0)
 
     def swap(self, service: Service) -> None:
         """Serve this service in place of the one with its name."""
@@ -74,7 +74,7 @@ class ServedApp:
         async def swap() -> None:
             await self.app.models.swap(service)
 
-        asyncio.run_coroutine_threadsafe(swap(), self._loop).result(10.0)
+        asyncio.run_coroutine_threadsafe(swap(), self._loop).result(60.0)
 
     @property
     def requests(self) -> int:
@@ -88,13 +88,13 @@ class ServedApp:
 
     def __enter__(self) -> Self:
         self._thread.start()
-        assert self._started.wait(10.0)
+        assert self._started.wait(60.0)
         return self
 
     def __exit__(self, *_: object) -> None:
         self.client.close()
         self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join(10.0)
+        self._thread.join(60.0)
 
     def _run(self) -> None:
         with asyncio.Runner(loop_factory=lambda: self._loop) as runner:

@@ -355,7 +355,7 @@ def test_a_slow_answer_is_waited_for() -> None:
 
 
 async def closed(transport: MemoryTransport) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while transport.open:  # noqa: ASYNC110 - the transport sets no event
             await asyncio.sleep(0.01)
 
