@@ -17,7 +17,7 @@ from septet.errors import SeptetError, SettingsInvalid, StaleModel, StartupError
 from septet.registry import Models
 from septet.service import Service
 from septet.settings import Settings
-from septet.types import Middleware
+from septet.types import Middleware, Predictor
 
 logger = logging.getLogger("septet")
 
@@ -143,11 +143,28 @@ def _wrapped(service: Service, settings: Settings, middleware: Sequence[Middlewa
 
 
 def with_middleware(service: Service, middleware: Sequence[Middleware]) -> Service:
-    """The service with its predictor wrapped, the first middleware outermost."""
+    """The service with its predictor wrapped, the first middleware outermost.
+
+    Raises:
+        SettingsInvalid: one of them makes no predictor.
+    """
     predictor = service.predictor
     for each in reversed(middleware):
-        predictor = each(predictor)
+        predictor = _wrapped_predictor(each, predictor)
     return msgspec.structs.replace(service, predictor=predictor)
+
+
+def _wrapped_predictor(middleware: Middleware, predictor: Predictor) -> Predictor:
+    name = getattr(middleware, "__qualname__", repr(middleware))
+    try:
+        found: object = middleware(predictor)
+    except Exception as error:
+        raise SettingsInvalid(
+            f"the middleware {name} fails when it is given a predictor: {type(error).__name__}: {error}"
+        ) from error
+    if not isinstance(found, Predictor):
+        raise SettingsInvalid(f"the middleware {name} makes a {type(found).__name__}, and a Predictor is needed")
+    return found
 
 
 def refuse_stale(service: Service, settings: Settings) -> None:
@@ -167,6 +184,9 @@ def _imported(name: str) -> Middleware:
         found: Middleware = getattr(import_module(module), attribute)
     except (ImportError, AttributeError) as error:
         raise SettingsInvalid(f"the middleware {name!r} cannot be imported: {error}") from error
+    except Exception as error:
+        # Its module runs code of its own.
+        raise SettingsInvalid(f"the middleware {name!r} cannot be imported: {type(error).__name__}: {error}") from error
     return found
 
 
