@@ -206,6 +206,8 @@ def application(
     limits = settings.limits
 
     def counted(name: str) -> Statistics:
+        if name not in names:  # installed since the start: it has no counters of its own
+            return Statistics()
         return statistics(snapshot(), names.index(name) + 1, _PREDICTING)
 
     def bind(model: ServedModel) -> Sequence[object]:
