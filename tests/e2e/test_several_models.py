@@ -18,9 +18,9 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from tritonclient.grpc import service_pb2
 from tritonclient.utils import InferenceServerException
 
-import septet
 from tests.e2e.grpc_server import iris_input
 from tests.e2e.process import IRIS, ROOT, ServerProcess, free_port, septet_serve
+from tests.packing.saving import save
 from tests.waiting import until
 
 BARE = ROOT / "examples" / "bare" / "iris_svc.onnx"
@@ -33,7 +33,7 @@ def rows_sum(folder: Path) -> Path:
     from sklearn.linear_model import LinearRegression
 
     x = np.arange(20, dtype=np.float64).reshape(10, 2)
-    septet.save(LinearRegression().fit(x, x.sum(axis=1)), folder / "sum", data=x)
+    save(LinearRegression().fit(x, x.sum(axis=1)), folder / "sum", data=x)
     return folder / "sum"
 
 
@@ -175,12 +175,9 @@ def test_several_workers_serve_the_same_models(tmp_path: Path) -> None:
     with ServerProcess(command, tmp_path / "log") as server:
         for name in ("iris", "iris_svc"):
             for _ in range(4):
-                assert (
-                    httpx.post(
-                        f"http://127.0.0.1:{server.port}/models/{name}/predict", json={"data": [ROW]}, trust_env=False
-                    ).headers["septet-model"]
-                    == name
-                )
+                url = f"http://127.0.0.1:{server.port}/models/{name}/predict"
+                reply = httpx.post(url, json={"data": [ROW]}, trust_env=False, timeout=30)
+                assert reply.headers["septet-model"] == name
         until(lambda: server.metric("septet_rows_total", model="iris") == 4)
         assert server.metric("septet_rows_total", model="iris_svc") == 4
 

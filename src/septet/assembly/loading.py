@@ -177,8 +177,11 @@ def _imported(name: str) -> Middleware:
         sys.path.append(here)
     try:
         found: Middleware = getattr(import_module(module), attribute)
-    except Exception as error:
+    except (ImportError, AttributeError) as error:
         raise SettingsInvalid(f"the middleware {name!r} cannot be imported: {error}") from error
+    except Exception as error:
+        # Its module runs code of its own.
+        raise SettingsInvalid(f"the middleware {name!r} cannot be imported: {type(error).__name__}: {error}") from error
     if not callable(found):
         raise SettingsInvalid(f"the middleware {name!r} is a {type(found).__name__}, not a function or class")
     return found

@@ -1,7 +1,6 @@
 """From a path to a loaded, proven model: a package folder, or a bare file with a package derived in memory."""
 
 import logging
-import re
 from pathlib import Path
 
 import msgspec
@@ -11,7 +10,7 @@ from septet.model.digest import file_digest, identity_digest
 from septet.model.golden import Golden, mismatches
 from septet.model.label_files import with_labels_beside
 from septet.model.labels import read_labels, with_labels
-from septet.model.manifest import Manifest
+from septet.model.manifest import Manifest, name_from
 from septet.model.package import MANIFEST_NAME, check_unlisted_labels, read_package
 from septet.model.septet_toml import manifest_from_toml
 from septet.model.signature import Column, Signature, Tensor
@@ -60,7 +59,7 @@ def open_model(path: Path, settings: Model, *, threads: int) -> Opened:
 
 def model_name(path: Path, settings: Model) -> str:
     """The name of a model that does not say one itself: the setting, or what its path is called."""
-    return settings.name or re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem).strip("-._") or "model"
+    return settings.name or name_from(path.stem)
 
 
 def missing_name(path: Path, settings: Model) -> str:
