@@ -13,7 +13,7 @@ from septet.model.manifest import EngineCost, EngineLibrary, Parity
 from septet.model.signature import Signature
 from septet.packing.compilation import compiled, quiet
 from septet.packing.measurement import cheaper, measured
-from septet.packing.parity import Gate, inexact, without_unseen_missing
+from septet.packing.parity import ParityGate, inexact, without_unseen_missing
 from septet.packing.signatures import as_compiled
 from septet.packing.storage import stored
 from septet.runtimes.base import LoadOptions, Runtime
@@ -27,7 +27,7 @@ _HARD_ROWS = 16
 
 
 class Trained(msgspec.Struct, frozen=True, eq=False):
-    """A fitted estimator, its native runtime, the signature to promise and the rows to compare on.
+    """A fitted estimator, its native runtime, the signature to declare and the rows to compare on.
 
     `strict` is set where the trainer named the nullable columns: the compiled model must then agree on them.
     """
@@ -102,9 +102,9 @@ class _Comparison:
         return measured(self.trained.native, self.trained.rows)
 
     @cached_property
-    def gate(self) -> Gate:
+    def gate(self) -> ParityGate:
         trained = self.trained
-        return Gate(trained.native, trained.signature, trained.rows, trained.model)
+        return ParityGate(trained.native, trained.signature, trained.rows, trained.model)
 
 
 def _compiled(comparison: _Comparison, path: Path, *, double: bool) -> Artefact | EngineLibrary | str:
@@ -130,7 +130,7 @@ def _compiled(comparison: _Comparison, path: Path, *, double: bool) -> Artefact 
                 return engine
             engine = EngineLibrary(ONNX.key, f"{why}, but the native model cannot be stored", costs, comparison.costs)
         for accepted in choices:
-            verdict = comparison.gate.judged(runtime, accepted)
+            verdict = comparison.gate.check(runtime, accepted)
             if isinstance(verdict, Parity):
                 served = as_compiled(accepted, runtime.signature)
                 hard = comparison.gate.hard(served, _HARD_ROWS)

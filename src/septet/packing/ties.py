@@ -14,7 +14,7 @@ import numpy as np
 
 from septet.model.signature import Kind, Signature
 from septet.packing.neighbours import spread
-from septet.packing.probes import Place
+from septet.packing.probes import ColumnPosition
 from septet.types import Array, Tensors
 
 _MOST_ROWS = 24
@@ -40,7 +40,7 @@ class Ties:
         signature: Signature,
         native: Callable[[Tensors], Tensors],
         native_rows: Callable[[Tensors], Any] | None,
-        space: tuple[tuple[Place, ...], Tensors],
+        space: tuple[tuple[ColumnPosition, ...], Tensors],
     ) -> None:
         self._signature = signature
         self._native = native
@@ -66,11 +66,11 @@ class Ties:
         chosen = np.unique(np.linspace(0, count - 1, min(count, _MOST_ROWS)).astype(int))
         some = {name: array[chosen] for name, array in rows.items()}
         tied, lost = self._tied(some)
-        judged = lost | (tied & self._beside(some, output, given[chosen]))
-        if judged.all():
+        check = lost | (tied & self._beside(some, output, given[chosen]))
+        if check.all():
             fine[:] = True
         else:
-            fine[chosen] = judged
+            fine[chosen] = check
         return fine
 
     def tied(self, rows: Tensors) -> Array:
