@@ -15,7 +15,7 @@ from septet.packing.compilation import compiled, quiet
 from septet.packing.measurement import cheaper, measured
 from septet.packing.parity import ParityGate, inexact, without_unseen_missing
 from septet.packing.signatures import as_compiled
-from septet.packing.storage import stored
+from septet.packing.storage import first_line, stored
 from septet.runtimes.base import LoadOptions, Runtime
 from septet.runtimes.declared_inputs import with_declared_inputs
 from septet.runtimes.onnx.onnx_engine import ONNX
@@ -137,16 +137,15 @@ def _compiled(comparison: _Comparison, path: Path, *, double: bool) -> Artefact 
                 return Artefact(ONNX.key, path, runtime, served, engine, hard, verdict)
             reason = verdict.reason
     except Exception as exc:  # noqa: BLE001 - converter and engine raise anything; each means "not compiled"
-        reason = _first_line(exc).replace(f"{path}: ", "").replace(str(path), path.name)
+        reason = first_line(_first_cause(exc)).replace(f"{path}: ", "").replace(str(path), path.name)
     return reason or ""
 
 
-def _first_line(exc: BaseException) -> str:
-    # A converter's last error often holds a whole model; what caused it says more.
+def _first_cause(exc: BaseException) -> BaseException:
+    """The error that led to this one: a converter's last error often holds a whole model."""
     while exc.__cause__ is not None:
         exc = exc.__cause__
-    lines = str(exc).strip().splitlines() or [""]
-    return f"{type(exc).__name__}: {lines[0][:200]}"
+    return exc
 
 
 def _native(trained: Trained, folder: Path, engine: EngineLibrary) -> Artefact:

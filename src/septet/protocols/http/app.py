@@ -4,6 +4,7 @@ It starts without a model. Until `install` it is alive but not ready, and every 
 """
 
 import asyncio
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
@@ -186,7 +187,7 @@ class App:
             # Its routes may not all be there yet.
             return Unavailable("The server is starting.")
         for name, reason in models.missing.items():
-            if f"/models/{name}" in path:
+            if re.search(rf"/models/{re.escape(name)}(?=[/:]|$)", path):
                 return Unavailable(f"The model {name!r} could not be loaded: {reason}")
         if self.identity is not None:
             served = f"This server has the model {self.identity.name!r}, version {self.identity.version!r}"

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 
 from septet.errors import Malformed, MethodNotAllowed, Overloaded, SeptetError, Unavailable
 from septet.protocols.http.error_bodies import refusal
-from septet.protocols.http.http_messages import HttpReply, HttpRequest, request_id_of
-from septet.protocols.http.request_factory import new_id
+from septet.protocols.http.http_messages import HttpReply, HttpRequest
+from septet.protocols.http.request_factory import checked_id, new_id
 from septet.types import Identity
 
 logger = logging.getLogger("septet.api")
@@ -46,6 +46,6 @@ def failed(error: Exception, template: str, http: HttpRequest, model: Identity |
 def id_of(headers: Mapping[bytes, bytes]) -> str:
     """The caller's id where it is a good one, else a new one."""
     try:
-        return request_id_of(headers) or new_id()
+        return checked_id(headers)
     except Malformed:
         return new_id()

@@ -17,17 +17,7 @@ from septet.protocols.http.error_responses import failed, id_of
 from septet.protocols.http.http_messages import HttpReply, HttpRequest
 from septet.protocols.http.routes import Decode, Encode
 from septet.registry import ServedModel
-from septet.types import Identity, Pending, Request, Response
-
-
-class DoneAlready:
-    """The `Pending` of what has its answer already."""
-
-    def cancel(self) -> None:
-        """Nothing is left to give up."""
-
-
-DONE_ALREADY = DoneAlready()
+from septet.types import DONE_ALREADY, Identity, Pending, Request, Response
 
 
 class PredictRoute(msgspec.Struct, frozen=True):
@@ -61,7 +51,10 @@ class PredictRoute(msgspec.Struct, frozen=True):
             return DONE_ALREADY
         inflight = InflightRequest(self, model, http, done, begun, perf_counter() - begun, request, encode)
         model.in_flight += 1
-        inflight.pending = model.submit(request, inflight.answer)
+        try:
+            inflight.pending = model.submit(request, inflight.answer)
+        except Exception as error:  # noqa: BLE001 - a middleware of the user's may raise in place of a call of `done`
+            inflight.answer(error)
         return inflight
 
     def _hold(

@@ -13,8 +13,8 @@ import msgspec
 from google.protobuf.message import DecodeError
 
 from septet.errors import Malformed
-from septet.protocols.http.http_messages import HttpReply, HttpRequest, request_id_of
-from septet.protocols.http.request_factory import new_id
+from septet.protocols.http.http_messages import HttpReply, HttpRequest
+from septet.protocols.http.request_factory import checked_id
 from septet.protocols.http.routes import declared_routes
 from septet.protocols.rpc.descriptors import Message, message
 
@@ -64,7 +64,7 @@ def parsed(kind: Message, body: bytes) -> Message:
 
 def written(http: HttpRequest, answer: Message) -> HttpReply:
     """The reply that is one message."""
-    return HttpReply(200, answer.SerializeToString(), request_id_of(http.headers) or new_id(), PROTOBUF)
+    return HttpReply(200, answer.SerializeToString(), checked_id(http.headers), PROTOBUF)
 
 
 def methods_of(owner: object, *streaming: Method) -> tuple[Method, ...]:
