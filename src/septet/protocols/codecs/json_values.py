@@ -209,12 +209,14 @@ class FormDecoders(NamedTuple):
         inputs: of tensors by name.
         row: makes the tensors of one row of `data`, where it is numbers alone and of a single input; else None. It
             raises OverflowError where a number does not fit.
+        record_keys: how many keys each of `records` has where `row` takes its values as well; 0 where it does not.
     """
 
     data: ValueDecoder | None
     records: ValueDecoder | None
     inputs: ValueDecoder
     row: Callable[[Sequence[int | float]], Tensors] | None = None
+    record_keys: int = 0
 
 
 def form_decoders(signature: Signature, *, max_rows: int, extra_columns: ExtraColumns) -> FormDecoders | None:
@@ -229,7 +231,8 @@ def form_decoders(signature: Signature, *, max_rows: int, extra_columns: ExtraCo
     if signature.columns and signature.rows:
         rows = RowTensors(signature)
         records = RecordsDecoder(rows, max_rows, extra_columns)
-        return FormDecoders(RowsDecoder(rows, max_rows), records, inputs, rows.row)
+        record_keys = len(rows.columns) if rows.plain else 0
+        return FormDecoders(RowsDecoder(rows, max_rows), records, inputs, rows.row, record_keys)
     return FormDecoders(SingleTensorDecoder(signature, inputs) if len(signature.inputs) == 1 else None, None, inputs)
 
 

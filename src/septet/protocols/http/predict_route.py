@@ -38,16 +38,16 @@ class PredictRoute(msgspec.Struct, frozen=True):
         Where the model's gate is closed, all that waits until the gate lets it in. `arrived` is passed when it does:
         when the request was complete, in seconds of `perf_counter`.
         """
-        begun = perf_counter()
+        begun, own = perf_counter(), self.model
         if arrived is not None:
             begun = arrived
-        elif self.model is not None and self.model.gate.closed:
-            return self._hold(http, done, begun, self.model)
+        elif own is not None and own.gate.closed:
+            return self._hold(http, done, begun, own)
         self.observer.started()
         try:
             model, request, encode = self.decode(expanded(http, self.most_bytes) if CODING in http.headers else http)
         except Exception as error:  # noqa: BLE001 - every failure becomes an error body
-            done(self.refusal(error, http, begun, None if self.model is None else self.model.service.identity))
+            done(self.refusal(error, http, begun, None if own is None else own.service.identity))
             return DONE_ALREADY
         inflight = InflightRequest(self, model, http, done, begun, perf_counter() - begun, request, encode)
         model.in_flight += 1
