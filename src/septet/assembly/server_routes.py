@@ -12,7 +12,7 @@ from septet.protocols.http.http_messages import HttpReply, HttpRequest
 from septet.protocols.http.request_factory import checked_id
 from septet.protocols.http.routes import Operation, answers
 from septet.protocols.openapi import openapi_responses
-from septet.protocols.openapi.openapi_document import Operated, openapi
+from septet.protocols.openapi.openapi_document import DocumentedRoute, openapi
 from septet.protocols.openapi.operations import answering
 from septet.registry import Models
 from septet.service import Service
@@ -56,7 +56,7 @@ class ServerRoutes:
     def __init__(
         self,
         models: Models,
-        operated: Callable[[], Iterable[Operated]],
+        operated: Callable[[], Iterable[DocumentedRoute]],
         settings: Settings,
         snapshot: Callable[[], MetricsSnapshot],
         names: Sequence[str],

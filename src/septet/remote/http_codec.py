@@ -52,7 +52,7 @@ class _InferOutput(msgspec.Struct):
     data: Any = None
 
 
-class _InferDocument(msgspec.Struct):
+class _InferAnswer(msgspec.Struct):
     outputs: list[_InferOutput]
     model_name: str = ""
     model_version: str | None = None
@@ -197,9 +197,9 @@ def _result(reply: WireReply, outputs: tuple[str, ...] | None) -> InferResult:
     return InferResult(wanted(tensors, outputs), model, flags_of(reply.headers))
 
 
-def _document(text: bytes) -> _InferDocument:
+def _document(text: bytes) -> _InferAnswer:
     try:
-        return msgspec.json.decode(text, type=_InferDocument)
+        return msgspec.json.decode(text, type=_InferAnswer)
     except msgspec.DecodeError:  # of the tokens NaN and Infinity, perhaps
         parsed: Mapping[str, Any] = json.loads(text)
-        return msgspec.convert(parsed, _InferDocument)
+        return msgspec.convert(parsed, _InferAnswer)

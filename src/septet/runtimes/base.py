@@ -28,7 +28,7 @@ class Independence(msgspec.Struct, frozen=True):
         exact: where proven: whether a row has the same answer to the bit, whatever is computed beside it; else sums may
             be rounded in another order.
         foreign: where not proven: whether that is only because it is code which Septet does not know, so that a
-            package may vouch for it.
+            package may declare its rows independent.
         kept: whether every output certainly has one row for each row asked; where not, other numbers are no fault.
     """
 

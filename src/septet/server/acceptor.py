@@ -23,7 +23,7 @@ REST_SECONDS = 0.2
 
 logger = logging.getLogger("septet.server")
 
-Open = Callable[[socket.socket], Coroutine[Any, Any, object]]
+OpenConnection = Callable[[socket.socket], Coroutine[Any, Any, object]]
 
 
 class Acceptor:
@@ -36,7 +36,7 @@ class Acceptor:
     def __init__(
         self,
         listening: socket.socket,
-        open_connection: Open,
+        open_connection: OpenConnection,
         connections: Callable[[], int],
         crowded: Callable[[], bool],
     ) -> None:

@@ -13,7 +13,7 @@ from typing import TypeAlias
 import msgspec
 
 from septet.errors import MethodNotAllowed, NotFound, SeptetError, Unavailable
-from septet.events import Finished, Observer, Silent
+from septet.events import Finished, NullObserver, Observer
 from septet.protocols.http.content_encoding import CODING, expanded
 from septet.protocols.http.error_bodies import STATUS
 from septet.protocols.http.error_responses import failed, id_of, refused
@@ -51,7 +51,7 @@ class App:
         self.state = ServerState(self.models)
         self._owners: Sequence[object] = (HealthRoutes(self.state),)
         self._bind: Bind = _nothing
-        self._observer: Observer = Silent()
+        self._observer: Observer = NullObserver()
         self._most_bytes = 0
         # What `bind` made for each model that is served.
         self._bound: dict[ServedModel, Sequence[object]] = {}

@@ -33,7 +33,7 @@ _PARAMETER: Final = re.compile(r"\{(\w+)\}")
 _Method = TypeVar("_Method", bound=Callable[..., Any])
 
 
-class Described(msgspec.Struct, frozen=True):
+class OperationContext(msgspec.Struct, frozen=True):
     """What an operation is described from: the model that its path belongs to, or all of them, and their limits."""
 
     services: Sequence[Service]
@@ -51,7 +51,7 @@ class Described(msgspec.Struct, frozen=True):
 
 
 #: Writes the parameters, the request body and the responses of an operation, as OpenAPI has them.
-Describe: TypeAlias = Callable[[Described], dict[str, Any]]
+Describe: TypeAlias = Callable[[OperationContext], dict[str, Any]]
 
 
 class Operation(msgspec.Struct, frozen=True):

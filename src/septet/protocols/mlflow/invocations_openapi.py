@@ -4,7 +4,7 @@ from typing import Any, TypeAlias
 
 from septet.model.signature import Kind, Signature
 from septet.protocols.codecs import examples
-from septet.protocols.http.routes import Described
+from septet.protocols.http.routes import OperationContext
 from septet.protocols.mlflow.predict_output import predict_output, targets_of
 from septet.protocols.openapi import json_schema, openapi_responses, row_forms
 from septet.protocols.openapi.operations import foreign_errors
@@ -15,7 +15,7 @@ from septet.settings import Limits
 Node: TypeAlias = dict[str, Any]
 
 
-def predict(described: Described) -> Node:
+def predict(described: OperationContext) -> Node:
     """Describe `POST /invocations`."""
     return {
         "requestBody": {

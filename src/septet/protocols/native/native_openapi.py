@@ -5,7 +5,7 @@ from typing import Any, TypeAlias
 from septet.model.signature import DTYPES, Kind, Signature
 from septet.protocols.codecs import examples
 from septet.protocols.codecs.prediction_format import MAX_TOP
-from septet.protocols.http.routes import Described
+from septet.protocols.http.routes import OperationContext
 from septet.protocols.openapi import json_schema, openapi_responses, row_forms
 from septet.settings import Limits
 from septet.types import Tensors
@@ -14,30 +14,30 @@ Node: TypeAlias = dict[str, Any]
 ROW_FACES = {"data": "rows over the columns, in order", "records": "rows by column name", "inputs": "named tensors"}
 
 
-def predict(described: Described) -> Node:
+def predict(described: OperationContext) -> Node:
     """Describe `POST /predict`."""
     read = openapi_responses.errors(openapi_responses.READING)
     return {"requestBody": _request(described), "responses": {**_scored(described), **read}}
 
 
-def predict_label(described: Described) -> Node:
+def predict_label(described: OperationContext) -> Node:
     """Describe `POST /predict/label`."""
     read, top = openapi_responses.errors(openapi_responses.READING), _top(described.signature)
     responses = {**_labelled(described), **read}
     return {"parameters": top, "requestBody": _request(described), "responses": responses}
 
 
-def predict_test(described: Described) -> Node:
+def predict_test(described: OperationContext) -> Node:
     """Describe `GET /predict/test`."""
     return {"responses": {**_scored(described), **_run_errors()}}
 
 
-def predict_test_label(described: Described) -> Node:
+def predict_test_label(described: OperationContext) -> Node:
     """Describe `GET /predict/test/label`."""
     return {"responses": {**_labelled(described), **_run_errors()}}
 
 
-def label(described: Described) -> Node:
+def label(described: OperationContext) -> Node:
     """Describe the answers of `GET /label`."""
     labels = {str(index): label for index, label in enumerate(described.signature.labels)}
     schema = {"type": "object", "additionalProperties": {"type": "string"}}
@@ -85,7 +85,7 @@ def _label_schema(signature: Signature) -> Node:
     return {"anyOf": [json_schema.label(signature), json_schema.ranked(signature)]}
 
 
-def _request(described: Described) -> Node:
+def _request(described: OperationContext) -> Node:
     """Write the body of the predicting routes: one media type for each way to write rows."""
     signature, sample = described.signature, described.service.sample
     faces = list(json_schema.bodies(signature, described.limits))
@@ -113,7 +113,7 @@ def _is_one_matrix(signature: Signature) -> bool:
     return signature.rows and len(dtypes) == 1 and DTYPES[dtypes.pop()].kind in "iuf"
 
 
-def _request_text(described: Described, faces: list[str]) -> str:
+def _request_text(described: OperationContext, faces: list[str]) -> str:
     ways = "; ".join(f"`{face}`: {ROW_FACES[face]}" for face in faces)
     rows = f" At most {described.limits.max_rows} rows." if described.signature.rows else ""
     media = ""
@@ -124,14 +124,14 @@ def _request_text(described: Described, faces: list[str]) -> str:
     return f"JSON with one of {ways}.{rows}{media} At most {described.limits.max_body_bytes} bytes."
 
 
-def _scored(described: Described) -> Node:
+def _scored(described: OperationContext) -> Node:
     answer = described.service.answer
     return _predicted(
         described, "Prediction", None if answer is None else examples.prediction(described.signature, answer)
     )
 
 
-def _labelled(described: Described) -> Node:
+def _labelled(described: OperationContext) -> Node:
     """Write the answers of the routes of labels; where the model has none, their only answer is 404."""
     if not examples.has_labels(described.signature):
         return openapi_responses.errors(("not_found",))
@@ -139,7 +139,7 @@ def _labelled(described: Described) -> Node:
     return _predicted(described, "Labels", None if answer is None else examples.labels(described.signature, answer))
 
 
-def _predicted(described: Described, name: str, prediction: Any) -> Node:
+def _predicted(described: OperationContext, name: str, prediction: Any) -> Node:
     schema = {"$ref": f"#/components/schemas/{name}"}
     body = openapi_responses.example(prediction, described.service.identity)
     return {"200": openapi_responses.reply(schema, body, text="One prediction per row.")}

@@ -5,7 +5,7 @@ from typing import Any, TypeAlias
 from septet.model.signature import Signature, Tensor
 from septet.model.values import is_optional
 from septet.protocols.codecs.examples import values
-from septet.protocols.http.routes import Described
+from septet.protocols.http.routes import OperationContext
 from septet.protocols.openapi import json_schema, openapi_responses
 from septet.protocols.openapi.operations import answering_json, foreign_errors
 from septet.protocols.openinference.datatypes import DATATYPES
@@ -34,7 +34,7 @@ stats = answering_json(_any(["model_stats"]))
 index = answering_json({"type": "array", "items": _any(["name"])}, text="The models.")
 
 
-def infer(described: Described) -> Node:
+def infer(described: OperationContext) -> Node:
     """Describe `POST /v2/models/{model}/infer`."""
     service = described.service
     return {

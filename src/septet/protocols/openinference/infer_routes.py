@@ -27,13 +27,13 @@ from septet.tables.strict_json import strict
 MODEL = "/v2/models/{model}"
 VERSION = f"{MODEL}/versions/{{version}}"
 #: From the name of a model to the sums of all processes so far.
-CountedFor: TypeAlias = Callable[[str], Statistics]
+StatisticsOf: TypeAlias = Callable[[str], Statistics]
 
 
 class InferRoutes:
     """What is said of one model below `/v2`."""
 
-    def __init__(self, request_factory: RequestFactory, counted: CountedFor, state: ServerState) -> None:
+    def __init__(self, request_factory: RequestFactory, counted: StatisticsOf, state: ServerState) -> None:
         self._service = request_factory.service
         self._limits = request_factory.limits
         self._counted = counted
@@ -90,7 +90,7 @@ class InferRoutes:
 class InferServer:
     """The routes below `/v2` that are of the server, and of all its models."""
 
-    def __init__(self, models: Models, counted: CountedFor) -> None:
+    def __init__(self, models: Models, counted: StatisticsOf) -> None:
         self._models = models
         self._counted = counted
         self._server: bytes | None = None

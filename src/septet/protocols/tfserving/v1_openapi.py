@@ -2,7 +2,7 @@
 
 from typing import Any, TypeAlias
 
-from septet.protocols.http.routes import Described
+from septet.protocols.http.routes import OperationContext
 from septet.protocols.openapi import json_schema, openapi_responses, row_forms
 from septet.protocols.openapi.operations import answering_json, foreign_errors
 from septet.protocols.tfserving.signature_def import DEFAULT
@@ -14,7 +14,7 @@ status = answering_json({"type": "object", "required": ["model_version_status", 
 metadata = answering_json({"type": "object", "required": ["model_spec", "metadata"]})
 
 
-def predict(described: Described) -> Node:
+def predict(described: OperationContext) -> Node:
     """Describe `POST /v1/models/{model}:predict`."""
     signature = described.signature
     rows, tensors = json_schema.raw_rows(signature), json_schema.raw_tensors(signature)
