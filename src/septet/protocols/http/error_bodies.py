@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import TypeAlias
 
 import msgspec
@@ -105,10 +106,14 @@ _DIALECTS: tuple[tuple[re.Pattern[str], ErrorBody], ...] = (
 def refusal(path: str, error: SeptetError, request_id: str) -> tuple[int, bytes]:
     """The status and the body of an error on a path, in the dialect of the protocol that the path belongs to."""
     status = STATUS.get(error.code, INTERNAL)
-    for beginning, dialect in _DIALECTS:
-        if beginning.match(path):
-            # These protocols know 400 for whatever is wrong with a request's values.
-            return MALFORMED if error.code == "invalid" else status, dialect(
-                error.code, error.message, error.problems, request_id
-            )
-    return status, envelope(error.code, error.message, error.problems, request_id)
+    body = _body_of(path)
+    if body is not envelope and error.code == "invalid":
+        # These protocols know 400 for whatever is wrong with a request's values.
+        status = MALFORMED
+    return status, body(error.code, error.message, error.problems, request_id)
+
+
+@lru_cache
+def _body_of(path: str) -> ErrorBody:
+    """How errors read on a path; an overloaded server is asked for the same few again and again."""
+    return next((body for beginning, body in _DIALECTS if beginning.match(path)), envelope)
