@@ -135,7 +135,7 @@ def _warm(path: Path, opened: OpenedModel) -> tuple[WarmupResult | None, Tensors
 
 
 class _MergingStatus:
-    """Whether requests share a run: said in the log, and told to whom asks; a cold model learns it later."""
+    """Whether requests share a run: logged, and given by `/metadata`; a cold model learns it later."""
 
     def __init__(self, merging: Merging, settings: Settings, opened: OpenedModel) -> None:
         self._most = settings.model.max_batch_rows

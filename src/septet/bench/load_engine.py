@@ -109,7 +109,7 @@ class _LoadEngine:
         self._loop.call_later(load.warmup + load.seconds, lambda: cpu_at_stop.append(self._cpu_seconds()))
         self._sweep()
         if progress is not None:
-            self._tell(progress)
+            self._report_progress(progress)
         if self._closed_loop:
             for connection in list(self._idle):
                 self._next(connection)
@@ -285,10 +285,10 @@ class _LoadEngine:
     def _cpu_seconds(self) -> float:
         return time.process_time() - self._polled_seconds
 
-    def _tell(self, progress: Progress) -> None:
+    def _report_progress(self, progress: Progress) -> None:
         if not self._finished.done():
             progress(self._recorder.answered, sum(self._recorder.errors.values()))
-            self._loop.call_later(0.5, self._tell, progress)
+            self._loop.call_later(0.5, self._report_progress, progress)
 
 
 _TIMEOUT = "no answer within the timeout"

@@ -18,7 +18,7 @@ from septet.protocols.codecs import examples
 from septet.tables.table_formats import format_of
 from septet.types import Tensors
 
-# A server's own answer to its sample, where no package promises more: float32 rounds at 6e-8 of a value.
+# A server's own answer to its sample, where no package states more: float32 rounds at 6e-8 of a value.
 SAMPLE_RELATIVE_TOLERANCE, SAMPLE_ABSOLUTE_TOLERANCE = 1e-4, 1e-6
 _ANSWERED = range(200, 300)
 
@@ -112,7 +112,7 @@ def _sample(description: ServedDescription) -> Tensors:
 
 
 def _try(plan: LoadPlan, timeout: float) -> None:
-    """Send the first request, so that a wrong one is told once and not a thousand times."""
+    """Send the first request, so that a wrong one is reported once and not a thousand times."""
     payload = plan.payloads[0]
     status, body = ask(plan.target, payload.data, timeout)
     if status not in _ANSWERED:

@@ -102,7 +102,7 @@ def save(
     except (SeptetError, OSError):
         raise
     except Exception as exc:
-        # What a model, a library or a preprocessing code raises says nothing of where it was called.
+        # An error of a model, a library or preprocessing code does not tell where it was called.
         raise UnsupportedModel(
             f"the {type(model).__name__} cannot be saved with these rows ({type(exc).__name__}: {exc})"
         ) from exc
@@ -168,7 +168,7 @@ class _Ready(msgspec.Struct, frozen=True, eq=False):
 
     Attributes:
         native: the estimator's runtime.
-        signature: what it promises.
+        signature: the one that it declares.
         inner: the rows as its tensors.
         raw: the rows as tensors of `signature`, or of the columns that `code` takes.
         inputs: the signature's inputs, or those that `code` takes.

@@ -57,7 +57,7 @@ class Ties:
     def excused(self, rows: Tensors, output: str, given: Array) -> Array:
         """Which of the rows have a label, `given` by the compiled model, that the native one is undecided about.
 
-        Of many rows some are judged, and the answer holds for all.
+        Of many rows some are checked, and the result holds for all.
         """
         count = len(given)
         fine = np.zeros(count, dtype=bool)
@@ -91,7 +91,7 @@ class Ties:
         return tied, lost
 
     def _found(self, model: Any, native_rows: Callable[[Tensors], Any] | None, some: Tensors) -> Iterator[_Source]:
-        """What decides between labels: functions from rows to scores, whether each says yes or no, and from where."""
+        """What decides between labels: score functions, whether each is a binary one, and its threshold."""
         kind, name = self._signature.kind, self._signature.scores
         if name is not None:
             yield lambda rows: self._native(rows)[name], kind is Kind.MULTILABEL, 0.5

@@ -19,7 +19,7 @@ _UNITS = ("s", "ms", "us", "ns")
 class TrainingColumn(msgspec.Struct, frozen=True, eq=False):
     """One column of the data: its declaration, its values as a tensor carries them, [N], and which are missing.
 
-    `fault` says in words why no request can carry such values; the column's dtype then means nothing.
+    `fault` is the reason, in words, why no request can carry such values; the column's dtype then means nothing.
     """
 
     column: Column

@@ -36,7 +36,7 @@ class InferredValues(msgspec.Struct, frozen=True, eq=False):
 
 
 def spelling(value: object) -> str:
-    """How a value says that it is missing: `None`, `nan`, `NA` or `NaT`; empty where it is not."""
+    """How a missing value is written: `None`, `nan`, `NA` or `NaT`; empty where it is not."""
     if value is None:
         return "None"
     if isinstance(value, float):

@@ -63,7 +63,7 @@ class _IndexedModel(msgspec.Struct):
 
 
 class HttpCodec:
-    """A `ProtocolCodec`. `binary` says how tensors travel, `origin` who is spoken to; `prefix` begins every path."""
+    """A `ProtocolCodec`. `binary` says how tensors travel, `origin` is the server; `prefix` begins every path."""
 
     def __init__(self, origin: str, prefix: str, *, binary: bool) -> None:
         self._origin = origin
@@ -134,7 +134,7 @@ def wanted(tensors: Tensors, outputs: tuple[str, ...] | None) -> Tensors:
 
 
 def flags_of(headers: Mapping[str, str]) -> tuple[str, ...]:
-    """What the server says of its answer."""
+    """The headers that describe the server's answer."""
     flags = headers.get(FLAGS)
     return () if flags is None else tuple(flag for each in flags.split(",") if (flag := each.strip()))
 
@@ -142,7 +142,7 @@ def flags_of(headers: Mapping[str, str]) -> tuple[str, ...]:
 def _timeout(seconds: float) -> int:
     """Microseconds: the milliseconds that are left, of which three digits count, rounded up.
 
-    Servers keep the documents that they have read. With every millisecond told, no document would come twice.
+    Servers cache the documents that they have parsed. With every millisecond written, no document would come twice.
     """
     left = max(1, math.ceil(seconds * MILLISECONDS - 1e-6))
     step: int = 10 ** max(0, len(str(left)) - _TIMEOUT_DIGITS)

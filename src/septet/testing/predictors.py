@@ -1,4 +1,4 @@
-"""Predictors without a model: they answer constantly, echo, fail, or hold every request until they are told."""
+"""Predictors without a model: they answer constantly, echo, fail, or hold every request until the test releases it."""
 
 import asyncio
 from collections.abc import Callable, Sequence

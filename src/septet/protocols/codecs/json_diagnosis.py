@@ -35,7 +35,7 @@ class JsonDiagnosis:
         self._rows = RowTensors(signature) if self._columns else None
 
     def __call__(self, body: bytes, reason: str) -> DecodedBody:
-        """Decode a body; `reason` is what the compiled decoder said, for the case that nothing else is found.
+        """Decode a body; `reason` is the error of the compiled decoder, for the case that nothing else is found.
 
         Raises:
             Malformed, Invalid: as the compiled decoder.

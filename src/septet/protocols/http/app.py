@@ -1,6 +1,6 @@
-"""The application: routes requests to handlers, answers errors from one table, and tells the observer.
+"""The application: routes requests to handlers, answers errors from one table, and passes every event to the observer.
 
-It starts without a model. Until `install` it is alive but not ready, and every other route answers 503.
+It starts without a model. Until `install` it is live but not ready, and every other route answers 503.
 """
 
 import asyncio
@@ -43,7 +43,8 @@ class App:
 
     Attributes:
         models: that are served.
-        state: what the server says of its own health; `state.starting` and `state.draining` are set by who runs it.
+        state: of the server, as its health routes report it; `state.starting` and `state.draining` are set by who runs
+            it.
     """
 
     def __init__(self, models: Models | None = None) -> None:

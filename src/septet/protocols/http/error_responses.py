@@ -25,7 +25,7 @@ def refused(error: SeptetError, path: str, headers: Mapping[bytes, bytes], model
         more = ((b"retry-after", str(error.retry_after).encode()),)
     elif isinstance(error, Unavailable):
         more = ((b"retry-after", b"1"),)
-    # Who asks for details is told them on the paths of protocols that have none, such as /v2: code and problems.
+    # A caller that asks for details gets code and problems, also from protocols that have none, such as /v2.
     detailed = headers.get(DETAILED[0]) == DETAILED[1]
     status, body = refusal("" if detailed else path, error, request_id)
     return HttpReply(status, body, request_id, headers=more, code=error.code, message=error.message, model=model)

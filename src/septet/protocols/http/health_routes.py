@@ -15,7 +15,7 @@ from septet.registry import Models
 
 
 class ServerState:
-    """What the server says of itself.
+    """The state of the server that its health routes report.
 
     Attributes:
         starting: the process has more to open than its HTTP application: not ready, but answering.

@@ -66,7 +66,7 @@ class PredictRoute(msgspec.Struct, frozen=True):
         return arrival
 
     def given_up(self, http: HttpRequest, begun: float, model: ServedModel) -> None:
-        """Tell the observer that nobody wants the answer any more."""
+        """Give the observer the event of a request that its caller gave up."""
         code, seconds = "cancelled", perf_counter() - begun
         event = Finished(
             self.template, id_of(http.headers), code, STATUS[code], 0, seconds, model=model.service.identity
@@ -74,7 +74,7 @@ class PredictRoute(msgspec.Struct, frozen=True):
         self.observer.finished(event)
 
     def refusal(self, error: Exception, http: HttpRequest, begun: float, model: Identity | None) -> HttpReply:
-        """The reply that tells of an error; the observer is told as well."""
+        """The reply with an error; the observer gets its event as well."""
         if isinstance(error, SeptetError):
             model = error.model or model
         reply = failed(error, self.template, http, model)
@@ -86,7 +86,7 @@ class PredictRoute(msgspec.Struct, frozen=True):
 
 
 class HeldArrival(msgspec.Struct, gc=False, eq=False):
-    """A `Pending` that waits at the gate of a model which refuses requests; nobody is told of it before it enters."""
+    """A `Pending` at the gate of a model which refuses requests; the observer gets no event before it enters."""
 
     route: PredictRoute
     model: ServedModel

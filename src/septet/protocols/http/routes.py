@@ -55,7 +55,7 @@ Describe: TypeAlias = Callable[[OperationContext], dict[str, Any]]
 
 
 class Operation(msgspec.Struct, frozen=True):
-    """What OpenAPI says of a route.
+    """The OpenAPI description of a route.
 
     Attributes:
         name: the `operationId`.
@@ -79,7 +79,7 @@ class Route(msgspec.Struct, frozen=True):
         method: of HTTP.
         attribute: the name of the method that answers it.
         predicts: whether that decodes a request for a model; else it answers by itself.
-        operation: what OpenAPI says; None for a route that it does not show.
+        operation: its OpenAPI description; None for a route that it does not show.
     """
 
     patterns: tuple[str, ...]

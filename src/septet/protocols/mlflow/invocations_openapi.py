@@ -1,6 +1,4 @@
-"""What OpenAPI says of `/invocations`, derived from the signature."""
-
-from typing import Any, TypeAlias
+"""The OpenAPI description of `/invocations`, derived from the signature."""
 
 from septet.model.signature import Kind, Signature
 from septet.protocols.codecs import examples
@@ -8,11 +6,10 @@ from septet.protocols.http.routes import OperationContext
 from septet.protocols.mlflow.predict_output import predict_output, targets_of
 from septet.protocols.openapi import json_schema, openapi_responses, row_forms
 from septet.protocols.openapi.operations import foreign_errors
-from septet.protocols.openapi.row_forms import bodies, by_row, closed, named_columns, ref, tensor_forms
+from septet.protocols.openapi.row_forms import bodies, by_row, named_columns, tensor_forms
+from septet.protocols.openapi.schema_nodes import Node, closed, ref
 from septet.service import Service
 from septet.settings import Limits
-
-Node: TypeAlias = dict[str, Any]
 
 
 def predict(described: OperationContext) -> Node:

@@ -1,16 +1,16 @@
 """What OpenAPI says of the native routes of a model, derived from its signature."""
 
-from typing import Any, TypeAlias
+from typing import Any
 
 from septet.model.signature import DTYPES, Kind, Signature
 from septet.protocols.codecs import examples
 from septet.protocols.codecs.prediction_format import MAX_TOP
 from septet.protocols.http.routes import OperationContext
-from septet.protocols.openapi import json_schema, openapi_responses, row_forms
+from septet.protocols.openapi import json_schema, openapi_responses
+from septet.protocols.openapi.schema_nodes import Node, closed
 from septet.settings import Limits
 from septet.types import Tensors
 
-Node: TypeAlias = dict[str, Any]
 ROW_FACES = {"data": "rows over the columns, in order", "records": "rows by column name", "inputs": "named tensors"}
 
 
@@ -55,8 +55,8 @@ def models() -> Node:
         "additionalProperties": text,
         "description": "Why each of the others could not be loaded, by name.",
     }
-    listed: Node = {"type": "array", "items": row_forms.closed(entry)}
-    schema = row_forms.closed({"models": listed, "missing": missing})
+    listed: Node = {"type": "array", "items": closed(entry)}
+    schema = closed({"models": listed, "missing": missing})
     return {"200": openapi_responses.reply(schema, text="The models.")}
 
 

@@ -1,4 +1,4 @@
-"""OpenAPI 3.1 of the very models: what `/openapi.json` says, derived from the declared routes and the signatures."""
+"""OpenAPI 3.1 of the served models: the body of `/openapi.json`, made from the declared routes and the signatures."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -9,12 +9,12 @@ from septet.protocols.mlflow import invocations_openapi
 from septet.protocols.native import native_openapi
 from septet.protocols.openapi import openapi_responses, row_forms
 from septet.protocols.openapi.operations import written
+from septet.protocols.openapi.schema_nodes import Node
 from septet.protocols.openinference import infer_openapi
 from septet.registry import ServedModel
 from septet.service import Service
 from septet.settings import Limits
 
-Node: TypeAlias = dict[str, Any]
 TAGS = ("predict", "model", "health", "protocols", "documents")
 _SCHEMA = "#/components/schemas/"
 

@@ -1,13 +1,11 @@
 """One operation of one path as OpenAPI has it."""
 
 from collections.abc import Callable
-from typing import Any, TypeAlias
 
 from septet.protocols.http.error_bodies import MALFORMED, STATUS
 from septet.protocols.http.routes import Describe, Operation, OperationContext
 from septet.protocols.openapi import openapi_responses
-
-Node: TypeAlias = dict[str, Any]
+from septet.protocols.openapi.schema_nodes import Node
 
 
 def written(operation: Operation, described: OperationContext) -> Node:

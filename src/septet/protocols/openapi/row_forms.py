@@ -1,16 +1,15 @@
 """The forms of rows and tensors that the protocols of TensorFlow Serving and MLflow share, as OpenAPI has them."""
 
-from typing import Any, TypeAlias
+from typing import Any
 from urllib.parse import quote
 
 from septet.model.signature import Signature
 from septet.protocols.codecs import examples
 from septet.protocols.openapi import json_schema
+from septet.protocols.openapi.schema_nodes import Node, closed, ref
 from septet.service import Service
 from septet.settings import Limits
 from septet.types import Tensors
-
-Node: TypeAlias = dict[str, Any]
 
 
 def error_schemas() -> Node:
@@ -87,14 +86,3 @@ def _examples(signature: Signature, sample: Tensors) -> dict[str, Any]:
         "dataframe_split": frame,
         "dataframe_records": examples.records(signature, sample),
     }
-
-
-def ref(name: str) -> Node:
-    """Refer to a schema."""
-    return {"$ref": f"#/components/schemas/{name}"}
-
-
-def closed(properties: dict[str, Node], required: list[str] | None = None) -> Node:
-    """Write an object with these properties and no others."""
-    names = list(properties) if required is None else required
-    return {"type": "object", "properties": properties, "required": names, "additionalProperties": False}

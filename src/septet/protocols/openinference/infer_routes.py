@@ -31,7 +31,7 @@ StatisticsOf: TypeAlias = Callable[[str], Statistics]
 
 
 class InferRoutes:
-    """What is said of one model below `/v2`."""
+    """The routes of one model below `/v2` that predict nothing."""
 
     def __init__(self, request_factory: RequestFactory, counted: StatisticsOf, state: ServerState) -> None:
         self._service = request_factory.service

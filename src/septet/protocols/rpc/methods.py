@@ -1,7 +1,7 @@
 """What a gRPC server can answer: one `Method` for each path.
 
 A call is a request like any other: gRPC is POST over HTTP/2, `/package.Service/Method` is its path, and one message is
-its body. So an `App` answers calls too, and a `Method` says what gRPC adds to its route. No gRPC library is needed
+its body. So an `App` answers calls too, and a `Method` holds what gRPC adds to its route. No gRPC library is needed
 here: a transport turns the reply's code into a status (`septet.protocols.http.error_bodies.GRPC`) and sends the rest
 as it is.
 """
@@ -33,7 +33,7 @@ class Method(msgspec.Struct, frozen=True):
         path: such as `/package.Service/Method`; the application's route of that path answers one message.
         streams: `no`; `both`: messages come and go, each is answered in turn; `answers`: one message is answered, and
             again when the server begins to drain.
-        fault: for `both`: how a failure is told without ending the stream; None ends it.
+        fault: for `both`: how a failure is reported without ending the stream; None ends it.
     """
 
     path: str

@@ -41,7 +41,7 @@ class GraphOutput(msgspec.Struct, frozen=True):
 
 
 class DeclaredRows(msgspec.Struct, frozen=True):
-    """What the graph says of the rows.
+    """The rows that a graph declares.
 
     Attributes:
         axes: where the rows of an output lie, for each of which that is proven.
@@ -79,7 +79,7 @@ def settle(
 ) -> Shapes:
     """Decide the shapes; `run` computes all outputs, in order, and raises whatever the engine raises.
 
-    What the graph says of the rows counts more than what zeros show.
+    What the graph declares of the rows wins over what a run on zeros shows.
     """
     leads = {tensor.shape[0] if tensor.shape else -1 for tensor in inputs}
     if leads != {None}:
@@ -176,7 +176,7 @@ def _follows(
     if answers is None:
         return output.shape is None or (len(output.shape) > 0 and output.shape[0] is None)
     seen = [arranged(answer, layout) for answer in answers]
-    # An output such as all distances between rows follows them on two axes: its rows cannot be told apart.
+    # An output such as all distances between rows follows them on two axes: its rows cannot be separated.
     return _on_axis(seen, 0) and len({array.shape[1:] for array in seen}) == 1
 
 
@@ -199,7 +199,7 @@ def _settled(
     if len({len(shape) for shape in seen}) > 1:
         return Tensor(output.name, output.dtype, declared or (None,))
     if declared is None or len(declared) != len(seen[0]):
-        # How many boxes zeros have says nothing of how many there may be.
+        # The number of boxes that zeros give does not bound the number for other inputs.
         declared = tuple(None if free or (not rows and at == 0) else size for at, size in enumerate(seen[0]))
     columns = zip(declared, *seen, strict=True)
     # A free size stays free: that zeros gave the same twice does not prove that it is fixed.
