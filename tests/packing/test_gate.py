@@ -144,8 +144,8 @@ def test_rows_that_are_far_off_in_several_columns_are_asked() -> None:
         (Tensor("input", "float64", (None, 2), (Column("a", "float64"), Column("b", "float64"))),),
         SIGNATURE.outputs,
     )
-    compiled = Recording()
-    ParityGate(Recording(), signature, {"input": np.random.default_rng(0).normal(size=(50, 2))}).check(
+    compiled = RecordingRuntime()
+    ParityGate(RecordingRuntime(), signature, {"input": np.random.default_rng(0).normal(size=(50, 2))}).check(
         compiled, signature
     )
     a, b = np.concatenate(compiled.asked).T
@@ -336,7 +336,7 @@ SIGNATURE = Signature(
 )
 
 
-class Recording:
+class RecordingRuntime:
     """A model that notes what it is asked."""
 
     def __init__(self, refused: float | None = None) -> None:
@@ -356,7 +356,7 @@ class Recording:
 
 
 def test_whole_numbers_and_booleans_in_a_matrix_of_floats_are_probed_as_such() -> None:
-    native, compiled = Recording(), Recording()
+    native, compiled = RecordingRuntime(), RecordingRuntime()
     rows = {"input": np.array([[1.0, 0.0], [3.0, 1.0], [7.0, 0.0]])}
     verdict = ParityGate(native, SIGNATURE, rows).check(compiled, SIGNATURE)
     assert not isinstance(verdict, Unequal)
@@ -368,10 +368,10 @@ def test_whole_numbers_and_booleans_in_a_matrix_of_floats_are_probed_as_such() -
 
 def test_what_the_native_model_refuses_must_be_refused() -> None:
     rows = {"input": np.array([[1.0, 0.0], [3.0, 1.0], [7.0, 0.0]])}
-    verdict = ParityGate(Recording(4.0), SIGNATURE, rows).check(Recording(), SIGNATURE)
+    verdict = ParityGate(RecordingRuntime(4.0), SIGNATURE, rows).check(RecordingRuntime(), SIGNATURE)
     assert isinstance(verdict, Unequal)
     assert "the native model refuses and ONNX answers" in verdict.reason
     assert "whole = 4.0" in verdict.reason
-    verdict = ParityGate(Recording(), SIGNATURE, rows).check(Recording(4.0), SIGNATURE)
+    verdict = ParityGate(RecordingRuntime(), SIGNATURE, rows).check(RecordingRuntime(4.0), SIGNATURE)
     assert isinstance(verdict, Unequal)
     assert "the native model answers and ONNX refuses" in verdict.reason

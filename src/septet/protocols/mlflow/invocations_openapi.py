@@ -28,21 +28,21 @@ def schemas(signature: Signature, limits: Limits) -> Node:
     """Write the schemas of frames."""
     if not examples.has_records(signature):
         return {}
-    faces = json_schema.bodies(signature, limits)
+    forms = json_schema.bodies(signature, limits)
     # Whatever else stands in a record is passed over.
     record = {**json_schema.named(signature)["Record"], "additionalProperties": True}
     batch = {"type": "array", "minItems": 1, "maxItems": limits.max_rows}
     names = [column.name for column in signature.columns]
     frame = {
         "columns": {"enum": [names, None], "description": "In any order. Others beside them are passed over."},
-        "data": row_forms.face("data"),
+        "data": row_forms.form_ref("data"),
         "index": {"type": ["array", "null"], "description": "Not read."},
     }
     return {
         "FrameRecord": record,
         "FrameRecords": {**batch, "items": ref("FrameRecord")},
-        "FrameInstances": {"anyOf": [*by_row(signature, faces, limits), ref("FrameRecords")]},
-        "FrameTensors": {"anyOf": [ref("Tensors"), named_columns(signature, faces)]},
+        "FrameInstances": {"anyOf": [*by_row(signature, forms, limits), ref("FrameRecords")]},
+        "FrameTensors": {"anyOf": [ref("Tensors"), named_columns(signature, forms)]},
         "Frame": closed(frame, ["data"]),
     }
 

@@ -11,7 +11,7 @@ from septet.protocols.openapi.schema_nodes import Node, closed
 from septet.settings import Limits
 from septet.types import Tensors
 
-ROW_FACES = {"data": "rows over the columns, in order", "records": "rows by column name", "inputs": "named tensors"}
+ROW_FORMS = {"data": "rows over the columns, in order", "records": "rows by column name", "inputs": "named tensors"}
 
 
 def predict(described: OperationContext) -> Node:
@@ -64,7 +64,7 @@ def schemas(signature: Signature, limits: Limits) -> Node:
     """Write the schemas that these operations refer to by name."""
     bodies = json_schema.bodies(signature, limits)
     return {
-        **{_body_name(face): schema for face, schema in bodies.items()},
+        **{_body_name(form): schema for form, schema in bodies.items()},
         **json_schema.named(signature),
         "Prediction": openapi_responses.body(json_schema.prediction(signature)),
         **({"Labels": openapi_responses.body(_label_schema(signature))} if examples.has_labels(signature) else {}),
@@ -75,8 +75,8 @@ def _run_errors() -> Node:
     return openapi_responses.errors((*openapi_responses.PREDICTING, "not_found"))
 
 
-def _body_name(face: str) -> str:
-    return f"{face.capitalize()}Body"
+def _body_name(form: str) -> str:
+    return f"{form.capitalize()}Body"
 
 
 def _label_schema(signature: Signature) -> Node:
@@ -88,24 +88,24 @@ def _label_schema(signature: Signature) -> Node:
 def _request(described: OperationContext) -> Node:
     """Write the body of the predicting routes: one media type for each way to write rows."""
     signature, sample = described.signature, described.service.sample
-    faces = list(json_schema.bodies(signature, described.limits))
-    schemas = [{"$ref": f"#/components/schemas/{_body_name(face)}"} for face in faces]
-    content: Node = {"application/json": {"schema": {"oneOf": schemas}, **_json_examples(signature, sample, faces)}}
+    forms = list(json_schema.bodies(signature, described.limits))
+    schemas = [{"$ref": f"#/components/schemas/{_body_name(form)}"} for form in forms]
+    content: Node = {"application/json": {"schema": {"oneOf": schemas}, **_json_examples(signature, sample, forms)}}
     if examples.has_records(signature):
         text = None if sample is None else examples.csv_text(signature, sample)
         content["text/csv"] = {"schema": {"type": "string"}, **({} if text is None else {"example": text})}
     if _is_one_matrix(signature):
         for media in ("application/octet-stream", "application/x-npy"):
             content[media] = {"schema": {"type": "string", "format": "binary"}}
-    return {"required": True, "description": _request_text(described, faces), "content": content}
+    return {"required": True, "description": _request_text(described, forms), "content": content}
 
 
-def _json_examples(signature: Signature, sample: Tensors | None, faces: list[str]) -> Node:
+def _json_examples(signature: Signature, sample: Tensors | None, forms: list[str]) -> Node:
     if sample is None:
         return {}
     write = {"data": examples.data, "records": examples.records, "inputs": examples.inputs}
-    values = {face: {face: write[face](signature, sample)} for face in faces}
-    return {"examples": {face: {"summary": ROW_FACES[face], "value": value} for face, value in values.items()}}
+    values = {form: {form: write[form](signature, sample)} for form in forms}
+    return {"examples": {form: {"summary": ROW_FORMS[form], "value": value} for form, value in values.items()}}
 
 
 def _is_one_matrix(signature: Signature) -> bool:
@@ -113,8 +113,8 @@ def _is_one_matrix(signature: Signature) -> bool:
     return signature.rows and len(dtypes) == 1 and DTYPES[dtypes.pop()].kind in "iuf"
 
 
-def _request_text(described: OperationContext, faces: list[str]) -> str:
-    ways = "; ".join(f"`{face}`: {ROW_FACES[face]}" for face in faces)
+def _request_text(described: OperationContext, forms: list[str]) -> str:
+    ways = "; ".join(f"`{form}`: {ROW_FORMS[form]}" for form in forms)
     rows = f" At most {described.limits.max_rows} rows." if described.signature.rows else ""
     media = ""
     if examples.has_records(described.signature):

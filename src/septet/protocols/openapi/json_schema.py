@@ -62,21 +62,21 @@ def cell(tensor: Tensor) -> Schema:
 
 def bodies(signature: Signature, limits: Limits) -> dict[str, Schema]:
     """Write each body that a model takes, by the key that holds its rows: `data`, `records`, `inputs`."""
-    faces: dict[str, Schema] = {}
+    forms: dict[str, Schema] = {}
     batch = {"type": "array", "minItems": 1, "maxItems": limits.max_rows}
     columns = signature.columns
     if signature.rows and columns:
         row = _row(columns, _values(signature), VALUE)
-        faces["data"] = {**batch, "items": {"anyOf": [row, row["items"]]} if len(columns) == 1 else row}
+        forms["data"] = {**batch, "items": {"anyOf": [row, row["items"]]} if len(columns) == 1 else row}
     elif signature.rows and len(signature.inputs) == 1:
-        faces["data"] = _tensor(signature.inputs[0], limits, rows=True)
+        forms["data"] = _tensor(signature.inputs[0], limits, rows=True)
     if has_records(signature):
-        faces["records"] = {**batch, "items": {"$ref": "#/components/schemas/Record"}}
-    faces["inputs"] = closed(
+        forms["records"] = {**batch, "items": {"$ref": "#/components/schemas/Record"}}
+    forms["inputs"] = closed(
         {each.name: _tensor(each, limits, rows=signature.rows) for each in signature.inputs},
         required=[each.name for each in signature.inputs if not (signature.rows and is_optional(each))],
     )
-    return {name: closed({name: face, "id": ID}, required=[name]) for name, face in faces.items()}
+    return {name: closed({name: form, "id": ID}, required=[name]) for name, form in forms.items()}
 
 
 def named(signature: Signature) -> dict[str, Schema]:
