@@ -94,7 +94,7 @@ def test_a_model_that_was_installed_since_the_start_is_told_of_as_the_others() -
     async def story() -> None:
         app = App()
         app.models.install(version_of_model(0, []))
-        application(app, Settings(), Recorder(), SharedMetrics(layout(1)).snapshot, ["iris"])
+        application(app, Settings(), RecordingObserver(), SharedMetrics(layout(1)).snapshot, ["iris"])
         other = msgspec.structs.replace(version_of_model(1, []), identity=Identity("other", "1", "sha256:" + "0" * 64))
         app.models.install(other)
         for path in ("/v2/models/other/stats", "/v2/models/stats", "/metrics", "/openapi.json", "/models"):
