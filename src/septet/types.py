@@ -81,6 +81,15 @@ class Pending(Protocol):
         """Want no answer any more: none will be given."""
 
 
+class DoneAlready:
+    """The `Pending` of a request that has its answer already."""
+
+    def cancel(self) -> None:
+        """Nothing is left to give up."""
+
+
+DONE_ALREADY = DoneAlready()
+
 #: Takes the answer of a request, or the error in place of one. It must not raise: where it does, it is called once
 #: more, with what it raised.
 Done: TypeAlias = Callable[[Response | Exception], None]

@@ -20,8 +20,8 @@ from septet.preprocessing.preprocessing_step import PreprocessingStep, read_prep
 from septet.runtimes.base import LoadOptions, Runtime
 from septet.runtimes.declared_inputs import with_declared_inputs
 from septet.runtimes.engine_table import engine_for, load
+from septet.runtimes.row_independent import RowIndependentRuntime
 from septet.runtimes.versions import require_versions
-from septet.runtimes.vouched import Vouched
 from septet.settings import Model
 from septet.types import Identity
 
@@ -30,7 +30,7 @@ NO_LABELS = "none"
 _log = logging.getLogger("septet")
 
 
-class Opened(msgspec.Struct, frozen=True):
+class OpenedModel(msgspec.Struct, frozen=True):
     """A model that is loaded and that reproduces its golden rows; `golden` is None for a bare file."""
 
     runtime: Runtime
@@ -44,7 +44,7 @@ class Opened(msgspec.Struct, frozen=True):
         return self.manifest.signature
 
 
-def open_model(path: Path, settings: Model, *, threads: int) -> Opened:
+def open_model(path: Path, settings: Model, *, threads: int) -> OpenedModel:
     """Load a model and prove it.
 
     Raises:
@@ -71,7 +71,7 @@ def missing_name(path: Path, settings: Model) -> str:
         return model_name(path, settings)
 
 
-def _file(path: Path, settings: Model, options: LoadOptions) -> Opened:
+def _file(path: Path, settings: Model, options: LoadOptions) -> OpenedModel:
     engine = engine_for(path)
     digest = file_digest(path)
     runtime = engine.load(path, options)
@@ -80,10 +80,10 @@ def _file(path: Path, settings: Model, options: LoadOptions) -> Opened:
         signature = _nullable(signature, texts=engine.null_texts)
     name = model_name(path, settings)
     manifest = Manifest(name, settings.version or "0", engine.key, path.name, signature, {path.name: digest})
-    return Opened(runtime, Identity(name, manifest.version, identity_digest(digest)), manifest, None)
+    return OpenedModel(runtime, Identity(name, manifest.version, identity_digest(digest)), manifest, None)
 
 
-def _package(path: Path, settings: Model, options: LoadOptions) -> Opened:
+def _package(path: Path, settings: Model, options: LoadOptions) -> OpenedModel:
     package = read_package(path)
     manifest = package.manifest
     require_versions(manifest)
@@ -104,9 +104,9 @@ def _package(path: Path, settings: Model, options: LoadOptions) -> Opened:
         manifest = msgspec.structs.replace(manifest, signature=_labelled(manifest.signature, path, settings.labels))
     _prove(path, runtime, package.golden)
     if manifest.row_independent:
-        runtime = _vouched(path, runtime, manifest.signature, package.golden)
+        runtime = _with_declared_independence(path, runtime, manifest.signature, package.golden)
     identity = Identity(settings.name or manifest.name, settings.version or manifest.version, package.digest)
-    return Opened(runtime, identity, manifest, package.golden)
+    return OpenedModel(runtime, identity, manifest, package.golden)
 
 
 def _labelled(signature: Signature, folder: Path, labels: str | None) -> Signature:
@@ -153,7 +153,7 @@ def _agree(path: Path, declared: Signature, loaded: Signature) -> None:
             )
 
 
-def _vouched(path: Path, runtime: Runtime, signature: Signature, golden: Golden | None) -> Runtime:
+def _with_declared_independence(path: Path, runtime: Runtime, signature: Signature, golden: Golden | None) -> Runtime:
     """The runtime as one of independent rows, where nothing but unknown code stands against that.
 
     Raises:
@@ -168,7 +168,7 @@ def _vouched(path: Path, runtime: Runtime, signature: Signature, golden: Golden 
     proof = runtime.independence
     if not proof.proven and not proof.foreign:
         _log.warning("row_independent = true changes nothing for a graph: %s", proof.reason)
-    return Vouched(runtime) if proof.foreign else runtime
+    return RowIndependentRuntime(runtime) if proof.foreign else runtime
 
 
 def _prove(path: Path, runtime: Runtime, golden: Golden | None) -> None:

@@ -1,6 +1,6 @@
-"""The application: routes requests to handlers, answers errors from one table, and tells the observer.
+"""The application: routes requests to handlers, answers errors from one table, and passes every event to the observer.
 
-It starts without a model. Until `install` it is alive but not ready, and every other route answers 503.
+It starts without a model. Until `install` it is live but not ready, and every other route answers 503.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from typing import TypeAlias
 import msgspec
 
 from septet.errors import MethodNotAllowed, NotFound, SeptetError, Unavailable
-from septet.events import Finished, Observer, Silent
+from septet.events import Finished, NullObserver, Observer
 from septet.protocols.http.content_encoding import CODING, expanded
 from septet.protocols.http.error_bodies import STATUS
 from septet.protocols.http.error_responses import failed, id_of, refused
@@ -43,7 +43,8 @@ class App:
 
     Attributes:
         models: that are served.
-        state: what the server says of its own health; `state.starting` and `state.draining` are set by who runs it.
+        state: of the server, as its health routes report it; `state.starting` and `state.draining` are set by who runs
+            it.
     """
 
     def __init__(self, models: Models | None = None) -> None:
@@ -51,7 +52,7 @@ class App:
         self.state = ServerState(self.models)
         self._owners: Sequence[object] = (HealthRoutes(self.state),)
         self._bind: Bind = _nothing
-        self._observer: Observer = Silent()
+        self._observer: Observer = NullObserver()
         self._most_bytes = 0
         # What `bind` made for each model that is served.
         self._bound: dict[ServedModel, Sequence[object]] = {}

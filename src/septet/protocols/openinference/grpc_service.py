@@ -26,7 +26,8 @@ from septet.types import Request
 class GrpcService:
     """The methods, for every model that is served.
 
-    `rest` finds the routes of the same protocol over HTTP by their path; `ready` says whether the server takes calls.
+    `rest` finds the routes of the same protocol over HTTP by their path; `ready` answers whether the server takes
+    calls.
     """
 
     def __init__(
@@ -89,7 +90,7 @@ class GrpcService:
     async def model_ready(self, http: HttpRequest) -> HttpReply:
         """Whether a model can answer now."""
         asked = read("inference.ModelReadyRequest", http.body)
-        # As Triton: whoever asks whether an unknown model is ready is told no, and not that it is an error to ask.
+        # As Triton: an unknown model is not ready, and to ask for it is no error.
         try:
             self._models.find(asked.name, asked.version)
         except SeptetError:
@@ -144,7 +145,7 @@ class GrpcService:
             raise
 
     def _fault(self, reply: HttpReply) -> bytes:
-        """What a stream says of a message that was not answered."""
+        """The message of a stream for a request that failed."""
         answer = self._streamed(error_message=reply.message)
         answer.infer_response.id = reply.id
         return answer.SerializeToString()  # type: ignore[no-any-return]
@@ -160,7 +161,7 @@ class GrpcService:
     async def _rest_message(
         self, http: HttpRequest, path: str, kind: str, under: str | None = None, *, method: str = "GET"
     ) -> HttpReply:
-        """What a REST route says, as a message, or as one field of it."""
+        """The body of a REST route as a message, or as one field of it."""
         reply = await self._ask(http, path, method)
         content: Any = msgspec.json.decode(reply.body)
         facts = content if under is None else {under: content}
