@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from septet.assembly.composition import MODEL_OWNERS, SERVER_OWNERS
-from septet.events import Observer, Silent
+from septet.events import NullObserver, Observer
 from septet.model.freshness import Freshness
 from septet.model.golden import Golden
 from septet.model.manifest import Data, Manifest, Parity, Training
@@ -18,17 +18,17 @@ from septet.protocols.http.http_messages import Handle, HttpReply, HttpRequest
 from septet.protocols.http.request_factory import RequestFactory
 from septet.protocols.http.routes import Decode, Encode, answers, documented_paths, predicts
 from septet.protocols.native.native_routes import NativeRoutes
-from septet.protocols.openapi.openapi_document import Operated, openapi
+from septet.protocols.openapi.openapi_document import DocumentedRoute, openapi
 from septet.protocols.openinference.grpc_service import GrpcService
 from septet.registry import Models, ServedModel
 from septet.service import Service
 from septet.settings import Limits
-from septet.types import Done, Identity, Predictor, Request, Response, Tensors, Timings
+from septet.testing import ConstantPredictor
+from septet.types import Identity, Request, Response, Tensors
 
 LIMITS = Limits(max_rows=1000, max_body_bytes=1_000_000)
 IDENTITY = Identity("iris", "1.2.0", "sha256:" + "a1" * 32)
 FRESH = Freshness("fresh", 24, "the training data ends on 2026-10-31, 24 days ago")
-NO_TIME = Timings(0.0, 0.0, 1)
 
 
 def columns(count: int, dtype: str = "float32") -> tuple[Column, ...]:
@@ -39,27 +39,6 @@ def columns(count: int, dtype: str = "float32") -> tuple[Column, ...]:
 def array(tensor: Tensor, values: Any) -> np.ndarray[Any, Any]:
     """Values as one array of the tensor's dtype."""
     return np.array(values, DTYPES[tensor.dtype])
-
-
-class Constant(Predictor):
-    """Answers every row the same, at once; without `rows`, a request is one unit."""
-
-    def __init__(self, answer: Tensors, *, rows: bool) -> None:
-        self._answer = answer
-        self._rows = rows
-
-    def submit(self, request: Request, done: Done) -> "Given":
-        """Answer."""
-        each = {name: value.repeat(request.rows, 0) if self._rows else value for name, value in self._answer.items()}
-        done(Response(each, request.rows, IDENTITY, NO_TIME))
-        return Given()
-
-
-class Given:
-    """A request that has its answer already."""
-
-    def cancel(self) -> None:
-        """Nothing is left to give up."""
 
 
 def reply(service: Service, decode: Decode, http: HttpRequest) -> HttpReply:
@@ -97,14 +76,14 @@ def app(
     """An application of one service; `owners` declare its routes, `server` those that are of no model."""
     made = App()
     made.models.install(service)
-    made.install(lambda _: owners, server, observer or Silent(), max_body_bytes=max_body_bytes)
+    made.install(lambda _: owners, server, observer or NullObserver(), max_body_bytes=max_body_bytes)
     return made
 
 
 def document(*services: Service, limits: Limits = LIMITS, root_path: str = "") -> dict[str, Any]:
     """What `/openapi.json` says of services that are served side by side."""
     short = len(services) == 1
-    operated: list[Operated] = [
+    operated: list[DocumentedRoute] = [
         (path, route, ServedModel(each))
         for each in services
         for kind in MODEL_OWNERS
@@ -154,7 +133,7 @@ def service(signature: Signature, sample: Mapping[str, Any], answer: Mapping[str
     return Service(
         IDENTITY,
         signature,
-        Constant(given, rows=signature.rows),
+        ConstantPredictor(given, rows=signature.rows, identity=IDENTITY),
         manifest,
         sample=taken,
         answer=given,

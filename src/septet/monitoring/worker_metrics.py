@@ -1,4 +1,4 @@
-"""What one process counts: it is told at the end of each turn of the event loop what the turn brought.
+"""What one process counts: the observer passes it the events of each turn of the event loop, at its end.
 
 To count a request costs a tenth of answering one with a small model, most of it the way to the counter and back. So
 what a turn brings is kept, and passed on at its end in one call. What a turn of the event loop answers is counted at
@@ -44,10 +44,10 @@ _SUMS = (
 
 
 class TurnObserver(Protocol):
-    """Whoever is told what a turn brought. Must neither block nor raise.
+    """A listener to the events of a turn. It must neither block nor raise.
 
     Attributes:
-        least_status: answers of a lower status are not told; 0 for all, and for the number of arrivals.
+        least_status: answers of a lower status are not passed on; 0 for all, and for the number of arrivals.
     """
 
     least_status: int
@@ -116,28 +116,24 @@ class WorkerMetrics:
         """Count requests that have arrived, and those that were answered."""
         self._cells[IN_FLIGHT] += started - len(finished)
         # Those of a turn are mostly of one model.
-        model: Identity | None = None
-        begin = 0
-        for at, event in enumerate(finished):
-            if event.model is not model:
-                if begin < at:
-                    self._count(model, finished[begin:at])
-                model, begin = event.model, at
-        if begin < len(finished):
-            self._count(model, finished[begin:] if begin else finished)
+        while finished:
+            finished = self._count(finished[0].model, finished)
 
-    def _count(self, model: Identity | None, finished: Sequence[Finished]) -> None:
-        """Count what was answered for one model. Sums first: a cell takes longer to change."""
+    def _count(self, model: Identity | None, finished: Sequence[Finished]) -> Sequence[Finished]:
+        """Count what was answered for this model, and return the others. Sums first: a cell takes longer to change."""
         block = self._no_model if model is None else self._models.get(model.name, self._no_model)
         cells, start, routes, unmatched = self._cells, block.start, block.routes, block.unmatched
-        decode = queue = run = encode = answered = executions = 0.0
+        decode = queue = run = encode = answered = executions = alike = spent = 0.0
         rows = batch_sum = shared = bucket = 0
         # The requests of a turn are mostly of one kind, and of one run: `alike` of one kind came so far, in `spent`.
         route = code = None
         buckets, total = unmatched[1:]
         count = total
-        alike = spent = 0.0
+        others: list[Finished] = []
         for event in finished:
+            if event.model is not model:
+                others.append(event)
+                continue
             if event.route is not route or event.code is not code:
                 cells[count] += alike
                 cells[total] += spent
@@ -166,10 +162,15 @@ class WorkerMetrics:
         cells[count] += alike
         cells[total] += spent
         if rows:
-            sums = (decode, queue, run, encode, answered, rows, executions, batch_sum)
-            for at, amount in zip(_SUMS, sums, strict=True):
-                cells[start + at] += amount
-            cells[start + LAST_ANSWER] = time.time()
+            self._add(start, (decode, queue, run, encode, answered, rows, executions, batch_sum))
+        return others
+
+    def _add(self, start: int, sums: Sequence[float]) -> None:
+        """Add to the sums of the model whose block begins here."""
+        cells = self._cells
+        for at, amount in zip(_SUMS, sums, strict=True):
+            cells[start + at] += amount
+        cells[start + LAST_ANSWER] = time.time()
 
     def loaded(self, *, load_seconds: float, startup_seconds: float) -> None:
         """Note how long loading the models took, and the whole start of this process."""

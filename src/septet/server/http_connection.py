@@ -282,7 +282,7 @@ class HttpConnection(asyncio.Protocol):
             return
         state.answered += 1
         last = not self._queue and self._refusal is None
-        keep = self._keep_alive and not (last and (self._closing or self._app.draining))
+        keep = self._keep_alive and not (last and (self._closing or self._app.state.draining))
         transport.write(state.rendered(reply, keep=keep, with_body=http.method != "HEAD"))
         if not keep:
             self._close()

@@ -1,23 +1,13 @@
-"""Predictors without a model: they answer constantly, echo, fail, or hold every request until they are told."""
+"""Predictors without a model: they answer constantly, echo, fail, note what they are asked, or hold every request."""
 
 import asyncio
 from collections.abc import Callable, Sequence
 
-from septet.types import Done, Identity, Pending, Predictor, Request, Response, Tensors, Timings
+from septet.types import DONE_ALREADY, Done, Identity, Pending, Predictor, Request, Response, Tensors, Timings
 
 #: Who answers, unless another identity is given.
 IDENTITY = Identity("model", "1", "sha256:" + "0" * 64)
 _NO_TIME = Timings(0.0, 0.0, 1)
-
-
-class _Answered:
-    """The `Pending` of a request that has its answer already."""
-
-    def cancel(self) -> None:
-        """Nothing is left to give up."""
-
-
-_ANSWERED = _Answered()
 
 
 class ConstantPredictor(Predictor):
@@ -37,7 +27,7 @@ class ConstantPredictor(Predictor):
         wanted = self._answer if request.outputs is None else {name: self._answer[name] for name in request.outputs}
         each = {name: array.repeat(request.rows, 0) if self._rows else array for name, array in wanted.items()}
         done(Response(each, request.rows, self._identity, _NO_TIME))
-        return _ANSWERED
+        return DONE_ALREADY
 
 
 class EchoPredictor(Predictor):
@@ -52,7 +42,7 @@ class EchoPredictor(Predictor):
         names = self._outputs or tuple(request.tensors)
         tensors = dict(zip(names, request.tensors.values(), strict=True))
         done(Response(tensors, request.rows, self._identity, _NO_TIME))
-        return _ANSWERED
+        return DONE_ALREADY
 
 
 class FailingPredictor(Predictor):
@@ -64,7 +54,24 @@ class FailingPredictor(Predictor):
     def submit(self, request: Request, done: Done) -> Pending:  # noqa: ARG002 - whatever is asked
         """Fail."""
         done(self._error)
-        return _ANSWERED
+        return DONE_ALREADY
+
+
+class RecordingPredictor(Predictor):
+    """Notes every request, and lets the predictor behind answer it.
+
+    Attributes:
+        requests: what was asked, oldest first.
+    """
+
+    def __init__(self, predictor: Predictor) -> None:
+        self.requests: list[Request] = []
+        self._predictor = predictor
+
+    def submit(self, request: Request, done: Done) -> Pending:
+        """Note it, and pass it on."""
+        self.requests.append(request)
+        return self._predictor.submit(request, done)
 
 
 class HeldRequest:
@@ -100,16 +107,20 @@ class HeldPredictor(Predictor):
     """Holds every request until it is told what becomes of it.
 
     Attributes:
-        held: the requests that were asked and neither released nor answered by `release`, oldest first.
+        held: the requests that were held and not released by `release`, oldest first.
+        holding: whether those that come are held; where not, the predictor behind answers them.
     """
 
-    def __init__(self, predictor: Predictor) -> None:
+    def __init__(self, predictor: Predictor, *, holding: bool = True) -> None:
         self.held: list[HeldRequest] = []
+        self.holding = holding
         self._predictor = predictor
         self._awaited: list[tuple[int, asyncio.Future[None]]] = []
 
     def submit(self, request: Request, done: Done) -> Pending:
-        """Hold it."""
+        """Hold it, or pass it on."""
+        if not self.holding:
+            return self._predictor.submit(request, done)
         made = HeldRequest(request, done, self._predictor.submit)
         self.held.append(made)
         for count, future in self._awaited:

@@ -16,12 +16,14 @@ from septet.tables.json_table import FORMS
 RequestId = Annotated[str, msgspec.Meta(min_length=1, max_length=128, pattern=r"^[!-~]*\Z")]
 # Of one key.
 _TWO_QUOTES = 2
+_TO_TUPLE = msgspec.structs.astuple
 
 
 class JsonBody:
     """Decodes JSON bodies for one signature: by a compiled decoder, and what that refuses by `JsonDiagnosis`.
 
-    `max_rows` bounds the rows of a request; `extra_columns` says what becomes of keys of a record that are no columns.
+    `max_rows` bounds the rows of a request; `extra_columns` decides what becomes of keys of a record that are no
+    columns.
     """
 
     def __init__(self, signature: Signature, *, max_rows: int, extra_columns: ExtraColumns = "refuse") -> None:
@@ -30,10 +32,14 @@ class JsonBody:
         self._decode_wide: Callable[[bytes], Any] = _undecoded
         self._decoders: tuple[ValueDecoder | None, ...] = ()
         self._row = None
+        # Of a body that has one record and nothing else: its key and those of the columns. Odd where there is no such.
+        self._record_quotes = -1
         decoders = form_decoders(signature, max_rows=max_rows, extra_columns=extra_columns)
         if decoders is not None:
             self._decoders = decoders.data, decoders.records, decoders.inputs
             self._row = decoders.row
+            if decoders.record_keys:
+                self._record_quotes = _TWO_QUOTES * (1 + decoders.record_keys)
             narrow, wide = (_body_type([each and each.types[at] for each in self._decoders]) for at in (0, 1))
             self._decode = msgspec.json.Decoder(narrow).decode
             self._decode_wide = msgspec.json.Decoder(wide).decode
@@ -50,10 +56,14 @@ class JsonBody:
                 parsed = self._decode(body)
             except msgspec.ValidationError:
                 parsed = self._decode_wide(body)
-            data, row = parsed.data, self._row
-            # A body of numbers with two quotes has one key: there is nothing in it but its data.
-            if row is not None and data is not UNSET and len(data) == 1 and body.count(b'"') == _TWO_QUOTES:
-                return DecodedBody(row(data[0]), 1)
+            data, records, row = parsed.data, parsed.records, self._row
+            if row is not None and parsed.id is None:
+                # A body of numbers with two quotes has one key: there is nothing in it but its data.
+                if data is not UNSET and len(data) == 1 and body.count(b'"') == _TWO_QUOTES:
+                    return DecodedBody(row(data[0]), 1)
+                # As many quotes as the keys of one record have, all of which are there: there is nothing else in it.
+                if records is not UNSET and len(records) == 1 and body.count(b'"') == self._record_quotes:
+                    return DecodedBody(row(_TO_TUPLE(records[0])), 1)
             read = self._read(body, parsed)
         except OverflowError:
             return self._diagnosis(body, "")
@@ -62,7 +72,7 @@ class JsonBody:
         return self._diagnosis(body, "") if read is None else read
 
     def _read(self, body: bytes, parsed: Any) -> DecodedBody | None:
-        """What a parsed body says; None where it must be read with care."""
+        """The tensors of a parsed body; None where it must be diagnosed."""
         values = parsed.data, parsed.records, parsed.inputs
         given = [(decoder, value) for decoder, value in zip(self._decoders, values, strict=True) if value is not UNSET]
         if len(given) != 1:

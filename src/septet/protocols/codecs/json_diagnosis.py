@@ -11,7 +11,7 @@ import numpy as np
 from septet.columns.row_tensors import RowTensors
 from septet.columns.stacking import completed
 from septet.errors import MOST_PROBLEMS, Invalid, Malformed, Problem, SeptetError, invalid
-from septet.model.received import received, shown_key
+from septet.model.received import received, shape_text, shown_key
 from septet.model.signature import DTYPES, Column, Signature, Tensor
 from septet.model.values import Mismatch, bare, is_optional, read, read_carried
 from septet.protocols.codecs.base64_objects import utf8_text
@@ -36,7 +36,7 @@ class JsonDiagnosis:
         self._rows = RowTensors(signature) if self._columns else None
 
     def __call__(self, body: bytes, reason: str) -> DecodedBody:
-        """Decode a body; `reason` is what the compiled decoder said, for the case that nothing else is found.
+        """Decode a body; `reason` is the error of the compiled decoder, for the case that nothing else is found.
 
         Raises:
             Malformed, Invalid: as the compiled decoder.
@@ -241,8 +241,3 @@ def _as_text(value: object, dtype: str) -> object:
         Mismatch: it is not UTF-8.
     """
     return utf8_text(value) if isinstance(value, bytes) and dtype == "string" else value
-
-
-def shape_text(shape: tuple[int | None, ...]) -> str:
-    """A shape with -1 for a free dimension, as the Open Inference Protocol writes it."""
-    return "[" + ", ".join("-1" if size is None else str(size) for size in shape) + "]"

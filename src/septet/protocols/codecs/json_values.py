@@ -39,7 +39,7 @@ ValueTypes: TypeAlias = tuple[Any, Any]
 
 
 class DecodedValue(NamedTuple):
-    """A value that is what the signature says.
+    """A value that fits the signature.
 
     Attributes:
         tensors: by name, in the signature's order.
@@ -209,18 +209,21 @@ class FormDecoders(NamedTuple):
         inputs: of tensors by name.
         row: makes the tensors of one row of `data`, where it is numbers alone and of a single input; else None. It
             raises OverflowError where a number does not fit.
+        record_keys: how many keys each of `records` has where `row` takes its values as well; 0 where it does not.
     """
 
     data: ValueDecoder | None
     records: ValueDecoder | None
     inputs: ValueDecoder
     row: Callable[[Sequence[int | float]], Tensors] | None = None
+    record_keys: int = 0
 
 
 def form_decoders(signature: Signature, *, max_rows: int, extra_columns: ExtraColumns) -> FormDecoders | None:
     """The decoders of a signature; None where a name in it is one that msgspec takes for no key.
 
-    `max_rows` bounds the rows of a request; `extra_columns` says what becomes of keys of a record that are no columns.
+    `max_rows` bounds the rows of a request; `extra_columns` decides what becomes of keys of a record that are no
+    columns.
     """
     names = [*(tensor.name for tensor in signature.inputs), *(column.name for column in signature.columns)]
     if any(_ESCAPED.search(name) for name in names):
@@ -229,7 +232,8 @@ def form_decoders(signature: Signature, *, max_rows: int, extra_columns: ExtraCo
     if signature.columns and signature.rows:
         rows = RowTensors(signature)
         records = RecordsDecoder(rows, max_rows, extra_columns)
-        return FormDecoders(RowsDecoder(rows, max_rows), records, inputs, rows.row)
+        record_keys = len(rows.columns) if rows.plain else 0
+        return FormDecoders(RowsDecoder(rows, max_rows), records, inputs, rows.row, record_keys)
     return FormDecoders(SingleTensorDecoder(signature, inputs) if len(signature.inputs) == 1 else None, None, inputs)
 
 

@@ -1,13 +1,13 @@
 """The bodies that a route of rows takes, by content type, as OpenAPI has them: those of `codecs.body_formats`."""
 
-from typing import Any, Final, TypeAlias
+from typing import Final
 
 from septet.model.signature import Signature
 from septet.protocols.codecs import examples
 from septet.protocols.codecs.body_formats import CSV_ROWS, JSON_ROWS, NPY_ARRAY, ONE_VALUE, BodyFormat, readable
+from septet.protocols.openapi.schema_nodes import Node
 from septet.types import Tensors
 
-Node: TypeAlias = dict[str, Any]
 _OCTETS: Final[Node] = {"schema": {"type": "string", "format": "binary"}}
 _TEXTS: Final[dict[BodyFormat, str]] = {
     CSV_ROWS: "CSV needs a header row of column names.",
