@@ -361,3 +361,28 @@ def test_what_is_no_data_is_a_type_error(data: Any) -> None:
 def test_a_row_with_something_that_is_no_value_is_a_type_error() -> None:
     with pytest.raises(TypeError, match="A row holds a complex"):
         take([[1, 2, 3, 4j]])
+
+
+def test_bytes_are_taken_as_such_or_as_base64_wherever_they_can_keep_their_zeros() -> None:
+    signature = Signature(
+        Kind.TENSORS, (Tensor("x", "bytes", (None,), (Column("x", "bytes"),)),), (Tensor("y", "int64", (None,)),)
+    )
+    values = [b"a\0", b""]
+    frame = pd.DataFrame({"x": [b"a\0", bytearray()]})
+    for data in (
+        np.array(values, object),
+        np.array(["YQA=", ""], object),
+        {"x": values},
+        [[each] for each in values],
+        [{"x": bytearray(each)} for each in values],
+        frame,
+    ):
+        assert take(data, signature).tensors["x"].tolist() == values
+    assert "an array of objects that are bytes" in refused(np.array(values), signature).message
+    assert refused(np.array(["YQ"], object), signature).problems[0].expected == "bytes as a text of base64"
+
+
+@pytest.mark.parametrize("row", [[b"a"], {"x": bytearray(b"a")}])
+def test_bytes_in_a_row_are_no_text(row: Any) -> None:
+    (problem,) = refused([row], one_column("string")).problems
+    assert (problem.row, problem.column, problem.expected, problem.received) == (0, "x", "a text", "1 bytes")

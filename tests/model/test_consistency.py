@@ -47,6 +47,14 @@ def test_a_sound_signature_passes() -> None:
         (of_column(Column("a", "int8", categories=("x",))), "the category 'x' is not of the column's dtype int8"),
         (of_column(Column("a", "string", categories=(1,))), "the category 1 is not of the column's dtype string"),
         (of_column(Column("a", "string", categories=())), "categories is empty"),
+        (of_column(Column("a", "bytes", categories=("YQ==",))), "bytes have no minimum, maximum or categories"),
+        (of_column(Column("a", "bytes", maximum=3)), "bytes have no minimum, maximum or categories"),
+        (of_column(Column("a", "bytes", max_bytes=-1)), "max_bytes is -1"),
+        (of_column(Column("a", "string", max_bytes=1)), "max_bytes is 1"),
+        (
+            Signature(Kind.CLASSIFICATION, (X,), (Tensor("y", "bytes", (None,)),), label="y"),
+            "signature.label is 'y', an output of bytes",
+        ),
     ],
 )
 def test_a_signature_that_contradicts_itself_is_refused(faulty: Signature, words: str) -> None:

@@ -1,5 +1,8 @@
 """What a call looks like on the wire, and what a reply says beside its tensors."""
 
+import json
+import math
+
 import msgspec
 import numpy as np
 import pytest
@@ -66,3 +69,20 @@ def test_a_server_of_grpc_says_what_it_knows_beyond_the_protocol() -> None:
     said = message("inference.ServerMetadataResponse")(name="triton", extensions=["binary_tensor_data"])
     read = GrpcCodec("grpc://host").read(ServerMetadataCall(), WireReply(0, {}, said.SerializeToString()))
     assert read == {"name": "triton", "extensions": ["binary_tensor_data"]}
+
+
+def test_bytes_beside_numbers_that_are_not_finite_are_base64() -> None:
+    call = InferCall("m", {"a": np.array([b"\xff\0"], object), "b": np.array([np.nan])}, None)
+    body = HttpCodec("here", "", binary=False).write(call, 1.0).body
+    first, second = json.loads(body)["inputs"]
+    assert (first["datatype"], first["data"]) == ("BYTES", ["/wA="])
+    assert math.isnan(second["data"][0])
+
+
+def test_missing_bytes_of_an_answer_are_none() -> None:
+    outputs = [{"name": "a", "shape": [2], "datatype": "BYTES", "data": ["/wA=", None]}]
+    reply = WireReply(200, {}, json.dumps({"outputs": outputs}).encode())
+    call = InferCall("m", {}, None, byte_outputs=frozenset("a"))
+    result = HttpCodec("here", "", binary=False).read(call, reply)
+    assert result.tensors["a"].tolist() == [b"\xff\0", None]
+    assert HttpCodec("here", "", binary=False).read(InferCall("m", {}, None), reply).tensors["a"][0] == "/wA="

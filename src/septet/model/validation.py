@@ -292,16 +292,16 @@ def _object_test(rules: tuple[_Rule, ...]) -> _Test:
     """The test of texts and of bytes."""
     types = [{rule.held, type(None)} if rule.nullable else {rule.held} for rule in rules]
     listed = [None if rule.categories is None else rule.categories | {None} for rule in rules]
+    limits = [rule.most_bytes for rule in rules]
 
     def test(array: Array) -> bool:
         table = array.reshape(-1, len(rules))
-        for at, (allowed, categories) in enumerate(zip(types, listed, strict=True)):
+        for at, (allowed, categories, most) in enumerate(zip(types, listed, limits, strict=True)):
             values: list[Any] = table[:, at].tolist()
             if not allowed.issuperset(map(type, values)):
                 return False
             if categories is not None and not categories.issuperset(values):
                 return False
-            most = rules[at].most_bytes
             if most is not None and max(map(len, filter(None, values)), default=0) > most:
                 return False
         return True
