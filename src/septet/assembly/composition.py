@@ -210,7 +210,8 @@ def application(
     limits = settings.limits
 
     def counted(name: str) -> Statistics:
-        return statistics(snapshot(), names.index(name) + 1, _PREDICTING)
+        # A model that was installed later under a new name is counted with the requests for no model.
+        return statistics(snapshot(), names.index(name) + 1, _PREDICTING) if name in names else Statistics()
 
     def bind(model: ServedModel) -> Sequence[object]:
         request_factory = RequestFactory(model, limits)
