@@ -9,24 +9,16 @@ import pytest
 from septet.errors import NotFound, StartupError
 from septet.registry import Models
 from septet.service import Service
-from septet.types import Done, Identity, Pending, Predictor, Request, Response, Timings
-from tests.protocols.models import Given, classifier
-
-
-class Held(Predictor):
-    """Answers when it is told to."""
-
-    def __init__(self) -> None:
-        self.waiting: list[Done] = []
-
-    def submit(self, request: Request, done: Done) -> Pending:  # noqa: ARG002 - nothing depends on it
-        self.waiting.append(done)
-        return Given()
+from septet.testing import EchoPredictor, HeldPredictor
+from septet.types import Identity, Request
+from tests.protocols.models import classifier
 
 
 def service(name: str, version: str = "1", *, close: Callable[[], None] = lambda: None) -> Service:
     identity = Identity(name, version, "sha256:" + "0" * 64)
-    return msgspec.structs.replace(classifier(), identity=identity, predictor=Held(), close=close)
+    return msgspec.structs.replace(
+        classifier(), identity=identity, predictor=HeldPredictor(EchoPredictor(identity=identity)), close=close
+    )
 
 
 def test_a_single_model_is_the_sole_one_and_several_are_found_by_name() -> None:
@@ -75,8 +67,8 @@ def test_an_old_model_is_closed_when_its_last_request_is_over() -> None:
         await asyncio.sleep(0)
         assert (closed, swapped.done()) == ([], False)
         held = old.service.predictor
-        assert isinstance(held, Held)
-        held.waiting[0](Response({}, 1, old.service.identity, Timings(0.0, 0.0, 1)))
+        assert isinstance(held, HeldPredictor)
+        held.release()
         assert (await asked).model.version == "1"
         await swapped
         assert closed == ["old"]

@@ -9,7 +9,7 @@ Value = TypeVar("Value")
 PAUSE_SECONDS = 0.02
 
 
-def until(condition: Callable[[], Value], seconds: float = 15.0) -> Value:
+def until(condition: Callable[[], Value], seconds: float = 60.0) -> Value:
     """The first true value of `condition`; an AssertionError after so many seconds without one."""
     deadline = time.monotonic() + seconds
     while not (value := condition()):

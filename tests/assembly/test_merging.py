@@ -18,6 +18,7 @@ from septet.protocols.http.asgi import Asgi
 from septet.service import Service
 from septet.settings import Model, Settings
 from septet.types import Array, Request
+from tests.packing.saving import save
 from tests.runtimes.exported_graphs import apart
 from tests.runtimes.graphs import mixing
 from tests.runtimes.onnx_models import FLOAT, constant, info, model, node, onnx, saved
@@ -49,7 +50,7 @@ def packed(folder: Path, code: str, data: Any, **about: Any) -> tuple[Path, Sett
     (folder / "steps.py").write_text(code)
     values = np.linspace(0, 80, 40).reshape(-1, 1)
     fitted = LogisticRegression().fit(values, values[:, 0] > 45)
-    made = septet.save(fitted, folder / "model", data=data, prepare=folder / "steps.py", **about)
+    made = save(fitted, folder / "model", data=data, prepare=folder / "steps.py", **about)
     return folder / "model", Settings(model=Model(trust=made.trust))
 
 
@@ -189,8 +190,8 @@ def test_graphs_whose_rows_meet_answer_many_callers_as_each_alone(tmp_path: Path
 def test_metadata_says_how_exact_a_shared_run_is(tmp_path: Path) -> None:
     table = np.random.default_rng(0).normal(size=(60, 4))
     target = np.arange(60) % 3
-    septet.save(DecisionTreeClassifier().fit(table, target), tmp_path / "tree", data=table)
-    septet.save(LogisticRegression().fit(table, target), tmp_path / "sums", data=table)
+    save(DecisionTreeClassifier().fit(table, target), tmp_path / "tree", data=table)
+    save(LogisticRegression().fit(table, target), tmp_path / "sums", data=table)
     exact = told(septet.asgi(tmp_path / "tree", threads=1), "GET", "/metadata").json()["merging"]
     assert (exact["merged"], exact["exact"], exact["relative_tolerance"]) == (True, True, 0.0)
     rounded = told(septet.asgi(tmp_path / "sums"), "GET", "/metadata").json()["merging"]

@@ -17,6 +17,7 @@ from septet.errors import DigestMismatch, GoldenMismatch, LabelsMismatch, ModelN
 from septet.protocols.http.asgi import Asgi
 from septet.settings import Model, Settings
 from septet.types import Array, Request, Response
+from tests.packing.saving import save
 from tests.runtimes.onnx_models import FLOAT, constant, converted, engine, info, matrix_of_maps, model, node, saved
 
 sklearn = pytest.importorskip("sklearn")
@@ -81,7 +82,7 @@ def named(tmp_path_factory: pytest.TempPathFactory, rows: Array) -> Path:
 
     model = LogisticRegression(max_iter=500).fit(rows, np.array(NAMES)[load_iris().target])
     folder = tmp_path_factory.mktemp("named") / "package"
-    septet.save(model, folder, data=rows)
+    save(model, folder, data=rows)
     return folder
 
 
@@ -130,7 +131,7 @@ def package(tmp_path: Path, rows: Array) -> Path:
     from sklearn.linear_model import LogisticRegression
 
     model = LogisticRegression(max_iter=500).fit(rows, load_iris().target)
-    septet.save(model, tmp_path / "iris", data=rows, target=load_iris().target)
+    save(model, tmp_path / "iris", data=rows, target=load_iris().target)
     return tmp_path / "iris"
 
 
@@ -176,7 +177,7 @@ def test_a_model_that_answers_no_made_up_row_is_warmed_up_on_a_real_one(tmp_path
     requests = [Request({"x": image}, 1, str(at)) for at, image in enumerate(images)]
 
     async def merged() -> list[Response]:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while True:
                 answers = await asyncio.gather(*map(service.predictor.predict, requests))
                 if any(answer.timings.batch_rows > 1 for answer in answers):

@@ -8,57 +8,41 @@ import msgspec
 import numpy as np
 
 from septet.assembly.composition import application, layout
-from septet.events import Finished
 from septet.monitoring.shared_metrics import SharedMetrics
 from septet.protocols.http.app import App
 from septet.protocols.http.http_messages import HttpReply, HttpRequest
 from septet.protocols.http.response_headers import identity_headers
 from septet.service import Service
 from septet.settings import Settings
-from septet.types import Done, Identity, Pending, Predictor, Request, Response, Timings
-from tests.protocols.models import Given, classifier
+from septet.testing import RecordingObserver
+from septet.types import Identity, Predictor, Request, Response, Timings, adapt
+from tests.protocols.models import classifier
 
 ROW = b'{"data":[[5.1,3.5,1.4,0.2]]}'
 TENSOR = b'{"inputs":[{"name":"X","shape":[1,4],"datatype":"FP32","data":[5.1,3.5,1.4,0.2]}]}'
 SWAPS = 100
 
 
-class Late(Predictor):
+def late(identity: Identity) -> Predictor:
     """Answers some turns of the loop later, as version `version`, with a label that tells it."""
+    version = int(identity.version)
 
-    def __init__(self, identity: Identity) -> None:
-        self._identity = identity
-
-    def submit(self, request: Request, done: Done) -> Pending:
-        version = int(self._identity.version)
+    async def predict(request: Request) -> Response:
+        for _ in range(3):
+            await asyncio.sleep(0)
         tensors: dict[str, Any] = {
             "label": np.full(request.rows, version, np.int64),
             "probabilities": np.full((request.rows, 3), version, np.float32),
         }
-        response = Response(tensors, request.rows, self._identity, Timings(0.0, 0.0, request.rows))
-        self._later(3, lambda: done(response))
-        return Given()
+        return Response(tensors, request.rows, identity, Timings(0.0, 0.0, request.rows))
 
-    def _later(self, turns: int, act: Any) -> None:
-        loop = asyncio.get_running_loop()
-        loop.call_soon(act if turns == 0 else lambda: self._later(turns - 1, act))
-
-
-class Recorder:
-    def __init__(self) -> None:
-        self.events: list[Finished] = []
-
-    def started(self) -> None:
-        """Nothing is kept."""
-
-    def finished(self, event: Finished) -> None:
-        self.events.append(event)
+    return adapt(predict)
 
 
 def version_of_model(version: int, closed: list[str]) -> Service:
     identity = Identity("iris", str(version), f"sha256:{version:064x}")
     return msgspec.structs.replace(
-        classifier(), identity=identity, predictor=Late(identity), close=lambda: closed.append(identity.version)
+        classifier(), identity=identity, predictor=late(identity), close=lambda: closed.append(identity.version)
     )
 
 
@@ -75,7 +59,7 @@ def versions(reply: HttpReply) -> set[str]:
 
 
 def test_each_answer_names_one_version_while_models_are_swapped() -> None:
-    recorder, closed = Recorder(), list[str]()
+    recorder, closed = RecordingObserver(), list[str]()
     replies: list[HttpReply] = []
 
     async def ask(app: App, path: str, body: bytes, until: asyncio.Event) -> None:
@@ -93,7 +77,7 @@ def test_each_answer_names_one_version_while_models_are_swapped() -> None:
         swapped = []
         for version in range(1, SWAPS + 1):
             swapped.append(app.models.swap(version_of_model(version, closed)))
-            for _ in range(5):
+            for _ in range(10):
                 await asyncio.sleep(0)
         over.set()
         await asyncio.gather(*asking, *swapped)
@@ -104,3 +88,17 @@ def test_each_answer_names_one_version_while_models_are_swapped() -> None:
     assert closed == [str(version) for version in range(SWAPS)]
     logged = [event.model.version for event in recorder.events if event.model is not None]
     assert logged == [reply.model.version for reply in replies if reply.model is not None]
+
+
+def test_a_model_that_was_installed_since_the_start_is_told_of_as_the_others() -> None:
+    async def story() -> None:
+        app = App()
+        app.models.install(version_of_model(0, []))
+        application(app, Settings(), RecordingObserver(), SharedMetrics(layout(1)).snapshot, ["iris"])
+        other = msgspec.structs.replace(version_of_model(1, []), identity=Identity("other", "1", "sha256:" + "0" * 64))
+        app.models.install(other)
+        for path in ("/v2/models/other/stats", "/v2/models/stats", "/metrics", "/openapi.json", "/models"):
+            reply = await app(HttpRequest("GET", path, b"", {}, b""))
+            assert (reply.status, b"other" in reply.body) == (200, True), path
+
+    asyncio.run(story())

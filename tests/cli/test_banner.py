@@ -4,38 +4,27 @@ import json
 import shlex
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
+from septet import testing
 from septet.cli.banner import banner, command
 from septet.model.freshness import Freshness
 from septet.model.manifest import Manifest
 from septet.model.signature import Column, Kind, Signature, Tensor
 from septet.service import Service
-from septet.types import Array, Done, Identity, Pending, Predictor, Request
+from septet.types import Array, Identity
 
 FRESH = Freshness("fresh", 3, "the training data ends on 2026-11-21, 3 days ago")
 
 
-class Never(Predictor):
-    def submit(self, request: Request, done: Done) -> Pending:  # noqa: ARG002 - nobody asks
-        raise AssertionError
-
-
 def service(inputs: tuple[Tensor, ...], sample: dict[str, Array] | None, **more: Any) -> Service:
     signature = Signature(Kind.CLASSIFICATION, inputs, (Tensor("scores", "float32", (None, 3)),), **more)
-
-    return Service(
-        identity=Identity("iris", "1.2", "sha256:" + "0123456789abcdef" * 4),
-        signature=signature,
-        predictor=Never(),
-        manifest=Manifest("iris", "1.2", "onnx", "model.onnx", signature),
-        sample=sample,
-        answer=None,
-        expected=None,
-        facts={},
-        freshness=lambda: FRESH,
-    )
+    identity = Identity("iris", "1.2", "sha256:" + "0123456789abcdef" * 4)
+    made = testing.service(signature, identity=identity)
+    manifest = Manifest("iris", "1.2", "onnx", "model.onnx", signature)
+    return msgspec.structs.replace(made, manifest=manifest, sample=sample, freshness=lambda: FRESH)
 
 
 def named(*names: str) -> Service:

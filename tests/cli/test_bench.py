@@ -218,6 +218,14 @@ def test_a_closed_loop_sizes_for_a_rate(capsys: pytest.CaptureFixture[str]) -> N
         ("--ramp", "1:2"),
         ("--ramp", "1:2:0"),
         ("--ramp", "2:1:1"),
+        ("--ramp", "1:1e9:1"),
+        ("--ramp", "1:inf:1"),
+        ("--rate", "nan"),
+        ("--duration", "nan"),
+        ("--duration", "inf"),
+        ("--timeout", "nan"),
+        ("--for-rate", "0"),
+        ("--for-rate", "nan"),
         ("--rate", "-1"),
         ("--rate", "1e9"),
         ("--slo", "fast"),
@@ -252,9 +260,17 @@ def test_a_first_answer_that_is_wrong_ends_it(capsys: pytest.CaptureFixture[str]
     assert "first request with 404: no such route" in capsys.readouterr().err
 
 
-def test_a_file_that_cannot_be_written_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("flag", ["--json", "--chart"])
+def test_a_file_that_cannot_be_written_is_told_before_anything_is_measured(
+    flag: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert bench(f"http://127.0.0.1:{free_port()}", flag, tmp_path / "none" / "report") == 2
+    assert f"report: cannot be written: there is no folder {tmp_path / 'none'}" in capsys.readouterr().err
+
+
+def test_a_folder_in_place_of_a_file_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with ServerThread() as server:
-        words = ("--body", "", "--path", "/", *SHORT, "--json", tmp_path / "none" / "report.json")
+        words = ("--body", "", "--path", "/", *SHORT, "--json", tmp_path)
         assert bench(f"http://127.0.0.1:{server.port}", *words) == 2
     assert "cannot be written" in capsys.readouterr().err
 

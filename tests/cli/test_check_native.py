@@ -9,7 +9,7 @@ import pytest
 from septet.cli.main import main
 from septet.model.package import Package
 from septet.packing.artefact import trusting
-from septet.packing.save import save
+from tests.packing.saving import save
 
 pytest.importorskip("skl2onnx")
 

@@ -7,9 +7,10 @@ import pytest
 
 import septet
 from septet.errors import DeadlineExceeded, Overloaded, Unavailable
+from septet.testing import FailingPredictor
 from septet.types import Done, Pending, Predictor, Request
 from tests.protocols import models
-from tests.remote.serving import Recorder, ServedApp, recorded
+from tests.remote.serving import ServedApp, held
 from tests.waiting import until
 
 ROWS = [[1.0, 2.0, 3.0, 4.0]]
@@ -28,8 +29,7 @@ class Full(Predictor):
         if self.room:
             return self.inner.submit(request, done)
         self.refused += 1
-        done(Overloaded("No room."))
-        return Recorder(self.inner)
+        return FailingPredictor(Overloaded("No room.")).submit(request, done)
 
 
 def client(server: ServedApp, *, timeout: float = 30.0, retries: int = 0) -> septet.Client:
@@ -50,12 +50,12 @@ def test_a_call_to_a_server_that_loads_is_answered_once_it_is_ready() -> None:
 
 
 def test_a_call_ends_at_its_deadline_and_others_at_theirs() -> None:
-    service, recorder = recorded(models.classifier())
-    recorder.held = True
+    service, predictor = held(models.classifier())
+    predictor.holding = True
     with ServedApp(service) as server, client(server) as patient, client(server, timeout=0.3) as hasty:
         with pytest.raises(DeadlineExceeded):
             hasty.predict(ROWS)
-        recorder.held = False
+        predictor.holding = False
         assert patient.predict(ROWS) == SCORES
 
 

@@ -24,6 +24,7 @@ from septet.tables.json_table import JsonReader
 from septet.tables.jsonl_table import JsonlReader
 from septet.tables.memory_table import MemoryReader
 from septet.types import Array
+from tests.budgets import examples
 
 OUTPUT = (Tensor("y", "float32", (None,)),)
 ABLE = [name for name in DTYPES if name == "string" or name.startswith(("float", "datetime"))]
@@ -102,7 +103,7 @@ def same(got: Any, asked: Any) -> bool:
 
 
 @given(records())
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(130))
 def test_records_of_a_table_are_read_as_those_of_a_request(drawn: tuple[Signature, list[dict[str, Any]]]) -> None:
     taken, rows = drawn
     convert = TableConverter(taken)
@@ -122,7 +123,7 @@ def _of(convert: TableConverter, reader: Any) -> Any:
 
 
 @given(records())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(100))
 def test_a_row_is_bad_in_a_table_where_it_is_bad_alone(drawn: tuple[Signature, list[dict[str, Any]]]) -> None:
     taken, rows = drawn
     convert = TableConverter(taken)
@@ -150,7 +151,7 @@ CELLS = st.sampled_from(["1", "-0", "1.5", "true", "", "nan", "x", "2026-01-31T1
 
 
 @given(st.lists(st.sampled_from(COLUMNS), min_size=1, max_size=3, unique=True), st.data())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(100))
 def test_cells_of_a_table_are_read_as_those_of_a_request(
     columns: list[tuple[Column, str]], data: st.DataObject
 ) -> None:
@@ -355,7 +356,7 @@ class CarefulCaster(Caster):
 
 
 @given(st.sampled_from(COLUMNS), st.data())
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(130))
 def test_lists_are_cast_in_the_short_way_as_in_the_careful_one(column: tuple[Column, str], data: st.DataObject) -> None:
     own, carrier = column
     cells = data.draw(st.lists(value(own) | NUMBERS, max_size=4))

@@ -5,18 +5,14 @@ import os
 import shlex
 import warnings
 from collections.abc import Iterator
+from importlib import import_module
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from tests.e2e.process import IRIS, ROOT, ServerProcess, septet_serve
-
-os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # it warns of its own types while it is imported
-    from mlflow.exceptions import ERROR_CODE_TO_HTTP_STATUS
-    from mlflow.pyfunc.scoring_server.client import ScoringServerClient
 
 ROWS = [[5.1, 3.5, 1.4, 0.2], [6.3, 2.9, 5.6, 1.8]]
 
@@ -27,10 +23,18 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
         yield running
 
 
+def imported(module: str) -> Any:
+    """A module of MLflow, which takes seconds to import."""
+    os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it warns of its own types while it is imported
+        return import_module(f"mlflow.{module}")
+
+
 @pytest.fixture
-def mlflow(server: ServerProcess, monkeypatch: pytest.MonkeyPatch) -> ScoringServerClient:
+def mlflow(server: ServerProcess, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    return ScoringServerClient("127.0.0.1", server.port)
+    return imported("pyfunc.scoring_server.client").ScoringServerClient("127.0.0.1", server.port)
 
 
 def classes(server: ServerProcess) -> list[int]:
@@ -44,7 +48,7 @@ def frame(server: ServerProcess) -> pd.DataFrame:
     return pd.DataFrame(ROWS, columns=columns)
 
 
-def test_mlflows_client_sends_frames_arrays_and_lists(server: ServerProcess, mlflow: ScoringServerClient) -> None:
+def test_mlflows_client_sends_frames_arrays_and_lists(server: ServerProcess, mlflow: Any) -> None:
     mlflow.ping()
     table = frame(server)
     shuffled = table[table.columns[::-1]].set_index(pd.Index(["a", "b"]))
@@ -54,7 +58,7 @@ def test_mlflows_client_sends_frames_arrays_and_lists(server: ServerProcess, mlf
     assert mlflow.invoke(table).get_predictions().iloc[:, 0].tolist() == classes(server)
 
 
-def test_mlflows_client_is_told_of_a_missing_value(server: ServerProcess, mlflow: ScoringServerClient) -> None:
+def test_mlflows_client_is_told_of_a_missing_value(server: ServerProcess, mlflow: Any) -> None:
     table = frame(server)
     table.iloc[1, 2] = np.nan
     with pytest.raises(Exception, match="error code 400") as caught:
@@ -66,7 +70,7 @@ def test_the_codes_of_errors_are_mlflows(server: ServerProcess) -> None:
     for body in (b"{", b"{}", b'{"instances":[[1]]}'):
         answer = server.client.post("/invocations", content=body, headers={"content-type": "application/json"})
         found = answer.json()
-        assert ERROR_CODE_TO_HTTP_STATUS[found["error_code"]] == answer.status_code
+        assert imported("exceptions").ERROR_CODE_TO_HTTP_STATUS[found["error_code"]] == answer.status_code
         assert sorted(found) == ["error_code", "message"]
 
 

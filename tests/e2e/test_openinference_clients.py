@@ -111,7 +111,7 @@ def test_triton_compresses_both_ways(server: ServerProcess, coding: str) -> None
         )
         check(result)
     # And it was compressed: a client that decodes nothing by itself sees it.
-    with httpx.Client(trust_env=False) as plain:
+    with httpx.Client(trust_env=False, timeout=30) as plain:
         body = {
             "inputs": [
                 {"name": n, "shape": [2, 2], "datatype": DATATYPES[n], "data": v.tolist()} for n, v in VALUES.items()

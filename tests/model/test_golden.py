@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from septet.errors import PackageInvalid
 from septet.model.golden import Golden, golden_from_json, golden_to_json, mismatches
 from septet.types import Tensors
+from tests.budgets import examples
 from tests.model.strategies import tensor_maps
 
 ANSWER = {
@@ -20,7 +21,7 @@ def changed(**tensors: object) -> Tensors:
 
 
 @given(tensor_maps(), tensor_maps())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(50))
 def test_golden_rows_survive_being_written_and_read(request: Tensors, answer: Tensors) -> None:
     read = golden_from_json(golden_to_json(Golden(request, answer, 0.1, 0.2)), "golden.json")
     assert (read.absolute_tolerance, read.relative_tolerance) == (0.1, 0.2)

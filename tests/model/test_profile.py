@@ -8,6 +8,7 @@ from septet.errors import PackageInvalid
 from septet.model.profile import profile_from_json, profile_of, profile_to_json
 from septet.model.signature import DTYPES
 from septet.types import Array
+from tests.budgets import examples
 
 LENGTHS = st.integers(0, 30)
 PLAIN = st.sampled_from([dtype for dtype in DTYPES.values() if dtype != np.dtype(object)])
@@ -18,7 +19,7 @@ COLUMNS = st.tuples(PLAIN, LENGTHS).flatmap(lambda drawn: hnp.arrays(drawn[0], d
 
 
 @given(COLUMNS)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(75))
 def test_a_profile_of_any_column_survives_being_written_and_read(column: Array) -> None:
     profile = profile_of({"c": column}, column)
     assert profile_from_json(profile_to_json(profile), "profile.json") == profile

@@ -4,11 +4,12 @@ from hypothesis import given, settings
 from septet.model.sample import sample
 from septet.model.signature import DTYPES, Column, Kind, Signature, Tensor
 from septet.model.validation import problems
+from tests.budgets import examples
 from tests.model.strategies import signatures
 
 
 @given(signatures())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(75))
 def test_a_sample_fits_its_signature(signature: Signature) -> None:
     row = sample(signature)
     assert problems(signature, row) == ()

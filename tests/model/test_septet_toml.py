@@ -9,6 +9,7 @@ from septet.errors import PackageInvalid
 from septet.model.manifest import Manifest, Training
 from septet.model.septet_toml import manifest_from_toml, manifest_to_toml
 from septet.model.signature import Column, Kind, Signature, Tensor
+from tests.budgets import examples
 from tests.model.strategies import manifests
 
 SIGNATURE = Signature(
@@ -26,7 +27,7 @@ def edited(old: str, new: str) -> bytes:
 
 
 @given(manifests())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(50))
 def test_a_manifest_survives_being_written_and_read(manifest: Manifest) -> None:
     assert manifest_from_toml(manifest_to_toml(manifest).encode(), "septet.toml") == manifest
 

@@ -8,6 +8,7 @@ from septet.errors import Problem
 from septet.model.signature import DTYPES, Column, Kind, Scalar, Signature, Tensor
 from septet.model.validation import Checker, problems
 from septet.types import Array
+from tests.budgets import examples
 from tests.model import strategies
 
 NAN, INF = float("nan"), float("inf")
@@ -163,7 +164,7 @@ def test_an_empty_batch_is_well(dtype: str) -> None:
 
 
 @given(hnp.arrays(np.float32, (4, 3)), st.booleans())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(50))
 def test_every_value_out_of_place_is_found_and_no_other(rows: Array, nullable: bool) -> None:  # noqa: FBT001
     columns = [Column(name, "float32", nullable=nullable, minimum=-10, maximum=10) for name in "abc"]
     named = {(it.row, it.column) for it in problems(table(*columns), {"x": rows})}
@@ -196,7 +197,7 @@ def is_well(column: Column, value: float) -> bool:
     st.sampled_from(["float32", "float64"]),
     st.data(),
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(100))
 def test_columns_in_a_matrix_are_checked_as_their_own_dtypes_are(
     columns: list[Column], carrier: str, data: st.DataObject
 ) -> None:
@@ -252,7 +253,7 @@ def doubtful(draw: st.DrawFn) -> tuple[Signature, dict[str, Array]]:
 
 
 @given(doubtful(), st.integers(0, 1000))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(100))
 def test_all_bad_rows_are_named_as_each_is_by_itself(case: tuple[Signature, dict[str, Array]], first: int) -> None:
     taken, arrays = case
     check = Checker(taken)

@@ -13,7 +13,6 @@ import msgspec
 import numpy as np
 import pandas as pd
 
-import septet
 from septet.assembly import open_service
 from septet.errors import SeptetError
 from septet.protocols.codecs.json_body import JsonBody
@@ -21,6 +20,7 @@ from septet.service import Service
 from septet.settings import Model, Settings
 from septet.types import Array, Request, Response, Tensors
 from tests.oracle.estimators import Fitted
+from tests.packing.saving import save
 
 #: How closely a compiled model, or a run that others share, reproduces the native answer; labels are equal.
 ABSOLUTE, RELATIVE = 1e-5, 1e-4
@@ -132,7 +132,7 @@ def examined(made: Fitted, seed: int = 0) -> list[Finding]:
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         try:
-            saved = septet.save(made.model, Path(folder) / "m", data=made.frame.fitted)
+            saved = save(made.model, Path(folder) / "m", data=made.frame.fitted)
         except SeptetError as error:
             if "cannot be stored as skops" in str(error):
                 return []  # a stated limit: neither format can hold it

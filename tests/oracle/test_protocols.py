@@ -16,13 +16,13 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
-import septet
 from septet.assembly import open_service
 from septet.settings import Model, Settings
 from tests.oracle import frames
 from tests.oracle.answers import cells_of, difference, wanted
 from tests.oracle.frames import Frame
 from tests.oracle.protocols import PREDICT, Asking
+from tests.packing.saving import save
 
 RANDOM = np.random.default_rng(7)
 HALF = np.arange(frames.ROWS) % 2 == 0
@@ -68,7 +68,7 @@ def test_every_protocol_gives_the_models_own_answer(name: str, tmp_path: Path) -
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         model, frame = MODELS[name]()
-        saved = septet.save(model, tmp_path / "m", data=frame.fitted)
+        saved = save(model, tmp_path / "m", data=frame.fitted)
         service = open_service(tmp_path / "m", Settings(model=Model(trust=saved.trust)))
         asking = Asking(service)
         exact = service.manifest.runtime != "onnx"

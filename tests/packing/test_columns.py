@@ -11,9 +11,10 @@ import pytest
 from septet.assembly.opening import OpenedModel, open_model
 from septet.errors import Invalid, PackageInvalid, UnsupportedModel
 from septet.model.signature import Column
-from septet.packing.save import Saved, save
+from septet.packing.save import Saved
 from septet.packing.training_tensors import tensors_of
 from septet.settings import Model
+from tests.packing.saving import save
 
 pd = pytest.importorskip("pandas")
 pytest.importorskip("sklearn")

@@ -10,11 +10,12 @@ import pytest
 from septet.model.signature import Column, Kind, Signature, Tensor
 from septet.packing.parity import ParityGate, Unequal
 from septet.packing.recheck import recheck_parity
-from septet.packing.save import Saved, save
+from septet.packing.save import Saved
 from septet.packing.training_tensors import tensors_of
 from septet.runtimes.base import Independence, InputRejected, LoadOptions
 from septet.runtimes.declared_inputs import with_declared_inputs
 from septet.runtimes.engine_table import load
+from tests.packing.saving import save
 
 pd = pytest.importorskip("pandas")
 pytest.importorskip("sklearn")

@@ -7,7 +7,7 @@ import pytest
 
 from septet.model.manifest import EngineCost
 from septet.packing.measurement import cheaper
-from septet.packing.save import save
+from tests.packing.saving import save
 
 pytest.importorskip("skl2onnx")
 

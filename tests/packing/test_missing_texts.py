@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from septet.assembly.opening import OpenedModel, open_model
-from septet.packing.save import Saved, save
+from septet.packing.save import Saved
 from septet.packing.training_tensors import tensors_of
 from septet.settings import Model
+from tests.packing.saving import save
 
 pd = pytest.importorskip("pandas")
 pytest.importorskip("sklearn")

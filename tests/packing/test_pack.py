@@ -10,11 +10,11 @@ import pytest
 from septet.errors import LabelsMismatch, PackageInvalid, UnsupportedModel, Untrusted
 from septet.model.golden import mismatches
 from septet.packing.packaging import pack
-from septet.packing.save import save
 from septet.preprocessing.preprocessed_runtime import PreprocessedRuntime
 from septet.preprocessing.preprocessing_step import PreprocessingStep, read_preprocessing_code
 from septet.runtimes.base import InputRejected, LoadOptions
 from septet.runtimes.engine_table import load
+from tests.packing.saving import save
 
 pd = pytest.importorskip("pandas")
 datasets = pytest.importorskip("sklearn.datasets")

@@ -14,11 +14,12 @@ from septet.errors import Invalid, LabelsMismatch, PackageInvalid, UnsupportedMo
 from septet.model.golden import mismatches
 from septet.model.package import Package, read_package
 from septet.model.signature import DTYPES, Kind
-from septet.packing.save import Saved, save
+from septet.packing.save import Saved
 from septet.packing.training_tensors import tensors_of
 from septet.runtimes.base import LoadOptions, Runtime
 from septet.runtimes.engine_table import load
 from septet.settings import Model
+from tests.packing.saving import save
 
 pd = pytest.importorskip("pandas")
 datasets = pytest.importorskip("sklearn.datasets")

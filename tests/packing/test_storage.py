@@ -13,9 +13,9 @@ import pytest
 from septet.assembly.opening import open_model
 from septet.errors import UnsupportedModel, Untrusted, VersionsMismatch
 from septet.model.package import write_package
-from septet.packing.save import save
 from septet.packing.training_tensors import tensors_of
 from septet.settings import Model
+from tests.packing.saving import save
 
 pd = pytest.importorskip("pandas")
 pytest.importorskip("sklearn")

@@ -28,7 +28,7 @@ async def gathered(batch: Batcher, requests: list[Request]) -> list[Response | B
 
 
 async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110 - a thread sets it, and the loop has to turn
             await asyncio.sleep(0)
 
@@ -105,7 +105,7 @@ class Held:
 
     def _wait(self, _: int) -> None:
         self.began.set()
-        assert self.go.wait(10)
+        assert self.go.wait(60)
 
 
 def held(
@@ -305,7 +305,7 @@ def test_closing_ends_the_thread_and_frees_the_model() -> None:
     before = set(threading.enumerate())
     batch, model = asyncio.run(story())
     for thread in set(threading.enumerate()) - before:
-        thread.join(10)
+        thread.join(60)
         assert not thread.is_alive()
     gc.collect()
     assert model() is None

@@ -36,7 +36,7 @@ async def asked(batch: Batcher, *values: float) -> list[Response | BaseException
 
 async def warmed(batch: Batcher, learn: Teacher, *values: float) -> None:
     """Ask until something was learned, and the loop has heard of it."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not learn.given:
             await asked(batch, *values)
     await asyncio.get_running_loop().shutdown_default_executor()

@@ -23,12 +23,12 @@ from septet.protocols.openinference.grpc_service import GrpcService
 from septet.registry import Models, ServedModel
 from septet.service import Service
 from septet.settings import Limits
-from septet.types import Done, Identity, Predictor, Request, Response, Tensors, Timings
+from septet.testing import ConstantPredictor
+from septet.types import Identity, Request, Response, Tensors
 
 LIMITS = Limits(max_rows=1000, max_body_bytes=1_000_000)
 IDENTITY = Identity("iris", "1.2.0", "sha256:" + "a1" * 32)
 FRESH = Freshness("fresh", 24, "the training data ends on 2026-10-31, 24 days ago")
-NO_TIME = Timings(0.0, 0.0, 1)
 
 
 def columns(count: int, dtype: str = "float32") -> tuple[Column, ...]:
@@ -39,27 +39,6 @@ def columns(count: int, dtype: str = "float32") -> tuple[Column, ...]:
 def array(tensor: Tensor, values: Any) -> np.ndarray[Any, Any]:
     """Values as one array of the tensor's dtype."""
     return np.array(values, DTYPES[tensor.dtype])
-
-
-class Constant(Predictor):
-    """Answers every row the same, at once; without `rows`, a request is one unit."""
-
-    def __init__(self, answer: Tensors, *, rows: bool) -> None:
-        self._answer = answer
-        self._rows = rows
-
-    def submit(self, request: Request, done: Done) -> "Given":
-        """Answer."""
-        each = {name: value.repeat(request.rows, 0) if self._rows else value for name, value in self._answer.items()}
-        done(Response(each, request.rows, IDENTITY, NO_TIME))
-        return Given()
-
-
-class Given:
-    """A request that has its answer already."""
-
-    def cancel(self) -> None:
-        """Nothing is left to give up."""
 
 
 def reply(service: Service, decode: Decode, http: HttpRequest) -> HttpReply:
@@ -154,7 +133,7 @@ def service(signature: Signature, sample: Mapping[str, Any], answer: Mapping[str
     return Service(
         IDENTITY,
         signature,
-        Constant(given, rows=signature.rows),
+        ConstantPredictor(given, rows=signature.rows, identity=IDENTITY),
         manifest,
         sample=taken,
         answer=given,

@@ -7,29 +7,15 @@ import msgspec
 import pytest
 
 from septet.errors import Overloaded, Unavailable
-from septet.events import Finished
 from septet.protocols.http.app import App
 from septet.protocols.http.http_messages import Handle, HttpReply, HttpRequest
 from septet.service import Service
+from septet.testing import RecordingObserver
 from tests.protocols import models
 
 
-class Recorder:
-    """An observer that keeps what it is told."""
-
-    def __init__(self) -> None:
-        self.begun = 0
-        self.events: list[Finished] = []
-
-    def started(self) -> None:
-        self.begun += 1
-
-    def finished(self, event: Finished) -> None:
-        self.events.append(event)
-
-
-def app(**routes: Handle) -> tuple[App, Recorder]:
-    seen, service = Recorder(), models.classifier()
+def app(**routes: Handle) -> tuple[App, RecordingObserver]:
+    seen, service = RecordingObserver(), models.classifier()
     more = models.owner(*(("GET", f"/{name}", handle) for name, handle in routes.items()))
     return models.app(service, models.native(service), server=(more,), observer=seen), seen
 
@@ -124,7 +110,7 @@ def test_each_request_is_observed_once_with_its_rows_and_times() -> None:
     ask(made, "POST", "/predict", b'{"data":[[1,2,3,4],[1,2,3,4]]}', traceparent=b"00-ab-cd-01", x_request_id=b"a")
     ask(made, "POST", "/predict", b"{}", x_request_id=b"b")
     good, bad = seen.events
-    assert seen.begun == 2
+    assert seen.in_flight == 0
     assert (good.route, good.id, good.code, good.status, good.rows) == ("/predict", "a", "ok", 200, 2)
     assert (good.trace, good.batch_rows) == ("00-ab-cd-01", 1)
     assert (bad.route, bad.id, bad.code, bad.status, bad.rows) == ("/predict", "b", "invalid", 422, 0)
@@ -179,4 +165,4 @@ def test_what_a_transport_refuses_is_counted_and_keeps_the_callers_id() -> None:
     assert (reply.status, reply.id, fault(reply)["code"]) == (503, "mine", "unavailable")
     assert made.refuse(Unavailable("Again."), "/predict", {b"x-request-id": b"no good"}).id != "no good"
     assert [(event.route, event.code, event.status) for event in seen.events] == [("unmatched", "unavailable", 503)] * 2
-    assert seen.begun == 2
+    assert seen.in_flight == 0

@@ -342,7 +342,7 @@ def tensors_of(signature: Signature, drawn: Drawn) -> dict[str, Array]:
 
 
 @given(st.data())
-@settings(max_examples=examples(100), deadline=None)
+@settings(max_examples=examples(60))
 def test_all_forms_of_a_request_mean_the_same(data: st.DataObject) -> None:
     signature = data.draw(signatures())
     drawn = data.draw(st.lists(requests(signature), min_size=2, max_size=3))
@@ -372,7 +372,7 @@ def test_all_forms_of_a_request_mean_the_same(data: st.DataObject) -> None:
 
 
 @given(st.data())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(50))
 def test_what_a_client_is_given_means_the_same_on_every_wire(data: st.DataObject) -> None:
     signature = data.draw(signatures())
     drawn = data.draw(requests(signature))

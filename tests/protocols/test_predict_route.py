@@ -2,32 +2,19 @@
 
 import asyncio
 
-from septet.events import Finished
 from septet.protocols.http.app import App
 from septet.protocols.http.http_messages import HttpReply, HttpRequest
 from septet.registry import ServedModel
+from septet.testing import RecordingObserver
 from tests.protocols import models
 
 BODY = b'{"data":[[1,2,3,4]]}'
 PREDICT = HttpRequest("POST", "/predict", b"", {b"content-type": b"application/json", b"x-request-id": b"an-id"}, BODY)
 
 
-class Seen:
-    """Notes what an observer hears."""
-
-    def __init__(self) -> None:
-        self.heard: list[str] = []
-
-    def started(self) -> None:
-        self.heard.append("started")
-
-    def finished(self, event: Finished) -> None:
-        self.heard.append(event.code)
-
-
-def served() -> tuple[App, ServedModel, Seen]:
+def served() -> tuple[App, ServedModel, RecordingObserver]:
     """An application whose only model has closed its gate."""
-    service, seen = models.classifier(), Seen()
+    service, seen = models.classifier(), RecordingObserver()
     app = models.app(service, models.native(service), observer=seen)
     model = app.models.sole
     assert model is not None
@@ -39,10 +26,11 @@ def test_an_arrival_waits_at_a_closed_gate_until_it_is_let_in() -> None:
     app, model, seen = served()
     replies: list[HttpReply] = []
     assert app.answer(PREDICT, replies.append) is not None
-    assert (replies, seen.heard, model.gate.waiting) == ([], [], 1)
+    assert (replies, seen.in_flight, seen.events, model.gate.waiting) == ([], 0, [], 1)
     model.gate.let_in(1)
     assert [(reply.status, reply.id) for reply in replies] == [(200, "an-id")]
-    assert (seen.heard, model.gate.waiting, model.in_flight) == (["started", "ok"], 0, 0)
+    assert ([event.code for event in seen.events], seen.in_flight) == (["ok"], 0)
+    assert (model.gate.waiting, model.in_flight) == (0, 0)
 
 
 def test_an_open_gate_keeps_nobody() -> None:
@@ -73,7 +61,8 @@ def test_an_arrival_that_is_given_up_is_counted_and_never_read() -> None:
     pending.cancel()
     pending.cancel()
     model.gate.let_in(1)
-    assert (replies, seen.heard, model.in_flight) == ([], ["started", "cancelled"], 0)
+    assert (replies, [event.code for event in seen.events]) == ([], ["cancelled"])
+    assert (seen.in_flight, model.in_flight) == (0, 0)
 
 
 def test_a_model_is_not_closed_while_arrivals_wait_at_its_gate() -> None:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from septet.errors import SeptetError
 from septet.model.signature import Column, Kind, Signature, Tensor
 from septet.protocols.codecs.json_body import JsonBody
+from tests.budgets import examples
 
 
 def signature(dtype: str, *, nullable: bool = False, shape: tuple[int | None, ...] = (None, 2)) -> Signature:
@@ -37,14 +38,14 @@ def meaning(read: JsonBody, body: str) -> Any:
 
 
 @given(st.sampled_from(SIGNATURES), FRAMES, ROWS)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(100))
 def test_a_row_means_the_same_with_an_id_beside_it(taken: Signature, frame: str, row: str) -> None:
     read, data = JsonBody(taken, max_rows=5), frame.replace("@", row)
     assert meaning(read, f'{{"data": {data}}}') == meaning(read, f'{{"data": {data}, "id": "a"}}')
 
 
 @given(st.sampled_from(SIGNATURES), ROWS, ROWS)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(50))
 def test_a_second_key_is_refused_beside_a_single_row(taken: Signature, row: str, other: str) -> None:
     read = JsonBody(taken, max_rows=5)
     for body in (

@@ -19,33 +19,21 @@ from septet.server.http_server_state import HttpServerState
 from septet.server.listener import reserve
 from septet.service import Service
 from septet.settings import Limits, Settings
-from septet.types import Done, Pending, Predictor, Request
+from septet.testing import HeldPredictor, RecordingPredictor
 
 SETTINGS = Settings(limits=Limits(max_rows=1000, max_body_bytes=1_000_000))
 
 
-class Recorder(Predictor):
-    """Notes the requests that another predictor is given; while it is `held`, none is answered."""
-
-    def __init__(self, inner: Predictor) -> None:
-        self.inner = inner
-        self.requests: list[Request] = []
-        self.held = False
-        self.cancelled = 0
-
-    def submit(self, request: Request, done: Done) -> Pending:
-        self.requests.append(request)
-        return self if self.held else self.inner.submit(request, done)
-
-    def cancel(self) -> None:
-        """Note that a held request is wanted no more."""
-        self.cancelled += 1
-
-
-def recorded(service: Service) -> tuple[Service, Recorder]:
+def recorded(service: Service) -> tuple[Service, RecordingPredictor]:
     """A service whose requests are noted."""
-    recorder = Recorder(service.predictor)
+    recorder = RecordingPredictor(service.predictor)
     return msgspec.structs.replace(service, predictor=recorder), recorder
+
+
+def held(service: Service) -> tuple[Service, HeldPredictor]:
+    """A service whose requests are held as soon as the predictor is told to."""
+    predictor = HeldPredictor(service.predictor, holding=False)
+    return msgspec.structs.replace(service, predictor=predictor), predictor
 
 
 class ServedApp:
@@ -78,7 +66,7 @@ class ServedApp:
         async def install() -> None:
             self.app.models.install(service)
 
-        asyncio.run_coroutine_threadsafe(install(), self._loop).result(10.0)
+        asyncio.run_coroutine_threadsafe(install(), self._loop).result(60.0)
 
     def swap(self, service: Service) -> None:
         """Serve this service in place of the one with its name."""
@@ -86,7 +74,7 @@ class ServedApp:
         async def swap() -> None:
             await self.app.models.swap(service)
 
-        asyncio.run_coroutine_threadsafe(swap(), self._loop).result(10.0)
+        asyncio.run_coroutine_threadsafe(swap(), self._loop).result(60.0)
 
     @property
     def requests(self) -> int:
@@ -100,13 +88,13 @@ class ServedApp:
 
     def __enter__(self) -> Self:
         self._thread.start()
-        assert self._started.wait(10.0)
+        assert self._started.wait(60.0)
         return self
 
     def __exit__(self, *_: object) -> None:
         self.client.close()
         self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join(10.0)
+        self._thread.join(60.0)
 
     def _run(self) -> None:
         with asyncio.Runner(loop_factory=lambda: self._loop) as runner:

@@ -22,10 +22,11 @@ from septet.remote.remote_service import remote_service
 from septet.remote.server_address import parse_address
 from septet.service import Service
 from septet.settings import Settings
+from septet.testing import HeldPredictor, RecordingPredictor
 from septet.types import Identity, Request, Response, Timings, adapt
 from tests.e2e.process import IRIS, free_port
 from tests.protocols import models
-from tests.remote.serving import Recorder, ServedApp, recorded
+from tests.remote.serving import ServedApp, held, recorded
 from tests.waiting import until
 
 SERVICES = models.every_kind()
@@ -189,7 +190,7 @@ def request_of(service: Service, *, seconds: float | None = None, trace: str | N
 
 
 @pytest.fixture
-def held() -> Iterator[tuple[ServedApp, Recorder, Service]]:
+def served() -> Iterator[tuple[ServedApp, RecordingPredictor, Service]]:
     """A server, its recorder, and the service that is made of it."""
     own, recorder = recorded(models.classifier())
     with ServedApp(own, grpc=True) as peer:
@@ -199,8 +200,8 @@ def held() -> Iterator[tuple[ServedApp, Recorder, Service]]:
         service.close()
 
 
-def test_deadline_id_and_trace_go_along(held: tuple[ServedApp, Recorder, Service]) -> None:
-    peer, recorder, service = held
+def test_deadline_id_and_trace_go_along(served: tuple[ServedApp, RecordingPredictor, Service]) -> None:
+    peer, recorder, service = served
     over_grpc = remote_service(peer.grpc_url)
     recorder.requests.clear()
     for each in (service, over_grpc):
@@ -216,46 +217,57 @@ def test_deadline_id_and_trace_go_along(held: tuple[ServedApp, Recorder, Service
         each.close()
 
 
-def test_a_request_ends_at_its_deadline(held: tuple[ServedApp, Recorder, Service]) -> None:
-    _, recorder, service = held
-    recorder.held = True
+@pytest.fixture
+def holding() -> Iterator[tuple[HeldPredictor, Service]]:
+    """What holds the requests of a server, and the service that is made of the server."""
+    own, predictor = held(models.classifier())
+    with ServedApp(own) as peer:
+        service = remote_service(peer.url)
+        predictor.holding = True
+        yield predictor, service
+        service.close()
+
+
+def test_a_request_ends_at_its_deadline(holding: tuple[HeldPredictor, Service]) -> None:
+    predictor, service = holding
     with pytest.raises(DeadlineExceeded):
         asyncio.run(service.predictor.predict(request_of(service, seconds=0.3)))
     # What had arrived by then is given up there, too.
-    until(lambda: recorder.cancelled == len(recorder.requests))
-    asked = len(recorder.requests)
+    until(lambda: all(each.cancelled for each in predictor.held))
+    asked = len(predictor.held)
     with pytest.raises(DeadlineExceeded):
         asyncio.run(service.predictor.predict(request_of(service, seconds=-1.0)))
-    assert len(recorder.requests) == asked
+    assert len(predictor.held) == asked
 
 
 def test_a_request_that_is_given_up_is_given_up_by_the_other_server(
-    held: tuple[ServedApp, Recorder, Service],
+    holding: tuple[HeldPredictor, Service],
 ) -> None:
-    _, recorder, service = held
-    recorder.held = True
+    predictor, service = holding
 
     async def give_up() -> None:
         answers: list[Response | Exception] = []
         pending = service.predictor.submit(request_of(service), answers.append)
-        await asyncio.to_thread(until, lambda: len(recorder.requests) == 1)
+        await asyncio.to_thread(until, lambda: len(predictor.held) == 1)
         pending.cancel()
-        await asyncio.to_thread(until, lambda: recorder.cancelled == 1)
+        await asyncio.to_thread(until, lambda: predictor.held[0].cancelled)
         assert not answers
 
     asyncio.run(give_up())
 
 
-def test_a_service_may_be_used_on_one_event_loop_after_another(held: tuple[ServedApp, Recorder, Service]) -> None:
-    peer, _, service = held
+def test_a_service_may_be_used_on_one_event_loop_after_another(
+    served: tuple[ServedApp, RecordingPredictor, Service],
+) -> None:
+    peer, _, service = served
     for _ in range(3):
         asyncio.run(service.predictor.predict(request_of(service)))
     service.close()
     until(lambda: peer.connections == 0)
 
 
-def test_connections_are_kept_between_requests(held: tuple[ServedApp, Recorder, Service]) -> None:
-    peer, _, service = held
+def test_connections_are_kept_between_requests(served: tuple[ServedApp, RecordingPredictor, Service]) -> None:
+    peer, _, service = served
 
     async def ask() -> None:
         for _ in range(5):
@@ -283,9 +295,9 @@ def renewed(identity: Identity = RENEWED) -> Service:
 
 
 def test_another_model_with_the_same_signature_is_named_in_its_answers(
-    held: tuple[ServedApp, Recorder, Service],
+    served: tuple[ServedApp, RecordingPredictor, Service],
 ) -> None:
-    peer, _, service = held
+    peer, _, service = served
     peer.swap(renewed())
     for _ in range(2):
         assert asyncio.run(service.predictor.predict(request_of(service))).model == RENEWED
@@ -294,8 +306,8 @@ def test_another_model_with_the_same_signature_is_named_in_its_answers(
     assert asyncio.run(over_grpc.predictor.predict(request_of(service))).model == models.IDENTITY
 
 
-def test_versions_may_follow_each_other_for_ever(held: tuple[ServedApp, Recorder, Service]) -> None:
-    peer, _, service = held
+def test_versions_may_follow_each_other_for_ever(served: tuple[ServedApp, RecordingPredictor, Service]) -> None:
+    peer, _, service = served
 
     async def ask() -> None:
         for number in range(MOST_DIGESTS + 10):
@@ -310,9 +322,9 @@ def test_versions_may_follow_each_other_for_ever(held: tuple[ServedApp, Recorder
 
 
 def test_another_model_with_another_signature_is_not_taken_for_the_first(
-    held: tuple[ServedApp, Recorder, Service],
+    served: tuple[ServedApp, RecordingPredictor, Service],
 ) -> None:
-    peer, _, service = held
+    peer, _, service = served
     other = renewed()
     signature = msgspec.structs.replace(other.signature, labels=("b", "a", "c"))
     peer.swap(msgspec.structs.replace(other, signature=signature))
@@ -320,8 +332,10 @@ def test_another_model_with_another_signature_is_not_taken_for_the_first(
         asyncio.run(service.predictor.predict(request_of(service)))
 
 
-def test_what_a_caller_should_know_of_an_answer_comes_through(held: tuple[ServedApp, Recorder, Service]) -> None:
-    peer, _, service = held
+def test_what_a_caller_should_know_of_an_answer_comes_through(
+    served: tuple[ServedApp, RecordingPredictor, Service],
+) -> None:
+    peer, _, service = served
     peer.swap(renewed())
     with ServedApp(service) as hop:
         reply = hop.client.post("/predict", json={"data": [[1, 2, 3, 4]]})
@@ -330,8 +344,8 @@ def test_what_a_caller_should_know_of_an_answer_comes_through(held: tuple[Served
         service.close()
 
 
-def test_a_model_that_the_server_lacks_is_unavailable(held: tuple[ServedApp, Recorder, Service]) -> None:
-    peer, _, service = held
+def test_a_model_that_the_server_lacks_is_unavailable(served: tuple[ServedApp, RecordingPredictor, Service]) -> None:
+    peer, _, service = served
     gone = RemoteModel(msgspec.structs.replace(models.IDENTITY, name="gone"), service.signature)
     address = parse_address(peer.url, "binary")
     predictor = RemotePredictor(gone, lambda: async_channel(address, {}), timeout=5.0, retries=0, description=None)
@@ -339,8 +353,8 @@ def test_a_model_that_the_server_lacks_is_unavailable(held: tuple[ServedApp, Rec
         asyncio.run(predictor.predict(request_of(service)))
 
 
-def test_a_model_is_found_by_its_name(held: tuple[ServedApp, Recorder, Service]) -> None:
-    peer, _, _ = held
+def test_a_model_is_found_by_its_name(served: tuple[ServedApp, RecordingPredictor, Service]) -> None:
+    peer, _, _ = served
     for url in (peer.url, peer.grpc_url):
         service = remote_service(url, "iris")
         assert service.signature == models.classifier().signature
@@ -360,8 +374,10 @@ def test_one_model_of_several_must_be_named() -> None:
             service.close()
 
 
-def test_a_row_that_the_model_refuses_is_an_error_of_the_caller(held: tuple[ServedApp, Recorder, Service]) -> None:
-    _, _, service = held
+def test_a_row_that_the_model_refuses_is_an_error_of_the_caller(
+    served: tuple[ServedApp, RecordingPredictor, Service],
+) -> None:
+    _, _, service = served
     wrong = Request({"X": np.zeros((1, 3), np.float32)}, 1, "an-id-2")
     with pytest.raises(Invalid, match="takes the shape") as told:
         asyncio.run(service.predictor.predict(wrong))

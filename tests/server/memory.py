@@ -17,7 +17,8 @@ from septet.registry import ServedModel
 from septet.server.http_connection import HttpConnection
 from septet.server.http_server_state import HttpServerState
 from septet.settings import Limits
-from septet.types import Identity, Predictor, Request, Response, Timings
+from septet.testing import EchoPredictor
+from septet.types import Identity, Request
 from tests.protocols.models import classifier, decoder, owner
 
 IDENTITY = Identity("iris", "1", "sha256:" + "0" * 64)
@@ -133,47 +134,6 @@ class Slow:
             raise
 
 
-class Asked(Predictor):
-    """A model that answers a request with its own body, once it is told to, or at once."""
-
-    def __init__(self) -> None:
-        self.at_once = False
-        self.served: ServedModel
-        self.waiting: list[Waiting] = []
-
-    def decode(self, http: HttpRequest) -> tuple[ServedModel, Request, Encode]:
-        """Refuse an empty body."""
-        if not http.body:
-            raise Invalid("There is no body.")
-        return self.served, Request({}, 1, "an-id"), lambda request, _: HttpReply(200, http.body, request.id)
-
-    def submit(self, request: Request, done: Callable[[Response | Exception], None]) -> "Waiting":
-        """Keep it."""
-        ticket = Waiting(request, done)
-        if self.at_once:
-            ticket.answer()
-        else:
-            self.waiting.append(ticket)
-        return ticket
-
-
-class Waiting:
-    """A request that waits for its answer."""
-
-    def __init__(self, request: Request, done: Callable[[Response | Exception], None]) -> None:
-        self._request = request
-        self._done = done
-        self.cancelled = False
-
-    def cancel(self) -> None:
-        """Want none."""
-        self.cancelled = True
-
-    def answer(self) -> None:
-        """Give it."""
-        self._done(Response({}, 1, IDENTITY, Timings(0.0, 0.0, 1)))
-
-
 async def _settled(transport: MemoryTransport) -> None:
     """Let the event loop run until nothing more is written."""
     before = -1
@@ -190,17 +150,22 @@ class Peer:
         self.loop = asyncio.get_event_loop()
         self.app = App()
         self.slow = Slow()
-        self.model = Asked()
         echoes = [(method, path, echo) for path in ("/", "/echo") for method in ("GET", "POST")]
-        service = msgspec.structs.replace(classifier(), identity=IDENTITY, predictor=self.model)
-        self.model.served = self.app.models.install(service)
+        service = msgspec.structs.replace(classifier(), identity=IDENTITY, predictor=EchoPredictor(identity=IDENTITY))
+        self._model = self.app.models.install(service)
         owners = (owner(*echoes, ("GET", "/slow", self.slow)),)
-        model_owners = (decoder("/predict", self.model.decode),)
+        model_owners = (decoder("/predict", self._decode),)
         self.app.install(lambda _: model_owners, owners, observer or NullObserver(), max_body_bytes=1_000)
         self.now = 0.0  # in seconds since 1970
         self.state = HttpServerState(self.app, limits or Limits(), lambda _: None, clock=lambda: self.now)
         self.transport = MemoryTransport(tls=tls)
         self.connection = self.connect(self.transport)
+
+    def _decode(self, http: HttpRequest) -> tuple[ServedModel, Request, Encode]:
+        """Read a body that is answered as it came; an empty one is refused."""
+        if not http.body:
+            raise Invalid("There is no body.")
+        return self._model, Request({}, 1, "an-id"), lambda request, _: HttpReply(200, http.body, request.id)
 
     def connect(self, transport: MemoryTransport) -> HttpConnection:
         """One connection more."""

@@ -69,7 +69,7 @@ async def _traced(connection: asyncio.Protocol, sent: Callable[[], int], request
 async def _answered(connection: asyncio.Protocol, sent: Callable[[], int], data: bytes) -> None:
     before = sent()
     connection.data_received(data)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while sent() == before:  # noqa: ASYNC110 - the transport is memory
             await asyncio.sleep(0)
     # The turn's end.

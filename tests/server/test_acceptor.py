@@ -32,7 +32,7 @@ class Worker:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110 - sockets decide when
             await asyncio.sleep(0)
 

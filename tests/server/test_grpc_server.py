@@ -6,7 +6,7 @@ import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import grpc
 import grpc.aio
@@ -15,7 +15,7 @@ import pytest
 
 from septet.assembly.grpc_serving import grpc_server
 from septet.errors import ModelFailed, Overloaded, StartupError
-from septet.events import Finished
+from septet.events import NullObserver, Observer
 from septet.protocols.http.app import App
 from septet.protocols.rpc.paths import INFER
 from septet.server.grpc_server import GrpcServer
@@ -23,87 +23,69 @@ from septet.server.h2 import h2_frames
 from septet.server.listener import reserve
 from septet.service import Service
 from septet.settings import Limits, Server, Settings
-from septet.types import Predictor, Request, Response
-from tests.protocols.models import Given, classifier
+from septet.testing import FailingPredictor, HeldPredictor, HeldRequest, RecordingObserver
+from septet.types import Predictor
+from tests.protocols.models import classifier
 from tests.protocols.openinference.grpc_messages import rows_of_x
-
-Answer = Callable[[Response | Exception], None]
-
-
-class Held(Predictor):
-    """A predictor that answers when it is told to."""
-
-    def __init__(self) -> None:
-        self.waiting: list[tuple[Request, Answer]] = []
-        self.cancelled = 0
-        self.events: list[Finished] = []
-
-    def submit(self, request: Request, done: Answer) -> "Held":
-        self.waiting.append((request, done))
-        return self
-
-    def cancel(self) -> None:
-        self.cancelled += 1
-
-    def started(self) -> None:
-        """Nothing is counted."""
-
-    def finished(self, event: Finished) -> None:
-        self.events.append(event)
-
-    async def asked(self) -> Request:
-        """The first request, once it has come."""
-        await eventually(lambda: bool(self.waiting))
-        return self.waiting[0][0]
 
 
 async def eventually(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110 - a condition of any kind
             await asyncio.sleep(0.005)
 
 
-def served(service: Service, held: Held, reserved: socket.socket, settings: Settings | None = None) -> GrpcServer:
+def served(
+    service: Service, reserved: socket.socket, *, observer: Observer | None = None, settings: Settings | None = None
+) -> GrpcServer:
     """A server that has not started, with nobody beside it."""
-    settings = settings or Settings()
     app = App()
     app.models.install(service)
-    return grpc_server(app, settings, held, [reserved], on_connections=lambda _: None, crowded=lambda: False)
+    return grpc_server(
+        app,
+        settings or Settings(),
+        observer or NullObserver(),
+        [reserved],
+        on_connections=lambda _: None,
+        crowded=lambda: False,
+    )
+
+
+class Called(NamedTuple):
+    """A server, the method ModelInfer of a channel to it, what holds its requests, and what it tells of them."""
+
+    server: GrpcServer
+    infer: Any
+    held: HeldPredictor
+    observer: RecordingObserver
+
+    async def first(self) -> HeldRequest:
+        """The first request, once it has come."""
+        await self.held.until_held()
+        return self.held.held[0]
 
 
 @asynccontextmanager
-async def started(service: Service, held: Held) -> AsyncIterator[tuple[GrpcServer, Any]]:
-    """A server, and the method ModelInfer of a channel to it."""
+async def started(predictor: Predictor | None) -> AsyncIterator[Called]:
+    """A server whose requests are held, unless a predictor answers them."""
+    held, observer = HeldPredictor(classifier().predictor), RecordingObserver()
+    service = msgspec.structs.replace(classifier(), predictor=predictor or held)
     (reserved,) = reserve("127.0.0.1", 0)
     with reserved:
         address = f"127.0.0.1:{reserved.getsockname()[1]}"
-        server = served(service, held, reserved)
+        server = served(service, reserved, observer=observer)
         await server.start()
         async with grpc.aio.insecure_channel(address) as channel:
-            yield server, channel.unary_unary(INFER)
+            yield Called(server, channel.unary_unary(INFER), held, observer)
         await server.stop(0)
 
 
-class AtOnce(Predictor):
-    """A predictor that gives one outcome at once."""
-
-    def __init__(self, outcome: Exception) -> None:
-        self._outcome = outcome
-
-    def submit(self, request: Request, done: Answer) -> Given:  # noqa: ARG002 - the outcome is known
-        done(self._outcome)
-        return Given()
-
-
-def run(scenario: Callable[[GrpcServer, Any, Held], Awaitable[None]], outcome: Exception | None = None) -> None:
-    """Run a scenario over a service that is held, or gives that outcome at once."""
-    held = Held()
-
-    service = msgspec.structs.replace(classifier(), predictor=held if outcome is None else AtOnce(outcome))
+def run(scenario: Callable[[Called], Awaitable[None]], error: Exception | None = None) -> None:
+    """Run a scenario over a service that is held, or gives that error at once."""
 
     async def main() -> None:
-        async with started(service, held) as (server, infer):
-            await scenario(server, infer, held)
+        async with started(FailingPredictor(error) if error is not None else None) as called:
+            await scenario(called)
 
     asyncio.run(main())
 
@@ -115,21 +97,21 @@ async def failure(call: Any) -> grpc.aio.AioRpcError:
 
 
 def test_a_call_that_is_cancelled_cancels_its_request() -> None:
-    async def scenario(_: GrpcServer, infer: Any, held: Held) -> None:
-        call = infer(rows_of_x().SerializeToString())
-        await held.asked()
+    async def scenario(called: Called) -> None:
+        call = called.infer(rows_of_x().SerializeToString())
+        held = await called.first()
         call.cancel()
-        await eventually(lambda: bool(held.cancelled))
-        assert [(event.route, event.code) for event in held.events] == [(INFER, "cancelled")]
+        await eventually(lambda: held.cancelled)
+        assert [(event.route, event.code) for event in called.observer.events] == [(INFER, "cancelled")]
 
     run(scenario)
 
 
 @pytest.mark.parametrize(("seconds", "most"), [(5, 5), (200, 200), (4_000, 300)])
 def test_the_time_of_a_call_is_the_deadline_of_its_request(seconds: float, most: float) -> None:
-    async def scenario(_: GrpcServer, infer: Any, held: Held) -> None:
-        call = infer(rows_of_x().SerializeToString(), timeout=seconds)
-        request = await held.asked()
+    async def scenario(called: Called) -> None:
+        call = called.infer(rows_of_x().SerializeToString(), timeout=seconds)
+        request = (await called.first()).request
         assert request.deadline is not None
         left = request.deadline - asyncio.get_running_loop().time()
         assert left == pytest.approx(most, abs=3)
@@ -139,29 +121,29 @@ def test_the_time_of_a_call_is_the_deadline_of_its_request(seconds: float, most:
 
 
 def test_a_request_whose_time_is_over_is_given_up() -> None:
-    async def scenario(_: GrpcServer, infer: Any, held: Held) -> None:
-        error = await failure(infer(rows_of_x().SerializeToString(), timeout=0.1))
+    async def scenario(called: Called) -> None:
+        error = await failure(called.infer(rows_of_x().SerializeToString(), timeout=0.1))
         assert error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
-        await eventually(lambda: bool(held.cancelled))
+        await eventually(lambda: called.held.held[0].cancelled)
 
     run(scenario)
 
 
 def test_a_busy_server_is_unavailable_and_says_when_to_try_again() -> None:
-    async def scenario(_: GrpcServer, infer: Any, held: Held) -> None:
-        error = await failure(infer(rows_of_x(id="mine").SerializeToString()))
+    async def scenario(called: Called) -> None:
+        error = await failure(called.infer(rows_of_x(id="mine").SerializeToString()))
         assert (error.code(), error.details()) == (grpc.StatusCode.UNAVAILABLE, "Many wait.")
         trailing = dict(error.trailing_metadata())
         assert (trailing["retry-after"], trailing["septet-model"]) == ("3", "iris")
-        assert [event.code for event in held.events] == ["overloaded"]
+        assert [event.code for event in called.observer.events] == ["overloaded"]
 
     run(scenario, Overloaded("Many wait.", retry_after=3))
 
 
 @pytest.mark.parametrize("error", [ModelFailed("It failed."), ValueError("secret")])
 def test_a_fault_of_ours_is_internal_and_keeps_its_secrets(error: Exception) -> None:
-    async def scenario(_: GrpcServer, infer: Any, __: Held) -> None:
-        found = await failure(infer(rows_of_x().SerializeToString()))
+    async def scenario(called: Called) -> None:
+        found = await failure(called.infer(rows_of_x().SerializeToString()))
         assert found.code() is grpc.StatusCode.INTERNAL
         assert "secret" not in found.details()
 
@@ -169,11 +151,11 @@ def test_a_fault_of_ours_is_internal_and_keeps_its_secrets(error: Exception) -> 
 
 
 def test_a_call_under_way_is_answered_before_the_end() -> None:
-    async def scenario(server: GrpcServer, infer: Any, held: Held) -> None:
-        call = infer(rows_of_x().SerializeToString())
-        request = await held.asked()
-        stopping = asyncio.ensure_future(server.stop(20))
-        held.waiting[0][1](await classifier().predictor.predict(request))
+    async def scenario(called: Called) -> None:
+        call = called.infer(rows_of_x().SerializeToString())
+        await called.held.until_held()
+        stopping = asyncio.ensure_future(called.server.stop(20))
+        called.held.release()
         assert await call
         assert await stopping
 
@@ -181,10 +163,10 @@ def test_a_call_under_way_is_answered_before_the_end() -> None:
 
 
 def test_the_end_comes_in_time_and_says_that_a_call_was_cut_off() -> None:
-    async def scenario(server: GrpcServer, infer: Any, held: Held) -> None:
-        call = infer(rows_of_x().SerializeToString())
-        await held.asked()
-        assert not await server.stop(0.2)
+    async def scenario(called: Called) -> None:
+        call = called.infer(rows_of_x().SerializeToString())
+        await called.held.until_held()
+        assert not await called.server.stop(0.2)
         error = await failure(call)
         assert error.code() in {grpc.StatusCode.CANCELLED, grpc.StatusCode.UNAVAILABLE}
 
@@ -197,7 +179,7 @@ def test_a_socket_that_cannot_be_used_stops_the_start() -> None:
             socket.socket(type=socket.SOCK_DGRAM) as wrong,
             pytest.raises(StartupError, match="cannot listen for gRPC"),
         ):
-            await served(classifier(), Held(), wrong).start()
+            await served(classifier(), wrong).start()
 
     asyncio.run(main())
 
@@ -207,7 +189,7 @@ async def raw(limits: Limits) -> AsyncIterator[tuple[GrpcServer, str, int]]:
     """A server without a client, and where it is."""
     (reserved,) = reserve("127.0.0.1", 0)
     with reserved:
-        server = served(classifier(), Held(), reserved, Settings(limits=limits))
+        server = served(classifier(), reserved, settings=Settings(limits=limits))
         await server.start()
         yield server, *reserved.getsockname()
 
@@ -222,7 +204,7 @@ def test_who_speaks_nothing_or_something_else_is_told_so_and_left(
         async with raw(Limits(header_timeout_seconds=0.5)) as (server, host, port):
             reader, writer = await asyncio.open_connection(host, port)
             writer.write(sent)
-            found = await asyncio.wait_for(reader.read(), 20)
+            found = await asyncio.wait_for(reader.read(), 60)
             kinds = [kind for kind, *_ in h2_frames.FrameSplitter().feed(h2_frames.PREFACE + found)]
             assert (kinds[0], kinds[-1]) == (h2_frames.SETTINGS, h2_frames.GOAWAY)
             writer.close()
@@ -257,6 +239,6 @@ def test_a_certificate_that_cannot_be_read_stops_the_start(tmp_path: Path) -> No
     async def main() -> None:
         (reserved,) = reserve("127.0.0.1", 0)
         with reserved, pytest.raises(StartupError, match=r"TLS cannot be served with .*both\.pem"):
-            await served(classifier(), Held(), reserved, settings).start()
+            await served(classifier(), reserved, settings=settings).start()
 
     asyncio.run(main())

@@ -26,7 +26,7 @@ def test_a_free_port_is_chosen_and_listened_on(bound: Bind) -> None:
     (listening,) = bound("127.0.0.1", 0)
 
     port = listening.getsockname()[1]
-    socket.create_connection(("127.0.0.1", port), timeout=5).close()
+    socket.create_connection(("127.0.0.1", port), timeout=30).close()
     assert not listening.getblocking()
 
 
@@ -97,12 +97,12 @@ def reserved() -> Iterator[socket.socket]:
 
 def test_a_reserved_port_answers_nobody(reserved: socket.socket) -> None:
     with pytest.raises(ConnectionRefusedError):
-        socket.create_connection(reserved.getsockname(), timeout=5)
+        socket.create_connection(reserved.getsockname(), timeout=30)
 
 
 def test_a_reserved_port_answers_once_somebody_listens(reserved: socket.socket) -> None:
     reserved.listen()
-    socket.create_connection(reserved.getsockname(), timeout=5).close()
+    socket.create_connection(reserved.getsockname(), timeout=30).close()
 
 
 def test_a_reserved_port_is_taken_for_other_servers(reserved: socket.socket) -> None:

@@ -40,7 +40,7 @@ class Served:
         return self._log.read_text()
 
     def ask(self, command: str) -> str:
-        with socket.create_connection(("127.0.0.1", self.port), timeout=10) as connection:
+        with socket.create_connection(("127.0.0.1", self.port), timeout=60) as connection:
             connection.sendall(f"{command}\n".encode())
             with connection.makefile() as answer:
                 return answer.readline().strip()
@@ -54,7 +54,7 @@ class Served:
 
     def end(self) -> int:
         self.process.terminate()
-        return self.process.wait(15)
+        return self.process.wait(60)
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ def pools(tmp_path: Path) -> Iterator["Pools"]:
     for served in pools.started:
         served.process.terminate()
         try:
-            served.process.wait(10)
+            served.process.wait(60)
         except subprocess.TimeoutExpired:
             served.process.kill()
             served.process.wait()
@@ -138,7 +138,7 @@ def test_a_worker_that_ends_well_is_replaced_and_not_counted_as_a_crash(pools: P
 def test_a_model_that_cannot_be_served_is_reported_once(pools: Pools) -> None:
     served = pools.start(workers=3, behaviour="refuse")
 
-    assert served.process.wait(15) == 2
+    assert served.process.wait(60) == 2
     assert served.log.count("the model is broken") == 1
 
 
@@ -153,7 +153,7 @@ def test_a_model_that_cannot_be_served_is_reported_once(pools: Pools) -> None:
 def test_workers_that_die_before_they_are_ready_end_the_server(pools: Pools, behaviour: str, said: str) -> None:
     served = pools.start(behaviour=behaviour)
 
-    assert served.process.wait(30) == 1
+    assert served.process.wait(60) == 1
     assert "giving up: 5 workers in a row died before they were ready" in served.log
     assert said in served.log
 
@@ -196,7 +196,7 @@ def test_a_second_interrupt_ends_at_once(pools: Pools) -> None:
 
         served.process.send_signal(signal.SIGINT)
 
-        assert served.process.wait(15) == 1
+        assert served.process.wait(60) == 1
         assert waiting.recv(1) == b""
 
 

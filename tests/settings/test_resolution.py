@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from septet.errors import SettingsInvalid
 from septet.settings import Settings
-from septet.settings.fields import fields
+from septet.settings.fields import Field, Value, fields
 from septet.settings.resolution import explain, resolve
 
 DIGEST = "sha256:" + "0a" * 32
@@ -194,6 +194,84 @@ def test_values_may_be_given_with_their_types() -> None:
     assert settings.logs.access is True
     assert settings.model.trust == (DIGEST,)
     assert settings.model.name == "iris"
+
+
+def samples(field: Field, folder: Path) -> tuple[str, Value]:
+    """A value that no setting has by default, as text and as itself."""
+    if field.file:
+        file = folder / "file.pem"
+        file.write_text("")
+        return str(file), str(file)
+    if field.choices:
+        other = next(choice for choice in field.choices if choice != field.default)
+        return other, other
+    if field.kind == "bool":
+        return "yes", True
+    if field.kind in ("int", "float"):
+        low = max(field.limits.ge or 0, field.limits.gt or 0)
+        return str(low + 1), low + 1
+    text = {"root_path": "/below", "trust": DIGEST, "middleware": "module:function"}.get(field.name, "text")
+    return text, (text,) if field.kind == "strings" else text
+
+
+#: What some settings need beside them.
+BESIDE = {
+    "tls_certificate": ("tls_key",),
+    "tls_key": ("tls_certificate",),
+    "tls_key_password": ("tls_certificate", "tls_key"),
+    "max_requests_jitter": ("max_requests",),
+    "max_timeout_seconds": ("timeout_seconds",),
+    "stale_error_days": ("stale_warn_days",),
+}
+
+
+@pytest.mark.parametrize("field", fields(), ids=lambda field: field.key)
+def test_every_setting_is_read_from_each_place(field: Field, config: Path, tmp_path: Path) -> None:
+    text, value = samples(field, tmp_path)
+    beside = [other for other in fields() if other.name in BESIDE.get(field.name, ())]
+    more = {other.argument: samples(other, tmp_path)[0] for other in beside}
+    literal = {bool: "true", tuple: f"[{text!r}]", str: repr(text)}.get(type(value), text)
+    config.write_text(f"[{field.group}]\n{field.name} = {literal}\n")
+    for resolved in (
+        explain({field.argument: text, **more}, {}),
+        explain(more, {field.env: text}),
+        explain(more, {}, config),
+    ):
+        assert getattr(getattr(resolved.settings, field.group), field.name) == value
+        changed = {key for key, source in resolved.sources.items() if source != "default"}
+        assert changed == {field.key, *(other.key for other in beside)}
+
+
+def test_the_file_that_is_named_is_read_in_place_of_that_of_the_environment(config: Path, tmp_path: Path) -> None:
+    config.write_text("[limits]\nmax_rows = 3\n")
+    other = tmp_path / "other.toml"
+    other.write_text("[limits]\nmax_rows = 4\nmax_pending = 5\n")
+    limits = resolve({}, {"SEPTET_CONFIG": str(other)}, config).limits
+    assert (limits.max_rows, limits.max_pending) == (3, Settings().limits.max_pending)
+    assert resolve({}, {"SEPTET_CONFIG": ""}) == Settings()
+
+
+def test_only_the_value_that_wins_is_read(config: Path) -> None:
+    config.write_text("[server]\nport = 'http'\n")
+    assert resolve({"port": "80"}, {"SEPTET_PORT": "http"}, config).server.port == 80
+    assert "SEPTET_PORT" in refusal(env={"SEPTET_PORT": "http"}, file=config)
+
+
+@pytest.mark.parametrize(
+    ("flags", "env", "said"),
+    [
+        ({"workers": "0"}, {}, "server.workers (--workers) is '0'; expected a whole number from 1 to 1024."),
+        ({}, {"SEPTET_GRACE_SECONDS": "soon"}, "(SEPTET_GRACE_SECONDS) is 'soon'; expected a number above 0, at most"),
+        ({"middleware": ["nothing"]}, {}, "model.middleware (--middleware) is ['nothing']; expected module:function"),
+        ({"log_level": "loud"}, {}, "logs.level (--log-level) is 'loud'; expected one of debug, info, warning, error."),
+        ({"tls_key": "/nowhere"}, {}, "server.tls_key (--tls-key) is '/nowhere'; expected the path of a file that"),
+        ({"name": "x" * 500}, {}, "x..."),
+    ],
+)
+def test_a_message_names_the_value_its_source_and_what_is_expected(
+    flags: dict[str, object], env: dict[str, str], said: str
+) -> None:
+    assert said in refusal(flags, env)
 
 
 def test_digests_in_text_are_separated_by_commas() -> None:

@@ -113,6 +113,21 @@ def test_a_held_request_is_answered_once_it_is_released() -> None:
     asyncio.run(asked())
 
 
+def test_requests_pass_a_predictor_that_holds_none_for_now() -> None:
+    async def asked() -> None:
+        held = testing.HeldPredictor(testing.EchoPredictor(), holding=False)
+        recording = testing.RecordingPredictor(held)
+        assert (await recording.predict(Request({}, 1, "one"))).rows == 1
+        held.holding = True
+        waiting = asyncio.create_task(recording.predict(Request({}, 2, "two")))
+        await held.until_held()
+        held.release()
+        assert (await waiting).rows == 2
+        assert [request.id for request in recording.requests] == ["one", "two"]
+
+    asyncio.run(asked())
+
+
 def test_a_held_request_may_be_answered_one_by_one_or_be_given_up() -> None:
     async def asked() -> None:
         held = testing.HeldPredictor(testing.EchoPredictor())

@@ -210,8 +210,9 @@ def application(
     limits = settings.limits
 
     def counted(name: str) -> Statistics:
-        # A model that was installed later under a new name is counted with the requests for no model.
-        return statistics(snapshot(), names.index(name) + 1, _PREDICTING) if name in names else Statistics()
+        if name not in names:  # installed since the start: it has no counters of its own
+            return Statistics()
+        return statistics(snapshot(), names.index(name) + 1, _PREDICTING)
 
     def bind(model: ServedModel) -> Sequence[object]:
         request_factory = RequestFactory(model, limits)

@@ -1,18 +1,18 @@
 """From a path to a loaded, proven model: a package folder, or a bare file with a package derived in memory."""
 
 import logging
-import re
 from pathlib import Path
 
 import msgspec
 
-from septet.errors import GoldenMismatch, PackageInvalid
+from septet.errors import DamagedModel, GoldenMismatch, PackageInvalid, StartupError
 from septet.model.digest import file_digest, identity_digest
 from septet.model.golden import Golden, mismatches
 from septet.model.label_files import with_labels_beside
 from septet.model.labels import read_labels, with_labels
-from septet.model.manifest import Manifest
-from septet.model.package import check_unlisted_labels, read_package
+from septet.model.manifest import Manifest, name_from
+from septet.model.package import MANIFEST_NAME, check_unlisted_labels, read_package
+from septet.model.septet_toml import manifest_from_toml
 from septet.model.signature import Column, Signature, Tensor
 from septet.predictor.comparison import require_independence
 from septet.preprocessing.preprocessed_runtime import PreprocessedRuntime
@@ -51,12 +51,24 @@ def open_model(path: Path, settings: Model, *, threads: int) -> OpenedModel:
         StartupError: it is missing, damaged, untrusted, or not what it promises; each by its own class and message.
     """
     options = LoadOptions(threads, settings.trust)
-    return _package(path, settings, options) if path.is_dir() else _file(path, settings, options)
+    try:
+        return _package(path, settings, options) if path.is_dir() else _file(path, settings, options)
+    except OSError as error:
+        raise DamagedModel(f"{path}: cannot be read: {error}") from error
 
 
 def model_name(path: Path, settings: Model) -> str:
     """The name of a model that does not say one itself: the setting, or what its path is called."""
-    return settings.name or re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem).strip("-._") or "model"
+    return settings.name or name_from(path.stem)
+
+
+def missing_name(path: Path, settings: Model) -> str:
+    """The name of a model that cannot be loaded: its manifest's, where that can be read."""
+    source = path / MANIFEST_NAME
+    try:
+        return settings.name or manifest_from_toml(source.read_bytes(), str(source)).name
+    except (StartupError, OSError):
+        return model_name(path, settings)
 
 
 def _file(path: Path, settings: Model, options: LoadOptions) -> OpenedModel:

@@ -45,6 +45,7 @@ examples:
 SHARED = "server and load generator may share cores; figures of a busy machine say little"
 CLOSED_CONNECTIONS, OPEN_CONNECTIONS = 16, 128
 MOST_REQUESTS = 5_000_000  # each takes memory
+MOST_RATES = 1_000
 
 
 def configure(parser: Parser) -> None:
@@ -147,13 +148,18 @@ def _check(args: Namespace, wanted: Sequence[Objective]) -> None:
         raise Invalid("--serve-options are for a model that is served here; TARGET is a server that runs already.")
     if (args.body is None) != (args.path is None):
         raise Invalid("--body and --path belong together: what to send, and where.")
+    if args.for_rate is not None and not 0 < args.for_rate < math.inf:
+        raise Invalid("--for-rate must be above 0.")
+    for file in (args.json, args.chart):
+        if file not in (None, "-") and not Path(file).parent.is_dir():
+            raise Invalid(f"{file}: cannot be written: there is no folder {Path(file).parent}")
     if args.verify and (args.body or args.data or args.protocol.startswith("v2")):
         raise Invalid("--verify compares the model's own rows, with --protocol data or records.")
 
 
 def _loads(args: Namespace) -> list[Load]:
     """The loads of a command line; of a search, the one to begin with."""
-    if args.duration <= 0 or args.warmup < 0 or args.timeout <= 0:
+    if not (0 < args.duration < math.inf and 0 <= args.warmup < math.inf and 0 < args.timeout < math.inf):
         raise Invalid("--duration and --timeout must be above 0, and --warmup at least 0.")
     rates = _rates(args)
     if max(rate or 0 for rate in rates) * (args.duration + args.warmup) > MOST_REQUESTS:
@@ -182,6 +188,8 @@ def _rates(args: Namespace) -> list[float | None]:
         if args.ramp is not None:
             first, last, step = (float(each) for each in args.ramp.split(":"))
             count = int((last - first) / step + 1e-9) + 1
+            if count > MOST_RATES:
+                raise Invalid(f"--ramp has {count:,} rates, and at most {MOST_RATES:,} can be measured: raise STEP.")
             rates = [first + step * at for at in range(count)]
         elif args.rates is not None:
             rates = [float(each) for each in args.rates.split(",")]

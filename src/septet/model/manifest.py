@@ -1,11 +1,14 @@
 """The manifest of a package: the records written to and read from `septet.toml`."""
 
 import datetime as dt
+import re
 from typing import Any
 
 import msgspec
 
 from septet.model.signature import Signature
+
+_LONGEST_NAME = 128
 
 
 class Data(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -101,3 +104,8 @@ class Manifest(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_f
     description: str | None = None
     row_independent: bool = False
     format: int = 1
+
+
+def name_from(stem: str) -> str:
+    """The name of a model that says none itself, from what its file or folder is called."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", stem).strip("-._")[:_LONGEST_NAME] or "model"

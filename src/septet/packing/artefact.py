@@ -30,12 +30,14 @@ class Trained(msgspec.Struct, frozen=True, eq=False):
     """A fitted estimator, its native runtime, the signature to declare and the rows to compare on.
 
     `strict` is set where the trainer named the nullable columns: the compiled model must then agree on them.
+    Each engine is run for about `measurement_seconds` with each number of rows.
     """
 
     model: Any
     native: Runtime
     signature: Signature
     rows: Tensors
+    measurement_seconds: float
     strict: bool = False
 
 
@@ -99,7 +101,7 @@ class _Comparison:
 
     @cached_property
     def costs(self) -> tuple[EngineCost, ...]:
-        return measured(self.trained.native, self.trained.rows)
+        return measured(self.trained.native, self.trained.rows, self.trained.measurement_seconds)
 
     @cached_property
     def gate(self) -> ParityGate:
@@ -122,7 +124,7 @@ def _compiled(comparison: _Comparison, path: Path, *, double: bool) -> Artefact 
             path.write_bytes(compiled(trained.model, trained.signature, double=double))
         runtime = with_declared_inputs(ONNX.load(path, LoadOptions()), trained.signature)
         # Costs first: a model that takes gigabytes is not run on thousands of rows.
-        costs = measured(runtime, trained.rows)
+        costs = measured(runtime, trained.rows, trained.measurement_seconds)
         chosen, why = cheaper(costs, comparison.costs)
         engine = EngineLibrary(chosen, why, costs, comparison.costs)
         if chosen != ONNX.key:

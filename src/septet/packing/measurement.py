@@ -17,7 +17,6 @@ from septet.types import Tensors
 LARGE = 10_000  # the most rows that a server takes in one request by default
 _FEW = (1, 64)
 _STEP = 8
-_ENOUGH_SECONDS = 0.1
 _MOST_RUNS = 30
 _MOST_SECONDS = 2.0
 _MOST_BYTES = 1 << 30
@@ -28,15 +27,15 @@ _TIE = 1.5
 _LONGEST_SECONDS, _LARGEST_BYTES = 30.0, 4 << 30
 
 
-def measured(runtime: Runtime, rows: Tensors) -> tuple[EngineCost, ...]:
-    """Costs of `runtime` at 1, 64 and up to 10,000 rows, made by repeating `rows`.
+def measured(runtime: Runtime, rows: Tensors, seconds: float) -> tuple[EngineCost, ...]:
+    """Costs of `runtime` at 1, 64 and up to 10,000 rows, made by repeating `rows`; each is run for about `seconds`.
 
     The large request grows step by step for as long as the next is expected to take at most 2 s and 1 GiB.
     """
     dtypes = {tensor.name: np.dtype(object) for tensor in runtime.signature.inputs if tensor.dtype == "string"}
     narrow = {tensor.name: dtypes.get(tensor.name) or np.dtype(tensor.dtype) for tensor in runtime.signature.inputs}
     runtime.run(_repeated(rows, 2, narrow))
-    found = [_cost(runtime, _repeated(rows, count, narrow), count) for count in _FEW]
+    found = [_cost(runtime, _repeated(rows, count, narrow), count, seconds) for count in _FEW]
     count = _FEW[-1]
     while count < LARGE:
         last = found[-1]
@@ -44,7 +43,7 @@ def measured(runtime: Runtime, rows: Tensors) -> tuple[EngineCost, ...]:
         factor = count / last.rows
         if last.seconds * factor > _MOST_SECONDS or last.bytes * factor > _MOST_BYTES:
             break
-        cost = _cost(runtime, _repeated(rows, count, narrow), count)
+        cost = _cost(runtime, _repeated(rows, count, narrow), count, seconds)
         found[2:] = [cost]
     return tuple(found)
 
@@ -97,13 +96,13 @@ def _repeated(rows: Tensors, count: int, narrow: dict[str, np.dtype[np.generic]]
         return {name: array[chosen].astype(narrow[name]) for name, array in rows.items()}
 
 
-def _cost(runtime: Runtime, rows: Tensors, count: int) -> EngineCost:
+def _cost(runtime: Runtime, rows: Tensors, count: int, seconds: float) -> EngineCost:
     """The least time of some runs, and the growth of the process's resident memory at its peak in the first."""
     before = _reset_peak()
     times: list[float] = []
     begun = time.perf_counter()
     peak = 0
-    while not times or (time.perf_counter() - begun < _ENOUGH_SECONDS and len(times) < _MOST_RUNS):
+    while not times or (time.perf_counter() - begun < seconds and len(times) < _MOST_RUNS):
         start = time.perf_counter()
         runtime.run(rows)
         times.append(time.perf_counter() - start)

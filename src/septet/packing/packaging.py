@@ -9,7 +9,7 @@ import numpy as np
 
 from septet.errors import PackageInvalid
 from septet.model.label_files import files_beside, with_labels_beside
-from septet.model.manifest import Manifest
+from septet.model.manifest import Manifest, name_from
 from septet.model.package import write_package
 from septet.model.sample import sample
 from septet.packing.evidence import golden_of, profile_of_data
@@ -17,6 +17,7 @@ from septet.packing.provenance import About, Statement, training
 from septet.packing.save import Saved, trust_needed
 from septet.packing.signatures import declared
 from septet.packing.sources import sources_of
+from septet.packing.statement_check import check_identity, check_statement
 from septet.packing.training_table import rows_of
 from septet.packing.training_tensors import tensors_of
 from septet.predictor.comparison import require_independence
@@ -52,6 +53,8 @@ def pack(  # noqa: PLR0913 - each is a flag of `septet pack`
         TypeError: `about` has an unknown name.
     """
     statement = Statement(**about)
+    check_statement(statement)
+    check_identity(name, version)
     if statement.prepare is not None:
         raise PackageInvalid("prepare: preprocessing code goes into a package with septet.save, which can check it")
     source, root = Path(file), Path(path)
@@ -65,7 +68,7 @@ def pack(  # noqa: PLR0913 - each is a flag of `septet pack`
     answers = None if target is None else np.asarray(target)
     rows = sample(signature) if data is None else tensors_of(data, signature)
     manifest = Manifest(
-        name=name or source.stem,
+        name=name or name_from(source.stem),
         version=version,
         runtime=engine.key,
         artefact=source.name,

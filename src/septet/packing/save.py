@@ -11,7 +11,7 @@ import numpy as np
 
 from septet.errors import Invalid, MissingExtra, SeptetError, UnsupportedModel
 from septet.model.consistency import check_signature
-from septet.model.manifest import Manifest
+from septet.model.manifest import Manifest, name_from
 from septet.model.package import Package, write_package
 from septet.model.signature import Signature, Tensor
 from septet.packing.artefact import Artefact, Trained, artefact_of, trusting
@@ -19,6 +19,7 @@ from septet.packing.evidence import golden_of, profile_of_rows, with_hard_rows
 from septet.packing.provenance import About, Statement, training
 from septet.packing.signatures import declared, finished, named, raw_inputs
 from septet.packing.sources import sources_of, sources_text
+from septet.packing.statement_check import check_identity, check_statement
 from septet.packing.training_table import TrainingTable, rows_of
 from septet.packing.training_tensors import tensors_from
 from septet.packing.trial import try_estimator
@@ -80,19 +81,22 @@ def save(
 
     `data` are the rows it was trained on: a DataFrame, an array [N, columns], or N texts; `target` the answers it
     learned, [N]. Everything in `about` is optional; see `septet.packing.provenance.Statement`. The name is the
-    folder's unless given.
+    folder's unless given, without the characters that no name has.
 
     Raises:
         UnsupportedModel: the estimator cannot answer new rows, or cannot be stored.
         Invalid: `data` does not fit the estimator; the message names the column.
         LabelsMismatch: the labels do not fit its classes.
         GoldenMismatch: `about` says that rows are independent, and they are not.
-        PackageInvalid: the folder exists (and `replace` is False), or `about` names unknown columns.
+        PackageInvalid: the folder exists (and `replace` is False), or `about` names unknown columns or says what cannot
+            be.
         MissingExtra: scikit-learn's extra is not installed.
         TypeError: `about` has an unknown name.
     """
     statement = Statement(**about)
-    identity = name or Path(path).resolve().name, version
+    check_statement(statement)
+    check_identity(name, version)
+    identity = name or name_from(Path(path).resolve().name), version
     try:
         return _saved(model, Path(path), (data, target), identity, statement, replace=replace)
     except ModuleNotFoundError as exc:
@@ -115,7 +119,14 @@ def _saved(
     answers = _target(data[1], len(rows))
     ready = _ready(model, rows, statement)
     with tempfile.TemporaryDirectory(prefix="septet-") as folder:
-        trained = Trained(model, ready.native, ready.signature, ready.inner, strict=statement.nullable is not None)
+        trained = Trained(
+            model,
+            ready.native,
+            ready.signature,
+            ready.inner,
+            statement.measurement_seconds,
+            strict=statement.nullable is not None,
+        )
         artefact = artefact_of(trained, Path(folder))
         for note in ready.notes:
             _log.warning("%s: %s", root, note)

@@ -1,5 +1,6 @@
 """The settings read as a table: one record per field, from which every surface derives."""
 
+import re
 import types
 from typing import Any, Literal, TypeAlias, Union, get_args, get_origin
 
@@ -62,6 +63,10 @@ class Field(msgspec.Struct, frozen=True):
         if self.file:
             noun = "the path of a file that exists"
         return noun + self._bounds()
+
+    def allows(self, text: str) -> bool:
+        """Whether a text, or each of several, matches the pattern."""
+        return self.pattern is None or re.fullmatch(self.pattern, text) is not None
 
     def _bounds(self) -> str:
         low, above, high = self.limits.ge, self.limits.gt, self.limits.le

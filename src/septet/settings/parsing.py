@@ -59,7 +59,7 @@ def _from_value(field: Field, raw: Any) -> Value:
 
 def _allowed(field: Field, value: Value) -> bool:
     if isinstance(value, tuple):
-        return all(_matches(field, item) for item in value)
+        return all(field.allows(item) for item in value)
     if isinstance(value, str):
         return _allowed_text(field, value)
     return isinstance(value, bool) or (isinstance(value, int | float) and _within(field, value))
@@ -70,11 +70,7 @@ def _allowed_text(field: Field, value: str) -> bool:
         return value in field.choices
     if field.file and not Path(value).is_file():
         return False
-    return len(value) >= (field.limits.min_length or 0) and _matches(field, value)
-
-
-def _matches(field: Field, text: str) -> bool:
-    return field.pattern is None or re.fullmatch(field.pattern, text) is not None
+    return len(value) >= (field.limits.min_length or 0) and field.allows(value)
 
 
 def _within(field: Field, number: float) -> bool:

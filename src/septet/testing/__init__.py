@@ -12,6 +12,7 @@ from septet.testing.predictors import (
     FailingPredictor,
     HeldPredictor,
     HeldRequest,
+    RecordingPredictor,
 )
 from septet.testing.recording_observer import RecordingObserver
 
@@ -23,6 +24,7 @@ __all__ = [
     "HeldPredictor",
     "HeldRequest",
     "RecordingObserver",
+    "RecordingPredictor",
     "TestClient",
     "TestResponse",
     "application",

@@ -1,4 +1,4 @@
-"""Predictors without a model: they answer constantly, echo, fail, or hold every request until the test releases it."""
+"""Predictors without a model: they answer constantly, echo, fail, note what they are asked, or hold it."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -57,6 +57,23 @@ class FailingPredictor(Predictor):
         return DONE_ALREADY
 
 
+class RecordingPredictor(Predictor):
+    """Notes every request, and lets the predictor behind answer it.
+
+    Attributes:
+        requests: what was asked, oldest first.
+    """
+
+    def __init__(self, predictor: Predictor) -> None:
+        self.requests: list[Request] = []
+        self._predictor = predictor
+
+    def submit(self, request: Request, done: Done) -> Pending:
+        """Note it, and pass it on."""
+        self.requests.append(request)
+        return self._predictor.submit(request, done)
+
+
 class HeldRequest:
     """A request that waits until the test lets it go on; a `Pending`.
 
@@ -90,16 +107,20 @@ class HeldPredictor(Predictor):
     """Holds every request until it is told what becomes of it.
 
     Attributes:
-        held: the requests that were asked and neither released nor answered by `release`, oldest first.
+        held: the requests that were held and not released by `release`, oldest first.
+        holding: whether those that come are held; where not, the predictor behind answers them.
     """
 
-    def __init__(self, predictor: Predictor) -> None:
+    def __init__(self, predictor: Predictor, *, holding: bool = True) -> None:
         self.held: list[HeldRequest] = []
+        self.holding = holding
         self._predictor = predictor
         self._awaited: list[tuple[int, asyncio.Future[None]]] = []
 
     def submit(self, request: Request, done: Done) -> Pending:
-        """Hold it."""
+        """Hold it, or pass it on."""
+        if not self.holding:
+            return self._predictor.submit(request, done)
         made = HeldRequest(request, done, self._predictor.submit)
         self.held.append(made)
         for count, future in self._awaited:

@@ -12,6 +12,7 @@ from septet.errors import Invalid, Malformed
 from septet.model.signature import DTYPES
 from septet.protocols.openinference.datatypes import DATATYPES, dtype_of, from_raw, raw_bytes, view
 from septet.types import Array
+from tests.budgets import examples
 
 NUMBERS = [name for name, dtype in DTYPES.items() if dtype.kind not in "OM"]
 
@@ -40,7 +41,7 @@ def test_a_datatype_that_no_array_has_is_refused_with_the_reason() -> None:
     ),
     st.integers(0, 15),
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(100))
 def test_numbers_come_back_bit_for_bit_wherever_they_lie(made: tuple[str, Array], offset: int) -> None:
     name, array = made
     raw = bytes(raw_bytes(array, name))
@@ -52,7 +53,7 @@ def test_numbers_come_back_bit_for_bit_wherever_they_lie(made: tuple[str, Array]
 
 
 @given(hnp.arrays(object, hnp.array_shapes(min_dims=0, min_side=0, max_side=4), elements=st.text(max_size=5)))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(50))
 def test_texts_come_back(array: Array) -> None:
     back = from_raw(raw_bytes(array, "string"), "string", array.shape, "x")
     assert back.shape == array.shape

@@ -71,7 +71,7 @@ def of(signature: Signature, tensors: Tensors) -> Service:
 
 
 @given(bodies.with_rows(bodies.tabular() | bodies.deep()), st.data())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(75))
 def test_flat_nested_and_binary_values_are_the_same_tensors(
     made: tuple[Signature, Tensors], data: st.DataObject
 ) -> None:
@@ -88,7 +88,7 @@ def test_flat_nested_and_binary_values_are_the_same_tensors(
 
 
 @given(bodies.with_rows(bodies.tabular() | bodies.deep()), st.data())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(50))
 def test_raw_tensors_behind_the_json_are_the_same_beside_values_within_it(
     made: tuple[Signature, Tensors], data: st.DataObject
 ) -> None:
@@ -450,7 +450,7 @@ def test_other_content_types_are_refused() -> None:
 
 
 @given(st.binary(max_size=200) | st.text(max_size=100).map(str.encode), st.none() | st.integers(0, 250))
-@settings(max_examples=examples(150), deadline=None)
+@settings(max_examples=examples(150))
 def test_any_bytes_are_read_or_refused(body: bytes, length: int | None) -> None:
     headers = {} if length is None else {LENGTH.encode(): str(length).encode()}
     try:

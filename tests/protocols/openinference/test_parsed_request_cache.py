@@ -172,7 +172,7 @@ def documents(draw: st.DrawFn, service: str) -> list[tuple[bytes, int | None]]:
 
 
 @given(st.data())
-@settings(max_examples=examples(100), deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 def test_what_was_read_before_changes_no_meaning(data: st.DataObject) -> None:
     service = data.draw(st.sampled_from(list(SERVICES)))
     drawn = data.draw(st.lists(documents(service), min_size=1, max_size=4))

@@ -9,6 +9,7 @@ import h2.connection
 import h2.events
 import hpack
 import msgspec
+import numpy as np
 
 from septet.errors import Malformed
 from septet.events import Finished
@@ -20,7 +21,8 @@ from septet.server.h2 import h2_frames
 from septet.server.h2.h2_connection import H2Connection
 from septet.server.h2.h2_server_state import H2ServerState
 from septet.settings import Limits
-from septet.types import Done, Identity, Pending, Predictor, Request, Response, Timings
+from septet.testing import EchoPredictor, HeldPredictor, HeldRequest
+from septet.types import Done, Identity, Pending, Request, Response, Timings
 from tests.protocols.models import app as model_app
 from tests.protocols.models import classifier, decoder, owner
 
@@ -28,6 +30,7 @@ ECHO, LATE, TALK, TALK_ON, TALK_LATE = "/t.T/Echo", "/t.T/Late", "/t.T/Talk", "/
 WATCH, HANDLED = "/t.T/WatchCall", "/t.T/Handled"
 PREDICTING = (ECHO, LATE, TALK, TALK_ON, TALK_LATE)
 IDENTITY = Identity("iris", "1", "sha256:0")
+ECHOING = EchoPredictor(identity=IDENTITY)
 SETTINGS = h2_frames.settings({})
 HELLO = h2_frames.PREFACE + SETTINGS
 
@@ -84,38 +87,17 @@ class Memory(asyncio.Transport):
         self.paused = False
 
 
-class HeldCall:
-    """A prediction that waits for its answer."""
-
-    def __init__(self, done: Done) -> None:
-        self._done = done
-        self.body = b""
-        self.ended = self.cancelled = False
-
-    def answer(self, body: bytes) -> None:
-        """Answer with a message."""
-        self.body, self.ended = body, True
-        self._done(Response({}, 1, IDENTITY, Timings(0.0, 0.0, 1)))
-
-    def cancel(self) -> None:
-        """Want no answer."""
-        self.ended = self.cancelled = True
-
-
-class HeldPredictor(Predictor):
+class LatePredictor(HeldPredictor):
     """Holds the requests that want the output `late`, and answers the others at once."""
-
-    def __init__(self) -> None:
-        self.held: list[HeldCall] = []
 
     def submit(self, request: Request, done: Done) -> Pending:
         """Hold, or answer."""
-        call = HeldCall(done)
-        if request.outputs is None:
-            call.answer(b"")
-        else:
-            self.held.append(call)
-        return call
+        return super().submit(request, done) if request.outputs else ECHOING.submit(request, done)
+
+
+def said(body: bytes) -> Response:
+    """What the model says where it is to answer with this message."""
+    return Response({"body": np.frombuffer(body, np.uint8)}, 1, IDENTITY, Timings(0.0, 0.0, 1))
 
 
 class Peer:
@@ -130,7 +112,7 @@ class Peer:
 
     def __init__(self, limits: Limits | None = None, *, connections: int = 0) -> None:
         self.asked: list[HttpRequest] = []
-        self.predictor = HeldPredictor()
+        self.predictor = LatePredictor(ECHOING)
         self.handled: Callable[[HttpRequest], Awaitable[HttpReply]] = self._echo
         self.codes: list[str] = []
         self.counted: list[int] = []
@@ -157,14 +139,14 @@ class Peer:
         self.transport, self.connection = self.connect()
 
     @property
-    def held(self) -> list[HeldCall]:
+    def held(self) -> list[HeldRequest]:
         """What the calls of `LATE` wait for."""
         return self.predictor.held
 
     @property
     def given_up(self) -> int:
         """How many of them were cancelled."""
-        return sum(call.cancelled for call in self.held)
+        return sum(request.cancelled for request in self.held)
 
     def connect(self) -> tuple[Memory, H2Connection]:
         transport, connection = Memory(), H2Connection(self.state)
@@ -188,9 +170,10 @@ class Peer:
 
     def answer(self) -> None:
         """Answer the calls that are held."""
-        for call in self.held:
-            if not call.ended:
-                call.answer(b"answer")
+        held = [*self.held]
+        self.held.clear()
+        for request in held:
+            request.answer(said(b"answer"))
 
     def ended(self) -> bool:
         """Whether the server will send no more."""
@@ -241,9 +224,8 @@ class Peer:
 
     def _decode_late(self, http: HttpRequest) -> tuple[ServedModel, Request, Encode]:
         self.asked.append(http)
-        at = len(self.held)
         request = Request({}, 1, "the-id", outputs=("late",))
-        return self._served, request, lambda *_: HttpReply(200, self.held[at].body, "the-id", PROTOBUF)
+        return self._served, request, _message_of
 
     async def _handle(self, http: HttpRequest) -> HttpReply:
         return await self.handled(http)
@@ -261,6 +243,10 @@ class Peer:
 
     def finished(self, event: Finished) -> None:
         self.codes.append(event.code)
+
+
+def _message_of(request: Request, response: Response) -> HttpReply:
+    return HttpReply(200, response.tensors["body"].tobytes(), request.id, PROTOBUF)
 
 
 def head(number: int, path: str = ECHO, *, last: bool = False, **more: str) -> bytes:

@@ -1,7 +1,7 @@
 """How calls and connections end when the server stops, or the client does."""
 
 from septet.server.h2 import h2_frames
-from tests.server.h2.peer import HELLO, LATE, TALK, WATCH, Client, Memory, Peer, head, message, run
+from tests.server.h2.peer import HELLO, LATE, TALK, WATCH, Client, Memory, Peer, head, message, run, said
 from tests.server.h2.peer import data as data_frames
 
 INVALID, UNAVAILABLE = 3, 14
@@ -104,7 +104,7 @@ def test_a_client_that_says_goodbye_gets_its_answers() -> None:
             h2_frames.goaway(0, h2_frames.ErrorCode.NO_ERROR),
         )
         assert not peer.ended()
-        peer.held[0].answer(b"answer")
+        peer.held[0].answer(said(b"answer"))
         await peer.turn()
         assert peer.ended()
 

@@ -24,6 +24,7 @@ from tests.server.h2.peer import (
     head,
     message,
     run,
+    said,
 )
 from tests.server.h2.peer import data as data_frames
 
@@ -49,7 +50,7 @@ def test_many_calls_share_a_connection_and_are_answered_when_they_are_ready() ->
         client = Client(peer)
         calls = [client.ask(LATE, message(b"%d" % number)) for number in range(5)]
         for number in (3, 0, 4, 1, 2):
-            peer.held[number].answer(b"answer %d" % number)
+            peer.held[number].answer(said(b"answer %d" % number))
             await peer.turn()
             client.exchange()
             assert calls[number].messages == [b"answer %d" % number]
@@ -342,7 +343,7 @@ def test_a_conversation_under_way_is_answered_before_the_server_ends_it() -> Non
         client.exchange()
         for number in range(2):
             assert not talk.ended()
-            peer.held[number].answer(b"answer %d" % number)
+            peer.held[number].answer(said(b"answer %d" % number))
             await peer.turn()
             client.exchange()
         assert (talk.messages, talk.status) == ([b"answer 0", b"answer 1"], UNAVAILABLE)

@@ -314,7 +314,7 @@ def test_whatever_comes_the_connection_goes_on_or_ends_with_a_last_word(
         assert peer.frames()[-1][0] in (h2_frames.GOAWAY, h2_frames.HEADERS, h2_frames.RST_STREAM)
         peer.connection.connection_lost(None)
         await peer.turn()
-        assert all(call.ended for call in peer.held)
+        assert all(request.cancelled for request in peer.held)
 
     run(scenario)
 

@@ -5,7 +5,7 @@ import pytest
 from septet.server.h2 import h2_frames
 from septet.server.h2.h2_frames import ErrorCode
 from septet.settings import Limits
-from tests.server.h2.peer import HELLO, LATE, TALK, Client, Peer, data, head, message, run
+from tests.server.h2.peer import HELLO, LATE, TALK, Client, Peer, data, head, message, run, said
 
 LIMITS = Limits(header_timeout_seconds=3, body_timeout_seconds=5, keep_alive_seconds=10)
 DEADLINE = 4
@@ -132,7 +132,7 @@ def test_a_client_that_does_not_read_is_neither_read_nor_kept() -> None:
         peer.send(data(1, message(b""), last=True))
         peer.connection.pause_writing()
         assert peer.paused()
-        peer.held[0].answer(bytes(100_000))
+        peer.held[0].answer(said(bytes(100_000)))
         await peer.turn()
         assert h2_frames.DATA not in peer.kinds()
         peer.connection.resume_writing()

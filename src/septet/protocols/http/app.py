@@ -82,9 +82,11 @@ class App:
         """Make the table for the models of now, and put it in place of the old one by one assignment."""
         sole = self.models.sole
         self._bound = {model: self._bound.get(model) or self._bind(model) for model in self.models}
-        paths: Paths = server_paths(*self._owners)
+        paths: Paths = {}
         for model, owners in self._bound.items():
             paths |= model_paths(model, model.service.identity, *owners, short=model is sole)
+        # The server's own last: no model may hide one of them, such as `/v2/models/stats`.
+        paths |= server_paths(*self._owners)
         self._predicting = {
             path: PredictRoute(found.template, found.decode, found.model, self._observer, self._most_bytes)
             for path, found in paths.items()
@@ -188,7 +190,7 @@ class App:
             # Its routes may not all be there yet.
             return Unavailable("The server is starting.")
         for name, reason in models.missing.items():
-            if re.search(rf"/models/{re.escape(name)}(?=[/:]|$)", path):
+            if _names(path, name):
                 return Unavailable(f"The model {name!r} could not be loaded: {reason}")
         if self.identity is not None:
             served = f"This server has the model {self.identity.name!r}, version {self.identity.version!r}"
@@ -223,6 +225,11 @@ class _PendingReply:
         # Without `cancel`, a task is cancelled only where the event loop ends.
         if done is not None and not task.cancelled():
             done(task.result())
+
+
+def _names(path: str, model: str) -> bool:
+    """Whether a path is one of this model's: `/models/{model}/...`, also below `/v1` and `/v2`, or with `:predict`."""
+    return re.match(rf"(/v[12])?/models/{re.escape(model)}([/:]|$)", path) is not None
 
 
 def _nothing(_: ServedModel) -> Sequence[object]:

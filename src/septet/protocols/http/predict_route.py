@@ -53,7 +53,7 @@ class PredictRoute(msgspec.Struct, frozen=True):
         model.in_flight += 1
         try:
             inflight.pending = model.submit(request, inflight.answer)
-        except Exception as error:  # noqa: BLE001 - a middleware of the user's may raise in place of a call of `done`
+        except Exception as error:  # noqa: BLE001 - middleware is other people's code
             inflight.answer(error)
         return inflight
 
@@ -157,7 +157,8 @@ class InflightRequest(msgspec.Struct, gc=False, eq=False):
             if ACCEPTED in http.headers:
                 reply = compressed(reply, http.headers[ACCEPTED])
         except Exception as error:  # noqa: BLE001 - every failure becomes an error body
-            done(route.refusal(error, http, self.begun, outcome.model))
+            # A faulty middleware may have answered something else than a `Response`.
+            done(route.refusal(error, http, self.begun, getattr(outcome, "model", model.service.identity)))
             return
         timings = outcome.timings
         now = perf_counter()

@@ -109,7 +109,7 @@ class GrpcService:
         reply = await self._ask(http, _path(model))
         described = msgspec.json.encode(metadata(model.service, limits=self._limits)).decode()
         facts = {**msgspec.json.decode(reply.body), "properties": {"septet": described}}
-        return written(http, ParseDict(facts, message("inference.ModelMetadataResponse")()))
+        return _of(reply, written(http, ParseDict(facts, message("inference.ModelMetadataResponse")())))
 
     @answers("POST", f"/{INFERENCE}/ModelConfig")
     async def model_config(self, http: HttpRequest) -> HttpReply:
@@ -165,7 +165,7 @@ class GrpcService:
         reply = await self._ask(http, path, method)
         content: Any = msgspec.json.decode(reply.body)
         facts = content if under is None else {under: content}
-        return written(http, ParseDict(facts, message(kind)(), ignore_unknown_fields=True))
+        return _of(reply, written(http, ParseDict(facts, message(kind)(), ignore_unknown_fields=True)))
 
     async def _ask(self, http: HttpRequest, path: str, method: str = "GET") -> HttpReply:
         routes = self._rest(path)
@@ -174,8 +174,15 @@ class GrpcService:
         return await routes.handlers[method](HttpRequest(method, path, b"", http.headers, b""))
 
 
+def _of(rest: HttpReply, reply: HttpReply) -> HttpReply:
+    """A reply of the model that the REST route's reply is of."""
+    return msgspec.structs.replace(reply, model=rest.model)
+
+
 def _path(model: ServedModel) -> str:
-    return f"/v2/models/{model.service.identity.name}"
+    """With the version, since `/v2/models/stats` is the server's, whatever a model is called."""
+    identity = model.service.identity
+    return f"/v2/models/{identity.name}/versions/{identity.version}"
 
 
 def _fit_for_a_header(message_id: str) -> str | None:

@@ -1,57 +1,23 @@
-"""The models of examples/ answer as they do in Python, and those that are shipped as their own artefact does."""
+"""The shipped models of examples/ answer as their own artefact does."""
 
 import asyncio
-import os
 import random
-from importlib import import_module
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 import pytest
 
-import septet
 from septet.assembly import open_service
 from septet.model.sample import sample
 from septet.runtimes.base import LoadOptions
 from septet.runtimes.engine_table import engine_for
 from septet.settings import Settings
 from septet.types import Array, Tensors
-from tests.oracle.answers import OTHERS, answered, difference, examined
-from tests.oracle.estimators import Fitted
-from tests.oracle.frames import Frame
+from tests.oracle.answers import OTHERS, answered, difference
 
 ROOT = Path(__file__).parents[2] / "examples"
-TRAINED = ["breast_cancer", "diabetes", "iris", "mixed", "wine"]
-if "ORACLE_TURNS" in os.environ:  # it takes long to train
-    TRAINED.append("digits")
 SHIPPED = ["iris", "bare/iris_svc.onnx"]
 ASKED = 16
-
-
-@pytest.fixture
-def given(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
-    """What an example gives to `septet.save`."""
-    caught = SimpleNamespace()
-
-    def save(model: Any, path: Any, *, data: Any, **more: Any) -> Any:
-        caught.model, caught.data = model, data
-        return real(model, path, data=data, **more)
-
-    real = septet.save
-    monkeypatch.setattr(septet, "save", save)
-    monkeypatch.syspath_prepend(str(ROOT))
-    return caught
-
-
-@pytest.mark.parametrize("name", TRAINED)
-def test_an_example_answers_as_its_model_does(name: str, given: SimpleNamespace, tmp_path: Path) -> None:
-    import_module(name).train(tmp_path / name)
-    rows = given.data
-    asked = rows.iloc[-ASKED:].reset_index(drop=True) if hasattr(rows, "iloc") else rows[-ASKED:]
-    found = examined(Fitted(name, given.model, Frame("example", rows, asked), name))
-    assert not found, "\n".join(f"{finding.kind}: {finding.what[:500]}" for finding in found)
 
 
 def varied(tensors: Tensors, rows: int) -> list[Tensors]:
