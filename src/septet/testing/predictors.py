@@ -1,4 +1,4 @@
-"""Predictors without a model: they answer constantly, echo, fail, note what they are asked, or hold it."""
+"""Predictors without a model: they answer constantly, echo, fail, note what they are asked, or hold every request."""
 
 import asyncio
 from collections.abc import Callable, Sequence

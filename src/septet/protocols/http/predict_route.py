@@ -53,7 +53,7 @@ class PredictRoute(msgspec.Struct, frozen=True):
         model.in_flight += 1
         try:
             inflight.pending = model.submit(request, inflight.answer)
-        except Exception as error:  # noqa: BLE001 - middleware is other people's code
+        except Exception as error:  # noqa: BLE001 - a middleware of the user's may raise in place of a call of `done`
             inflight.answer(error)
         return inflight
 
