@@ -110,3 +110,8 @@ def test_inspect_says_why_a_model_stays_native(tmp_path: Path, capsys: pytest.Ca
     out = capsys.readouterr().out
     assert "chosen  sklearn" in out
     assert "ONNX does not do" in out
+
+
+def test_a_compiled_file_is_no_estimator_to_compare_with(package: Package, capsys: pytest.CaptureFixture[str]) -> None:
+    assert check(package, package.artefact) == 1
+    assert "give the file of the estimator" in capsys.readouterr().out

@@ -22,7 +22,7 @@ def columns(draw: st.DrawFn, name: str, dtype: str) -> Column:
     categories: tuple[Scalar, ...] | None = None
     if dtype == "string":
         categories = draw(st.none() | st.lists(names, min_size=1, max_size=4).map(tuple))
-    elif dtype != "bool":
+    elif dtype not in ("bool", "bytes"):
         limits = st.floats(-100, 100) if dtype[0] != "u" else st.floats(0, 100)
         low, high = sorted((draw(limits), draw(limits)))
         bounds = [
@@ -38,6 +38,7 @@ def columns(draw: st.DrawFn, name: str, dtype: str) -> Column:
         categories=categories,
         other_categories=draw(st.booleans()),
         unit=draw(st.none() | names),
+        max_bytes=draw(st.none() | st.integers(0, 10)) if dtype == "bytes" else None,
     )
 
 
@@ -108,6 +109,10 @@ def _strings(shape: tuple[int, ...]) -> st.SearchStrategy[Array]:
     return hnp.arrays(object, shape, elements=st.none() | names, fill=st.nothing())
 
 
+def _bytes(shape: tuple[int, ...]) -> st.SearchStrategy[Array]:
+    return hnp.arrays(object, shape, elements=st.none() | st.binary(max_size=8), fill=st.nothing())
+
+
 def arrays() -> st.SearchStrategy[Array]:
     shapes = hnp.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=3)
     plain: list[Callable[[tuple[int, ...]], st.SearchStrategy[Array]]] = [
@@ -115,7 +120,7 @@ def arrays() -> st.SearchStrategy[Array]:
         for dtype in DTYPES.values()
         if dtype != np.dtype(object)
     ]
-    return st.tuples(shapes, st.sampled_from([*plain, _strings])).flatmap(lambda drawn: drawn[1](drawn[0]))
+    return st.tuples(shapes, st.sampled_from([*plain, _strings, _bytes])).flatmap(lambda drawn: drawn[1](drawn[0]))
 
 
 def tensor_maps() -> st.SearchStrategy[Tensors]:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from septet.errors import Invalid
-from septet.packing.training_table import require_types, rows_of
+from septet.packing.training_table import require_types, rows_of, without_bytes
 
 pd = pytest.importorskip("pandas")
 
@@ -91,7 +91,7 @@ def test_a_category_has_the_dtype_of_its_categories_in_their_order(
         (pd.Series([1, "x", 2], dtype=object), "several types: int .* str"),
         (pd.Series([True, 2.5, 1], dtype=object), "several types: bool"),
         ([decimal.Decimal(1)] * 3, "Decimal"),
-        ([b"x"] * 3, "bytes"),
+        ([b"x", "x", b"x"], "bytes"),
         ([[1, 2]] * 3, "list"),
         ([{}] * 3, "dict"),
         ([dt.time(1)] * 3, "time"),
@@ -172,3 +172,14 @@ def test_the_dtype_of_an_array_decides_too(data: Any, dtypes: list[str]) -> None
     rows = rows_of(data)
     assert [given.column.dtype for given in rows.columns] == dtypes
     assert [given.name for given in rows.columns] == [f"x{place}" for place in range(len(dtypes))]
+
+
+def test_bytes_are_a_column_of_their_own_dtype_for_preprocessing_code() -> None:
+    for data in ({"a": [b"x\0", None]}, pd.DataFrame({"a": [b"x\0", None]})):
+        (given,) = rows_of(data).columns
+        assert (given.column.dtype, given.column.nullable, given.fault) == ("bytes", True, "")
+        assert given.data.tolist() == [b"x\0", None]
+    (plain,) = without_bytes(rows_of([b"x", b"y"])).columns
+    assert "the type bytes" in plain.fault
+    categories = rows_of(pd.DataFrame({"a": pd.Categorical([b"x"])})).columns[0]
+    assert "categories that are bytes" in categories.fault

@@ -3,6 +3,7 @@
 import csv
 import datetime as dt
 import io
+from base64 import b64encode
 from typing import Any
 
 import msgspec
@@ -25,6 +26,8 @@ keys = st.sampled_from(WEIRD) | texts
 def elements(dtype: str) -> st.SearchStrategy[Any]:
     if dtype == "string":
         return texts
+    if dtype == "bytes":
+        return st.binary(max_size=8)
     if dtype == "bool":
         return st.booleans()
     kind = DTYPES[dtype]
@@ -79,9 +82,11 @@ def _arrays(draw: st.DrawFn, tensor: Tensor, rows: int) -> Array:
 
 
 def plain(value: Any) -> Any:
-    """Nested lists, NaN as null."""
+    """Nested lists, NaN as null, bytes as base64."""
     if isinstance(value, list):
         return [plain(each) for each in value]
+    if isinstance(value, bytes):
+        return b64encode(value).decode()
     return None if isinstance(value, float) and np.isnan(value) else value
 
 

@@ -223,6 +223,15 @@ def tensors(*, rows: bool) -> Service:
     return service(signature, sample, {"features": [[[0.5, 1.5]]], "count": [3]})
 
 
+def pictures() -> Service:
+    """A model that takes and gives bytes, some of which may be missing, and gives a text."""
+    taken = (Column("picture", "bytes"), Column("mask", "bytes", nullable=True, max_bytes=4))
+    inputs = tuple(Tensor(each.name, "bytes", (None,), (each,)) for each in taken)
+    outputs = (Tensor("small", "bytes", (None,)), Tensor("text", "string", (None,)))
+    sample = {"picture": [b"\x89PNG\0"], "mask": [b"\xff\0"]}
+    return service(Signature(Kind.TENSORS, inputs, outputs), sample, {"small": [b"\0\xfe\0"], "text": ["é"]})
+
+
 def every_kind() -> dict[str, Service]:
     """One service of each kind, by name."""
     vector = Tensor("out", "float32", (None, 3))
@@ -249,6 +258,7 @@ def every_kind() -> dict[str, Service]:
         "transform": single_output(Kind.TRANSFORM, vector, [[1.0, 2.0, 3.0]]),
         "one tensor": single_output(Kind.TENSORS, vector, [[1.0, 2.0, 3.0]]),
         "tensors": tensors(rows=True),
+        "pictures": pictures(),
         "one unit": tensors(rows=False),
     }
 

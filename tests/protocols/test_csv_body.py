@@ -32,7 +32,7 @@ def read(signature: Signature, text: str | bytes, max_rows: int = 10) -> list[An
 
 def can_be_written(signature: Signature, tensors: Tensors) -> bool:
     """CSV cannot tell an empty text from a missing one, and an empty only cell from an empty line."""
-    nulls = any(column.dtype == "string" and column.nullable for column in signature.columns)
+    nulls = any(column.dtype in ("string", "bytes") and column.nullable for column in signature.columns)
     blank = any("" in (bodies.plain(array.ravel().tolist())) for array in tensors.values() if array.dtype == object)
     stripped = [column.name.strip() for column in signature.columns]
     return not (nulls and blank) and len({*stripped}) == len(stripped)
@@ -142,7 +142,7 @@ def test_a_table_of_another_make_is_refused(text: str, message: str) -> None:
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"\n\n", b"\xff", b"n,m\n1,\x00\n", b'n,m\n1,"2', b'n,m\n"1"x,2\n', b"n,m\n" + b"1" * 200_000 + b",2\n"],
+    [b"", b"\n\n", b"\xff", b"n,m\n1,\x00\n", b'n,m\n1,"2', b'n,m\n"1"x,2\n'],
 )
 def test_what_is_not_csv_is_malformed(body: bytes) -> None:
     with pytest.raises(Malformed):

@@ -5,6 +5,7 @@ import io
 import json
 import math
 import sys
+from base64 import b64decode
 from collections.abc import Callable, Iterator
 from typing import Any, TypeAlias
 
@@ -46,6 +47,7 @@ MOMENTS = ["1969-12-31T23:59:59", "2026-01-31T12:00:00", "2024-02-29T00:00:00"]
 CELLS: dict[str, st.SearchStrategy[Any]] = {
     "bool": st.booleans(),
     "string": st.sampled_from(["", "male", "é", 'a"b', "a\\b", "x,y", "null"]),
+    "bytes": st.sampled_from(["", "AA==", "/9gA", "bnVsbA==", "1234"]),
     **{name: st.sampled_from([0, 1, int(np.iinfo(name).max), int(np.iinfo(name).min)]) for name in WHOLE},
     # Numbers that all floats have.
     **{name: st.sampled_from([0.0, -1.5, 0.25, 2048.0, 3]) for name in DTYPES if name.startswith("float")},
@@ -120,6 +122,8 @@ def array(tensor: Tensor, cells: list[Any], rows: int) -> Array:
     """The tensor that a request means: of moments those of UTC."""
     if tensor.dtype.startswith("datetime64"):
         cells = [np.datetime64("NaT" if cell is None else cell.rstrip("Z")) for cell in cells]
+    elif tensor.dtype == "bytes":
+        cells = [None if cell is None else b64decode(cell) for cell in cells]
     return np.array(cells, DTYPES[tensor.dtype]).reshape(shape_of(tensor, rows))
 
 
@@ -200,7 +204,7 @@ def native(signature: Signature, drawn: Drawn) -> Iterator[tuple[str, HttpReques
     elif len(signature.inputs) == 1:
         yield "data", post({"data": lists[signature.inputs[0].name]})
     tensor = signature.inputs[0]
-    if len(signature.inputs) == 1 and tensor.dtype != "string":
+    if len(signature.inputs) == 1 and DTYPES[tensor.dtype].kind != "O":
         saved = io.BytesIO()
         np.save(saved, array(tensor, cells[tensor.name], rows))
         yield "npy", post(saved.getvalue(), "application/x-npy")
@@ -265,7 +269,7 @@ def told(tensor: Tensor, values: list[Any]) -> dict[str, str]:
 
 
 def raw_of(tensor: Tensor, values: list[Any], rows: int) -> bytes:
-    if DATATYPES[tensor.dtype] == "BYTES":
+    if DATATYPES[tensor.dtype] == "BYTES" and tensor.dtype != "bytes":
         return bytes(raw_bytes(np.array(values, object), "string"))
     return bytes(raw_bytes(array(tensor, values, rows), tensor.dtype))
 
@@ -286,7 +290,9 @@ def calls(signature: Signature, drawn: Drawn) -> Iterator[tuple[str, HttpRequest
                 asked.raw_input_contents.append(raw_of(tensor, values, rows))
             elif tensor.dtype in FIELDS:
                 cells_of_it = [
-                    (value or "").encode()
+                    b64decode(value or "")
+                    if tensor.dtype == "bytes"
+                    else (value or "").encode()
                     if DATATYPES[tensor.dtype] == "BYTES"
                     else math.nan
                     if value is None

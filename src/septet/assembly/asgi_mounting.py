@@ -14,6 +14,7 @@ from septet.monitoring.shared_metrics import SharedMetrics
 from septet.monitoring.worker_metrics import TurnObservers
 from septet.protocols.http.app import App
 from septet.protocols.http.asgi import Asgi
+from septet.service import Service
 from septet.settings.resolution import resolve
 from septet.types import Middleware
 
@@ -22,12 +23,14 @@ if TYPE_CHECKING:
 
 
 def asgi(
-    *paths: str | os.PathLike[str],
+    *paths: str | os.PathLike[str] | Service,
     config: str | os.PathLike[str] | None = None,
     middleware: Sequence[Middleware] = (),
     **settings: Any,
 ) -> Asgi:
     """One model, or several, as an ASGI 3 application, loaded and proven when this returns.
+
+    A `Service` in place of a path, such as a `septet.remote.remote_service.remote_service`, is served as it is.
 
     `middleware` wraps the predictor of each model, the first one outermost.
 
@@ -40,7 +43,7 @@ def asgi(
     """
     begun = time.perf_counter()
     resolved = resolve(settings, os.environ, None if config is None else Path(config))
-    loader = ModelLoader([Path(path) for path in paths], resolved, middleware)
+    loader = ModelLoader([path if isinstance(path, Service) else Path(path) for path in paths], resolved, middleware)
     loaded = loader.load()
     folder = resolved.server.metrics_dir
     counted = layout(loader.count)

@@ -45,13 +45,15 @@ class LoadedModels(msgspec.Struct, frozen=True):
 
 
 class ModelLoader:
-    """Loads the models at some paths.
+    """Loads the models at some paths; a service beside them is there already.
 
     Attributes:
         names: of the models, as far as paths and settings say them without loading any.
     """
 
-    def __init__(self, paths: Sequence[Path], settings: Settings, middleware: Sequence[Middleware] = ()) -> None:
+    def __init__(
+        self, paths: Sequence[Path | Service], settings: Settings, middleware: Sequence[Middleware] = ()
+    ) -> None:
         """Raise SettingsInvalid where a setting that is for one model is given for several."""
         if len(paths) > 1:
             for key in ("name", "version", "labels"):
@@ -75,7 +77,7 @@ class ModelLoader:
         """
         before = signal.signal(signal.SIGTERM, _leave)
         for path in self._paths:
-            if shareable(path, self._settings):
+            if isinstance(path, Path) and shareable(path, self._settings):
                 found = stamp(path)
                 try:
                     service = open_service(path, self._settings)
@@ -107,8 +109,10 @@ class ModelLoader:
             except SeptetError as error:
                 if not self._settings.server.allow_missing:
                     raise
-                logger.error("%s is not served: %s", path, error.message)  # noqa: TRY400 - the message says all
-                names.append(missing_name(path, self._settings.model))
+                logger.error("%s is not served: %s", _shown(path), error.message)  # noqa: TRY400 - the message says all
+                names.append(
+                    path.identity.name if isinstance(path, Service) else missing_name(path, self._settings.model)
+                )
                 missing[names[-1]] = error.message
                 continue
             names.append(service.identity.name)
@@ -120,12 +124,18 @@ class ModelLoader:
                 raise StartupError(f"two models have the name {name!r}; each needs a name of its own")
         return LoadedModels(services, missing, names)
 
-    def _open(self, path: Path) -> Service:
+    def _open(self, path: Path | Service) -> Service:
         """The shared service, unless the model has changed since: a worker that is renewed serves what is there now."""
+        if isinstance(path, Service):
+            return path
         shared = self._shared.get(path)
         if shared is not None and shared[0] == stamp(path):
             return shared[1]
         return open_service(path, self._settings)
+
+
+def _shown(model: Path | Service) -> str:
+    return model.identity.name if isinstance(model, Service) else str(model)
 
 
 def load_service(path: Path, settings: Settings) -> Service:

@@ -73,7 +73,8 @@ class CallFlow:
             try:
                 given = model.inputs(data)
                 outputs, show = plan(model.outputs, given.kind)
-                result: InferResult = yield InferCall(model.remote.identity.name, given.tensors, outputs)
+                name, byte_outputs = model.remote.identity.name, model.inputs.byte_outputs
+                result: InferResult = yield InferCall(name, given.tensors, outputs, byte_outputs=byte_outputs)
             except (Invalid, Malformed, NotFound):
                 if fresh:
                     raise

@@ -5,7 +5,7 @@ the same words. Arrays and frames are converted column by column; a value is nev
 """
 
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import Enum
 from typing import Any
 
@@ -17,7 +17,7 @@ from septet.columns.stacking import split, stacked_inputs
 from septet.errors import Invalid, Problem, invalid
 from septet.model.moments import expected, is_moment
 from septet.model.received import received
-from septet.model.signature import Column, Signature
+from septet.model.signature import Column, Signature, Tensor
 from septet.model.values import is_optional, is_whole
 from septet.protocols.codecs.json_body import JsonBody
 from septet.protocols.openinference.datatypes import DATATYPES
@@ -49,13 +49,19 @@ class ModelInputs(msgspec.Struct, frozen=True):
 
 
 class InputAdapter:
-    """Takes data for one signature. `max_rows` bounds the rows of a request."""
+    """Takes data for one signature. `max_rows` bounds the rows of a request.
+
+    Attributes:
+        byte_outputs: the names of outputs of bytes, for `InferCall`.
+    """
 
     def __init__(self, signature: Signature, *, max_rows: int) -> None:
         self._inputs = signature.inputs
         self._columns = signature.columns
         self._rows = signature.rows
         self._remote = RemoteTensors(signature)
+        self.byte_outputs = self._remote.byte_outputs
+        self._has_texts = any(each.dtype == "string" for each in signature.inputs)
         self._schema = InferSchema(signature, max_rows=max_rows)
         self._body = JsonBody(signature, max_rows=max_rows)
 
@@ -92,7 +98,9 @@ class InputAdapter:
         tensors = {each.name: each for each in self._inputs}
         free = [each.name for each in self._inputs if is_optional(each)] if self._rows else []
         self._check_names("inputs", list(tensors), list(data), free)
-        return {name: cast_tensor(np.asarray(data[name]), tensor) for name, tensor in tensors.items() if name in data}
+        return {
+            name: cast_tensor(_as_array(data[name], tensor), tensor) for name, tensor in tensors.items() if name in data
+        }
 
     def _from_frame(self, data: Any) -> dict[str, Array]:
         if not self._columns:
@@ -113,10 +121,25 @@ class InputAdapter:
         body = msgspec.json.encode({key: data}, enc_hook=_plain)
         if b"null" in body and self._columns:
             self._refuse_infinities(data)
+        if self._has_texts:
+            self._refuse_bytes(data)
         return self._remote.inputs(self._body(body).tensors)
 
     def _refuse_infinities(self, rows: Sequence[Any]) -> None:
         """Refuse infinities, which JSON would write as missing values."""
+        for row, name, value in self._cells(rows):
+            if isinstance(value, float | np.floating) and np.isinf(value):
+                raise invalid([Problem(row, name, "a finite number", str(value))])
+
+    def _refuse_bytes(self, rows: Sequence[Any]) -> None:
+        """Refuse bytes in columns of texts, where JSON would write base64."""
+        texts = {each.name for each in self._columns if each.dtype == "string"}
+        for row, name, value in self._cells(rows):
+            if isinstance(value, bytes | bytearray | memoryview) and name in texts:
+                raise invalid([Problem(row, name, "a text", f"{len(value)} bytes")])
+
+    def _cells(self, rows: Sequence[Any]) -> Iterator[tuple[int, str, Any]]:
+        """Each cell of rows or records with its row and column."""
         named: Iterable[tuple[Any, Any]]
         for row, cells in enumerate(rows):
             if isinstance(cells, Mapping):
@@ -126,8 +149,7 @@ class InputAdapter:
             else:
                 continue
             for name, value in named:
-                if isinstance(value, float | np.floating) and np.isinf(value):
-                    raise invalid([Problem(row, str(name), "a finite number", str(value))])
+                yield row, str(name), value
 
     def _checked(self, arrays: dict[str, Array]) -> Tensors:
         for each in self._inputs:
@@ -147,6 +169,11 @@ class InputAdapter:
         problems = [Problem(None, name, "a value", "none") for name in missing]
         problems += [Problem(None, str(name), f"one of the {noun} {_listed(known)}, once", "it") for name in others]
         raise Invalid(f"The data {' and '.join(faults)}. The model takes {_listed(known)}.", tuple(problems))
+
+
+def _as_array(data: Any, tensor: Tensor) -> Array:
+    # numpy's own bytes lose zeros at their end.
+    return np.asarray(data, object if tensor.dtype == "bytes" and not isinstance(data, np.ndarray) else None)
 
 
 def _is_frame(data: Any) -> bool:

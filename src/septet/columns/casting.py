@@ -2,7 +2,8 @@
 
 A whole number written as floating point is taken for a column of whole numbers, a bool is no number, and a float may
 lose digits but not its magnitude. A whole number that the carrier would change is refused. None, NaN, NaT and
-`pandas.NA` all are a missing value; whether one may be missing is asked of all values together, by `validation`.
+`pandas.NA` all are a missing value; whether one may be missing is asked of all values together, by `validation`. A text
+stands for bytes as base64.
 
 `Caster` names every value that does not fit, in linear time, and raises nothing; `cast` and `cast_tensor` raise the
 first of them.
@@ -16,6 +17,7 @@ from typing import Any, Final
 import numpy as np
 
 from septet.errors import MOST_PROBLEMS, Problem, invalid
+from septet.model.base64_text import from_base64
 from septet.model.moments import is_date, is_moment
 from septet.model.received import received
 from septet.model.signature import DTYPES, Column, Tensor
@@ -40,6 +42,7 @@ from septet.model.values import (
 from septet.types import Array
 
 _MATRIX: Final = 2
+_BYTES_ARRAY: Final = "an array of objects that are bytes, or texts of base64"
 
 
 def cast(array: Array, column: Column, carrier: str) -> Array:
@@ -86,12 +89,12 @@ def cast_cells(cells: Sequence[object], shape: Sequence[int], tensor: Tensor) ->
 
 
 def cast_texts(texts: Array, tensor: Tensor) -> Array:
-    """An array of texts (None where one is missing) as an input of texts or moments holds them.
+    """An array of texts or bytes (None where one is missing) as an input of texts, bytes or moments holds them.
 
     Raises:
         Invalid: one is no moment; with its row and column.
     """
-    if tensor.dtype == "string":
+    if not is_moment(tensor.dtype):
         return texts
     return cast_cells(texts.ravel().tolist(), texts.shape, tensor).reshape(texts.shape)
 
@@ -116,11 +119,20 @@ def nearest(values: Array, dtype: str) -> Array:
         texts = np.empty(values.size, dtype=object)
         texts[:] = [None if is_missing(value) else str(value) for value in values.ravel().tolist()]
         return texts.reshape(values.shape)
+    if dtype == "bytes":
+        return _nearest_bytes(values)
     if values.dtype == object and not is_moment(dtype):
         # None is how a missing value looks among texts; numbers say NaN.
         cells = [np.nan if value is None else value for value in values.ravel().tolist()]
         values = np.array(cells, dtype=object).reshape(values.shape)
     return values.astype(DTYPES[dtype])
+
+
+def _nearest_bytes(values: Array) -> Array:
+    cells = [None if is_missing(value) else plain(value) for value in values.ravel().tolist()]
+    if any(not isinstance(cell, bytes | None) for cell in cells):
+        raise TypeError("a value is not bytes")
+    return _array(cells, "bytes").reshape(values.shape)
 
 
 def inexact(array: Array, dtype: str) -> Array:
@@ -139,7 +151,7 @@ class Caster:
     columns of whole numbers or booleans that floats carry.
 
     Attributes:
-        expected: what a value is, in words.
+        expected: what a value, or an array of bytes, is in words.
     """
 
     def __init__(self, carrier: str, columns: tuple[Column, ...], *, carried: bool = False) -> None:
@@ -151,7 +163,8 @@ class Caster:
         self._carried = carried
         self._read = read_carried if carried else read
         self._unread = all(column.optional for column in columns)
-        self.expected = expected(self._column, carrier)
+        # An array of numpy's own bytes has lost the zeros at their ends.
+        self.expected = _BYTES_ARRAY if self._column.dtype == "bytes" else expected(self._column, carrier)
         self._nullable = all(takes_null(column, carrier) for column in columns)
 
     def __call__(self, array: Array, most: int = sys.maxsize) -> tuple[Array, dict[int, str]]:
@@ -230,7 +243,7 @@ class Caster:
         if kind in "OU":
             return True
         if is_text(dtype):
-            return kind == "M" and dtype != "string"
+            return kind == "M" and is_moment(dtype)
         return kind in ("b" if dtype == "bool" else "iuf")
 
     def quick(self, cells: Sequence[Any]) -> Array | None:
@@ -241,6 +254,8 @@ class Caster:
                 return None
             types.remove(type(None))
         dtype = self._column.dtype
+        if dtype == "bytes":
+            return self._quick_bytes(cells) if types <= {bytes, str} else None
         if is_text(dtype):
             return self._quick_texts(cells) if types <= {str} else None
         if dtype == "bool":
@@ -274,6 +289,12 @@ class Caster:
         except ValueError:
             return None
         return _array(cells, self._carrier)
+
+    def _quick_bytes(self, cells: Sequence[Any]) -> Array | None:
+        try:
+            return _array([from_base64(cell) if type(cell) is str else cell for cell in cells], self._carrier)
+        except ValueError:
+            return None
 
     def _check_whole(self, array: Array, converted: Array, wrong: dict[int, str], most: int) -> None:
         low, high = INT_LIMITS[self._column.dtype]
@@ -319,7 +340,7 @@ def _raised(array: Array, caster: Caster, noun: str) -> Array:
 
 
 def _array(cells: Sequence[Any], carrier: str) -> Array:
-    if carrier == "string":
+    if carrier in ("string", "bytes"):
         found = np.empty(len(cells), object)
         found[:] = cells
         return found
@@ -327,9 +348,14 @@ def _array(cells: Sequence[Any], carrier: str) -> Array:
 
 
 def plain(value: Any) -> Any:
-    """A value of numpy, pandas or the standard library as JSON has it: a missing one as None, a moment as its text."""
+    """A value of numpy, pandas or the standard library as JSON has it: a missing one as None, a moment as its text.
+
+    Whatever holds bytes is bytes.
+    """
     if is_missing(value) and not isinstance(value, float):
         return None
+    if isinstance(value, bytearray | memoryview):
+        return bytes(value)
     if isinstance(value, np.datetime64):
         return str(value)
     if isinstance(value, np.generic):

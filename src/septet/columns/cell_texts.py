@@ -14,6 +14,7 @@ import msgspec
 import numpy as np
 
 from septet.columns.scalars import json_type
+from septet.model.base64_text import from_base64
 from septet.model.moments import is_moment
 from septet.model.signature import DTYPES, Column
 from septet.model.values import (
@@ -94,7 +95,7 @@ def read_text(column: Column, carrier: str, text: str) -> Any:
     Raises:
         Mismatch: the column does not take it.
     """
-    if column.dtype == "string":
+    if column.dtype in ("string", "bytes"):
         return read(column, carrier, text if text or not takes_null(column, carrier) else None)
     bare = text.strip()
     low = bare.lower()
@@ -132,6 +133,8 @@ def _reader(column: Column, carrier: str) -> _Read:
 def _of_present(column: Column, carrier: str) -> _Read:
     if column.dtype == "string":
         return _texts
+    if column.dtype == "bytes":
+        return _bytes
     if column.dtype == "bool":
         return _booleans
     if is_moment(column.dtype):
@@ -169,6 +172,13 @@ def _careful_numbers(column: Column, carrier: str) -> _Read:
 
 def _texts(cells: Sequence[str]) -> Sequence[str]:
     return cells
+
+
+def _bytes(cells: Sequence[str]) -> list[bytes] | None:
+    try:
+        return list(map(from_base64, cells))
+    except ValueError:
+        return None
 
 
 def _moments(cells: Sequence[str], column: Column) -> Sequence[int | None] | None:

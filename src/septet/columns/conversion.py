@@ -296,7 +296,7 @@ def _require_fit(tensor: Tensor, array: Array, caster: Caster) -> None:
         text = f"The array's shape is {shape} and the model takes {wanted}."
         raise Invalid(text, (Problem(None, None, f"shape {wanted}", f"shape {shape}"),))
     if not caster.takes(array):
-        wanted = "text" if tensor.dtype == "string" else tensor.dtype
+        wanted = {"string": "text", "bytes": "bytes as objects"}.get(tensor.dtype, tensor.dtype)
         text = f"The array's dtype is {array.dtype} and the model takes {wanted}."
         raise Invalid(text, (Problem(None, None, f"dtype {wanted}", f"dtype {array.dtype}"),))
 

@@ -1,6 +1,6 @@
 """The values of a request, kept as they came until the run: those of many requests become one array.
 
-Numbers are kept as their bytes; texts, and numbers that may be missing, as a list.
+Numbers are kept as their bytes; texts, bytes, and numbers that may be missing, as a list.
 """
 
 import struct
@@ -94,7 +94,7 @@ class InputPacking:
             raise OverflowError(str(error)) from None
 
     def nested(self, value: Sequence[Any], count: int) -> bytes | list[Any]:
-        """Pack so many rows of lists, nested like the input; a text that is missing is None.
+        """Pack so many rows of lists, nested like the input; a text or bytes that are missing are None.
 
         Raises:
             OverflowError: a whole number does not fit the dtype. The types of values must have been checked.

@@ -84,7 +84,7 @@ class RowTensors:
         given = list(rows)
         if not self._loose:
             return given, sum(row[i] is not None for i in self._strings for row in given), 0
-        texts = sum(isinstance(row[i], str) for i in self._strings for row in given)
+        texts = sum(isinstance(row[i], str | bytes) for i in self._strings for row in given)
         left_out = sum(cell is UNSET for row in given for cell in row) if self._optional else 0
         if not left_out and not self._moments:
             return given, texts, 0

@@ -27,7 +27,10 @@ from septet.model.values import (
 
 
 def json_type(column: Column, carrier: str, *, wide: bool = False) -> Any:
-    """The msgspec type of a JSON value of a column, in a tensor of the dtype `carrier`; a moment is a text."""
+    """The msgspec type of a JSON value of a column, in a tensor of the dtype `carrier`; a moment is a text.
+
+    A text of base64 is decoded to bytes while it is read.
+    """
     kind = _type(column, carrier, wide=wide)
     return kind | None if takes_null(column, carrier) else kind
 
@@ -40,6 +43,8 @@ def carried_type(carrier: str, *, nullable: bool, wide: bool = False) -> Any:
 
 def _type(column: Column, carrier: str, *, wide: bool) -> Any:
     dtype = column.dtype
+    if dtype == "bytes":
+        return bytes
     if is_text(dtype):
         return str
     if dtype == "bool":

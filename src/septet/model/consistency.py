@@ -43,6 +43,8 @@ def _faults(signature: Signature) -> Iterator[str]:
     for role, name in (("label", signature.label), ("scores", signature.scores)):
         if name is not None and name not in names:
             yield f"signature.{role} is '{name}', which is not the name of an output"
+        if any(tensor.name == name and tensor.dtype == "bytes" for tensor in signature.outputs):
+            yield f"signature.{role} is '{name}', an output of bytes; labels and scores are texts and numbers"
 
 
 def _tensor_faults(tensor: Tensor, place: str) -> Iterator[str]:
@@ -84,6 +86,10 @@ def _column_faults(column: Column, place: str) -> Iterator[str]:
         yield f"{place}: minimum and maximum must be finite numbers"
     if bounds != sorted(bounds):
         yield f"{place}: minimum {column.minimum} is above maximum {column.maximum}"
+    if column.max_bytes is not None and (column.dtype != "bytes" or column.max_bytes < 0):
+        yield f"{place}: max_bytes is {column.max_bytes}; it is 0 or more, and of a column of bytes"
+    if column.dtype == "bytes" and (bounds or column.categories is not None):
+        yield f"{place}: bytes have no minimum, maximum or categories"
     if column.categories is None:
         return
     if not column.categories and not column.other_categories:

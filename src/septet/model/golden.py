@@ -7,7 +7,9 @@ import msgspec
 import numpy as np
 
 from septet.errors import PackageInvalid
+from septet.model.base64_text import from_base64
 from septet.model.signature import DTYPES
+from septet.model.values import dtype_name
 from septet.types import Array, Tensors
 
 _MOST = 10
@@ -39,8 +41,8 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
 def golden_to_json(golden: Golden) -> bytes:
     """Return the bytes of `golden.json`, one row a line.
 
-    NaN and the infinities are written as the texts "NaN", "Infinity" and "-Infinity", moments in ISO 8601, a missing
-    string or moment as null.
+    NaN and the infinities are written as the texts "NaN", "Infinity" and "-Infinity", moments in ISO 8601, bytes in
+    base64, and a missing string, moment or value of bytes as null.
     """
     parts = [
         '{\n  "absolute_tolerance": ' + repr(float(golden.absolute_tolerance)),
@@ -112,11 +114,7 @@ def _shown(value: object) -> str:
 
 
 def _form(array: Array) -> str:
-    return f"{_dtype_name(array)}{list(array.shape)}"
-
-
-def _dtype_name(array: Array) -> str:
-    return "string" if array.dtype.kind in "OU" else array.dtype.name
+    return f"{dtype_name(array)}{list(array.shape)}"
 
 
 def _tensors_to_json(tensors: Tensors) -> str:
@@ -135,9 +133,7 @@ def _tensor_to_json(name: str, array: Array) -> str:
         data = "[\n" + ",\n".join(f"        {_json(row)}" for row in values) + "\n      ]"
     else:
         data = _json(values)
-    head = (
-        f'    {_json(name)}: {{\n      "dtype": "{_dtype_name(array)}",\n      "shape": {_json(list(array.shape))},\n'
-    )
+    head = f'    {_json(name)}: {{\n      "dtype": "{dtype_name(array)}",\n      "shape": {_json(list(array.shape))},\n'
     return f'{head}      "data": {data}\n    }}'
 
 
@@ -178,6 +174,9 @@ def _array(tensor: _GoldenTensor, place: str) -> Array:
     try:
         if tensor.dtype == "string":
             return _strings(tensor)
+        if tensor.dtype == "bytes":
+            values = [None if text is None else from_base64(text) for text in _strings(tensor).ravel().tolist()]
+            return np.fromiter(values, dtype=object).reshape(tensor.shape)
         if tensor.dtype.startswith("datetime64"):
             # numpy reads None as NaT, and would take a number for a count of units.
             return _strings(tensor).astype(DTYPES[tensor.dtype])

@@ -13,14 +13,14 @@ def arranged(columns: Sequence[Column], wide: Collection[str] = ()) -> tuple[Ten
 
     Numbers and booleans travel as one matrix of floats, texts as one of strings. Where texts or moments stand beside
     other columns, each column has a tensor of its own; so it is where one is in `wide`: the names of the columns of
-    whole numbers that float64 does not hold exactly.
+    whole numbers that float64 does not hold exactly. Bytes always have one of their own, with one axis.
     """
     if not columns:
         return (Tensor(MATRIX, "float64", (None, None)),)
     dtypes = {column.dtype for column in columns}
     if dtypes == {"string"} and not any(column.optional for column in columns):
         return (_matrix("string", columns),)
-    if any(dtype == "string" or dtype.startswith("datetime64") for dtype in dtypes):
+    if any(dtype in ("string", "bytes") or dtype.startswith("datetime64") for dtype in dtypes):
         return tuple(_alone(column) for column in columns)
     if any(column.name in wide and not column.nullable for column in columns):
         return tuple(_alone(column) for column in columns)
@@ -33,6 +33,8 @@ def _matrix(dtype: str, columns: Sequence[Column]) -> Tensor:
 
 
 def _alone(column: Column) -> Tensor:
+    if column.dtype == "bytes":
+        return Tensor(column.name, "bytes", (None,), (column,))
     whole = column.dtype == "bool" or column.dtype.startswith(("int", "uint"))
     # Only floats have a missing value. The converter to ONNX knows no encoder of booleans.
     listed = column.dtype == "bool" and column.categories is not None

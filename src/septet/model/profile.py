@@ -20,6 +20,8 @@ _DECILES: Final = np.linspace(0.0, 1.0, 11)
 class Numbers(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The finite values of a numeric column, in its own unit; of moments, in seconds since the start of 1970 (UTC).
 
+    Of bytes it is their lengths.
+
     `deciles` are the 0, 10, ... 100 % quantiles.
     """
 
@@ -92,6 +94,8 @@ def _column(values: Array) -> ColumnProfile:
         return _moments(values, count)
     present = [value for value in values.tolist() if not is_missing(value)]
     missing = (count - len(present)) / count if count else 0.0
+    if present and {bytes}.issuperset(map(type, present)):
+        return ColumnProfile("bytes", count, missing, _numbers(np.array(list(map(len, present)), np.float64)))
     dtype = "bool" if present and {bool}.issuperset(map(type, present)) else "string"
     return ColumnProfile(dtype, count, missing, categories=_shares(present, _MOST_CATEGORIES))
 

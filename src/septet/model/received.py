@@ -10,6 +10,8 @@ RECEIVED_LENGTH: Final = 80
 
 def received(value: object) -> str:
     """A JSON value as a caller would recognise it, at most 80 characters."""
+    if isinstance(value, str | bytes):
+        value = value[:RECEIVED_LENGTH]  # no more is shown
     if isinstance(value, dict):
         return f"an object of {len(value)} keys"
     if isinstance(value, list | tuple):

@@ -1,13 +1,15 @@
 """One row that fits a signature: for warm-up, examples and tests."""
 
+from typing import Any
+
 import numpy as np
 
-from septet.model.signature import DTYPES, Column, Scalar, Signature, Tensor
+from septet.model.signature import DTYPES, Column, Signature, Tensor
 from septet.types import Array, Tensors
 
 
 def sample(signature: Signature) -> Tensors:
-    """Return one row of each input: the middle of declared bounds, the first category, else 0 or the empty string.
+    """Return one row of each input: the middle of declared bounds, the first category, else 0, empty text or bytes.
 
     A moment without bounds is the start of 1970. Nothing is missing.
     """
@@ -22,14 +24,14 @@ def _array(tensor: Tensor) -> Array:
     return array
 
 
-def _nothing(dtype: str) -> Scalar:
-    return "" if dtype == "string" else 0
+def _nothing(dtype: str) -> Any:
+    return {"string": "", "bytes": b""}.get(dtype, 0)
 
 
-def _value(column: Column, dtype: str) -> Scalar:
+def _value(column: Column, dtype: str) -> Any:
     if column.categories:
         return column.categories[0]
-    if dtype in ("string", "bool") or column.dtype == "bool":
+    if dtype in ("string", "bytes", "bool") or column.dtype == "bool":
         return _nothing(dtype)
     low, high = column.minimum, column.maximum
     if low is not None and high is not None:

@@ -25,7 +25,8 @@ class Kind(StrEnum):
     TENSORS = "tensors"
 
 
-# numpy names; `string` is an object array of str, `bytes` is not a separate type (Open Inference BYTES carries both).
+# numpy names; `string` is an object array of str and `bytes` one of bytes, None where one is missing.
+# Bytes are written as base64 where they must be a text. The Open Inference Protocol has one datatype for both.
 # A moment is written as ISO 8601 text wherever it leaves the process; missing ones are NaT.
 DTYPES: dict[str, np.dtype[np.generic]] = {
     "bool": np.dtype(np.bool_),
@@ -41,6 +42,7 @@ DTYPES: dict[str, np.dtype[np.generic]] = {
     "float32": np.dtype(np.float32),
     "float64": np.dtype(np.float64),
     "string": np.dtype(object),
+    "bytes": np.dtype(object),
     **{f"datetime64[{unit}]": np.dtype(f"datetime64[{unit}]") for unit in ("s", "ms", "us", "ns")},
 }
 
@@ -53,7 +55,7 @@ class Column(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fie
         dtype: a key of `DTYPES`: what the caller sends. The tensor that carries the column may have another one: a
             matrix of floats carries columns of whole numbers (as the same number) and of booleans (as 0 and 1).
         nullable: whether null (JSON), an empty cell (CSV) or NaN is accepted. A missing value is NaN in a tensor of
-            floats, None in one of texts and NaT in one of moments; no other tensor carries a nullable column.
+            floats, None in one of texts or bytes and NaT in one of moments; no other tensor carries a nullable column.
         optional: whether a record may leave the column out: the model does not read it. It is nullable, too.
         timezone: of a moment: the name of the zone that the training data had. Then a value must say its offset, and
             the tensor holds UTC; without a zone a value must not.
@@ -64,6 +66,7 @@ class Column(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fie
         categories: the values known to the model, or None where they are not known.
         other_categories: whether values outside `categories` are accepted.
         unit: the unit of measure, for people.
+        max_bytes: of bytes: how many a value may have; None where only the size of a request limits it.
     """
 
     name: str
@@ -77,6 +80,7 @@ class Column(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fie
     optional: bool = False
     timezone: str | None = None
     pandas_dtype: str | None = None
+    max_bytes: int | None = None
 
 
 class Tensor(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -122,3 +126,13 @@ class Signature(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_
         if not all(tensor.columns for tensor in self.inputs):
             return ()
         return tuple(column for tensor in self.inputs for column in tensor.columns)
+
+    def with_outputs(self, outputs: tuple[Tensor, ...]) -> "Signature":
+        """The signature with other outputs; roles stay where their output does, and the kind where all roles do."""
+        if outputs == self.outputs:
+            return self
+        names = {tensor.name for tensor in outputs}
+        roles = {"label": self.label, "scores": self.scores}
+        kept = {role: name if name in names else None for role, name in roles.items()}
+        whole = kept == roles and (self.label is not None or {tensor.name for tensor in self.outputs} == names)
+        return msgspec.structs.replace(self, kind=self.kind if whole else Kind.TENSORS, outputs=outputs, **kept)

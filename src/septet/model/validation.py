@@ -15,6 +15,7 @@ in the column's range, or 0 or 1.
 import math
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, Final, TypeAlias
 
 import msgspec
@@ -43,6 +44,8 @@ class _Rule(msgspec.Struct, frozen=True):
         expected: the same in words.
         whole: whether they must be whole numbers, which the tensor does not see to itself.
         text: how a received value is written where Python would write it otherwise.
+        held: the type of values that the tensor holds as objects of Python.
+        most_bytes: of bytes: how many a value may have.
     """
 
     name: str
@@ -53,6 +56,8 @@ class _Rule(msgspec.Struct, frozen=True):
     expected: str
     whole: bool
     text: Callable[[Any], str] | None = None
+    held: type = str
+    most_bytes: int | None = None
 
 
 class _Check(msgspec.Struct, frozen=True):
@@ -111,8 +116,23 @@ def _rule(column: Column, dtype: str) -> _Rule:
     if column.categories is not None and not column.other_categories:
         categories = frozenset(_as_held(value, column, dtype) for value in column.categories)
     carried = column.dtype != dtype and DTYPES[dtype].kind == "f" and not is_float(column.dtype)
-    text = (lambda moment: written(moment, column) or "null") if is_moment(column.dtype) else None
-    return _Rule(column.name, takes_null(column, dtype), low, high, categories, _expected(column, dtype), carried, text)
+    text: Callable[[Any], str] | None = None
+    if is_moment(column.dtype):
+        text = partial(_written, column)
+    elif dtype == "bytes":
+        text = _counted_bytes
+    return _Rule(
+        column.name,
+        takes_null(column, dtype),
+        low,
+        high,
+        categories,
+        _expected(column, dtype),
+        carried,
+        text,
+        bytes if dtype == "bytes" else str,
+        column.max_bytes,
+    )
 
 
 def _as_held(value: Any, column: Column, dtype: str) -> Any:
@@ -123,7 +143,7 @@ def _as_held(value: Any, column: Column, dtype: str) -> Any:
 
 def _bounds(column: Column, dtype: str) -> tuple[Any, Any]:
     """Return the inclusive bounds as values of the dtype; those of floats leave out the infinities, of moments NaT."""
-    if dtype in ("string", "bool"):
+    if dtype in ("string", "bytes", "bool"):
         return None, None
     kind: np.dtype[Any] = np.dtype(np.int64) if is_moment(dtype) else DTYPES[dtype]
     low, high = column.minimum, column.maximum
@@ -168,6 +188,8 @@ def _expected(column: Column, dtype: str) -> str:
 def _in_words(column: Column, dtype: str) -> str:
     if dtype == "string":
         return "a string"
+    if dtype == "bytes":
+        return "bytes" if column.max_bytes is None else f"at most {column.max_bytes} bytes"
     if is_moment(dtype):
         bounded = column.minimum is not None or column.maximum is not None
         return expected(column) + (", within the column's bounds" if bounded else "")
@@ -190,7 +212,7 @@ def _check(tensor: Tensor, rules: tuple[_Rule, ...]) -> _Check | None:
     """Return the check of one tensor, or None where no array of its dtype can be wrong."""
     kind = DTYPES[tensor.dtype].kind
     if kind == "O":
-        return _Check(tensor.name, rules, _string_test(rules), _string_mask(rules))
+        return _Check(tensor.name, rules, _object_test(rules), _object_mask(rules))
     if kind == "M":
         mask = _moment_mask(rules)
         return _Check(tensor.name, rules, _mask_test(mask), mask)
@@ -266,26 +288,32 @@ def _moment_mask(rules: tuple[_Rule, ...]) -> _Mask:
     return lambda array: numbers(array.view(np.int64)) | (np.isnat(array) & nulls)
 
 
-def _string_test(rules: tuple[_Rule, ...]) -> _Test:
-    types = [{str, type(None)} if rule.nullable else {str} for rule in rules]
+def _object_test(rules: tuple[_Rule, ...]) -> _Test:
+    """The test of texts and of bytes."""
+    types = [{rule.held, type(None)} if rule.nullable else {rule.held} for rule in rules]
     listed = [None if rule.categories is None else rule.categories | {None} for rule in rules]
 
     def test(array: Array) -> bool:
         table = array.reshape(-1, len(rules))
         for at, (allowed, categories) in enumerate(zip(types, listed, strict=True)):
-            values = table[:, at].tolist()
+            values: list[Any] = table[:, at].tolist()
             if not allowed.issuperset(map(type, values)):
                 return False
             if categories is not None and not categories.issuperset(values):
+                return False
+            most = rules[at].most_bytes
+            if most is not None and max(map(len, filter(None, values)), default=0) > most:
                 return False
         return True
 
     return test
 
 
-def _string_mask(rules: tuple[_Rule, ...]) -> _Mask:
-    def fits(value: object, rule: _Rule) -> bool:
-        if isinstance(value, str):
+def _object_mask(rules: tuple[_Rule, ...]) -> _Mask:
+    def fits(value: Any, rule: _Rule) -> bool:
+        if isinstance(value, bytes) and rule.held is bytes:
+            return rule.most_bytes is None or len(value) <= rule.most_bytes
+        if isinstance(value, rule.held):
             return rule.categories is None or value in rule.categories
         return rule.nullable and (value is None or (isinstance(value, float) and math.isnan(value)))
 
@@ -304,6 +332,14 @@ def _explained(array: Array, check: _Check, first_row: int, most: int) -> Iterat
         rule = check.rules[at % len(check.rules)]
         row = first_row + at // width if array.ndim else None
         yield Problem(row, rule.name, rule.expected, _received(flat[at]) if rule.text is None else rule.text(flat[at]))
+
+
+def _written(column: Column, moment: np.datetime64) -> str:
+    return written(moment, column) or "null"
+
+
+def _counted_bytes(value: object) -> str:
+    return f"{len(value)} bytes" if isinstance(value, bytes) else _received(value)
 
 
 def _received(value: object) -> str:

@@ -12,9 +12,12 @@ from typing import Any, Final
 
 import numpy as np
 
+from septet.model.base64_text import EXPECTED as EXPECTED_BASE64
+from septet.model.base64_text import from_base64
 from septet.model.moments import counted, is_moment
 from septet.model.moments import expected as expected_moment
 from septet.model.signature import DTYPES, Column, Tensor
+from septet.types import Array
 
 #: The largest double that rounds to a finite value: the shortest text of float32's own maximum lies above that maximum.
 FLOAT_LIMITS: Final = {
@@ -36,8 +39,8 @@ class Mismatch(Exception):
 
 
 def is_text(dtype: str) -> bool:
-    """Whether values of the dtype are written as texts: texts themselves, and moments."""
-    return dtype == "string" or is_moment(dtype)
+    """Whether values of the dtype are written as texts in JSON: texts themselves, bytes as base64, and moments."""
+    return dtype in ("string", "bytes") or is_moment(dtype)
 
 
 def is_whole(dtype: str) -> bool:
@@ -76,6 +79,14 @@ def is_missing(value: object) -> bool:
     return type(value).__name__ in ("NAType", "NaTType")
 
 
+def dtype_name(array: Array) -> str:
+    """The signature's dtype of an array; one of objects is of bytes where any of them is, else of texts."""
+    kind = array.dtype.kind
+    if kind == "O":
+        return "bytes" if bytes in set(map(type, array.ravel().tolist())) else "string"
+    return "string" if kind == "U" else array.dtype.name
+
+
 def bare(tensor: Tensor) -> Column:
     """A tensor without columns as the one column that all its values are of."""
     return Column(tensor.name, tensor.dtype)
@@ -112,6 +123,8 @@ def expected(column: Column, carrier: str) -> str:
     dtype = column.dtype
     if dtype == "string":
         return "a text"
+    if dtype == "bytes":
+        return EXPECTED_BASE64
     if is_moment(dtype):
         return expected_moment(column)
     if dtype == "bool":
@@ -132,6 +145,8 @@ def expected_exact(column: Column, carrier: str) -> str:
 def read(column: Column, carrier: str, value: object) -> Any:
     """A value of JSON as its tensor holds it: a missing one as None, a moment as the count of its units.
 
+    Bytes are a text of base64, or bytes as Python has them.
+
     Raises:
         Mismatch: it is of another type or out of range, or is a whole number that would be changed.
     """
@@ -142,6 +157,8 @@ def read(column: Column, carrier: str, value: object) -> Any:
     elif is_text(dtype):
         if isinstance(value, str):
             return _text(column, value)
+        if isinstance(value, bytes) and dtype == "bytes":
+            return value
     elif isinstance(value, bool):
         if dtype == "bool":
             return value
@@ -166,6 +183,11 @@ def _text(column: Column, value: str) -> Any:
             return counted(value, column)
         except ValueError as error:
             raise Mismatch(str(error)) from None
+    if column.dtype == "bytes":
+        try:
+            return from_base64(value)
+        except ValueError:
+            raise Mismatch(EXPECTED_BASE64) from None
     try:
         value.encode()
     except UnicodeEncodeError:

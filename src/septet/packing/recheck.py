@@ -13,7 +13,7 @@ from septet.model.signature import DTYPES, Signature, Tensor
 from septet.packing.parity import ParityGate, Unequal
 from septet.runtimes.base import LoadOptions
 from septet.runtimes.declared_inputs import with_declared_inputs
-from septet.runtimes.engine_table import load
+from septet.runtimes.engine_table import engine_for, load
 from septet.types import Tensors
 
 
@@ -28,9 +28,6 @@ def recheck_parity(
         PackageInvalid: the package has preprocessing code or no rows, or the file's columns are not the package's.
         StartupError: one of the models cannot be loaded.
     """
-    from septet.runtimes.sklearn.sklearn_file import read_estimator
-    from septet.runtimes.sklearn.sklearn_runtime import runtime_of
-
     manifest = package.manifest
     if manifest.prepare is not None:
         raise PackageInvalid(f"{package.root}: its preprocessing code stands before the model, which is compared alone")
@@ -40,11 +37,16 @@ def recheck_parity(
         raise PackageInvalid(f"{package.root}: has no golden rows to compare with; give real ones with --data")
     options = LoadOptions(trust=tuple(trust))
     signature = _wide(manifest.signature)
-    model, _ = read_estimator(native, options.trust)
+    engine = engine_for(native)
+    if not engine.methods:
+        raise PackageInvalid(
+            f"{native}: is a file of {engine.key}; give the file of the estimator that the package was compiled from"
+        )
+    model = engine.read_model(native, options)
     wide = {tensor.name: rows[tensor.name].astype(DTYPES[tensor.dtype]) for tensor in signature.inputs}
     native_options = msgspec.structs.replace(options, signature=signature, rows=wide)
     try:
-        estimator = runtime_of(model, native_options, source=str(native))
+        estimator = engine.runtime_of(model, native_options, source=str(native))
     except UnsupportedModel as exc:
         raise PackageInvalid(f"{exc.message}: it is not the package's model") from exc
     ours, theirs = (

@@ -9,7 +9,8 @@ import numpy as np
 from septet.errors import PackageInvalid
 from septet.model.labels import with_labels
 from septet.model.layout import arranged
-from septet.model.signature import Column, Kind, Signature, Tensor
+from septet.model.signature import Column, Signature, Tensor
+from septet.model.values import dtype_name
 from septet.packing.provenance import Statement
 from septet.packing.training_table import TrainingTable, require_types
 from septet.types import Tensors
@@ -124,14 +125,6 @@ def raw_inputs(rows: TrainingTable) -> tuple[Tensor, ...]:
 
 def finished(signature: Signature, answer: Tensors) -> Signature:
     """The signature with the outputs that its postprocessing really gave; roles stay where their output does."""
-    outputs = tuple(
-        Tensor(name, "string" if array.dtype == object else array.dtype.name, (None, *array.shape[1:]))
-        for name, array in answer.items()
+    return signature.with_outputs(
+        tuple(Tensor(name, dtype_name(array), (None, *array.shape[1:])) for name, array in answer.items())
     )
-    if outputs == signature.outputs:
-        return signature
-    roles = {"label": signature.label, "scores": signature.scores}
-    kept = {role: name if name in answer else None for role, name in roles.items()}
-    whole = kept == roles and (signature.label is not None or {t.name for t in signature.outputs} == set(answer))
-    kind = signature.kind if whole else Kind.TENSORS
-    return msgspec.structs.replace(signature, kind=kind, outputs=outputs, **kept)

@@ -8,7 +8,7 @@ import numpy as np
 
 from septet.errors import Invalid
 from septet.model.signature import DTYPES, Column
-from septet.packing.value_inference import InferredValues, infer_values, texts_of
+from septet.packing.value_inference import InferredValues, in_words, infer_values, texts_of
 from septet.types import Array
 
 _EXACT = 2**53
@@ -96,6 +96,20 @@ def require_types(columns: Sequence[TrainingColumn]) -> None:
                 f"column {given.name!r} of the data holds {given.fault}, which no request can carry: make it numbers, "
                 "booleans, texts, dates or moments of one kind, and train the model on that"
             )
+
+
+def without_bytes(rows: TrainingTable) -> TrainingTable:
+    """The data with bytes as what no request can carry: an estimator reads none, only preprocessing code does."""
+
+    def each(given: TrainingColumn) -> TrainingColumn:
+        if given.column.dtype != "bytes":
+            return given
+        column = msgspec.structs.replace(given.column, dtype="string")
+        return TrainingColumn(
+            column, given.data, given.missing, fault=in_words(given.data[~given.missing][:1].tolist())
+        )
+
+    return msgspec.structs.replace(rows, columns=tuple(map(each, rows.columns)))
 
 
 def _of_frame(frame: Any) -> TrainingTable:
@@ -272,8 +286,9 @@ def _of_category(name: str, series: Any) -> TrainingColumn:
     kinds = _of_series(name, dtype.categories.to_series())
     known = kinds.column.dtype
     missing = np.asarray(series.isna().to_numpy(), dtype=np.bool_)
-    if kinds.fault or known.startswith("datetime64") or not len(kinds.data):
-        held = kinds.fault or (f"moments ({dtype.categories.dtype})" if len(kinds.data) else "no values at all")
+    if kinds.fault or known == "bytes" or known.startswith("datetime64") or not len(kinds.data):
+        noun = "bytes" if known == "bytes" else "moments"
+        held = kinds.fault or (f"{noun} ({dtype.categories.dtype})" if len(kinds.data) else "no values at all")
         return TrainingColumn(kinds.column, missing, missing, fault=f"categories that are {held}")
     codes = series.cat.codes.to_numpy()
     if known == "string":

@@ -12,6 +12,7 @@ from septet.columns.casting import nearest
 from septet.columns.stacking import stacked
 from septet.errors import Invalid
 from septet.model.signature import Signature, Tensor
+from septet.model.values import dtype_name
 from septet.packing.training_table import TrainingColumn, TrainingTable, require_types, rows_of
 from septet.types import Array, Tensors
 
@@ -83,17 +84,19 @@ def data_digest(columns: Mapping[str, Array], target: Array | None) -> str:
 
     Hashed are, for each column in order and then the target under the name "": the name and the dtype in UTF-8, each
     followed by a zero byte, and the values: numbers as little-endian bytes, moments as those of the whole numbers that
-    they are counted by, texts as a JSON list with null for missing.
+    they are counted by, texts as a JSON list with null for missing, and bytes as the same of base64.
     """
     digest = hashlib.sha256()
     for name, values in (*columns.items(), *((("", target),) if target is not None else ())):
-        kind = "string" if values.dtype == object else values.dtype.name
+        kind = dtype_name(values)
         digest.update(f"{name}\0{kind}\0".encode("utf-8", "backslashreplace"))
         digest.update(_bytes(values))
     return f"sha256:{digest.hexdigest()}"
 
 
 def _bytes(values: Array) -> bytes:
+    if dtype_name(values) == "bytes":
+        return msgspec.json.encode(values.ravel().tolist())
     if values.dtype == object:
         texts = nearest(values.ravel(), "string").tolist()
         return msgspec.json.encode([None if text is None else _encodable(text) for text in texts])

@@ -20,15 +20,15 @@ from septet.packing.column_inference import InferredColumns, facts_by_column, in
 from septet.packing.provenance import Statement
 from septet.packing.signatures import declared_columns
 from septet.packing.spellings import marked, spellings
-from septet.packing.training_table import TrainingTable
+from septet.packing.training_table import TrainingTable, without_bytes
 from septet.packing.training_tensors import tensors_from
 from septet.runtimes.base import LoadOptions, Runtime
 from septet.runtimes.data_frames import narrow
 from septet.runtimes.sklearn.sklearn_columns import reads_text
+from septet.runtimes.sklearn.sklearn_engine import SKLEARN
 from septet.runtimes.sklearn.sklearn_names import feature_names, placed, require_names
 from septet.runtimes.sklearn.sklearn_outputs import outputs_of
 from septet.runtimes.sklearn.sklearn_rows import width_of
-from septet.runtimes.sklearn.sklearn_runtime import runtime_of
 from septet.types import Array, Tensors
 
 _MOST_ROWS = 2000
@@ -64,7 +64,7 @@ def try_estimator(model: Any, rows: TrainingTable, statement: Statement) -> Tria
         PackageInvalid: the statement names a column that there is not.
     """
     source = f"the {type(model).__name__}"
-    rows, known, notes = _named(model, _shaped(model, rows))
+    rows, known, notes = _named(model, _shaped(model, without_bytes(rows)))
     # Values that no request can carry are refused before the estimator is called.
     infer_columns(rows, facts_by_column(model, rows, known))
     with warnings.catch_warnings():
@@ -298,7 +298,8 @@ def _native(trial: _EstimatorTrial, columns: tuple[Column, ...]) -> tuple[Runtim
         inputs = arranged(columns, wide)
     signature = Signature(Kind.TENSORS, inputs, ())
     tensors = {name: array[trial.places] for name, array in tensors_from(trial.rows, signature).items()}
-    return runtime_of(trial.model, LoadOptions(signature=signature, rows=tensors), source=trial.source), tensors
+    native = SKLEARN.runtime_of(trial.model, LoadOptions(signature=signature, rows=tensors), source=trial.source)
+    return native, tensors
 
 
 def _kept(

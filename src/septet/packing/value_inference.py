@@ -18,7 +18,8 @@ class InferredValues(msgspec.Struct, frozen=True, eq=False):
 
     Attributes:
         dtype: a key of `DTYPES`, or None where no request can carry such values.
-        values: as a tensor carries them, [N]: floats with NaN, texts with None, or moments with NaT where missing.
+        values: as a tensor carries them, [N]: floats with NaN, texts or bytes with None, or moments with NaT where
+            missing.
         missing: which values are missing, [N] of bool.
         spelled: how a missing value is written there: `None`, `nan`, `NA` or `NaT`; empty where there is none.
         timezone: of moments.
@@ -56,7 +57,7 @@ def infer_values(values: Sequence[Any]) -> InferredValues:
     if isinstance(made, str):
         return InferredValues(None, np.array([], dtype=object), missing, spelled, fault=made)
     dtype, inner, timezone, dates = made
-    if dtype == "string":
+    if dtype in ("string", "bytes"):
         carried: Array = np.full(len(values), None, dtype=object)
     elif dtype.startswith("datetime64"):
         carried = np.full(len(values), np.datetime64("NaT"), dtype=dtype)
@@ -75,13 +76,15 @@ def _read(present: Sequence[Any]) -> tuple[str, Array, str | None, bool] | str:
         return texts_of(present)
     if types <= {bool, np.bool_}:
         return "bool", np.array(present, dtype=np.bool_), None, False
-    if types == {dt.date}:
-        return "datetime64[s]", np.array(present, dtype="datetime64[s]"), None, True
+    if types in ({bytes}, {dt.date}):
+        dates = types == {dt.date}
+        read = np.array(present, dtype="datetime64[s]") if dates else _objects(present)
+        return "datetime64[s]" if dates else "bytes", read, None, dates
     if all(issubclass(each, (dt.datetime, np.datetime64)) for each in types):
         return _moments(present)
     if all(_is_number(each) for each in types):
         return _numbers(present)
-    return _in_words(present)
+    return in_words(present)
 
 
 def _is_number(kind: type) -> bool:
@@ -132,7 +135,8 @@ def _moments(present: Sequence[Any]) -> tuple[str, Array, str | None, bool] | st
     return f"datetime64[{index.unit}]", index.to_numpy(), zone, False
 
 
-def _in_words(present: Sequence[Any]) -> str:
+def in_words(present: Sequence[Any]) -> str:
+    """What values are that no request can carry."""
     seen: dict[str, Any] = {}
     for value in present:
         seen.setdefault(type(value).__name__, value)

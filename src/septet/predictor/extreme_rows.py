@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from septet.model.signature import DTYPES, Column, Signature
+from septet.model.signature import Column, Signature
 from septet.model.validation import problems
 from septet.types import Array, Tensors
 
@@ -17,6 +17,7 @@ _ROWS = 6
 _NUMBERS = (1e6, -1e30, None, -1e6, 1e-30, 0.0)
 _WHOLE = (1_000_000, -1_000_000, None, 1, 0, 7)
 _TEXTS = ("", "x " * 2000, None, "\N{SNOWMAN} no such text", "é", "0")
+_BYTES = (b"", b"\xff" * 4000, None, b"\0", b"no such bytes", b"0")
 # Of more columns than these, not each is missing by itself.
 _MOST_NULLS = 32
 
@@ -40,14 +41,14 @@ def extreme_rows(signature: Signature, row: Tensors) -> Tensors:
 
 def _cell(column: Column, place: int, ordinary: Any) -> Any:
     """An extreme value of a column, in the dtype of its tensor."""
-    dtype = np.asarray(ordinary).dtype if not isinstance(ordinary, str) else DTYPES["string"]
+    if column.dtype in ("string", "bytes") and column.categories is None:
+        value = (_TEXTS if column.dtype == "string" else _BYTES)[place]
+        return _missing(column, ordinary) if value is None else value
+    dtype = np.asarray(ordinary).dtype
     if column.dtype.startswith("datetime64") or column.dtype == "bool" or column.categories is not None:
         return _missing(column, ordinary) if _NUMBERS[place] is None else ordinary
-    values = _TEXTS if column.dtype == "string" else _NUMBERS if column.dtype.startswith("float") else _WHOLE
-    value = values[place]
-    if value is None:
-        return _missing(column, ordinary)
-    return value if isinstance(value, str) else _number(value, dtype)
+    number = (_NUMBERS if column.dtype.startswith("float") else _WHOLE)[place]
+    return _missing(column, ordinary) if number is None else _number(number, dtype)
 
 
 def _number(value: float, dtype: np.dtype[Any]) -> Any:
@@ -63,7 +64,7 @@ def _number(value: float, dtype: np.dtype[Any]) -> Any:
 def _missing(column: Column, ordinary: Any) -> Any:
     if not column.nullable:
         return ordinary
-    if column.dtype == "string":
+    if column.dtype in ("string", "bytes"):
         return None
     return np.datetime64("NaT") if column.dtype.startswith("datetime64") else np.nan
 

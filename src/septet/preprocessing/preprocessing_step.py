@@ -1,8 +1,10 @@
 """Code of a package that stands before a predictor: from raw columns to the model's tensors, and back from its outputs.
 
 The file holds `prepare(columns) -> tensors`: from one array of N values per raw column to the model's input tensors.
-Each array has its column's own dtype; whole numbers and booleans that may be missing are floats with NaN, texts have
-None and moments NaT. It may hold `finish(outputs) -> outputs`, from the model's outputs to those that are answered.
+Each array has its column's own dtype; whole numbers and booleans that may be missing are floats with NaN, texts and
+bytes are objects with None, and moments have NaT.
+
+It may hold `finish(outputs) -> outputs`, from the model's outputs to those that are answered.
 Both take and return dicts of numpy arrays with N rows.
 
 A step knows no predictor. `PreprocessedRuntime` puts it before a local model, where both share one run and one
@@ -116,7 +118,7 @@ class PreprocessingStep:
 
 def _raw(values: Array, column: Column) -> Array:
     """A copy of one column, of its own dtype where that can hold what may be missing."""
-    return values.copy() if column.nullable or column.dtype == "string" else values.astype(DTYPES[column.dtype])
+    return values.copy() if column.nullable else values.astype(DTYPES[column.dtype])
 
 
 def _fitted(value: Any, tensor: Tensor, rows: int) -> Array:
@@ -131,8 +133,10 @@ def _fitted(value: Any, tensor: Tensor, rows: int) -> Array:
 
 
 def _answer(value: Any, name: str, rows: int) -> Array:
-    array = np.asarray(value)
+    # numpy would make its own bytes of Python's, which lose zeros at their end.
+    of_bytes = isinstance(value, list | tuple) and any(isinstance(each, bytes) for each in value)
+    array = np.asarray(value, object if of_bytes else None)
     if array.ndim == 0 or len(array) != rows:
         message = f"finish returned {name!r} of shape {list(array.shape)} for {rows} rows"
         raise RuntimeError(message)
-    return array.astype(object) if array.dtype.kind == "U" else array
+    return array.astype(object) if array.dtype.kind in "US" else array

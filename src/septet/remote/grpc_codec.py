@@ -8,12 +8,12 @@ from septet.errors import SeptetError
 from septet.model.signature import Tensor
 from septet.protocols.http.error_bodies import STATUS
 from septet.protocols.openinference import typed_contents
-from septet.protocols.openinference.datatypes import dtype_of, from_raw, raw_bytes
+from septet.protocols.openinference.datatypes import from_raw, raw_bytes
 from septet.protocols.openinference.missing_parameter import missing_parameters
 from septet.protocols.rpc.descriptors import Message, message
 from septet.protocols.rpc.methods import parsed
 from septet.protocols.rpc.paths import INFER, INFERENCE
-from septet.remote.http_codec import DIGEST, datatype, flags_of, wanted
+from septet.remote.http_codec import DIGEST, datatype, flags_of, output_dtype, wanted
 from septet.remote.remote_calls import (
     CallFailure,
     InferCall,
@@ -97,18 +97,19 @@ class GrpcCodec:
         answer = parsed(self._response, reply.body)
         if answer.raw_output_contents:
             tensors = {
-                output.name: from_raw(data, dtype_of(output.datatype, output.name), output.shape[:], output.name)
+                name: from_raw(data, output_dtype(call, output.datatype, name), output.shape[:], name)
                 for output, data in zip(answer.outputs, answer.raw_output_contents, strict=True)
+                for name in (output.name,)
             }
         else:
-            tensors = {output.name: _typed(output) for output in answer.outputs}
+            tensors = {output.name: _typed(call, output) for output in answer.outputs}
         model = Identity(answer.model_name, answer.model_version, reply.headers.get(DIGEST, ""))
         return InferResult(wanted(tensors, call.outputs), model, flags_of(reply.headers))
 
 
-def _typed(output: Message) -> Array:
+def _typed(call: InferCall, output: Message) -> Array:
     """The values of an output that some servers answer as typed contents, whatever way the request came."""
-    dtype, shape = dtype_of(output.datatype, output.name), output.shape[:]
+    dtype, shape = output_dtype(call, output.datatype, output.name), output.shape[:]
     return typed_contents.read(output.contents, Tensor(output.name, dtype, tuple(shape)), shape)
 
 

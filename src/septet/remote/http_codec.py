@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 
 from septet.errors import SeptetError
+from septet.model.base64_text import from_base64
 from septet.model.signature import DTYPES
 from septet.protocols.openinference.datatypes import DATATYPES, dtype_of, from_raw, raw_bytes
 from septet.protocols.openinference.missing_parameter import missing_parameters
@@ -38,6 +39,7 @@ HEADER_LENGTH = "inference-header-content-length"
 #: Errors are wanted with their code and problems, not only their text.
 ERRORS: Final = {"septet-errors": "detailed"}
 DIGEST, FLAGS = "septet-model-digest", "septet-flags"
+BYTES: Final = DATATYPES["bytes"]
 _TIMEOUT_DIGITS: Final = 3
 
 #: The headers and the body of an inference request, from its document without inputs and its tensors.
@@ -109,7 +111,7 @@ class HttpCodec:
             return failure_of(reply, self._origin)
         try:
             if isinstance(call, InferCall):
-                return _result(reply, call.outputs)
+                return _result(reply, call)
             if isinstance(call, ModelIndexCall):
                 return [each.name for each in msgspec.json.decode(reply.body, type=list[_IndexedModel])]
             return msgspec.json.decode(reply.body, type=dict[str, Any])
@@ -119,9 +121,18 @@ class HttpCodec:
 
 
 def datatype(array: Array) -> tuple[str, str]:
-    """The signature's dtype of an array, and the protocol's datatype for it."""
+    """The signature's dtype of an array, and the protocol's datatype for it; bytes are sent as texts are."""
     dtype = "string" if array.dtype == object else array.dtype.name
     return dtype, DATATYPES[dtype]
+
+
+def output_dtype(call: InferCall, datatype: str, name: str) -> str:
+    """The signature's dtype of an output that came with a datatype.
+
+    Raises:
+        Invalid: there is no such datatype.
+    """
+    return "bytes" if datatype == BYTES and name in call.byte_outputs else dtype_of(datatype, name)
 
 
 def wanted(tensors: Tensors, outputs: tuple[str, ...] | None) -> Tensors:
@@ -159,7 +170,9 @@ def _json(document: dict[str, Any], tensors: Tensors) -> tuple[dict[str, str], b
     body = {**document, "inputs": inputs}
     finite = all(array.dtype.kind != "f" or np.isfinite(array).all() for array in tensors.values())
     # Only the standard library writes the tokens NaN and Infinity, which this protocol's servers read.
-    return {"content-type": JSON}, msgspec.json.encode(body) if finite else json.dumps(body).encode()
+    return {"content-type": JSON}, msgspec.json.encode(body) if finite else json.dumps(
+        msgspec.to_builtins(body)
+    ).encode()
 
 
 def _binary(document: dict[str, Any], tensors: Tensors) -> tuple[dict[str, str], bytes]:
@@ -179,22 +192,27 @@ def _head(name: str, array: Array) -> dict[str, Any]:
     return {"name": name, "shape": list(array.shape), "datatype": datatype(array)[1]}
 
 
-def _result(reply: WireReply, outputs: tuple[str, ...] | None) -> InferResult:
+def _result(reply: WireReply, call: InferCall) -> InferResult:
     length = reply.headers.get(HEADER_LENGTH)
     stop = len(reply.body) if length is None else int(length)
     rest = memoryview(reply.body)[stop:]
     document = _document(reply.body[:stop])
     tensors: dict[str, Array] = {}
     for output in document.outputs:
-        dtype = dtype_of(output.datatype, output.name)
+        dtype = output_dtype(call, output.datatype, output.name)
         size = (output.parameters or {}).get("binary_data_size")
         if size is None:
-            tensors[output.name] = np.array(output.data, DTYPES[dtype]).reshape(output.shape)
+            data = list(map(_from_base64, output.data)) if dtype == "bytes" else output.data
+            tensors[output.name] = np.array(data, DTYPES[dtype]).reshape(output.shape)
         else:
             tensors[output.name] = from_raw(rest[:size], dtype, output.shape, output.name)
             rest = rest[size:]
     model = Identity(document.model_name, document.model_version or "", reply.headers.get(DIGEST, ""))
-    return InferResult(wanted(tensors, outputs), model, flags_of(reply.headers))
+    return InferResult(wanted(tensors, call.outputs), model, flags_of(reply.headers))
+
+
+def _from_base64(value: str | None) -> bytes | None:
+    return None if value is None else from_base64(value)
 
 
 def _document(text: bytes) -> _InferAnswer:

@@ -49,6 +49,7 @@ class InferCall(msgspec.Struct, frozen=True):
         outputs: the wanted ones, or None for all.
         id: of the request, or None.
         trace: the W3C `traceparent` that is sent on, or None.
+        byte_outputs: those outputs whose BYTES are bytes; of all others they are texts.
     """
 
     model: str
@@ -56,6 +57,7 @@ class InferCall(msgspec.Struct, frozen=True):
     outputs: tuple[str, ...] | None
     id: str | None = None
     trace: str | None = None
+    byte_outputs: frozenset[str] = frozenset()
 
 
 RemoteCall: TypeAlias = ReadyCall | MetadataCall | TensorMetadataCall | ServerMetadataCall | ModelIndexCall | InferCall

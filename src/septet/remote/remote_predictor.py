@@ -77,7 +77,8 @@ class RemotePredictor(Predictor):
         timeout = self._timeout if request.deadline is None else max(0.0, request.deadline - time.monotonic())
         attempts = channel.attempts(self._retries, timeout)
         tensors = self._tensors.inputs(request.tensors)
-        call = InferCall(self._model.identity.name, tensors, request.outputs, request.id, request.trace)
+        byte_outputs = self._tensors.byte_outputs
+        call = InferCall(self._model.identity.name, tensors, request.outputs, request.id, request.trace, byte_outputs)
         try:
             result: InferResult = await channel.call(call, attempts)
             if result.model.digest not in self._digests:

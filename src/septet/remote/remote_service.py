@@ -146,7 +146,7 @@ def _tried(
         sample = plain(JsonBody(model.signature, max_rows=model.max_rows)(body).tensors)
     tensors = RemoteTensors(model.signature)
     try:
-        call = InferCall(model.identity.name, tensors.inputs(sample), None)
+        call = InferCall(model.identity.name, tensors.inputs(sample), None, byte_outputs=tensors.byte_outputs)
         result: InferResult = channel.call(call, attempts)
     except (Invalid, Malformed, ModelFailed):
         return model, None, None

@@ -10,12 +10,17 @@ from septet.types import Array, Request, Tensors
 
 
 class RemoteTensors:
-    """Converts for one signature. The protocol has no moments: they travel as ISO 8601 texts."""
+    """Converts for one signature. The protocol has no moments: they travel as ISO 8601 texts.
+
+    Attributes:
+        byte_outputs: the names of outputs of bytes, for `InferCall`.
+    """
 
     def __init__(self, signature: Signature) -> None:
         self._moments = {each.name: each.columns or (bare(each),) for each in signature.inputs if is_moment(each.dtype)}
         self._outputs = {each.name: each for each in signature.outputs}
         self._rows = signature.rows
+        self.byte_outputs = frozenset(each.name for each in signature.outputs if each.dtype == "bytes")
 
     def inputs(self, tensors: Tensors) -> Tensors:
         """The tensors of a request with texts in place of moments."""

@@ -14,7 +14,8 @@ class Engine(msgspec.Struct, frozen=True, kw_only=True):
     """One kind of model file, and what runs it. Reading the record imports no library of the engine.
 
     `module` is the engine's own, imported when it is first asked. It has `load(path, options) -> Runtime`, and
-    `side_files(path)`, `runs_code(path)` and `runtime_of(model, options, source=...)` where the record says so.
+    `side_files(path)`, `runs_code(path)`, `read_model(path, options)` and `runtime_of(model, options, source=...)`
+    where the record says so.
 
     Attributes:
         key: what a manifest calls it, and the name of the extra that installs it.
@@ -28,7 +29,8 @@ class Engine(msgspec.Struct, frozen=True, kw_only=True):
         has_side_files: whether a model may lie in several files; `side_files` lists the others.
         null_texts: whether a text may be missing.
         library_shapes: whether outputs have the shapes that the library's own `predict` gives.
-        methods: a Python object with one of these methods is a model that `runtime_of` takes; empty: it takes none.
+        methods: a Python object with one of these methods is a model that `read_model` gives and `runtime_of` takes;
+            empty: the engine has no such objects.
         unknown: what a bare file does not know of its model and a package does; None: nothing.
     """
 
@@ -67,6 +69,14 @@ class Engine(msgspec.Struct, frozen=True, kw_only=True):
     def takes(self, model: object) -> bool:
         """Whether a Python object is a model of this engine."""
         return any(hasattr(model, method) for method in self.methods)
+
+    def read_model(self, path: Path, options: LoadOptions) -> object:
+        """The model in a file as a Python object, as its library has it; of an engine with `methods`.
+
+        Raises:
+            StartupError: as `load`.
+        """
+        return self._function("read_model")(path, options)
 
     def runtime_of(self, model: object, options: LoadOptions, *, source: str) -> Runtime:
         """The runtime of a model in memory; `source` names it in errors.

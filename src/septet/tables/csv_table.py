@@ -8,6 +8,7 @@ from operator import methodcaller
 from typing import Any, TextIO
 
 from septet.errors import Malformed, Problem, invalid
+from septet.model.base64_text import to_base64
 from septet.model.received import shown_key
 from septet.tables.column_batch import BATCH_ROWS, ColumnBatch, TableForm, rows_of_values
 from septet.tables.json_table import json_text
@@ -48,7 +49,10 @@ class CsvReader:
 
 
 class CsvWriter:
-    """Writes a header and rows of text: lists, objects and booleans as JSON has them, what is missing as nothing."""
+    """Writes a header and rows of text: lists, objects and booleans as JSON has them, bytes as base64.
+
+    What is missing is written as nothing.
+    """
 
     def __init__(self, stream: TextIO) -> None:
         self._write = csv.writer(stream, lineterminator="\n").writerow
@@ -67,7 +71,21 @@ class CsvWriter:
 
 
 def _cell(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return to_base64(value)
     return json_text(value) if isinstance(value, list | dict | bool) else value
+
+
+def csv_lines(text: str, newline: str = "") -> Iterator[list[str]]:
+    """The lines of CSV with their cells; a cell may be as long as the text.
+
+    Raises:
+        csv.Error: it is no CSV.
+    """
+    # The limit is one for the whole process. It only grows, and never beyond what was read anyway.
+    if len(text) > csv.field_size_limit():
+        csv.field_size_limit(len(text))
+    return csv.reader(io.StringIO(text, newline=newline), strict=True)
 
 
 class _CsvTexts:
@@ -129,7 +147,7 @@ def _unquoted(text: str, width: int) -> list[str] | None:
 
 def _records(text: str, before: int, count: int) -> list[list[str]]:
     try:
-        return list(filter(None, csv.reader(io.StringIO(text, newline="\n"), strict=True)))
+        return list(filter(None, csv_lines(text, newline="\n")))
     except csv.Error as error:
         place = f"It stands in rows {before} to {before + count - 1}."
         raise Malformed(f"The table is not CSV: {error}. {place}") from None

@@ -38,7 +38,7 @@ def service(
 ) -> Service:
     """A service of this signature that answers every row with `answer`.
 
-    `answer` has the values of one row of each output (axis 0 of length 1); by default 0, or the empty text.
+    `answer` has the values of one row of each output (axis 0 of length 1); by default 0, or an empty text or bytes.
     `predictor` answers instead, where one is given.
 
     Raises:
@@ -81,7 +81,7 @@ def application(*services: Service, middleware: Sequence[Middleware] = (), obser
 
 def _zeros(tensor: Tensor) -> Array:
     shape = tuple(1 if size is None else size for size in tensor.shape)
-    return np.full(shape, "" if tensor.dtype == "string" else 0, DTYPES[tensor.dtype])
+    return np.full(shape, {"string": "", "bytes": b""}.get(tensor.dtype, 0), DTYPES[tensor.dtype])
 
 
 def _unknown_age() -> Freshness:

@@ -65,6 +65,8 @@ def echo_of(dtype: str, shape: tuple[int | None, ...] = (None, 2), kind: Kind = 
 
 def sample_of(dtype: str) -> Array:
     """One row of two values at the edges of a dtype."""
+    if dtype == "bytes":
+        return np.array([[b"", b"\xff\0"]], object)
     if dtype == "string":
         values: Sequence[Any] = ["", "grün"]
     elif dtype == "bool":

@@ -5,7 +5,6 @@ are numbers count only where the whole row is names, because they look like valu
 """
 
 import csv
-import io
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,6 +17,7 @@ from septet.model.values import Mismatch
 from septet.protocols.codecs.decoded_body import DecodedBody, check_rows
 from septet.protocols.codecs.plain_csv import PlainCsv
 from septet.settings import ExtraColumns
+from septet.tables.csv_table import csv_lines
 
 
 class CsvBody:
@@ -52,7 +52,7 @@ class CsvBody:
         if "\0" in text:
             raise Malformed("The CSV has a NUL character.")
         try:
-            lines = [line for line in csv.reader(io.StringIO(text, newline=""), strict=True) if line]
+            lines = [line for line in csv_lines(text) if line]
         except csv.Error as error:
             raise Malformed(f"The body is not CSV: {error}.") from None
         if not lines:

@@ -1,7 +1,7 @@
 """Arrays as the JSON values that a caller would write or read: the examples of metadata, OpenAPI and the page.
 
 Made once at start and never on the way of a request. A float32 is written with the digits that name it (5.1, not
-5.099999904632568); NaN and infinities, which JSON does not have, are written as null.
+5.099999904632568); NaN and infinities, which JSON does not have, are written as null, and bytes as base64.
 """
 
 import csv
@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from septet.model.base64_text import to_base64
 from septet.model.moments import as_texts, is_moment, written
 from septet.model.signature import Column, Kind, Signature, Tensor
 from septet.model.values import bare, is_whole
@@ -35,7 +36,7 @@ def scalar(value: Any) -> Any:
     elif isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, bytes):
-        return value.decode("utf-8", "replace")
+        return to_base64(value)
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 

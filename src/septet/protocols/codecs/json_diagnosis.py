@@ -14,6 +14,7 @@ from septet.errors import MOST_PROBLEMS, Invalid, Malformed, Problem, SeptetErro
 from septet.model.received import received, shape_text, shown_key
 from septet.model.signature import DTYPES, Column, Signature, Tensor
 from septet.model.values import Mismatch, bare, is_optional, read, read_carried
+from septet.protocols.codecs.base64_objects import utf8_text
 from septet.protocols.codecs.decoded_body import DecodedBody, check_rows
 from septet.settings import ExtraColumns
 from septet.tables.column_batch import same_rows
@@ -137,7 +138,7 @@ class JsonDiagnosis:
         values: list[Any] = []
         for column, carrier, cell in zip(self._columns, self._rows.carriers, cells, strict=True):
             try:
-                values.append(read(column, carrier, cell))
+                values.append(read(column, carrier, _as_text(cell, column.dtype)))
             except Mismatch as mismatch:
                 problems.append(Problem(row, column.name, mismatch.expected, received(cell)))
                 values.append(None)
@@ -225,9 +226,18 @@ class JsonDiagnosis:
             self._walk(tensor, item, (*at, index), sizes, cells, problems)
 
     def _value(self, tensor: Tensor, at: tuple[int, ...], value: object) -> Any:
-        return read_carried(self._column(tensor, at) or bare(tensor), tensor.dtype, value)
+        return read_carried(self._column(tensor, at) or bare(tensor), tensor.dtype, _as_text(value, tensor.dtype))
 
     def _column(self, tensor: Tensor, at: tuple[int, ...]) -> Column | None:
         if not tensor.columns:
             return None
         return tensor.columns[at[1] if len(at) > 1 else 0]
+
+
+def _as_text(value: object, dtype: str) -> object:
+    """A text that was written as bytes, as a text.
+
+    Raises:
+        Mismatch: it is not UTF-8.
+    """
+    return utf8_text(value) if isinstance(value, bytes) and dtype == "string" else value

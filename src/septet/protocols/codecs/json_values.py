@@ -162,7 +162,7 @@ class TensorsDecoder(ValueDecoder):
             if array.ndim != len(tensor.shape):
                 return None
             arrays[tensor.name] = array
-            if tensor.dtype == "string":
+            if is_text(tensor.dtype):
                 quotes += 2 * sum(cell is not None for cell in array.flat)
         rows = len(array) if self._has_rows else 1
         if (self._has_rows and any(len(each) != rows for each in arrays.values())) or not 0 < rows <= self._max_rows:

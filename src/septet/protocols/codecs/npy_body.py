@@ -12,6 +12,17 @@ from septet.tables.npy_table import npy_array, npy_texts
 from septet.types import Array
 
 
+def npy_refusal(signature: Signature) -> str | None:
+    """Why the inputs of a model cannot be one array; None where they can."""
+    dtypes = {tensor.dtype for tensor in signature.inputs}
+    if "bytes" in dtypes:
+        return "This model takes bytes, which .npy does not hold; send JSON or CSV instead."
+    by_column = signature.rows and bool(signature.columns)
+    if len(dtypes) > 1 or (len(signature.inputs) > 1 and not by_column):
+        return "This model's inputs are of several dtypes; send JSON or CSV instead of .npy."
+    return None
+
+
 class NpyBody:
     """Decodes `.npy` bytes for a signature of one input, or of several columns of one dtype."""
 
@@ -29,9 +40,9 @@ class NpyBody:
             Invalid: dtype or shape do not fit the signature.
         """
         inputs = self._signature.inputs
-        by_column = self._signature.rows and bool(self._signature.columns)
-        if len(self._dtypes) > 1 or (len(inputs) > 1 and not by_column):
-            raise UnsupportedMediaType("This model's inputs are of several dtypes; send JSON or CSV instead of .npy.")
+        refusal = npy_refusal(self._signature)
+        if refusal is not None:
+            raise UnsupportedMediaType(refusal)
         array = self._cast(npy_array(body))
         if len(inputs) == 1:
             tensor = inputs[0]

@@ -9,7 +9,8 @@
 | outliers | 1 or -1 | `inlier` or `outlier`, where the model knows these names; else the same |
 | transform, tensors | the value; an object by output name where there are several | - |
 
-NaN and infinities in a model's output are written as null: JSON has no others.
+NaN and infinities in a model's output are written as null: JSON has no others. Bytes are bytes until the encoder
+writes them as base64.
 """
 
 from collections.abc import Callable, Iterable

@@ -16,7 +16,7 @@ from septet.errors import Invalid, Problem, invalid
 from septet.model.received import received, shown_key
 from septet.model.signature import Signature
 from septet.model.values import Mismatch
-from septet.protocols.codecs.base64_texts import Base64Texts
+from septet.protocols.codecs.base64_objects import Base64Objects
 from septet.protocols.codecs.column_names import ColumnNames
 from septet.protocols.codecs.dataframe_split import DataframeSplit, in_order, rows
 from septet.protocols.codecs.decoded_body import DecodedBody, count_quotes
@@ -71,7 +71,7 @@ class RowsDocument:
         self._format = rows_format
         self._decoders = form_decoders(signature, max_rows=max_rows, extra_columns=extra_columns)
         self._diagnosis = JsonDiagnosis(signature, max_rows=max_rows, extra_columns=extra_columns)
-        self._binary = Base64Texts(signature)
+        self._base64 = Base64Objects(signature)
         names = ColumnNames(signature, extra_columns)
         self._instances = Instances(signature, names)
         self._names = names
@@ -161,7 +161,7 @@ class RowsDocument:
     def _diagnosed(self, form: str, value: Any) -> DecodedBody:
         """Read a parsed value with care."""
         try:
-            value = self._binary.read(value)
+            value = self._base64.read(value)
         except Mismatch as mismatch:
             raise invalid([Problem(None, form, mismatch.expected, "another value")], "key") from None
         native_form, value = self._native(form, value)

@@ -6,6 +6,8 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
+from septet.model.base64_text import to_base64
+
 CSV = b"text/csv"
 _ACCEPTED = (b"text/csv", b"application/csv")
 _JSON = b"application/json"
@@ -38,13 +40,19 @@ def _quality(parameters: list[bytes]) -> float:
 def csv_lines(predictions: list[Any]) -> str:
     """A line for each prediction: its values in row-major order, and those of several outputs one behind the other.
 
-    A cell is empty where JSON has null: for missing values, NaN and infinities.
+    A cell is empty where JSON has null: for missing values, NaN and infinities. Bytes are base64.
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     for row in predictions:
-        writer.writerow(["" if isinstance(cell, float) and not math.isfinite(cell) else cell for cell in _cells(row)])
+        writer.writerow(map(_cell, _cells(row)))
     return text.getvalue()
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return to_base64(value)
+    return "" if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _cells(value: Any) -> Iterator[Any]:

@@ -4,11 +4,14 @@ An answer is what `predict()` of the model itself gives, because that is what ML
 `septet.protocols.mlflow.predict_output`. Columns that the model does not have are passed over, as MLflow does.
 """
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import msgspec
 
 from septet.errors import UnsupportedMediaType
+from septet.protocols.codecs.body_formats import CSV_ROWS, JSON_ROWS, NPY_ARRAY, ONE_VALUE, BodyFormat, BodyReaders
 from septet.protocols.codecs.csv_body import CsvBody
 from septet.protocols.codecs.decoded_body import DecodedBody
 from septet.protocols.codecs.npy_body import NpyBody
@@ -21,7 +24,8 @@ from septet.protocols.codecs.rows_document import (
     RowsDocument,
     RowsFormat,
 )
-from septet.protocols.http.http_messages import JSON, HttpReply, HttpRequest, media_parameters, shown
+from septet.protocols.codecs.value_body import ValueBody
+from septet.protocols.http.http_messages import HttpReply, HttpRequest, media_parameters, shown
 from septet.protocols.http.request_factory import RequestFactory, answered
 from septet.protocols.http.routes import Encode, Operation, predicts
 from septet.protocols.mlflow import invocations_openapi
@@ -47,11 +51,16 @@ class InvocationsRoute:
         signature, limits = request_factory.service.signature, request_factory.limits
         self._request_factory = request_factory
         self._served = request_factory.model
-        self._json = RowsDocument(signature, BODY_FORMAT, max_rows=limits.max_rows, extra_columns="ignore")
-        self._csv: CsvBody | None = None
-        if signature.columns and signature.rows:
-            self._csv = CsvBody(signature, max_rows=limits.max_rows, extra_columns="ignore")
-        self._npy = NpyBody(signature, max_rows=limits.max_rows)
+        rows = limits.max_rows
+        readers: dict[BodyFormat, Callable[[], Callable[[HttpRequest], DecodedBody]]] = {
+            JSON_ROWS: lambda: partial(
+                _of_json, RowsDocument(signature, BODY_FORMAT, max_rows=rows, extra_columns="ignore")
+            ),
+            CSV_ROWS: lambda: partial(_of_csv, CsvBody(signature, max_rows=rows, extra_columns="ignore")),
+            NPY_ARRAY: lambda: partial(_of_bytes, NpyBody(signature, max_rows=rows)),
+            ONE_VALUE: lambda: partial(_of_bytes, ValueBody(signature)),
+        }
+        self._readers = BodyReaders(signature, readers)
         self._wanted, _, self._shown = predict_output(signature, request_factory.service.manifest)
         self._rows = signature.rows
 
@@ -74,23 +83,10 @@ class InvocationsRoute:
         return self._served, request, self._as_csv if prefers_csv(http.headers.get(b"accept", b"")) else self._as_json
 
     def _decode(self, http: HttpRequest, kind: bytes) -> DecodedBody:
-        parameters = media_parameters(http.headers)
-        charset = parameters.get(b"charset", b"utf-8")
+        charset = media_parameters(http.headers).get(b"charset", b"utf-8")
         if charset not in (b"utf-8", b"utf8"):
             raise UnsupportedMediaType(f"The charset {shown(charset)} is not read; send UTF-8.")
-        if kind in (JSON, b""):
-            written = parameters.get(b"format")
-            if written is None:
-                return self._json(http.body)[1]
-            if written in _FORMATS:
-                return self._json.value(_FORMATS[written], http.body)
-            raise UnsupportedMediaType(f"The format {shown(written)} is not read; send 'dataframe_split' as JSON.")
-        if kind == CSV and self._csv is not None:
-            return self._csv(http.body, header=_HEADER.get(parameters.get(b"header", b"")))
-        if kind == b"application/x-npy":
-            return self._npy(http.body)
-        text = f"The content type {shown(kind)} is not read here. Send application/json or application/x-npy"
-        raise UnsupportedMediaType(f"{text}." if self._csv is None else f"{text}, or text/csv.")
+        return self._readers.find(kind)(http)
 
     def _as_json(self, request: Request, response: Response) -> HttpReply:
         body = b"".join((b'{"predictions":', msgspec.json.encode(self._shown(response.tensors)), b"}"))
@@ -101,3 +97,20 @@ class InvocationsRoute:
         shown = self._shown(response.tensors)
         body = csv_lines(shown if self._rows else [shown]).encode()
         return answered(request, response, body, CSV)
+
+
+def _of_json(document: RowsDocument, http: HttpRequest) -> DecodedBody:
+    written = media_parameters(http.headers).get(b"format")
+    if written is None:
+        return document(http.body)[1]
+    if written in _FORMATS:
+        return document.value(_FORMATS[written], http.body)
+    raise UnsupportedMediaType(f"The format {shown(written)} is not read; send 'dataframe_split' as JSON.")
+
+
+def _of_csv(read: CsvBody, http: HttpRequest) -> DecodedBody:
+    return read(http.body, header=_HEADER.get(media_parameters(http.headers).get(b"header", b"")))
+
+
+def _of_bytes(read: Callable[[bytes], DecodedBody], http: HttpRequest) -> DecodedBody:
+    return read(http.body)

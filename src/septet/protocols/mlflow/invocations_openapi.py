@@ -5,6 +5,7 @@ from septet.protocols.codecs import examples
 from septet.protocols.http.routes import OperationContext
 from septet.protocols.mlflow.predict_output import predict_output, targets_of
 from septet.protocols.openapi import json_schema, openapi_responses, row_forms
+from septet.protocols.openapi.body_content import body_content
 from septet.protocols.openapi.operations import foreign_errors
 from septet.protocols.openapi.row_forms import bodies, by_row, named_columns, tensor_forms
 from septet.protocols.openapi.schema_nodes import Node, closed, ref
@@ -48,18 +49,15 @@ def schemas(signature: Signature, limits: Limits) -> Node:
 
 
 def _invocation_bodies(service: Service) -> Node:
-    signature, sample = service.signature, service.sample
+    signature = service.signature
     forms: dict[str, Node] = {}
     if examples.has_records(signature):
         forms = {"dataframe_split": ref("Frame"), "dataframe_records": ref("FrameRecords")}
         forms |= {"instances": ref("FrameInstances"), "inputs": ref("FrameTensors")}
     else:
         forms |= tensor_forms(signature)
-    content: Node = {"application/json": bodies(service, forms, {"params": {"type": ["object", "null"]}})}
-    if examples.has_records(signature):
-        text = None if sample is None else examples.csv_text(signature, sample)
-        content["text/csv"] = {"schema": {"type": "string"}, **({} if text is None else {"example": text})}
-    return content
+    json = bodies(service, forms, {"params": {"type": ["object", "null"]}})
+    return body_content(signature, service.sample, json)
 
 
 def _invoked(service: Service) -> Node:

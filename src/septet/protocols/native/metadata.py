@@ -105,6 +105,7 @@ def _column(column: Column) -> dict[str, Any]:
         "optional": column.optional,
         "timezone": column.timezone,
         "pandas_dtype": column.pandas_dtype,
+        "max_bytes": column.max_bytes,
     }
 
 

@@ -2,11 +2,12 @@
 
 from typing import Any
 
-from septet.model.signature import DTYPES, Kind, Signature
+from septet.model.signature import Kind, Signature
 from septet.protocols.codecs import examples
 from septet.protocols.codecs.prediction_format import MAX_TOP
 from septet.protocols.http.routes import OperationContext
 from septet.protocols.openapi import json_schema, openapi_responses
+from septet.protocols.openapi.body_content import body_content, body_texts
 from septet.protocols.openapi.schema_nodes import Node, closed
 from septet.settings import Limits
 from septet.types import Tensors
@@ -90,13 +91,8 @@ def _request(described: OperationContext) -> Node:
     signature, sample = described.signature, described.service.sample
     forms = list(json_schema.bodies(signature, described.limits))
     schemas = [{"$ref": f"#/components/schemas/{_body_name(form)}"} for form in forms]
-    content: Node = {"application/json": {"schema": {"oneOf": schemas}, **_json_examples(signature, sample, forms)}}
-    if examples.has_records(signature):
-        text = None if sample is None else examples.csv_text(signature, sample)
-        content["text/csv"] = {"schema": {"type": "string"}, **({} if text is None else {"example": text})}
-    if _is_one_matrix(signature):
-        for media in ("application/octet-stream", "application/x-npy"):
-            content[media] = {"schema": {"type": "string", "format": "binary"}}
+    json: Node = {"schema": {"oneOf": schemas}, **_json_examples(signature, sample, forms)}
+    content = body_content(signature, sample, json)
     return {"required": True, "description": _request_text(described, forms), "content": content}
 
 
@@ -108,19 +104,10 @@ def _json_examples(signature: Signature, sample: Tensors | None, forms: list[str
     return {"examples": {form: {"summary": ROW_FORMS[form], "value": value} for form, value in values.items()}}
 
 
-def _is_one_matrix(signature: Signature) -> bool:
-    dtypes = {tensor.dtype for tensor in signature.inputs} if signature.columns else set()
-    return signature.rows and len(dtypes) == 1 and DTYPES[dtypes.pop()].kind in "iuf"
-
-
 def _request_text(described: OperationContext, forms: list[str]) -> str:
     ways = "; ".join(f"`{form}`: {ROW_FORMS[form]}" for form in forms)
     rows = f" At most {described.limits.max_rows} rows." if described.signature.rows else ""
-    media = ""
-    if examples.has_records(described.signature):
-        media += " CSV needs a header row of column names."
-    if _is_one_matrix(described.signature):
-        media += " Binary bodies are one .npy array of two dimensions, rows by columns."
+    media = body_texts(described.signature)
     return f"JSON with one of {ways}.{rows}{media} At most {described.limits.max_body_bytes} bytes."
 
 

@@ -7,15 +7,17 @@ from urllib.parse import parse_qs
 
 import msgspec
 
-from septet.errors import Invalid, ModelFailed, NotFound, Problem, UnsupportedMediaType
+from septet.errors import Invalid, ModelFailed, NotFound, Problem
 from septet.model.golden import mismatches
 from septet.model.signature import Kind
+from septet.protocols.codecs.body_formats import CSV_ROWS, JSON_ROWS, NPY_ARRAY, ONE_VALUE, BodyFormat, BodyReaders
 from septet.protocols.codecs.csv_body import CsvBody
 from septet.protocols.codecs.decoded_body import DecodedBody
 from septet.protocols.codecs.json_body import JsonBody
 from septet.protocols.codecs.npy_body import NpyBody
 from septet.protocols.codecs.prediction_format import MAX_TOP, PredictionFormatter
-from septet.protocols.http.http_messages import JSON, HttpReply, HttpRequest, shown
+from septet.protocols.codecs.value_body import ValueBody
+from septet.protocols.http.http_messages import HttpReply, HttpRequest
 from septet.protocols.http.request_factory import RequestFactory, answered
 from septet.protocols.http.routes import Encode, Operation, answers, predicts
 from septet.protocols.native import native_openapi
@@ -37,12 +39,15 @@ class NativeRoutes:
         self._answers = PredictionFormatter(signature)
         self._encode: Encode = self._prediction
         extra = limits.extra_columns
-        json = JsonBody(signature, max_rows=limits.max_rows, extra_columns=extra)
-        npy = NpyBody(signature, max_rows=limits.max_rows)
-        self._readers: dict[bytes, Callable[[bytes], DecodedBody]] = {JSON: json, b"": json}
-        self._readers |= {b"application/octet-stream": npy, b"application/x-npy": npy}
-        if signature.columns and signature.rows:
-            self._readers[b"text/csv"] = CsvBody(signature, max_rows=limits.max_rows, extra_columns=extra)
+        rows = limits.max_rows
+        readers: dict[BodyFormat, Callable[[], Callable[[bytes], DecodedBody]]] = {
+            JSON_ROWS: lambda: JsonBody(signature, max_rows=rows, extra_columns=extra),
+            CSV_ROWS: lambda: CsvBody(signature, max_rows=rows, extra_columns=extra),
+            NPY_ARRAY: lambda: NpyBody(signature, max_rows=rows),
+            ONE_VALUE: lambda: ValueBody(signature),
+        }
+        self._body_readers = BodyReaders(signature, readers)
+        self._readers = self._body_readers.by_media_type
         # How the last model that answered is named in a body: mostly it is the same.
         self._named = service.identity
         self._model = _model_field(service.identity)
@@ -98,23 +103,11 @@ class NativeRoutes:
             UnsupportedMediaType: the content type or encoding is not read here.
             Malformed, Invalid: as the codecs.
         """
-        return self._reader(http.context.media_type)(http.body)
-
-    def _reader(self, kind: bytes) -> Callable[[bytes], DecodedBody]:
-        reader = self._readers.get(kind)
-        if reader is not None:
-            return reader
-        if kind == b"text/csv":
-            raise UnsupportedMediaType("This model's inputs are tensors without named columns; send JSON 'inputs'.")
-        text = (
-            f"The content type {shown(kind)} is not read here. Send application/json (curl: -H 'content-type: "
-            "application/json'), text/csv with a header row, or application/x-npy."
-        )
-        raise UnsupportedMediaType(text)
+        return self._body_readers.find(http.context.media_type)(http.body)
 
     def _request(self, http: HttpRequest, outputs: tuple[str, ...] | None) -> Request:
         context = http.known_context or http.context
-        reader = self._readers.get(context.media_type) or self._reader(context.media_type)
+        reader = self._readers.get(context.media_type) or self._body_readers.find(context.media_type)
         body = reader(http.body)
         return self._request_factory.request(
             body.tensors, body.rows, body.id or context.id, outputs, trace=context.trace

@@ -16,6 +16,8 @@ from septet.settings import Limits
 
 Schema: TypeAlias = dict[str, Any]
 VALUE = {"$ref": "#/components/schemas/Value"}
+#: What `contentEncoding` says in words, validators can check.
+BASE64 = "^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$"
 OUTLIER: Schema = {"enum": [1, -1], "description": "1: like the training data; -1: an outlier."}
 ID: Schema = {
     "type": ["string", "null"],
@@ -34,6 +36,8 @@ def value(column: Column, carrier: str) -> Schema:
     if is_moment(column.dtype):
         schema = _moment(column)
     _bound(schema, column)
+    if column.max_bytes is not None:
+        schema["maxLength"] = -(-column.max_bytes // 3) * 4
     if column.categories is not None:
         _categorise(schema, column.categories, closed=not column.other_categories)
     if takes_null(column, carrier):
@@ -107,17 +111,17 @@ def prediction(signature: Signature) -> Schema:
 
 
 def raw_rows(signature: Signature) -> Schema:
-    """Write every output as the model has it, row by row; bare values where there is only one."""
+    """Write every output as the model has it, row by row; bare values where there is only one; bytes as objects."""
     if not signature.rows:
         return raw_tensors(signature)
-    rows = {each.name: _output(each.dtype, each.shape[1:]) for each in signature.outputs}
+    rows = {each.name: _raw_output(each.dtype, each.shape[1:]) for each in signature.outputs}
     return {"type": "array", "items": next(iter(rows.values())) if len(rows) == 1 else closed(rows)}
 
 
 def raw_tensors(signature: Signature) -> Schema:
-    """Write every output as the model has it, by name; the bare tensor where there is only one."""
+    """Write every output as the model has it, by name; the bare tensor where there is only one; bytes as objects."""
     free = (None,) if signature.rows else ()
-    tensors = {each.name: _output(each.dtype, (*free, *each.shape[len(free) :])) for each in signature.outputs}
+    tensors = {each.name: _raw_output(each.dtype, (*free, *each.shape[len(free) :])) for each in signature.outputs}
     return next(iter(tensors.values())) if len(tensors) == 1 else closed(tensors)
 
 
@@ -183,6 +187,8 @@ def _moment(column: Column) -> Schema:
 def _dtype(dtype: str) -> Schema:
     if is_moment(dtype):
         return {"type": "string", "format": "date-time"}
+    if dtype == "bytes":
+        return {"type": "string", "contentEncoding": "base64", "pattern": BASE64}
     if dtype in ("string", "bool"):
         return {"type": "string" if dtype == "string" else "boolean"}
     if DTYPES[dtype].kind in "iu":
@@ -252,9 +258,19 @@ def _nest(schema: Schema, shape: tuple[int | None, ...]) -> Schema:
 
 
 def _output(dtype: str, shape: tuple[int | None, ...]) -> Schema:
-    schema: Schema = {key: _dtype(dtype)[key] for key in ("type", "format") if key in _dtype(dtype)}
+    own = _dtype(dtype)
+    schema: Schema = {key: own[key] for key in ("type", "format", "contentEncoding") if key in own}
     if schema["type"] == "number" or is_moment(dtype):
         schema["type"] = [schema["type"], "null"]
+    return _listed(schema, shape)
+
+
+def _raw_output(dtype: str, shape: tuple[int | None, ...]) -> Schema:
+    """Write an output as TensorFlow's protocol has it."""
+    return _listed(closed({"b64": _output(dtype, ())}), shape) if dtype == "bytes" else _output(dtype, shape)
+
+
+def _listed(schema: Schema, shape: tuple[int | None, ...]) -> Schema:
     for size in reversed(shape):
         bounds = {} if size is None else {"minItems": size, "maxItems": size}
         schema = {"type": "array", "items": schema, **bounds}

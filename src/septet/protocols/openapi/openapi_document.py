@@ -2,7 +2,9 @@
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
+
+import msgspec
 
 from septet.protocols.http.routes import OperationContext, Route
 from septet.protocols.mlflow import invocations_openapi
@@ -16,6 +18,8 @@ from septet.service import Service
 from septet.settings import Limits
 
 TAGS = ("predict", "model", "health", "protocols", "documents")
+#: A sample stands in a dozen examples.
+MOST_SAMPLE_BYTES: Final = 16_384
 _SCHEMA = "#/components/schemas/"
 
 #: A path, its route, and the model that it belongs to, if any.
@@ -85,13 +89,21 @@ def _paths(operated: Iterable[DocumentedRoute], services: Sequence[Service], lim
         operation = route.operation
         assert operation is not None  # noqa: S101 - those without are left out above
         of = services if model is None else (model.service,)
-        node = written(operation, OperationContext(of, limits))
+        node = written(operation, OperationContext([_with_short_sample(each) for each in of], limits))
         if several and model is not None:
             key = _key(model.service)
             node = _renamed(node, _schemas(model.service, limits), key)
             node["operationId"] = f"{operation.name}_{key}"
         found.setdefault(path, {})[route.method.lower()] = node
     return found
+
+
+def _with_short_sample(service: Service) -> Service:
+    """The service without a sample whose bytes are too long to stand in every example."""
+    arrays = () if service.sample is None else service.sample.values()
+    values = [value for array in arrays if array.dtype == object for value in array.ravel().tolist()]
+    size = sum(len(value) for value in values if isinstance(value, bytes))
+    return service if size <= MOST_SAMPLE_BYTES else msgspec.structs.replace(service, sample=None)
 
 
 def _place(operated: DocumentedRoute) -> int:

@@ -1,7 +1,7 @@
 """The datatypes of the Open Inference Protocol, and their raw bytes: little-endian, row-major, without padding.
 
-BOOL is one byte of 0 or 1. An element of BYTES is its length (4 bytes, unsigned) and then its bytes; models take texts,
-so these must be UTF-8. Moments travel as texts, too: ISO 8601.
+BOOL is one byte of 0 or 1. An element of BYTES is its length (4 bytes, unsigned) and then its bytes. The signature says
+whether a tensor of BYTES holds bytes as they are, texts, which must be UTF-8, or moments, which are texts of ISO 8601.
 """
 
 import math
@@ -35,9 +35,13 @@ DATATYPES: Final[dict[str, str]] = {
     "float32": "FP32",
     "float64": "FP64",
     "string": "BYTES",
+    "bytes": "BYTES",
     **{dtype: "BYTES" for dtype in DTYPES if is_moment(dtype)},
 }
-_BY_DATATYPE: Final = {datatype: dtype for dtype, datatype in DATATYPES.items() if not is_moment(dtype)}
+#: BYTES of which nothing more is said are texts.
+_BY_DATATYPE: Final = {
+    datatype: dtype for dtype, datatype in DATATYPES.items() if dtype == "string" or not is_text(dtype)
+}
 _WIRE: Final = {name: dtype.newbyteorder("<") for name, dtype in DTYPES.items()}
 _LENGTH: Final = struct.Struct("<I")
 _ALIGNMENT: Final = 16  # bytes; that of every array that numpy makes
@@ -68,7 +72,7 @@ def raw_bytes(array: Array, dtype: str) -> bytes | memoryview:
     A missing text (None) is written as an empty one: BYTES has no null.
     """
     if is_text(dtype):
-        return texts_bytes(listed(array.ravel()))
+        return elements_bytes(listed(array.ravel()))
     return contiguous_bytes(array)
 
 
@@ -79,13 +83,20 @@ def input_bytes(array: Array, tensor: Tensor) -> bytes:
     return bytes(raw_bytes(array, tensor.dtype))
 
 
-def texts_bytes(values: Iterable[str | None]) -> bytes:
-    """The raw bytes of BYTES; a missing text is written as an empty one."""
+def elements_bytes(values: Iterable[str | bytes | None]) -> bytes:
+    """The raw bytes of BYTES; a missing element is written as an empty one."""
     parts: list[bytes] = []
     for value in values:
-        text = b"" if value is None else str(value).encode()
-        parts += (_LENGTH.pack(len(text)), text)
+        element = element_bytes(value)
+        parts += (_LENGTH.pack(len(element)), element)
     return b"".join(parts)
+
+
+def element_bytes(value: object) -> bytes:
+    """An element of BYTES: bytes as they are, a text as UTF-8, a missing one empty."""
+    if isinstance(value, bytes):
+        return value
+    return b"" if value is None else str(value).encode()
 
 
 def from_raw(data: bytes | memoryview, dtype: str, shape: Sequence[int], name: str) -> Array:
@@ -98,8 +109,9 @@ def from_raw(data: bytes | memoryview, dtype: str, shape: Sequence[int], name: s
         Malformed: a BOOL is neither 0 nor 1, or a text is damaged or not UTF-8.
     """
     count = _count(shape, name)
-    if dtype == "string":
-        return shaped(np.array(texts_of(bytes(data), count, name), object), shape, name)
+    if is_text(dtype):
+        elements = elements_of(bytes(data), count, dtype, name)
+        return shaped(np.fromiter(elements, object, count), shape, name)
     kind = _WIRE[dtype]
     expected = count * kind.itemsize
     if len(data) != expected:
@@ -112,25 +124,24 @@ def from_raw(data: bytes | memoryview, dtype: str, shape: Sequence[int], name: s
 
 
 def input_from_raw(data: bytes | memoryview, tensor: Tensor, shape: Sequence[int], at: Sequence[int] = ()) -> Array:
-    """As `from_raw`, for an input of the model; `at` are the places of its missing texts.
+    """As `from_raw`, for an input of the model; `at` are the places of its missing elements.
 
     Raises:
         Invalid, Malformed: as `from_raw`, and where a text is no moment or stands at one of these places.
     """
-    if not is_text(tensor.dtype):
-        return from_raw(data, tensor.dtype, shape, tensor.name)
-    return input_texts(from_raw(data, "string", shape, tensor.name), tensor, at)
+    array = from_raw(data, tensor.dtype, shape, tensor.name)
+    return input_elements(array, tensor, at) if is_text(tensor.dtype) else array
 
 
-def input_texts(texts: Array, tensor: Tensor, at: Sequence[int] = ()) -> Array:
-    """The texts of an input as its tensor holds them: moments as such, and missing ones at the places of `at`.
+def input_elements(elements: Array, tensor: Tensor, at: Sequence[int] = ()) -> Array:
+    """The texts or bytes of an input as its tensor holds them: moments as such, and missing ones at the places of `at`.
 
     Raises:
         Invalid: a text is no moment, or stands at one of these places.
     """
     if at:
-        texts = without(texts, at, tensor.name, texts.shape)
-    return cast_texts(texts, tensor)
+        elements = without(elements, at, tensor.name, elements.shape)
+    return cast_texts(elements, tensor)
 
 
 def aligned(array: Array) -> Array:
@@ -175,33 +186,57 @@ def _no_boolean(data: bytes | memoryview, name: str) -> Malformed:
     return Malformed(text, (Problem(None, name, "bytes 0 or 1", f"byte {value}"),))
 
 
-def texts_of(data: bytes, count: int, name: str) -> list[str]:
-    """So many texts from their raw bytes; `name` is the tensor's, for errors.
+def elements_of(data: bytes, count: int, dtype: str, name: str) -> list[Any]:
+    """So many elements of BYTES from their raw bytes: bytes for the dtype `bytes`, else texts.
+
+    `name` is the tensor's, for errors.
 
     Raises:
-        Malformed: they are damaged, or not UTF-8.
+        Malformed: they are damaged, or not UTF-8 where they are to be texts.
     """
+    elements = _cut(data, count, name)
+    if dtype == "bytes":
+        return elements
+    try:
+        return list(map(bytes.decode, elements))
+    except UnicodeDecodeError:
+        raise not_utf8(elements, name) from None
+
+
+def not_utf8(elements: Iterable[bytes], name: str) -> Malformed:
+    """The error for elements of BYTES that are to be texts, and are not all UTF-8."""
+    at = next(at for at, element in enumerate(elements) if not _is_utf8(element))
+    return _damaged(name, "UTF-8", f"other bytes in element {at}")
+
+
+def _is_utf8(element: bytes) -> bool:
+    try:
+        element.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _cut(data: bytes, count: int, name: str) -> list[bytes]:
     # Each takes 4 bytes at least: no more are looked for than can be, whatever the shape says.
     if count * _LENGTH.size > len(data):
         raise _damaged(name, f"at least {count * _LENGTH.size} bytes for {count} elements", f"{len(data)} bytes")
     end = len(data)
-    texts: list[str] = []
+    elements: list[bytes] = []
     stop = 0
     try:
         for _ in range(count):
             begin = stop + _LENGTH.size
             stop = begin + _LENGTH.unpack_from(data, stop)[0]
             if stop > end:
-                what = f"{stop - begin} bytes in element {len(texts)}, as its length says"
+                what = f"{stop - begin} bytes in element {len(elements)}, as its length says"
                 raise _damaged(name, what, f"{end - begin} bytes up to the end")
-            texts.append(data[begin:stop].decode())
+            elements.append(data[begin:stop])
     except struct.error:
-        raise _damaged(name, f"{count} elements", f"the end within element {len(texts)}") from None
-    except UnicodeDecodeError:
-        raise _damaged(name, "UTF-8", f"other bytes in element {len(texts)}") from None
+        raise _damaged(name, f"{count} elements", f"the end within element {len(elements)}") from None
     if stop != end:
         raise _damaged(name, f"{stop} bytes for {count} elements", f"{end} bytes")
-    return texts
+    return elements
 
 
 def _damaged(name: str, expected: str, received: str) -> Malformed:

@@ -138,6 +138,7 @@ def _answer(service: Service) -> Node:
                 "datatype": {"enum": [DATATYPES[tensor.dtype], "BYTES"]},
                 "shape": {"type": "array", "items": {"type": "integer", "minimum": 0}},
                 "data": {"type": "array"},
+                **({"parameters": closed({"content_type": {"const": "base64"}})} if tensor.dtype == "bytes" else {}),
             }
         )
         for tensor in service.signature.outputs

@@ -20,7 +20,7 @@ from septet.protocols.http.request_factory import RequestFactory
 from septet.protocols.http.routes import Encode, Operation, predicts
 from septet.protocols.openinference import infer_openapi
 from septet.protocols.openinference.binary_extension import LENGTH_HEADER, SIZE, BinaryPart, whole
-from septet.protocols.openinference.datatypes import input_from_raw, input_texts
+from septet.protocols.openinference.datatypes import input_elements, input_from_raw
 from septet.protocols.openinference.infer_document import (
     EXAMPLE,
     NO_DATA,
@@ -153,7 +153,7 @@ class InferRequestReader:
                     return self._read_carefully(body, tail)
                 if reader.is_text:
                     texts += sum(cell is not None for cell in array.flat)
-                    array = input_texts(array, self._schema.inputs[given.name].tensor, self._places(given))
+                    array = input_elements(array, self._schema.inputs[given.name].tensor, self._places(given))
             arrays.append((given.name, array))
         if count_quotes(body) != quotes(document) + 2 * texts or b"\\" in body:
             strict(body, EXAMPLE, constant=float)

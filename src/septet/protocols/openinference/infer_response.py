@@ -1,4 +1,8 @@
-"""Response -> the body of an answer: JSON, with the tensors that are wanted so as raw bytes behind it."""
+"""Response -> the body of an answer: JSON, with the tensors that are wanted so as raw bytes behind it.
+
+The protocol does not say how JSON writes bytes that are no text. They are base64, and the parameter `content_type` of
+the output says so, as that of MLServer does.
+"""
 
 import json
 from collections.abc import Sequence
@@ -13,7 +17,7 @@ from septet.protocols.http.request_factory import answered
 from septet.protocols.http.routes import Encode
 from septet.protocols.openinference.binary_extension import LENGTH_HEADER
 from septet.protocols.openinference.classification import best
-from septet.protocols.openinference.datatypes import DATATYPES, texts_bytes
+from septet.protocols.openinference.datatypes import DATATYPES, elements_bytes
 from septet.service import Service
 from septet.tensors import Part, contiguous_bytes, listed
 from septet.types import Array, Identity, Request, Response, Tensors
@@ -53,6 +57,7 @@ class InferResponseWriter:
     def __init__(self, service: Service) -> None:
         signature = service.signature
         self._datatypes = {each.name: DATATYPES[each.dtype] for each in signature.outputs}
+        self._base64 = frozenset(each.name for each in signature.outputs if each.dtype == "bytes")
         self._names = tuple(self._datatypes)
         self.raw = (_RAW,) * len(self._names)
         self._json = (_JSON,) * len(self._names)
@@ -153,14 +158,14 @@ class InferResponseWriter:
             shape = (shape[0] // count, *shape[1:])
         if binary:
             if is_text:
-                raw = [texts_bytes(listed(each.ravel())) for each in array.reshape(count, -1)]
+                raw = [elements_bytes(listed(each.ravel())) for each in array.reshape(count, -1)]
                 described = [_described(name, datatype, shape, len(each)) for each in raw]
                 return b"", described, b"", raw
             data = contiguous_bytes(array)
             size = len(data) // count
             parts = (data,) if count == 1 else [data[at * size : (at + 1) * size] for at in range(count)]
             return _described(name, datatype, shape, size), None, b"", parts
-        begin = _described(name, datatype, shape, None)
+        begin = _described_base64(name, shape) if name in self._base64 else _described(name, datatype, shape, None)
         if count == 1:
             return begin, (_json_values(array),), b"}", None
         if not is_text:
@@ -188,13 +193,21 @@ def _described(name: str, datatype: str, shape: tuple[int, ...], size: int | Non
 
 
 @lru_cache
+def _described_base64(name: str, shape: tuple[int, ...]) -> bytes:
+    """An output of bytes, up to its values in JSON."""
+    return _described(name, _BYTES, shape, None).removesuffix(b'"data":') + (
+        b'"parameters":{"content_type":"base64"},"data":'
+    )
+
+
+@lru_cache
 def _length(size: int) -> tuple[tuple[bytes, bytes]]:
     """The header with the number of bytes that are JSON."""
     return ((LENGTH_HEADER, b"%d" % size),)
 
 
 def _json_values(array: Array) -> bytes:
-    """The values of an array as a flat list in JSON."""
+    """The values of an array as a flat list in JSON; bytes as base64."""
     values = listed(array.ravel())
     text = msgspec.json.encode(values)
     if b"n" in text and array.dtype.kind == "f":  # null: a number is not finite, for which JSON has no word

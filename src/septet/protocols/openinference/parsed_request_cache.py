@@ -29,7 +29,7 @@ from septet.errors import Malformed
 from septet.model.signature import DTYPES, Signature
 from septet.protocols.http.routes import Encode
 from septet.protocols.openinference.binary_extension import SIZE
-from septet.protocols.openinference.datatypes import texts_of, view
+from septet.protocols.openinference.datatypes import elements_of, view
 from septet.protocols.openinference.infer_document import InferDocument, InputTensor, number
 from septet.protocols.openinference.infer_response import OutputForm
 from septet.protocols.openinference.json_tensors import Decode, JsonTensor, is_nested
@@ -110,6 +110,7 @@ class ParsedRequestCache:
         self._readers = readers
         self._places = {tensor.name: place for place, tensor in enumerate(signature.inputs)}
         self._dtypes = {tensor.name: DTYPES[tensor.dtype] for tensor in signature.inputs}
+        self._elements = {tensor.name: tensor.dtype for tensor in signature.inputs}
         # By their prefix without the id. Those with values in JSON differ behind their first value, newest first.
         self._json: BoundedCache[bytes, tuple[ParsedRequest, ...]] = BoundedCache(MOST_PREFIXES)
         self._binary: BoundedCache[bytes, ParsedRequest] = BoundedCache(MOST_PREFIXES)
@@ -170,8 +171,8 @@ class ParsedRequestCache:
         packing = self._packing.inputs[self._places[name]]
         if dtype.kind in "OM":
             try:
-                texts = texts_of(raw, prod(shape), name)
-                return texts if dtype.kind == "O" else packing.moments(texts)
+                elements = elements_of(raw, prod(shape), self._elements[name], name)
+                return elements if dtype.kind == "O" else packing.moments(elements)
             except (Malformed, ValueError):
                 return None
         if dtype.kind == "b" and raw.strip(b"\0\1"):

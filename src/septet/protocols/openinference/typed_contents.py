@@ -9,10 +9,10 @@ from typing import Final
 
 import numpy as np
 
-from septet.errors import Invalid, Malformed, Problem
+from septet.errors import Invalid, Problem
 from septet.model.signature import DTYPES, Tensor
 from septet.model.values import is_text
-from septet.protocols.openinference.datatypes import DATATYPES, input_texts
+from septet.protocols.openinference.datatypes import DATATYPES, element_bytes, input_elements, not_utf8
 from septet.protocols.rpc.descriptors import Message
 from septet.tensors import listed
 from septet.types import Array
@@ -32,7 +32,7 @@ _NARROW: Final = {"int8": np.int32, "int16": np.int32, "uint8": np.uint32, "uint
 
 
 def read(contents: Message, tensor: Tensor, shape: Sequence[int], at: Sequence[int] = ()) -> Array:
-    """The array of an input whose datatype and shape have been checked; `at` are the places of its missing texts.
+    """The array of an input whose datatype and shape have been checked; `at` are the places of its missing elements.
 
     Raises:
         Invalid: the values stand in another field, are more or fewer than the shape needs, are out of range, or are
@@ -55,7 +55,7 @@ def read(contents: Message, tensor: Tensor, shape: Sequence[int], at: Sequence[i
         text = f"The input {name!r} of shape {list(shape)} needs {count} values in {field}, received {len(values)}."
         raise Invalid(text, (Problem(None, name, f"{count} values", f"{len(values)} values"),))
     if is_text(dtype):
-        return input_texts(_texts(values, count, name).reshape(shape), tensor, at)
+        return input_elements(_elements(values, dtype, name).reshape(shape), tensor, at)
     if dtype in _NARROW:
         return _narrow(np.fromiter(values, _NARROW[dtype], count), tensor).reshape(shape)
     return np.fromiter(values, DTYPES[dtype], count).reshape(shape)
@@ -65,20 +65,18 @@ def write(contents: Message, array: Array, dtype: str) -> None:
     """Add the elements of an array; `dtype` is one of `FIELDS`. A missing text (None) is written as an empty one."""
     values = listed(array.ravel())
     if is_text(dtype):
-        values = [b"" if value is None else str(value).encode() for value in values]
+        values = list(map(element_bytes, values))
     getattr(contents, FIELDS[dtype]).extend(values)
 
 
-def _texts(values: Sequence[bytes], count: int, name: str) -> Array:
-    texts = np.empty(count, object)
-    for index, value in enumerate(values):
-        try:
-            texts[index] = value.decode()
-        except UnicodeDecodeError:
-            what = f"other bytes in element {index}"
-            text = f"The BYTES of {name!r} are damaged: expected UTF-8, received {what}."
-            raise Malformed(text, (Problem(None, name, "UTF-8", what),)) from None
-    return texts
+def _elements(values: Sequence[bytes], dtype: str, name: str) -> Array:
+    """The elements of BYTES: bytes for the dtype `bytes`, else texts."""
+    if dtype == "bytes":
+        return np.fromiter(values, object, len(values))
+    try:
+        return np.fromiter(map(bytes.decode, values), object, len(values))
+    except UnicodeDecodeError:
+        raise not_utf8(values, name) from None
 
 
 def _narrow(wide: Array, tensor: Tensor) -> Array:

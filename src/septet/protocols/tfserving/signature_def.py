@@ -25,6 +25,7 @@ DATATYPES: Final[dict[str, str]] = {
     "float32": "DT_FLOAT",
     "float64": "DT_DOUBLE",
     "string": "DT_STRING",
+    "bytes": "DT_STRING",
     **{dtype: "DT_STRING" for dtype in DTYPES if is_moment(dtype)},
 }
 

@@ -1,7 +1,8 @@
 """`/v1`: the REST protocol of TensorFlow Serving, which is KServe's version 1 too.
 
-Values are the model's raw tensors, as that protocol has them: no labels in place of numbers, and all outputs. No
-content type is asked for: TensorFlow Serving looks at none, and the curl commands of its users send that of a form.
+Values are the model's raw tensors, as that protocol has them: no labels in place of numbers, and all outputs; bytes are
+`{"b64": "..."}`. No content type is asked for: TensorFlow Serving looks at none, and the curl commands of its users
+send that of a form.
 """
 
 from typing import Any, Literal
@@ -9,6 +10,7 @@ from typing import Any, Literal
 import msgspec
 
 from septet.errors import Unavailable
+from septet.protocols.codecs.base64_objects import base64_objects
 from septet.protocols.codecs.prediction_format import alike
 from septet.protocols.codecs.rows_document import INPUTS, INSTANCES, OptionalKey, RowsDocument, RowsFormat
 from septet.protocols.http.health_routes import ServerState
@@ -41,6 +43,7 @@ class V1Routes:
         self._identity = service.identity
         self._rows = service.signature.rows
         self._single = len(service.signature.outputs) == 1
+        self._bytes = {each.name for each in service.signature.outputs if each.dtype == "bytes"}
         limits = request_factory.limits
         self._body = RowsDocument(
             service.signature, BODY_FORMAT, max_rows=limits.max_rows, extra_columns=limits.extra_columns
@@ -110,6 +113,8 @@ class V1Routes:
 
     def _by_output(self, tensors: Tensors) -> Any:
         lists = {name: nested(name, tensors) for name in tensors}
+        for name in self._bytes:
+            lists[name] = base64_objects(lists[name])
         return next(iter(lists.values())) if self._single else lists
 
 

@@ -85,11 +85,16 @@ def load(path: Path, options: LoadOptions) -> SklearnRuntime:
         UnsupportedModel: it holds no estimator that answers new rows.
         MissingExtra: scikit-learn, skops or pandas is not installed.
     """
-    model, _ = read_estimator(path, options.trust)
+    model = read_model(path, options)
     _limit_jobs(model, options.threads)
     if options.signature is None:
         _log.warning("%s has no data with it: %s", path, SKLEARN.unknown)
     return runtime_of(model, options, source=str(path))
+
+
+def read_model(path: Path, options: LoadOptions) -> Any:
+    """The fitted estimator in a file; raises as `load`."""
+    return read_estimator(path, options.trust)[0]
 
 
 def runs_code(path: Path) -> bool:

@@ -62,10 +62,25 @@ class Field {
     if (column.categories && !column.other_categories) return choice(id, column.categories, value);
     const common = { id, name: id, value, autocomplete: "off", spellcheck: "false" };
     if (column.dtype === "string") return this.withList(h("input", { ...common, type: "text" }));
+    if (column.dtype === "bytes") return this.fileInput(value);
     if (isMoment(column)) return momentInput(column, common);
     const step = /int/.test(column.dtype) ? "1" : "any";
     const bounds = { min: column.minimum, max: column.maximum };
     return h("input", { ...common, ...bounds, type: "number", step, inputmode: step === "1" ? "numeric" : "decimal" });
+  }
+
+  // A file's bytes as base64; those of the sample until one is chosen.
+  fileInput(sample) {
+    this.base64 = sample;
+    const input = h("input", { id: this.id, name: this.id, type: "file" });
+    input.addEventListener("change", () => {
+      const [file] = input.files;
+      const reader = new FileReader();
+      reader.addEventListener("load", () => { this.base64 = reader.result.slice(reader.result.indexOf(",") + 1); });
+      if (file) reader.readAsDataURL(file);
+      else this.base64 = sample;
+    });
+    return input;
   }
 
   withList(input) {
@@ -91,6 +106,7 @@ class Field {
     if (column.dtype === "bool") return input.value;
     if (column.categories && !column.other_categories) return JSON.stringify(column.categories[input.selectedIndex]);
     if (column.dtype === "string") return JSON.stringify(input.value);
+    if (column.dtype === "bytes") return JSON.stringify(this.base64);
     const text = input.value.trim();
     if (isMoment(column) && text !== "") return JSON.stringify(text);
     if (isMoment(column)) {
@@ -133,6 +149,7 @@ function choice(id, values, chosen) {
 }
 
 function hint(column) {
+  if (column.dtype === "bytes") return "a file; the sample's bytes where none is chosen";
   if (column.timezone) return "with its offset, such as Z or +01:00";
   const { minimum: low, maximum: high } = column;
   const known = (value) => value !== null && value !== undefined;

@@ -1,0 +1,103 @@
+"""The ways to write rows as a body, each declared once with its content types.
+
+Which reader takes a body, what the error 415 advises, and what OpenAPI says of a route's bodies derive from these
+declarations.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Final, Generic, TypeVar
+
+import msgspec
+
+from septet.errors import UnsupportedMediaType
+from septet.model.signature import Signature
+from septet.protocols.codecs.npy_body import npy_refusal
+from septet.protocols.codecs.value_body import takes_value
+from septet.protocols.http.http_messages import JSON, shown
+
+_Reader = TypeVar("_Reader")
+
+
+class BodyFormat(msgspec.Struct, frozen=True):
+    """One way to write rows.
+
+    Attributes:
+        media_types: the content types that name it; the empty one is that of a body which names none.
+        advice: what to send, in words.
+        refusal: why the rows of a model cannot be written so, empty where other formats are just advised; None where
+            they can.
+    """
+
+    media_types: tuple[bytes, ...]
+    advice: str
+    refusal: Callable[[Signature], str | None]
+
+
+def _never(_: Signature) -> None:
+    """Every model's rows can be written as JSON."""
+
+
+def _without_columns(signature: Signature) -> str | None:
+    if signature.columns and signature.rows:
+        return None
+    return "This model's inputs are tensors without named columns; send JSON 'inputs'."
+
+
+def _not_one_value(signature: Signature) -> str | None:
+    return None if takes_value(signature) else ""
+
+
+JSON_ROWS: Final = BodyFormat(
+    (JSON, b""), "application/json (curl: -H 'content-type: application/json')", refusal=_never
+)
+CSV_ROWS: Final = BodyFormat((b"text/csv",), "text/csv with a header row", refusal=_without_columns)
+NPY_ARRAY: Final = BodyFormat(
+    (b"application/octet-stream", b"application/x-npy"), "application/x-npy", refusal=npy_refusal
+)
+ONE_VALUE: Final = BodyFormat(
+    (b"application/octet-stream", b"image/jpeg", b"image/png"),
+    "the value itself as application/octet-stream, image/jpeg or image/png",
+    refusal=_not_one_value,
+)
+#: In the order in which they are advised. Of two with a content type in common, a model takes one at most.
+BODY_FORMATS: Final = (JSON_ROWS, CSV_ROWS, NPY_ARRAY, ONE_VALUE)
+
+
+def readable(signature: Signature) -> tuple[BodyFormat, ...]:
+    """The formats in which the rows of a model can be written."""
+    return tuple(each for each in BODY_FORMATS if each.refusal(signature) is None)
+
+
+class BodyReaders(Generic[_Reader]):
+    """The readers of one route.
+
+    Attributes:
+        by_media_type: of each content type that is read its reader.
+    """
+
+    def __init__(self, signature: Signature, readers: Mapping[BodyFormat, Callable[[], _Reader]]) -> None:
+        """Make those of `readers`, one for each of `BODY_FORMATS`, that the signature needs."""
+        self.by_media_type: dict[bytes, _Reader] = {}
+        self._refusals: dict[bytes, str] = {}
+        for each in BODY_FORMATS:
+            refusal = each.refusal(signature)
+            if refusal is not None:
+                self._refusals = {**dict.fromkeys(each.media_types, refusal), **self._refusals}
+                continue
+            self.by_media_type |= dict.fromkeys(each.media_types, readers[each]())
+        *first, last = [each.advice for each in readable(signature)]
+        self._advice = f"{', '.join(first)}, or {last}" if first else last
+
+    def find(self, media_type: bytes) -> _Reader:
+        """The reader of a content type.
+
+        Raises:
+            UnsupportedMediaType: there is none.
+        """
+        reader = self.by_media_type.get(media_type)
+        if reader is not None:
+            return reader
+        refusal = self._refusals.get(media_type)
+        raise UnsupportedMediaType(
+            refusal or f"The content type {shown(media_type)} is not read here. Send {self._advice}."
+        )
