@@ -1,4 +1,4 @@
-"""The suite: `benchmarks/run --help`. Each question is a module with a `run(Bench) -> Report`."""
+"""The suite: `benchmarks/run --help`. Each question is a module with a `run(Bench) -> BenchmarkReport`."""
 
 import argparse
 import importlib

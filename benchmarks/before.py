@@ -8,10 +8,10 @@ from benchmarks.bench import Bench, Fleet
 from benchmarks.closed_loop import load
 from benchmarks.forms import FORMS
 from benchmarks.grpc import load_calls, message_of
-from benchmarks.models import Model
+from benchmarks.models import BenchmarkModel
 from benchmarks.overload import CASES, one_round
 from benchmarks.process import Process, post
-from benchmarks.report import Report, Table, ratio, spread
+from benchmarks.report import BenchmarkReport, ReportTable, ratio, spread
 from benchmarks.rows import CODED, ROWS
 from benchmarks.start import SETTLING
 
@@ -34,10 +34,10 @@ class Figure:
         return (self.name, self.unit, spread(self.before, ",.3g"), spread(self.now, ",.3g"), gain)
 
 
-def run(bench: Bench) -> Report:
+def run(bench: Bench) -> BenchmarkReport:
     """Both take turns, round after round, in alternating order."""
     iris = models.iris(bench.cache)
-    wide = Model(models.mlp(bench.cache).path, models.generated(2 * ROWS), "probabilities")
+    wide = BenchmarkModel(models.mlp(bench.cache).path, models.generated(2 * ROWS), "probabilities")
     absent: dict[str, str] = {}
     cases = [
         *((iris, form, 1, count) for form in ("data", "records", "v2", "v2-binary") for count in (1, 16, 64)),
@@ -53,12 +53,18 @@ def run(bench: Bench) -> Report:
         "servers": "one worker, one thread, one core, keep-alive connections, 127.0.0.1",
         "load": f"wrk and h2load, {bench.rounds} rounds of {bench.seconds:g} s; above 1 is a gain",
     }
-    table = Table("", ("", "unit", "before", "now", "ratio"), [each.row() for each in figures])
-    return Report("This source beside an earlier commit", setting, [table], [asdict(each) for each in figures], absent)
+    table = ReportTable("", ("", "unit", "before", "now", "ratio"), [each.row() for each in figures])
+    return BenchmarkReport(
+        "This source beside an earlier commit", setting, [table], [asdict(each) for each in figures], absent
+    )
 
 
 def _paired(
-    bench: Bench, model: Model, servers: tuple[str, str], measure: Callable[[Process], float], absent: dict[str, str]
+    bench: Bench,
+    model: BenchmarkModel,
+    servers: tuple[str, str],
+    measure: Callable[[Process], float],
+    absent: dict[str, str],
 ) -> tuple[list[float], list[float]]:
     """What `measure` finds of both, in each round."""
     found: dict[str, list[float]] = {server: [] for server in servers}
@@ -74,7 +80,9 @@ def _paired(
     return found[servers[0]], found[servers[1]]
 
 
-def _rate(bench: Bench, model: Model, form: str, rows: int, connections: int, absent: dict[str, str]) -> Figure:
+def _rate(
+    bench: Bench, model: BenchmarkModel, form: str, rows: int, connections: int, absent: dict[str, str]
+) -> Figure:
     body = FORMS[form].body(model, model.rows[:rows])
 
     def measure(process: Process) -> float:
@@ -88,7 +96,7 @@ def _rate(bench: Bench, model: Model, form: str, rows: int, connections: int, ab
     )
 
 
-def _calls(bench: Bench, model: Model, absent: dict[str, str]) -> list[Figure]:
+def _calls(bench: Bench, model: BenchmarkModel, absent: dict[str, str]) -> list[Figure]:
     message = message_of(bench, model)
     found = []
     for connections in (1, 16, 64):
@@ -101,7 +109,7 @@ def _calls(bench: Bench, model: Model, absent: dict[str, str]) -> list[Figure]:
     return found
 
 
-def _starts(bench: Bench, model: Model, absent: dict[str, str]) -> list[Figure]:
+def _starts(bench: Bench, model: BenchmarkModel, absent: dict[str, str]) -> list[Figure]:
     body = FORMS["data"].body(model, model.rows[:1])
     seconds: dict[str, list[float]] = {NOW: [], BEFORE: []}
     memory: dict[str, list[float]] = {NOW: [], BEFORE: []}

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Self
 
 from benchmarks.environments import environment
-from benchmarks.forms import Body
-from benchmarks.models import Model
+from benchmarks.forms import FormBody
+from benchmarks.models import BenchmarkModel
 from benchmarks.process import SERVER_CORE, Process, free_ports, pinned
 from benchmarks.servers import NGINX, RIVALS, SERVERS
 
@@ -66,7 +66,7 @@ class Bench:
         """Those in use so far, by environment."""
         return {name: each for name, each in self._pythons.items() if isinstance(each, Path)}
 
-    def start(self, server: str, model: Model, *, cores: str = str(SERVER_CORE)) -> Process:
+    def start(self, server: str, model: BenchmarkModel, *, cores: str = str(SERVER_CORE)) -> Process:
         """Start a server on free ports.
 
         Raises:
@@ -117,11 +117,11 @@ class Fleet:
         absent: servers that cannot be measured, and why.
     """
 
-    def __init__(self, bench: Bench, model: Model) -> None:
+    def __init__(self, bench: Bench, model: BenchmarkModel) -> None:
         self._bench = bench
         self._model = model
         self._running: dict[str, Process] = {}
-        self._first: dict[str, Body | None] = {}
+        self._first: dict[str, FormBody | None] = {}
         self._stack = contextlib.ExitStack()
         self.absent: dict[str, str] = {}
 
@@ -131,7 +131,7 @@ class Fleet:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    def add(self, server: str, first: Body | None, *, cores: str = str(SERVER_CORE)) -> bool:
+    def add(self, server: str, first: FormBody | None, *, cores: str = str(SERVER_CORE)) -> bool:
         """Start a server and have it answer its `first` body, or listen for gRPC where that is None.
 
         Returns False where it cannot, which is noted in `absent`.
@@ -175,7 +175,7 @@ class Fleet:
             yield process
 
 
-def _await(process: Process, server: str, first: Body | None) -> None:
+def _await(process: Process, server: str, first: FormBody | None) -> None:
     patience = SERVERS[server].patience
     if first is None:
         process.listening(within=patience)

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.forms import Body, Form
-from benchmarks.models import Model
+from benchmarks.forms import Form, FormBody
+from benchmarks.models import BenchmarkModel
 from benchmarks.process import CLIENT_CORE, Process, pinned, post
 
 SCRIPT = Path(__file__).parent / "load.lua"
@@ -34,7 +34,7 @@ class Sample:
 
 def load(
     process: Process,
-    body: Body,
+    body: FormBody,
     folder: Path,
     *,
     connections: int,
@@ -71,7 +71,7 @@ def load(
 
 
 def verify(
-    process: Process, form: Form, model: Model, expected: NDArray[Any], *, rows: int = 1, clients: int = 32
+    process: Process, form: Form, model: BenchmarkModel, expected: NDArray[Any], *, rows: int = 1, clients: int = 32
 ) -> int:
     """Ask with different rows from many clients at once; each must get the engine's own numbers. Returns how many.
 

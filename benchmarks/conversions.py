@@ -9,32 +9,32 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from benchmarks.forms import LENGTH, Body
+from benchmarks.forms import LENGTH, FormBody
 from benchmarks.models import FEATURES, Array
 
 Step = Callable[[], bytes]
 encode = msgspec.json.Encoder().encode
 
 
-class _Data(msgspec.Struct):
+class _ConvertedData(msgspec.Struct):
     data: list[list[float]]
 
 
-class _Tensor(msgspec.Struct):
+class _ConvertedTensor(msgspec.Struct):
     shape: list[int]
     data: list[float] = []
 
 
 class _Tensors(msgspec.Struct):
-    inputs: list[_Tensor]
+    inputs: list[_ConvertedTensor]
 
 
 def _prediction(scores: Array) -> bytes:
     return encode({"prediction": scores.tolist()})
 
 
-def _data(body: Body, _: Array, scores: Array) -> Step:
-    decode, content = msgspec.json.Decoder(_Data).decode, body.content
+def _data(body: FormBody, _: Array, scores: Array) -> Step:
+    decode, content = msgspec.json.Decoder(_ConvertedData).decode, body.content
 
     def step() -> bytes:
         np.array(decode(content).data, np.float32)
@@ -43,7 +43,7 @@ def _data(body: Body, _: Array, scores: Array) -> Step:
     return step
 
 
-def _records(body: Body, _: Array, scores: Array) -> Step:
+def _records(body: FormBody, _: Array, scores: Array) -> Step:
     record: Any = msgspec.defstruct("Record", [(f"input_{index}", float) for index in range(FEATURES)])
     records = msgspec.defstruct("Records", [("records", list[record])])
     decode: Callable[[bytes], Any] = msgspec.json.Decoder(records).decode
@@ -56,7 +56,7 @@ def _records(body: Body, _: Array, scores: Array) -> Step:
     return step
 
 
-def _v2(body: Body, label: Array, scores: Array) -> Step:
+def _v2(body: FormBody, label: Array, scores: Array) -> Step:
     decode, content = msgspec.json.Decoder(_Tensors).decode, body.content
 
     def step() -> bytes:
@@ -67,7 +67,7 @@ def _v2(body: Body, label: Array, scores: Array) -> Step:
     return step
 
 
-def _v2_binary(body: Body, label: Array, scores: Array) -> Step:
+def _v2_binary(body: FormBody, label: Array, scores: Array) -> Step:
     decode, content, length = msgspec.json.Decoder(_Tensors).decode, body.content, int(body.headers[LENGTH])
 
     def step() -> bytes:
@@ -78,7 +78,7 @@ def _v2_binary(body: Body, label: Array, scores: Array) -> Step:
     return step
 
 
-def _csv(body: Body, _: Array, scores: Array) -> Step:
+def _csv(body: FormBody, _: Array, scores: Array) -> Step:
     """As one JSON array: the fastest way there is with these libraries; `numpy.loadtxt` takes three times as long."""
     decode, content = msgspec.json.Decoder(list[float]).decode, body.content
 
@@ -101,7 +101,7 @@ def _described(labels: list[int], scores: list[float], *shapes: tuple[int, ...])
 
 
 #: By form; made of the body, the labels and the scores of the answer.
-CONVERSIONS: dict[str, Callable[[Body, Array, Array], Step]] = {
+CONVERSIONS: dict[str, Callable[[FormBody, Array, Array], Step]] = {
     "data": _data,
     "records": _records,
     "v2": _v2,

@@ -7,13 +7,13 @@ from collections.abc import Callable
 import msgspec
 import numpy as np
 
-from benchmarks.models import Model
+from benchmarks.models import BenchmarkModel
 
 BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 PARTS = 9
 
 
-class _Body(msgspec.Struct):
+class _CostBody(msgspec.Struct):
     data: list[list[float]]
 
 
@@ -34,7 +34,7 @@ def cpu_seconds(step: Callable[[], object], *, seconds: float) -> float:
 
 def bare_codec(content: bytes, answer: "np.ndarray[tuple[int, ...], np.dtype[np.float32]]", *, seconds: float) -> float:
     """CPU seconds to read a `data` body with msgspec into float32, and to write an answer: nothing is checked."""
-    decode = msgspec.json.Decoder(_Body).decode
+    decode = msgspec.json.Decoder(_CostBody).decode
     encode = msgspec.json.Encoder().encode
 
     def step() -> bytes:
@@ -44,7 +44,7 @@ def bare_codec(content: bytes, answer: "np.ndarray[tuple[int, ...], np.dtype[np.
     return cpu_seconds(step, seconds=seconds)
 
 
-def engine(model: Model, *, seconds: float) -> dict[int, float]:
+def engine(model: BenchmarkModel, *, seconds: float) -> dict[int, float]:
     """CPU seconds of the engine for each row, by how many rows run together."""
     session = model.session()
     found = {}

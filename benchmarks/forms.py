@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.models import Model
+from benchmarks.models import BenchmarkModel
 from septet.protocols.openinference.datatypes import raw_bytes
 
 Array = NDArray[Any]
@@ -19,7 +19,7 @@ DATATYPES = {"FP32": np.float32, "INT64": np.int64}
 
 
 @dataclass(frozen=True)
-class Body:
+class FormBody:
     """What is sent, ready."""
 
     path: str
@@ -44,33 +44,33 @@ class Form:
     """
 
     title: str
-    body: Callable[[Model, Array], Body]
-    read: Callable[[Model, bytes, dict[str, str]], Array]
+    body: Callable[[BenchmarkModel, Array], FormBody]
+    read: Callable[[BenchmarkModel, bytes, dict[str, str]], Array]
 
 
-def _json(path: str, document: object, **headers: str) -> Body:
-    return Body(path, json.dumps(document).encode(), {"content-type": "application/json", **headers})
+def _json(path: str, document: object, **headers: str) -> FormBody:
+    return FormBody(path, json.dumps(document).encode(), {"content-type": "application/json", **headers})
 
 
-def _data(_: Model, rows: Array) -> Body:
+def _data(_: BenchmarkModel, rows: Array) -> FormBody:
     return _json("/predict", {"data": _short(rows)})
 
 
-def _records(model: Model, rows: Array) -> Body:
+def _records(model: BenchmarkModel, rows: Array) -> FormBody:
     names = _columns(model, rows)
     return _json("/predict", {"records": [dict(zip(names, row, strict=True)) for row in _short(rows)]})
 
 
-def _tensors(_: Model, rows: Array) -> Body:
+def _tensors(_: BenchmarkModel, rows: Array) -> FormBody:
     return _json("/predict", {"inputs": {"input": _short(rows)}})
 
 
-def _csv(model: Model, rows: Array) -> Body:
+def _csv(model: BenchmarkModel, rows: Array) -> FormBody:
     lines = [",".join(_columns(model, rows)), *(",".join(map(str, row)) for row in _short(rows))]
-    return Body("/predict", "\n".join(lines).encode() + b"\n", {"content-type": "text/csv"})
+    return FormBody("/predict", "\n".join(lines).encode() + b"\n", {"content-type": "text/csv"})
 
 
-def _v2(model: Model, rows: Array) -> Body:
+def _v2(model: BenchmarkModel, rows: Array) -> FormBody:
     tensors = [
         {
             "name": name,
@@ -83,7 +83,7 @@ def _v2(model: Model, rows: Array) -> Body:
     return _json(f"/v2/models/{model.name}/infer", {"inputs": tensors})
 
 
-def _v2_binary(model: Model, rows: Array) -> Body:
+def _v2_binary(model: BenchmarkModel, rows: Array) -> FormBody:
     tensors, tail = [], b""
     for name, datatype, array in model.tensors(rows):
         raw = bytes(raw_bytes(array, "string" if datatype == "BYTES" else array.dtype.name))
@@ -92,10 +92,10 @@ def _v2_binary(model: Model, rows: Array) -> Body:
         tail += raw
     document = json.dumps({"parameters": {"binary_data_output": True}, "inputs": tensors}).encode()
     headers = {"content-type": "application/octet-stream", LENGTH: str(len(document))}
-    return Body(f"/v2/models/{model.name}/infer", document + tail, headers)
+    return FormBody(f"/v2/models/{model.name}/infer", document + tail, headers)
 
 
-def _mlflow(_: Model, rows: Array) -> Body:
+def _mlflow(_: BenchmarkModel, rows: Array) -> FormBody:
     return _json("/invocations", {"inputs": {"input": _short(rows)}})
 
 
@@ -109,20 +109,20 @@ def _short(rows: Array) -> list[Any]:
     return found
 
 
-def _columns(model: Model, rows: Array) -> list[str]:
+def _columns(model: BenchmarkModel, rows: Array) -> list[str]:
     return [name for name, _ in model.inputs] or [f"input_{index}" for index in range(rows.shape[1])]
 
 
-def _prediction(_: Model, content: bytes, __: dict[str, str]) -> Array:
+def _prediction(_: BenchmarkModel, content: bytes, __: dict[str, str]) -> Array:
     return np.array(msgspec.json.decode(content)["prediction"], np.float32)
 
 
-def _outputs(model: Model, content: bytes, _: dict[str, str]) -> Array:
+def _outputs(model: BenchmarkModel, content: bytes, _: dict[str, str]) -> Array:
     output = next(each for each in msgspec.json.decode(content)["outputs"] if each["name"] == model.output)
     return np.array(output["data"], np.float32).reshape(output["shape"])
 
 
-def _binary_outputs(model: Model, content: bytes, headers: dict[str, str]) -> Array:
+def _binary_outputs(model: BenchmarkModel, content: bytes, headers: dict[str, str]) -> Array:
     length = int(headers[LENGTH])
     at = length
     for output in json.loads(content[:length])["outputs"]:
@@ -135,7 +135,7 @@ def _binary_outputs(model: Model, content: bytes, headers: dict[str, str]) -> Ar
     raise ValueError(f"the answer has no output {model.output!r}")
 
 
-def _predictions(model: Model, content: bytes, _: dict[str, str]) -> Array:
+def _predictions(model: BenchmarkModel, content: bytes, _: dict[str, str]) -> Array:
     return np.array(json.loads(content)["predictions"][model.output], np.float32)
 
 

@@ -13,9 +13,9 @@ from benchmarks import models
 from benchmarks.bench import Bench, Fleet
 from benchmarks.closed_loop import Sample
 from benchmarks.forms import FORMS
-from benchmarks.models import Array, Model
+from benchmarks.models import Array, BenchmarkModel
 from benchmarks.process import CLIENT_CORE, Process, pinned
-from benchmarks.report import Report, Table, ratio, spread
+from benchmarks.report import BenchmarkReport, ReportTable, ratio, spread
 from benchmarks.servers import SERVERS
 
 METHOD = "/inference.GRPCInferenceService/ModelInfer"
@@ -27,7 +27,7 @@ DATATYPES = {"FP32": np.float32, "INT64": np.int64}
 Samples = dict[str, dict[int, list[Sample]]]  # server -> connections -> one for each round
 
 
-def run(bench: Bench) -> Report:
+def run(bench: Bench) -> BenchmarkReport:
     """Prove every answer with a client, then let the servers take turns."""
     model = models.iris(bench.cache)
     connections = (1, 16) if bench.quick else (1, 16, 64)
@@ -49,10 +49,10 @@ def run(bench: Bench) -> Report:
     }
     kept = {server: {str(c): [asdict(s) for s in taken] for c, taken in by.items()} for server, by in samples.items()}
     tables = [_table(samples, count) for count in connections]
-    return Report("One row by gRPC", setting, tables, kept, fleet.absent)
+    return BenchmarkReport("One row by gRPC", setting, tables, kept, fleet.absent)
 
 
-def message_of(bench: Bench, model: Model) -> Path:
+def message_of(bench: Bench, model: BenchmarkModel) -> Path:
     """A request of one row, framed as gRPC does: not compressed, its length, the message."""
     message = bench.cache / "request.grpc"
     content = _request(model, 0).SerializeToString()
@@ -60,7 +60,7 @@ def message_of(bench: Bench, model: Model) -> Path:
     return message
 
 
-def _present(fleet: Fleet, model: Model, server: str) -> bool:
+def _present(fleet: Fleet, model: BenchmarkModel, server: str) -> bool:
     """Start a server and compare its answers with the engine's; what fails is noted."""
     first = None if server == BASELINE else FORMS["v2"].body(model, model.rows[:1])
     if not fleet.add(server, first):
@@ -75,13 +75,13 @@ def _present(fleet: Fleet, model: Model, server: str) -> bool:
     return True
 
 
-def _request(model: Model, row: int) -> ModelInferRequest:
+def _request(model: BenchmarkModel, row: int) -> ModelInferRequest:
     rows = model.rows[row : row + 1]
     tensor = ModelInferRequest.InferInputTensor(name="input", datatype="FP32", shape=rows.shape)
     return ModelInferRequest(model_name=model.name, inputs=[tensor], raw_input_contents=[rows.tobytes()])
 
 
-def _verify(process: Process, model: Model, *, clients: int = 16) -> int:
+def _verify(process: Process, model: BenchmarkModel, *, clients: int = 16) -> int:
     expected = model.answers()
     with grpc.insecure_channel(f"127.0.0.1:{process.grpc_port}") as channel:
         infer = channel.unary_unary(
@@ -147,7 +147,7 @@ def load_calls(process: Process, message: Path, connections: int, seconds: float
     )
 
 
-def _table(samples: Samples, count: int) -> Table:
+def _table(samples: Samples, count: int) -> ReportTable:
     base = [each.requests_per_second for each in samples.get(BASELINE, {}).get(count, [])]
     rows: list[tuple[str, ...]] = []
     for server, by in samples.items():
@@ -166,4 +166,4 @@ def _table(samples: Samples, count: int) -> Table:
             )
         )
     heads = ("", "requests/s", "ratio to bare grpc.aio", "p50 ms", "p90 ms", "p99 ms", "CPU us a request", "errors")
-    return Table(f"{count} connection{'s' if count > 1 else ''}", heads, rows)
+    return ReportTable(f"{count} connection{'s' if count > 1 else ''}", heads, rows)

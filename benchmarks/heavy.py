@@ -8,11 +8,11 @@ from statistics import median
 from benchmarks import costs, models
 from benchmarks.bench import CONSTANT, Bench, Fleet
 from benchmarks.closed_loop import Sample, load, verify
-from benchmarks.forms import FORMS, Body
-from benchmarks.models import Model
+from benchmarks.forms import FORMS, FormBody
+from benchmarks.models import BenchmarkModel
 from benchmarks.open_loop import Paced, paced
 from benchmarks.process import post
-from benchmarks.report import Report, Table, ratio, spread
+from benchmarks.report import BenchmarkReport, ReportTable, ratio, spread
 
 CONNECTIONS = 64
 LIGHT_SHARE = 0.1
@@ -22,7 +22,7 @@ TRANSPORT, BATCHED, UNBATCHED = "bare-constant", "septet", "septet-unbatched"
 
 
 @dataclass(frozen=True)
-class Round:
+class HeavyRound:
     """One round of one model; costs in CPU microseconds.
 
     Attributes:
@@ -48,9 +48,9 @@ class Round:
         return self.loads[BATCHED].requests_per_second
 
 
-def run(bench: Bench) -> Report:
+def run(bench: Bench) -> BenchmarkReport:
     """Each model on its own, all servers of one at once."""
-    rounds: dict[str, list[Round]] = {}
+    rounds: dict[str, list[HeavyRound]] = {}
     absent: dict[str, str] = {}
     for model in (models.trees(bench.cache), models.mlp(bench.cache)):
         with Fleet(bench, model) as fleet:
@@ -65,10 +65,10 @@ def run(bench: Bench) -> Report:
         f"the median of {LIGHT_WINDOWS} windows of {LIGHT_SECONDS:g} s",
     }
     samples = {name: [asdict(each) for each in taken] for name, taken in rounds.items()}
-    return Report("Heavier models under concurrency", setting, _tables(rounds), samples, absent)
+    return BenchmarkReport("Heavier models under concurrency", setting, _tables(rounds), samples, absent)
 
 
-def _measure(bench: Bench, fleet: Fleet, model: Model) -> list[Round]:
+def _measure(bench: Bench, fleet: Fleet, model: BenchmarkModel) -> list[HeavyRound]:
     form = FORMS["data"]
     body = form.body(model, model.rows[:1])
     expected = model.answers()
@@ -88,7 +88,7 @@ def _measure(bench: Bench, fleet: Fleet, model: Model) -> list[Round]:
     return rounds
 
 
-def _round(bench: Bench, fleet: Fleet, model: Model, body: Body, *, backwards: bool) -> Round:
+def _round(bench: Bench, fleet: Fleet, model: BenchmarkModel, body: FormBody, *, backwards: bool) -> HeavyRound:
     order = [TRANSPORT, BATCHED, UNBATCHED]
     loads = {}
     for server in order[::-1] if backwards else order:
@@ -103,14 +103,14 @@ def _round(bench: Bench, fleet: Fleet, model: Model, body: Body, *, backwards: b
         for server in (UNBATCHED, BATCHED) if backwards else (BATCHED, UNBATCHED):
             with fleet.turn(server) as process:
                 light[server].append(paced(process, body, bench.cache, rate=rate, seconds=LIGHT_SECONDS))
-    return Round(loads, codec, engine, light)
+    return HeavyRound(loads, codec, engine, light)
 
 
 def _middle(windows: list[Paced], of: Callable[[Paced], float]) -> float:
     return median(map(of, windows))
 
 
-def _tables(rounds: dict[str, list[Round]]) -> list[Table]:
+def _tables(rounds: dict[str, list[HeavyRound]]) -> list[ReportTable]:
     shares: list[tuple[str, ...]] = []
     times: list[tuple[str, ...]] = []
     for name, taken in rounds.items():
@@ -156,6 +156,6 @@ def _tables(rounds: dict[str, list[Round]]) -> list[Table]:
     parts = ("transport us", "codec us", "engine us, 1 row", "engine us a row at best", "best batch", "errors")
     late = ("", "requests/s", "p50 ms", "p99 ms", "p50 ms, batching off", "p99 ms, batching off", "p99 ratio")
     return [
-        Table(f"{CONNECTIONS} connections", (*rates, *parts), shares),
-        Table("A tenth of the capacity", (*late, "errors", "limited by the generator"), times),
+        ReportTable(f"{CONNECTIONS} connections", (*rates, *parts), shares),
+        ReportTable("A tenth of the capacity", (*late, "errors", "limited by the generator"), times),
     ]

@@ -5,16 +5,16 @@ from dataclasses import replace
 from benchmarks import models
 from benchmarks.bench import Bench, Fleet
 from benchmarks.forms import FORMS
-from benchmarks.report import Report
-from benchmarks.small import Contender, kept, prove, rounds, table
+from benchmarks.report import BenchmarkReport
+from benchmarks.small import SmallContender, kept, prove, rounds, table
 
 FORMS_OF_SEPTET = ("records", "data", "v2", "v2-binary", "csv")
-BASELINE = Contender("fastapi-columns", "records")
-CONTENDERS = [*(Contender("septet", form) for form in FORMS_OF_SEPTET), BASELINE]
+BASELINE = SmallContender("fastapi-columns", "records")
+CONTENDERS = [*(SmallContender("septet", form) for form in FORMS_OF_SEPTET), BASELINE]
 MANY_ROWS, FEW_CONNECTIONS = 1000, 4
 
 
-def run(bench: Bench) -> Report:
+def run(bench: Bench) -> BenchmarkReport:
     """Prove every answer, and let the contenders take turns."""
     model = models.passengers(bench.cache)
     connections = [1, 16] if bench.quick else [1, 16, 64]
@@ -33,4 +33,4 @@ def run(bench: Bench) -> Report:
         "load": f"wrk, {bench.rounds} rounds of {bench.seconds:g} s for each contender and number of connections",
     }
     samples = {"one row": kept(one), f"{MANY_ROWS} rows": kept(many)}
-    return Report("Numbers and texts", setting, tables, samples, fleet.absent)
+    return BenchmarkReport("Numbers and texts", setting, tables, samples, fleet.absent)

@@ -20,7 +20,7 @@ _DTYPES: dict[str, Any] = {"INT64": np.int64, "FP32": np.float32, "BYTES": objec
 
 
 @dataclass(frozen=True)
-class Model:
+class BenchmarkModel:
     """A model file.
 
     Attributes:
@@ -63,42 +63,42 @@ class Model:
         ]
 
 
-def iris(cache: Path) -> Model:
+def iris(cache: Path) -> BenchmarkModel:
     """A scaler and an SVC with probabilities."""
     rows = [[5.1, 3.5, 1.4, 0.2], [6.7, 3.1, 4.4, 1.4], [6.3, 3.3, 6.0, 2.5], [5.8, 2.7, 4.1, 1.0]]
-    return Model(_once(cache / "iris.onnx", _iris), np.array(rows, np.float32), "probabilities")
+    return BenchmarkModel(_once(cache / "iris.onnx", _iris), np.array(rows, np.float32), "probabilities")
 
 
-def trees(cache: Path) -> Model:
+def trees(cache: Path) -> BenchmarkModel:
     """300 gradient-boosted trees over 28 features."""
-    return Model(_once(cache / "trees.onnx", _trees), generated(256), "probabilities")
+    return BenchmarkModel(_once(cache / "trees.onnx", _trees), generated(256), "probabilities")
 
 
-def mlp(cache: Path) -> Model:
+def mlp(cache: Path) -> BenchmarkModel:
     """A network 28-256-256-2."""
-    return Model(_once(cache / "mlp.onnx", _mlp), generated(256), "probabilities")
+    return BenchmarkModel(_once(cache / "mlp.onnx", _mlp), generated(256), "probabilities")
 
 
-def passengers(cache: Path) -> Model:
+def passengers(cache: Path) -> BenchmarkModel:
     """Numbers that are scaled and texts that are encoded, and a logistic regression; each column is an input."""
-    return Model(_once(cache / "passengers.onnx", _passengers), _table(4000), "probabilities", PASSENGER)
+    return BenchmarkModel(_once(cache / "passengers.onnx", _passengers), _table(4000), "probabilities", PASSENGER)
 
 
-def image(cache: Path) -> Model:
+def image(cache: Path) -> BenchmarkModel:
     """One is added to every pixel of an image of 602,112 bytes: as little as an engine can do with it."""
     rows = np.random.default_rng(0).random((2, *IMAGE), np.float32)
-    return Model(_once(cache / "image.onnx", _image), rows, "output")
+    return BenchmarkModel(_once(cache / "image.onnx", _image), rows, "output")
 
 
-def slow(cache: Path, milliseconds: int) -> Model:
+def slow(cache: Path, milliseconds: int) -> BenchmarkModel:
     """A matrix product that takes about so long for each row, on one thread of this machine."""
     path = cache / f"slow-{milliseconds}.onnx"
-    return Model(_once(path, lambda: _slow(milliseconds)), np.ones((4, 4), np.float32), "output")
+    return BenchmarkModel(_once(path, lambda: _slow(milliseconds)), np.ones((4, 4), np.float32), "output")
 
 
-def large(cache: Path) -> Model:
+def large(cache: Path) -> BenchmarkModel:
     """A layer whose weights are 500 MB."""
-    return Model(_once(cache / "large.onnx", _large), np.ones((1, 4), np.float32), "output")
+    return BenchmarkModel(_once(cache / "large.onnx", _large), np.ones((1, 4), np.float32), "output")
 
 
 def _once(path: Path, make: Callable[[], bytes]) -> Path:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.forms import Body
+from benchmarks.forms import FormBody
 from benchmarks.process import CLIENT_CORE, Process, pinned
 
 REFUSED = ("status 429", "status 503")
@@ -55,7 +55,7 @@ class Flooded:
     limited: str
 
 
-def paced(process: Process, body: Body, folder: Path, *, rate: float, seconds: float) -> Paced:
+def paced(process: Process, body: FormBody, folder: Path, *, rate: float, seconds: float) -> Paced:
     """Send `rate` requests a second.
 
     Raises:
@@ -73,7 +73,9 @@ def paced(process: Process, body: Body, folder: Path, *, rate: float, seconds: f
     )
 
 
-def flooded(process: Process, body: Body, folder: Path, *, rate: float, connections: int, seconds: float) -> Flooded:
+def flooded(
+    process: Process, body: FormBody, folder: Path, *, rate: float, connections: int, seconds: float
+) -> Flooded:
     """Send `rate` requests a second over so many connections.
 
     Raises:
@@ -96,7 +98,7 @@ def flooded(process: Process, body: Body, folder: Path, *, rate: float, connecti
     )
 
 
-def _measured(process: Process, body: Body, folder: Path, rate: float, connections: int, seconds: float) -> Any:
+def _measured(process: Process, body: FormBody, folder: Path, rate: float, connections: int, seconds: float) -> Any:
     command = [sys.executable, "-m", "septet", "bench", f"http://127.0.0.1:{process.port}", "--path", body.path]
     command += ["--body", str(body.save(folder, "paced")), "--content-type", body.headers["content-type"]]
     command += ["--rate", f"{rate:.3f}", "--connections", str(connections), "--duration", f"{seconds:g}"]

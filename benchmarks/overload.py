@@ -5,9 +5,9 @@ from dataclasses import asdict, dataclass
 from benchmarks import models
 from benchmarks.bench import Bench, Fleet
 from benchmarks.closed_loop import Sample, load
-from benchmarks.forms import FORMS, Body
+from benchmarks.forms import FORMS, FormBody
 from benchmarks.open_loop import Flooded, flooded
-from benchmarks.report import Report, Table, ratio, spread
+from benchmarks.report import BenchmarkReport, ReportTable, ratio, spread
 
 OVER = 3
 # Long enough for its end, while those who wait are answered and nobody asks any more, to be a hundredth of it.
@@ -16,7 +16,7 @@ SERVER = "septet-impatient"
 
 
 @dataclass(frozen=True)
-class Case:
+class OverloadCase:
     """What is overloaded: how many callers find its capacity, over how many connections it is flooded, and how many
     callers crowd it. Without a flood where the generator cannot send three times as much as is answered.
     """
@@ -28,14 +28,14 @@ class Case:
 
 
 CASES = {
-    "iris": Case("iris", 64, None, 1000),
-    "slow-1": Case("1 ms a row", 16, 1000, 300),
-    "slow-10": Case("10 ms a row", 8, 64, 100),
+    "iris": OverloadCase("iris", 64, None, 1000),
+    "slow-1": OverloadCase("1 ms a row", 16, 1000, 300),
+    "slow-10": OverloadCase("10 ms a row", 8, 64, 100),
 }
 
 
 @dataclass(frozen=True)
-class Round:
+class OverloadRound:
     """One round: requests answered a second before, what flood and crowd showed, and MB before and after the flood."""
 
     capacity: float
@@ -45,9 +45,9 @@ class Round:
     after: float
 
 
-def run(bench: Bench) -> Report:
+def run(bench: Bench) -> BenchmarkReport:
     """Capacity first, then the flood and the crowd, of the same server in the same round."""
-    rounds: dict[str, list[Round]] = {}
+    rounds: dict[str, list[OverloadRound]] = {}
     absent: dict[str, str] = {}
     for model in (models.iris(bench.cache), models.slow(bench.cache, 1), models.slow(bench.cache, 10)):
         body = FORMS["data"].body(model, model.rows[:1])
@@ -66,10 +66,10 @@ def run(bench: Bench) -> Report:
         "crowd": f"wrk, {bench.seconds:g} s: callers who ask again as soon as they are answered or refused",
     }
     samples = {name: [asdict(each) for each in taken] for name, taken in rounds.items()}
-    return Report("Overload", setting, [_flood(rounds), _crowd(rounds)], samples, absent)
+    return BenchmarkReport("Overload", setting, [_flood(rounds), _crowd(rounds)], samples, absent)
 
 
-def one_round(bench: Bench, fleet: Fleet, body: Body, case: Case, server: str = SERVER) -> Round:
+def one_round(bench: Bench, fleet: Fleet, body: FormBody, case: OverloadCase, server: str = SERVER) -> OverloadRound:
     """Capacity, flood and crowd of one server."""
     with fleet.turn(server) as process:
         load(process, body, bench.cache, connections=case.few, seconds=1)
@@ -81,7 +81,7 @@ def one_round(bench: Bench, fleet: Fleet, body: Body, case: Case, server: str = 
             flood = flooded(process, body, bench.cache, rate=rate, connections=case.flood, seconds=seconds)
         after = sum(process.memory())
         crowd = load(process, body, bench.cache, connections=case.crowd, seconds=bench.seconds)
-        return Round(capacity, flood, crowd, before, after)
+        return OverloadRound(capacity, flood, crowd, before, after)
 
 
 def answered(sample: Sample) -> float:
@@ -89,7 +89,7 @@ def answered(sample: Sample) -> float:
     return sample.requests_per_second * (1 - sample.errors / max(1, sample.requests))
 
 
-def _flood(rounds: dict[str, list[Round]]) -> Table:
+def _flood(rounds: dict[str, list[OverloadRound]]) -> ReportTable:
     rows: list[tuple[str, ...]] = []
     for name, taken in rounds.items():
         floods = [each.flood for each in taken if each.flood is not None]
@@ -114,10 +114,10 @@ def _flood(rounds: dict[str, list[Round]]) -> Table:
         )
     heads = ("", "capacity/s", "offered/s", "accepted/s", "of the capacity", "accepted p99 ms", "refused/s")
     more = ("refused p50 / p99 ms", "failed/s", "memory, MB", "rounds with the generator at its limit")
-    return Table("Flood", (*heads, *more), rows)
+    return ReportTable("Flood", (*heads, *more), rows)
 
 
-def _crowd(rounds: dict[str, list[Round]]) -> Table:
+def _crowd(rounds: dict[str, list[OverloadRound]]) -> ReportTable:
     rows: list[tuple[str, ...]] = []
     for name, taken in rounds.items():
         crowds = [each.crowd for each in taken]
@@ -133,4 +133,4 @@ def _crowd(rounds: dict[str, list[Round]]) -> Table:
             )
         )
     heads = ("", "capacity/s", "answered/s", "of the capacity", "refused or failed/s", "p50 / p99 ms, refused ones too")
-    return Table("Crowd", heads, rows)
+    return ReportTable("Crowd", heads, rows)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
-from benchmarks.forms import Body
+from benchmarks.forms import FormBody
 
 SERVER_CORE = 0
 CLIENT_CORE = 1
@@ -61,7 +61,7 @@ class Process:
                 os.kill(pid, signal.SIGKILL)
         self._process.wait()
 
-    def first_answer(self, body: Body, *, within: float = 30.0) -> float:
+    def first_answer(self, body: FormBody, *, within: float = 30.0) -> float:
         """Seconds from the start of the process to the first 200, asking every 2 ms.
 
         Raises:
@@ -142,7 +142,7 @@ class Process:
                 os.kill(pid, number)
 
 
-def post(port: int, body: Body) -> tuple[int, bytes, dict[str, str]]:
+def post(port: int, body: FormBody) -> tuple[int, bytes, dict[str, str]]:
     """One POST on a connection of its own: status, content and headers of the answer."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
     try:

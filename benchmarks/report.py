@@ -32,7 +32,7 @@ SHOWN = (
 
 
 @dataclass(frozen=True)
-class Table:
+class ReportTable:
     """Rows of cells below heads."""
 
     title: str
@@ -47,7 +47,7 @@ class Table:
 
 
 @dataclass(frozen=True)
-class Report:
+class BenchmarkReport:
     """One question and its answers.
 
     Attributes:
@@ -61,7 +61,7 @@ class Report:
 
     title: str
     setting: dict[str, str]
-    tables: list[Table]
+    tables: list[ReportTable]
     samples: Any
     absent: dict[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
@@ -95,7 +95,7 @@ def machine() -> dict[str, str]:
     }
 
 
-def write(folder: Path, name: str, bench: Bench, report: Report) -> str:
+def write(folder: Path, name: str, bench: Bench, report: BenchmarkReport) -> str:
     """Write both files; return the Markdown."""
     folder.mkdir(parents=True, exist_ok=True)
     host = machine()
@@ -121,7 +121,7 @@ def write(folder: Path, name: str, bench: Bench, report: Report) -> str:
     return text
 
 
-def _markdown(bench: Bench, report: Report, host: dict[str, str], installed: dict[str, dict[str, str]]) -> str:
+def _markdown(bench: Bench, report: BenchmarkReport, host: dict[str, str], installed: dict[str, dict[str, str]]) -> str:
     lines = [f"# {report.title}", ""]
     if bench.quick:
         lines += ["**A quick run, only to see that it works: its figures mean nothing.**", ""]

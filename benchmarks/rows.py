@@ -7,9 +7,9 @@ from benchmarks import costs, models
 from benchmarks.bench import Bench, Fleet
 from benchmarks.closed_loop import Sample, load, verify
 from benchmarks.conversions import CONVERSIONS
-from benchmarks.forms import FORMS, Body
-from benchmarks.models import Model
-from benchmarks.report import Report, Table, ratio, spread
+from benchmarks.forms import FORMS, FormBody
+from benchmarks.models import BenchmarkModel
+from benchmarks.report import BenchmarkReport, ReportTable, ratio, spread
 from benchmarks.servers import SERVERS
 from septet.assembly.composition import open_service
 from septet.protocols.http.http_messages import HttpRequest, context_of
@@ -29,7 +29,7 @@ RIVAL = "fastapi-records"
 
 
 @dataclass(frozen=True)
-class Contender:
+class RowsContender:
     """A server and the form of the requests to it."""
 
     server: str
@@ -42,12 +42,12 @@ class Contender:
         return f"{title}, {FORMS[self.form].title}" if self.server == "septet" else title
 
 
-CONTENDERS = [*(Contender("septet", form) for form in CODED), Contender(RIVAL, "records")]
+CONTENDERS = [*(RowsContender("septet", form) for form in CODED), RowsContender(RIVAL, "records")]
 
 
-def run(bench: Bench) -> Report:
+def run(bench: Bench) -> BenchmarkReport:
     """First the servers, then the codecs in this process, round by round."""
-    model = models.Model(models.mlp(bench.cache).path, models.generated(2 * ROWS), "probabilities")
+    model = models.BenchmarkModel(models.mlp(bench.cache).path, models.generated(2 * ROWS), "probabilities")
     bodies = {form: FORMS[form].body(model, model.rows[:ROWS]) for form in CODED}
     samples, absent = _serve(bench, model, bodies)
     codecs = _codecs(bench, model, bodies)
@@ -59,10 +59,12 @@ def run(bench: Bench) -> Report:
         "load": f"wrk, {CONNECTIONS} connections, {bench.rounds} rounds of {bench.seconds:g} s",
     }
     tables = [_codec_table(codecs), _server_table(samples)]
-    return Report("A thousand rows a request", setting, tables, {"codecs": codecs, "servers": samples}, absent)
+    return BenchmarkReport("A thousand rows a request", setting, tables, {"codecs": codecs, "servers": samples}, absent)
 
 
-def _serve(bench: Bench, model: Model, bodies: dict[str, Body]) -> tuple[dict[str, list[Sample]], dict[str, str]]:
+def _serve(
+    bench: Bench, model: BenchmarkModel, bodies: dict[str, FormBody]
+) -> tuple[dict[str, list[Sample]], dict[str, str]]:
     samples: dict[str, list[Sample]] = {}
     expected = model.answers()
     with Fleet(bench, model) as fleet:
@@ -86,7 +88,7 @@ def _serve(bench: Bench, model: Model, bodies: dict[str, Body]) -> tuple[dict[st
         return samples, fleet.absent
 
 
-def _codecs(bench: Bench, model: Model, bodies: dict[str, Body]) -> dict[str, dict[str, list[float]]]:
+def _codecs(bench: Bench, model: BenchmarkModel, bodies: dict[str, FormBody]) -> dict[str, dict[str, list[float]]]:
     """CPU milliseconds by form, of Septet's codec (`septet`) and of the conversion alone (`conversion`)."""
     found: dict[str, dict[str, list[float]]] = {form: {"septet": [], "conversion": []} for form in CODED}
     service = open_service(model.path, Settings())
@@ -108,7 +110,7 @@ def _codecs(bench: Bench, model: Model, bodies: dict[str, Body]) -> dict[str, di
     return found
 
 
-def _whole(route: Decode, body: Body, response: Response) -> Callable[[], object]:
+def _whole(route: Decode, body: FormBody, response: Response) -> Callable[[], object]:
     """Septet's own two halves: the request is decoded, and the answer to it encoded."""
     headers = {name.encode(): value.encode() for name, value in body.headers.items()}
     # What a head says is known to the transport from the second request of a connection on.
@@ -122,7 +124,7 @@ def _whole(route: Decode, body: Body, response: Response) -> Callable[[], object
     return step
 
 
-def _codec_table(codecs: dict[str, dict[str, list[float]]]) -> Table:
+def _codec_table(codecs: dict[str, dict[str, list[float]]]) -> ReportTable:
     rows: list[tuple[str, ...]] = [
         (
             FORMS[form].title,
@@ -132,10 +134,10 @@ def _codec_table(codecs: dict[str, dict[str, list[float]]]) -> Table:
         )
         for form, pair in codecs.items()
     ]
-    return Table("The codec alone", ("", "Septet, ms", "the conversion alone, ms", "ratio"), rows)
+    return ReportTable("The codec alone", ("", "Septet, ms", "the conversion alone, ms", "ratio"), rows)
 
 
-def _server_table(samples: dict[str, list[Sample]]) -> Table:
+def _server_table(samples: dict[str, list[Sample]]) -> ReportTable:
     base = [each.requests_per_second for each in samples.get(SERVERS[RIVAL].title, [])]
     rows: list[tuple[str, ...]] = []
     for name, taken in samples.items():
@@ -153,4 +155,4 @@ def _server_table(samples: dict[str, list[Sample]]) -> Table:
             )
         )
     heads = ("", "requests/s", "rows/s", "ratio to FastAPI", "p50 ms", "p99 ms", "CPU ms a request", "errors")
-    return Table("The servers", heads, rows)
+    return ReportTable("The servers", heads, rows)

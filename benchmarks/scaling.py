@@ -12,7 +12,7 @@ from benchmarks import models
 from benchmarks.bench import Bench, Fleet
 from benchmarks.closed_loop import Sample, load, verify
 from benchmarks.forms import FORMS
-from benchmarks.report import Report, Table, ratio, spread
+from benchmarks.report import BenchmarkReport, ReportTable, ratio, spread
 
 # Of each worker: with fewer, requests would share smaller runs, which is not what is asked here.
 CONNECTIONS = 64
@@ -20,7 +20,7 @@ CONNECTIONS = 64
 SERVED: dict[str, Sequence[int]] = {"septet": (0,), "septet-2": (0, 1)}
 
 
-def run(bench: Bench) -> Report:
+def run(bench: Bench) -> BenchmarkReport:
     """The small model, where the server is all the cost, and trees, where the engine is a part of it."""
     samples: dict[str, dict[str, list[Sample]]] = {}
     absent: dict[str, str] = {}
@@ -53,10 +53,10 @@ def run(bench: Bench) -> Report:
     kept = {
         name: {server: [asdict(each) for each in taken] for server, taken in by.items()} for name, by in samples.items()
     }
-    return Report("One worker and two", setting, [_table(samples)], kept, absent)
+    return BenchmarkReport("One worker and two", setting, [_table(samples)], kept, absent)
 
 
-def _table(samples: dict[str, dict[str, list[Sample]]]) -> Table:
+def _table(samples: dict[str, dict[str, list[Sample]]]) -> ReportTable:
     rows: list[tuple[str, ...]] = []
     for name, by in samples.items():
         one, two = (by[server] for server in SERVED)
@@ -74,4 +74,4 @@ def _table(samples: dict[str, dict[str, list[Sample]]]) -> Table:
                 )
             )
     heads = ("model", "workers", "CPU us a request", "ratio to one", "requests/s", "ratio to one", "p99 ms", "errors")
-    return Table("", heads, rows)
+    return ReportTable("", heads, rows)

@@ -24,7 +24,7 @@ http {{
 
 
 @dataclass(frozen=True)
-class Server:
+class BenchmarkServer:
     """One server. In its command and variables `{port}`, `{grpc_port}`, `{third_port}`, `{model}`,
     `{folder}`, `{bin}` and `{libraries}` are filled in.
 
@@ -48,30 +48,30 @@ class Server:
     patience: float = 60.0
 
 
-def septet(title: str, *flags: str, grpc: bool = False) -> Server:
+def septet(title: str, *flags: str, grpc: bool = False) -> BenchmarkServer:
     """`septet serve`, installed from this source with its core dependencies only, or with those of gRPC too."""
     ports = ("--port", "{port}", *(("--grpc-port", "{grpc_port}") if grpc else ()))
-    return Server(
+    return BenchmarkServer(
         title, "septet-grpc" if grpc else "septet", ("-m", "septet", "serve", "{model}", *ports, *flags), patience=90
     )
 
 
-def before(title: str, *flags: str, grpc: bool = False) -> Server:
+def before(title: str, *flags: str, grpc: bool = False) -> BenchmarkServer:
     """The same from the earlier commit that `--before` names."""
     here = septet(title, *flags, grpc=grpc)
-    return Server(here.title, f"{here.environment}-before", here.command, patience=here.patience)
+    return BenchmarkServer(here.title, f"{here.environment}-before", here.command, patience=here.patience)
 
 
-def fastapi(title: str, module: str) -> Server:
+def fastapi(title: str, module: str) -> BenchmarkServer:
     """An application under uvicorn with httptools and uvloop."""
     flags = ("--port", "{port}", "--log-level", "warning", "--no-access-log", "--app-dir", str(RIVALS))
-    return Server(title, "fastapi", ("-m", "uvicorn", *flags, f"{module}:app"))
+    return BenchmarkServer(title, "fastapi", ("-m", "uvicorn", *flags, f"{module}:app"))
 
 
-def bare(title: str, mode: str) -> Server:
+def bare(title: str, mode: str) -> BenchmarkServer:
     """The bare protocol; its modes stand in its file."""
     variables = {"MODE": mode, "CONSTANT": "{folder}/constant.body"}
-    return Server(title, "bare", (str(RIVALS / "bare_protocol.py"), "{port}"), variables)
+    return BenchmarkServer(title, "bare", (str(RIVALS / "bare_protocol.py"), "{port}"), variables)
 
 
 _MLSERVER = {
@@ -104,37 +104,37 @@ SERVERS = {
     "bare": bare("bare protocol (no checks)", "predict"),
     "bare-constant": bare("bare protocol, constant answer", "constant"),
     "bare-echo": bare("bare protocol, the same bytes back", "echo"),
-    "bare-grpc": Server("bare grpc.aio (no checks)", "bare", (str(RIVALS / "bare_grpc.py"), "{grpc_port}")),
-    "nginx": Server("nginx, constant answer", "", ("nginx", "-c", "{folder}/nginx.conf")),
-    "mosec": Server(
+    "bare-grpc": BenchmarkServer("bare grpc.aio (no checks)", "bare", (str(RIVALS / "bare_grpc.py"), "{grpc_port}")),
+    "nginx": BenchmarkServer("nginx, constant answer", "", ("nginx", "-c", "{folder}/nginx.conf")),
+    "mosec": BenchmarkServer(
         "Mosec",
         "mosec",
         (str(RIVALS / "mosec_server.py"), "--address", "127.0.0.1", "--port", "{port}", "--log-level", "warning"),
     ),
-    "mosec-batch": Server(
+    "mosec-batch": BenchmarkServer(
         "Mosec, batches of 64",
         "mosec",
         (str(RIVALS / "mosec_server.py"), "--address", "127.0.0.1", "--port", "{port}", "--log-level", "warning"),
         {"BATCH": "64"},
         restless=True,
     ),
-    "litserve": Server("LitServe", "litserve", (str(RIVALS / "litserve_server.py"), "{port}")),
-    "litserve-batch": Server(
+    "litserve": BenchmarkServer("LitServe", "litserve", (str(RIVALS / "litserve_server.py"), "{port}")),
+    "litserve-batch": BenchmarkServer(
         "LitServe, batches of 64", "litserve", (str(RIVALS / "litserve_server.py"), "{port}"), {"BATCH": "64"}
     ),
-    "mlserver": Server(
+    "mlserver": BenchmarkServer(
         "MLServer, in-process",
         "mlserver",
         ("{bin}/mlserver", "start", str(RIVALS / "mlserver")),
         _MLSERVER,
     ),
-    "bentoml": Server(
+    "bentoml": BenchmarkServer(
         "BentoML",
         "bentoml",
         ("-m", "bentoml", "serve", "--working-dir", str(RIVALS), "--port", "{port}", "bento_service:Iris"),
         {"BENTOML_DO_NOT_TRACK": "True", "BENTOML_HOST": "127.0.0.1", "BENTOML_HOME": "{folder}/bentoml"},
     ),
-    "mlflow": Server(
+    "mlflow": BenchmarkServer(
         "MLflow models serve",
         "mlflow",
         (
@@ -145,7 +145,7 @@ SERVERS = {
         before=(str(RIVALS / "mlflow_save.py"), "{folder}/mlflow"),
         patience=120,
     ),
-    "pytriton": Server(
+    "pytriton": BenchmarkServer(
         "PyTriton",
         "pytriton",
         (str(RIVALS / "pytriton_server.py"), "{port}", "{grpc_port}", "{third_port}"),
@@ -154,7 +154,7 @@ SERVERS = {
         restless=True,
         patience=120,
     ),
-    "ray": Server(
+    "ray": BenchmarkServer(
         "Ray Serve",
         "ray",
         (str(RIVALS / "ray_serve.py"), "{port}"),

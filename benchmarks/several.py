@@ -6,13 +6,13 @@ from benchmarks import models
 from benchmarks.bench import Bench, Fleet
 from benchmarks.closed_loop import Sample, load
 from benchmarks.forms import FORMS
-from benchmarks.report import Report, Table, ratio, spread
+from benchmarks.report import BenchmarkReport, ReportTable, ratio, spread
 
 CONNECTIONS = 16
 ALONE, BOTH = "septet", "septet-both"
 
 
-def run(bench: Bench) -> Report:
+def run(bench: Bench) -> BenchmarkReport:
     """Iris alone, and beside the trees, which nobody asks; then the trees in the same way."""
     iris, trees = models.iris(bench.cache), models.trees(bench.cache)
     body = FORMS["data"].body(iris, iris.rows[:1])
@@ -42,6 +42,6 @@ def run(bench: Bench) -> Report:
         "servers": "one worker, one core: one serves iris alone, the other serves both",
         "load": f"wrk, {CONNECTIONS} connections, {bench.rounds} rounds of {bench.seconds:g} s",
     }
-    table = Table("", ("", "requests/s", "ratio to iris alone", "p99 ms"), rows)
+    table = ReportTable("", ("", "requests/s", "ratio to iris alone", "p99 ms"), rows)
     kept = {name: [asdict(each) for each in taken] for name, taken in samples.items()}
-    return Report("Two models in one process", setting, [table], kept, absent)
+    return BenchmarkReport("Two models in one process", setting, [table], kept, absent)

@@ -9,14 +9,14 @@ from benchmarks import models
 from benchmarks.bench import CONSTANT, Bench, Fleet
 from benchmarks.closed_loop import Sample, load, verify
 from benchmarks.forms import FORMS
-from benchmarks.models import Model
+from benchmarks.models import BenchmarkModel
 from benchmarks.process import post
-from benchmarks.report import Report, Table, ratio, spread
+from benchmarks.report import BenchmarkReport, ReportTable, ratio, spread
 from benchmarks.servers import SERVERS
 
 
 @dataclass(frozen=True)
-class Contender:
+class SmallContender:
     """A server and the form of the requests to it; `computes` where its answers can be proven."""
 
     server: str
@@ -31,26 +31,26 @@ class Contender:
 
 
 CONTENDERS = [
-    *(Contender("septet", form) for form in ("data", "records", "v2", "v2-binary")),
-    Contender("fastapi-def"),
-    Contender("fastapi-async"),
-    Contender("bentoml"),
-    Contender("mlserver", "v2"),
-    Contender("litserve"),
-    Contender("litserve-batch"),
-    Contender("mosec"),
-    Contender("mosec-batch"),
-    Contender("mlflow", "mlflow"),
-    Contender("pytriton", "v2"),
-    Contender("ray"),
-    Contender("bare"),
-    Contender("nginx", computes=False),
+    *(SmallContender("septet", form) for form in ("data", "records", "v2", "v2-binary")),
+    SmallContender("fastapi-def"),
+    SmallContender("fastapi-async"),
+    SmallContender("bentoml"),
+    SmallContender("mlserver", "v2"),
+    SmallContender("litserve"),
+    SmallContender("litserve-batch"),
+    SmallContender("mosec"),
+    SmallContender("mosec-batch"),
+    SmallContender("mlflow", "mlflow"),
+    SmallContender("pytriton", "v2"),
+    SmallContender("ray"),
+    SmallContender("bare"),
+    SmallContender("nginx", computes=False),
 ]
-BASELINE = Contender("fastapi-def")
+BASELINE = SmallContender("fastapi-def")
 Samples = dict[str, dict[int, list[Sample]]]  # contender -> connections -> one for each round
 
 
-def run(bench: Bench) -> Report:
+def run(bench: Bench) -> BenchmarkReport:
     """Start every server, prove every answer, and let them take turns."""
     model = models.iris(bench.cache)
     connections = [1, 16] if bench.quick else [1, 16, 64]
@@ -64,7 +64,7 @@ def run(bench: Bench) -> Report:
         "servers": "one worker, one thread, one core, keep-alive connections, 127.0.0.1",
         "load": f"wrk, {bench.rounds} rounds of {bench.seconds:g} s for each contender and number of connections",
     }
-    return Report("One small model, one row a request", setting, tables, kept(samples), fleet.absent)
+    return BenchmarkReport("One small model, one row a request", setting, tables, kept(samples), fleet.absent)
 
 
 def kept(samples: Samples) -> dict[str, dict[str, list[dict[str, Any]]]]:
@@ -72,11 +72,13 @@ def kept(samples: Samples) -> dict[str, dict[str, list[dict[str, Any]]]]:
     return {name: {str(c): [asdict(s) for s in each] for c, each in by.items()} for name, by in samples.items()}
 
 
-def _shown(model: Model, form: str) -> str:
+def _shown(model: BenchmarkModel, form: str) -> str:
     return FORMS[form].body(model, model.rows[:1]).content.decode()
 
 
-def prove(bench: Bench, fleet: Fleet, model: Model, contenders: list[Contender], *, rows: int = 1) -> list[Contender]:
+def prove(
+    bench: Bench, fleet: Fleet, model: BenchmarkModel, contenders: list[SmallContender], *, rows: int = 1
+) -> list[SmallContender]:
     """Those contenders whose answers are right. The constant answer of nginx is what Septet says to the first row."""
     expected = model.answers()
     present = []
@@ -102,7 +104,13 @@ def prove(bench: Bench, fleet: Fleet, model: Model, contenders: list[Contender],
 
 
 def rounds(
-    bench: Bench, fleet: Fleet, model: Model, present: list[Contender], connections: list[int], *, rows: int = 1
+    bench: Bench,
+    fleet: Fleet,
+    model: BenchmarkModel,
+    present: list[SmallContender],
+    connections: list[int],
+    *,
+    rows: int = 1,
 ) -> Samples:
     """Alternate between the contenders; each turn begins with a moment of load that is not kept."""
     samples: Samples = {each.name: {count: [] for count in connections} for each in present}
@@ -131,7 +139,7 @@ def rounds(
     return samples
 
 
-def table(samples: Samples, count: int, baseline: Contender) -> Table:
+def table(samples: Samples, count: int, baseline: SmallContender) -> ReportTable:
     """What was measured with so many connections, beside the baseline."""
     base = samples.get(baseline.name, {}).get(count, [])
     rows: list[tuple[str, ...]] = []
@@ -161,4 +169,4 @@ def table(samples: Samples, count: int, baseline: Contender) -> Table:
         "CPU us a request",
         "errors",
     )
-    return Table(f"{count} connection{'s' if count > 1 else ''}", heads, rows)
+    return ReportTable(f"{count} connection{'s' if count > 1 else ''}", heads, rows)

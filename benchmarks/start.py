@@ -5,10 +5,10 @@ from dataclasses import asdict, dataclass
 
 from benchmarks import models
 from benchmarks.bench import Bench
-from benchmarks.forms import FORMS, Body
-from benchmarks.models import Model
+from benchmarks.forms import FORMS, FormBody
+from benchmarks.models import BenchmarkModel
 from benchmarks.process import Process, post
-from benchmarks.report import Report, Table, spread
+from benchmarks.report import BenchmarkReport, ReportTable, spread
 from benchmarks.servers import SERVERS
 
 # By server, the form of the requests to it.
@@ -36,7 +36,7 @@ class Start:
         return sum(self.memory)
 
 
-def run(bench: Bench) -> Report:
+def run(bench: Bench) -> BenchmarkReport:
     """Every server alone on its core, in turns."""
     iris, large = models.iris(bench.cache), models.large(bench.cache)
     absent: dict[str, str] = {}
@@ -58,10 +58,10 @@ def run(bench: Bench) -> Report:
         title: {server: [asdict(each) for each in taken] for server, taken in by.items()}
         for title, by in (("cold", cold), ("workers", many), ("large", heavy))
     }
-    return Report("Start and memory", setting, tables, samples, absent)
+    return BenchmarkReport("Start and memory", setting, tables, samples, absent)
 
 
-def _starts(bench: Bench, model: Model, servers: list[str], absent: dict[str, str]) -> dict[str, list[Start]]:
+def _starts(bench: Bench, model: BenchmarkModel, servers: list[str], absent: dict[str, str]) -> dict[str, list[Start]]:
     found: dict[str, list[Start]] = {server: [] for server in servers}
     for turn in range(bench.rounds):
         for server in servers if turn % 2 else servers[::-1]:
@@ -79,13 +79,13 @@ def _starts(bench: Bench, model: Model, servers: list[str], absent: dict[str, st
     return found
 
 
-def _settled(process: Process, body: Body) -> list[float]:
+def _settled(process: Process, body: FormBody) -> list[float]:
     for _ in range(SETTLING):
         post(process.port, body)
     return process.memory()
 
 
-def _table(title: str, starts: dict[str, list[Start]]) -> Table:
+def _table(title: str, starts: dict[str, list[Start]]) -> ReportTable:
     rows: list[tuple[str, ...]] = [
         (
             SERVERS[server].title,
@@ -98,10 +98,10 @@ def _table(title: str, starts: dict[str, list[Start]]) -> Table:
         if taken
     ]
     heads = ("", "start to the first answer, s", "PSS of the largest process, MB", "of all, MB", "processes")
-    return Table(title, heads, rows)
+    return ReportTable(title, heads, rows)
 
 
-def _workers_table(title: str, starts: dict[str, list[Start]], by_workers: dict[int, str]) -> Table:
+def _workers_table(title: str, starts: dict[str, list[Start]], by_workers: dict[int, str]) -> ReportTable:
     """The weight of one more worker is what the last added over the first, shared among those in between."""
     first = starts.get(by_workers[1], [])
     rows: list[tuple[str, ...]] = []
@@ -115,4 +115,4 @@ def _workers_table(title: str, starts: dict[str, list[Start]], by_workers: dict[
             more = f"{grown / (workers - 1):,.0f}"
         seconds = spread([each.seconds for each in taken], ".2f")
         rows.append((str(workers), seconds, spread([each.total for each in taken], ",.0f"), more))
-    return Table(title, ("workers", "start to the first answer, s", "PSS of all, MB", "for each more, MB"), rows)
+    return ReportTable(title, ("workers", "start to the first answer, s", "PSS of all, MB", "for each more, MB"), rows)

@@ -5,13 +5,13 @@ from dataclasses import asdict, dataclass
 from benchmarks import models
 from benchmarks.bench import Bench, Fleet
 from benchmarks.closed_loop import Sample, load, verify
-from benchmarks.forms import FORMS, Body
-from benchmarks.report import Report, Table, ratio, spread
+from benchmarks.forms import FORMS, FormBody
+from benchmarks.report import BenchmarkReport, ReportTable, ratio, spread
 from benchmarks.servers import SERVERS
 
 
 @dataclass(frozen=True)
-class Contender:
+class TensorContender:
     """A server and the form of the requests to it; `computes` where its answers can be proven."""
 
     server: str
@@ -26,17 +26,17 @@ class Contender:
 
 
 CONTENDERS = [
-    Contender("septet", "v2-binary"),
-    Contender("septet", "v2"),
-    Contender("septet", "tensors"),
-    Contender("bare-echo", "v2-binary", computes=False),
+    TensorContender("septet", "v2-binary"),
+    TensorContender("septet", "v2"),
+    TensorContender("septet", "tensors"),
+    TensorContender("bare-echo", "v2-binary", computes=False),
 ]
 BASELINE = CONTENDERS[-1]
 CONNECTIONS = (1, 4)
 Samples = dict[str, dict[int, list[Sample]]]  # contender -> connections -> one for each round
 
 
-def run(bench: Bench) -> Report:
+def run(bench: Bench) -> BenchmarkReport:
     """All of them at once."""
     model = models.image(bench.cache)
     bodies = {each: FORMS[each.form].body(model, model.rows[:1]) for each in CONTENDERS}
@@ -59,10 +59,14 @@ def run(bench: Bench) -> Report:
         "load": f"wrk, {bench.rounds} rounds of {bench.seconds:g} s for each contender and number of connections",
     }
     kept = {name: {str(c): [asdict(s) for s in each] for c, each in by.items()} for name, by in samples.items()}
-    return Report("A tensor of 602,112 bytes", setting, [_table(samples, c) for c in CONNECTIONS], kept, fleet.absent)
+    return BenchmarkReport(
+        "A tensor of 602,112 bytes", setting, [_table(samples, c) for c in CONNECTIONS], kept, fleet.absent
+    )
 
 
-def _round(bench: Bench, fleet: Fleet, bodies: dict[Contender, Body], samples: Samples, *, backwards: bool) -> None:
+def _round(
+    bench: Bench, fleet: Fleet, bodies: dict[TensorContender, FormBody], samples: Samples, *, backwards: bool
+) -> None:
     present = [each for each in bodies if each.name in samples]
     for count in CONNECTIONS:
         for each in present[::-1] if backwards else present:
@@ -71,7 +75,7 @@ def _round(bench: Bench, fleet: Fleet, bodies: dict[Contender, Body], samples: S
             samples[each.name][count].append(sample)
 
 
-def _table(samples: Samples, count: int) -> Table:
+def _table(samples: Samples, count: int) -> ReportTable:
     base = [each.requests_per_second for each in samples.get(BASELINE.name, {}).get(count, [])]
     rows: list[tuple[str, ...]] = []
     for name, by in samples.items():
@@ -90,4 +94,4 @@ def _table(samples: Samples, count: int) -> Table:
             )
         )
     heads = ("", "requests/s", "ratio to the bare server", "p50 ms", "p90 ms", "p99 ms", "CPU ms a request", "errors")
-    return Table(f"{count} connection{'s' if count > 1 else ''}", heads, rows)
+    return ReportTable(f"{count} connection{'s' if count > 1 else ''}", heads, rows)

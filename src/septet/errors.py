@@ -42,10 +42,10 @@ class SeptetError(Exception):
         super().__init__(message)
         # A caller's own text may be quoted in them, and hold half of a surrogate pair, which no encoding can carry.
         self.message = _encodable(message)
-        self.problems = tuple(map(_told, problems)) if problems else ()
+        self.problems = tuple(map(_encodable_problem, problems)) if problems else ()
 
 
-def _told(problem: Problem) -> Problem:
+def _encodable_problem(problem: Problem) -> Problem:
     column = None if problem.column is None else _encodable(problem.column)
     return Problem(problem.row, column, _encodable(problem.expected), _encodable(problem.received))
 

@@ -54,7 +54,7 @@ class Observer(Protocol):
         """A request has been answered."""
 
 
-class Silent:
+class NullObserver:
     """The observer that keeps nothing."""
 
     def started(self) -> None:

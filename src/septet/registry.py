@@ -131,7 +131,7 @@ class Models:
             served[name] = ServedModel(service)
         self._missing = {name: why for name, why in self._missing.items() if name not in served}
         self._served = served
-        self._tell()
+        self._notify()
 
     def swap(self, service: Service) -> "asyncio.Future[None]":
         """Serve a model in place of the one with its name; the future is done when the old one is closed.
@@ -141,7 +141,7 @@ class Models:
         """
         old = self.find(service.identity.name)
         self._served[service.identity.name] = ServedModel(service)
-        self._tell()
+        self._notify()
         return _closed(old)
 
     def remove(self, name: str) -> "asyncio.Future[None]":
@@ -152,15 +152,15 @@ class Models:
         """
         old = self.find(name)
         del self._served[name]
-        self._tell()
+        self._notify()
         return _closed(old)
 
     def fail(self, name: str, reason: str) -> None:
         """Note that a model could not be loaded, where the others are served without it."""
         self._missing[name] = reason
-        self._tell()
+        self._notify()
 
-    def _tell(self) -> None:
+    def _notify(self) -> None:
         for callback in self._changed:
             callback()
 

@@ -80,10 +80,10 @@ class Service(msgspec.Struct, frozen=True):
         sample: one valid row (axis 0 of length 1 where the signature has rows) that the model answers; None where
             none could be found.
         answer: the model's answer to `sample`, as it was given at start, or None without a sample.
-        expected: the answer to `sample` that the package promises, and how exactly, or None for a bare file.
+        expected: the answer to `sample` that the package states, and how exactly, or None for a bare file.
         facts: measured at start, in seconds: `load_seconds`, `warmup_seconds`, and where there is a sample
             `run_seconds`, for one row.
-        freshness: judges the age of the training data at the time of the call.
+        freshness: classifies the age of the training data at the time of the call.
         merging: whether rows of different requests share a run, at the time of the call: a cold model may learn that.
         close: frees the model and its thread; called once, when no request is under way and none will come.
         batch_rows: the most rows of waiting requests that are run together; 1 where requests are never merged.

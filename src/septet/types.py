@@ -7,6 +7,7 @@ collector: they hold no way back to themselves, and many of them would let it ru
 """
 
 import asyncio
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
@@ -14,6 +15,8 @@ from typing import Any, Protocol, TypeAlias
 
 import msgspec
 from numpy.typing import NDArray
+
+_log = logging.getLogger("septet")
 
 Array: TypeAlias = NDArray[Any]
 Tensors: TypeAlias = Mapping[str, Array]
@@ -78,8 +81,29 @@ class Pending(Protocol):
         """Want no answer any more: none will be given."""
 
 
-#: Takes the answer of a request, or the error in place of one. It must not raise.
+class DoneAlready:
+    """The `Pending` of a request that has its answer already."""
+
+    def cancel(self) -> None:
+        """Nothing is left to give up."""
+
+
+DONE_ALREADY = DoneAlready()
+
+#: Takes the answer of a request, or the error in place of one. It must not raise: where it does, it is called once
+#: more, with what it raised.
 Done: TypeAlias = Callable[[Response | Exception], None]
+
+
+def tell(done: Done, outcome: Response | Exception) -> None:
+    """Call `done`; where it raises, call it once more with that error, so that its own request fails and no other."""
+    try:
+        done(outcome)
+    except Exception as error:  # noqa: BLE001 - middleware is other people's code
+        try:
+            done(error)
+        except Exception:  # noqa: BLE001 - the same
+            _log.exception("A middleware took no answer: it raised twice, and its request stays without one")
 
 
 class Predictor(ABC):
@@ -146,12 +170,12 @@ class _PendingTask:
         if done is None:
             return
         if task.cancelled():
-            done(RuntimeError("The coroutine of a predictor was cancelled by its own code."))
+            tell(done, RuntimeError("The coroutine of a predictor was cancelled by its own code."))
             return
         error = task.exception()
         if isinstance(error, BaseException) and not isinstance(error, Exception):
             error = RuntimeError(f"The coroutine of a predictor ended in {error!r}.")
-        done(task.result() if error is None else error)
+        tell(done, task.result() if error is None else error)
 
 
 def _resolve(future: "asyncio.Future[Response]", outcome: Response | Exception) -> None:

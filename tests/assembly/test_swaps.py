@@ -88,3 +88,17 @@ def test_each_answer_names_one_version_while_models_are_swapped() -> None:
     assert closed == [str(version) for version in range(SWAPS)]
     logged = [event.model.version for event in recorder.events if event.model is not None]
     assert logged == [reply.model.version for reply in replies if reply.model is not None]
+
+
+def test_a_model_that_was_installed_since_the_start_is_told_of_as_the_others() -> None:
+    async def story() -> None:
+        app = App()
+        app.models.install(version_of_model(0, []))
+        application(app, Settings(), RecordingObserver(), SharedMetrics(layout(1)).snapshot, ["iris"])
+        other = msgspec.structs.replace(version_of_model(1, []), identity=Identity("other", "1", "sha256:" + "0" * 64))
+        app.models.install(other)
+        for path in ("/v2/models/other/stats", "/v2/models/stats", "/metrics", "/openapi.json", "/models"):
+            reply = await app(HttpRequest("GET", path, b"", {}, b""))
+            assert (reply.status, b"other" in reply.body) == (200, True), path
+
+    asyncio.run(story())

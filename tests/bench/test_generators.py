@@ -6,7 +6,7 @@ import subprocess
 import pytest
 
 from septet.bench.generators import Generators
-from septet.bench.load import Load, Payload, Plan, Target
+from septet.bench.load import Load, LoadPlan, Payload, Target
 from septet.bench.load_measurement import measured
 from septet.errors import Unavailable
 from tests.bench.servers import ServerThread, answer
@@ -17,8 +17,8 @@ DELAY_SECONDS = 0.02
 AGREEMENT = 0.15
 
 
-def plan(port: int) -> Plan:
-    return Plan(Target("127.0.0.1", port, "fake"), (Payload(REQUEST, 0, rows=1),), "prediction")
+def plan(port: int) -> LoadPlan:
+    return LoadPlan(Target("127.0.0.1", port, "fake"), (Payload(REQUEST, 0, rows=1),), "prediction")
 
 
 def test_processes_share_a_load_and_join_what_they_record() -> None:

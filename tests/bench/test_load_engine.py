@@ -5,8 +5,8 @@ import asyncio
 import numpy as np
 import pytest
 
-from septet.bench.load import Load, Payload, Plan, Target
-from septet.bench.load_engine import put
+from septet.bench.load import Load, LoadPlan, Payload, Target
+from septet.bench.load_engine import run_load
 from septet.bench.recording import Recording
 from septet.errors import Unavailable
 from tests.bench.servers import Behaviour, FakeServer, answer, at_once
@@ -17,16 +17,16 @@ STALLED_REQUEST = 40
 FEW = 3  # one by the server, and what the machine may add
 
 
-def plan(port: int, *, payloads: int = 1) -> Plan:
+def plan(port: int, *, payloads: int = 1) -> LoadPlan:
     made = (f"POST /{number} HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n" for number in range(payloads))
     found = tuple(Payload(each.encode(), 0, rows=1) for each in made)
-    return Plan(Target("127.0.0.1", port, "fake"), found, "prediction")
+    return LoadPlan(Target("127.0.0.1", port, "fake"), found, "prediction")
 
 
 def recorded(load: Load, behaviour: Behaviour = at_once, *, poll: bool = True) -> Recording:
     async def measured() -> Recording:
         async with FakeServer(behaviour) as server:
-            return await put(load, plan(server.port), poll=poll)
+            return await run_load(load, plan(server.port), poll=poll)
 
     return asyncio.run(measured())
 
@@ -72,7 +72,7 @@ def test_an_open_loop_sends_what_is_due_and_no_more(poll: bool) -> None:  # noqa
 def test_requests_of_the_warm_up_are_sent_but_not_recorded() -> None:
     async def measured() -> tuple[Recording, int]:
         async with FakeServer() as server:
-            found = await put(Load(2, 0.2, rate=100.0, warmup=0.3), plan(server.port))
+            found = await run_load(Load(2, 0.2, rate=100.0, warmup=0.3), plan(server.port))
             return found, len(server.targets)
 
     found, sent = asyncio.run(measured())
@@ -97,7 +97,7 @@ def test_payloads_are_sent_in_turn() -> None:
 
     async def measured() -> None:
         async with FakeServer() as server:
-            await put(Load(1, 0.1, rate=50.0), plan(server.port, payloads=3), offset=2)
+            await run_load(Load(1, 0.1, rate=50.0), plan(server.port, payloads=3), offset=2)
             targets.extend(server.targets)
 
     asyncio.run(measured())
@@ -171,7 +171,7 @@ def test_a_body_in_chunks_is_read_whole() -> None:
 
 def test_a_server_that_is_not_there_is_told_at_once() -> None:
     with pytest.raises(Unavailable, match="fake: cannot be connected to"):
-        asyncio.run(put(Load(2, 0.2), plan(free_port())))
+        asyncio.run(run_load(Load(2, 0.2), plan(free_port())))
 
 
 @pytest.mark.parametrize("rate", [None, 50.0])
@@ -186,7 +186,7 @@ def test_a_server_that_goes_away_ends_in_errors_and_not_in_a_hang(rate: float | 
                 return 0.0, answer()
 
             server.behaviour = leaving
-            return await put(Load(2, 0.5, rate=rate, timeout=0.5), plan(server.port))
+            return await run_load(Load(2, 0.5, rate=rate, timeout=0.5), plan(server.port))
 
     found = asyncio.run(measured())
     assert found.answered == 5
@@ -198,7 +198,7 @@ def test_progress_is_told_while_a_load_runs() -> None:
 
     async def measured() -> None:
         async with FakeServer() as server:
-            await put(Load(1, 1.2, rate=20.0), plan(server.port), progress=lambda *each: told.append(each))
+            await run_load(Load(1, 1.2, rate=20.0), plan(server.port), progress=lambda *each: told.append(each))
 
     asyncio.run(measured())
     assert told[0] == (0, 0)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from septet.bench.objective import broken, objectives
+from septet.bench.objective import objectives, violations
 from septet.errors import Invalid
 from tests.bench.test_load_measurement import summed
 
@@ -24,27 +24,27 @@ def test_what_is_no_objective_is_refused(text: str) -> None:
 
 
 def test_a_measurement_within_its_limits_breaks_nothing() -> None:
-    assert broken(objectives(["p99<200ms", "mean<200ms"]), summed(0.1, 0.1)) == ()
+    assert violations(objectives(["p99<200ms", "mean<200ms"]), summed(0.1, 0.1)) == ()
 
 
 def test_a_broken_limit_is_named_with_what_was_measured() -> None:
-    assert broken(objectives(["p50<50ms"]), summed(0.1)) == ("p50<50ms: 100.000 ms",)
-    assert broken(objectives(["p50<500ms"]), summed(0.1, failed=1)) == ("errors<0.1%: 50.000%",)
+    assert violations(objectives(["p50<50ms"]), summed(0.1)) == ("p50<50ms: 100.000 ms",)
+    assert violations(objectives(["p50<500ms"]), summed(0.1, failed=1)) == ("errors<0.1%: 50.000%",)
 
 
 def test_a_closed_loop_that_the_client_limits_proves_nothing() -> None:
-    assert broken(objectives(["p50<500ms"]), summed(0.1, cpu_share=0.99, rate=None)) == (
+    assert violations(objectives(["p50<500ms"]), summed(0.1, cpu_share=0.99, rate=None)) == (
         "client-limited, so it proves nothing",
     )
-    assert broken((), summed(0.1, cpu_share=0.99, rate=None)) == ()
+    assert violations((), summed(0.1, cpu_share=0.99, rate=None)) == ()
 
 
 def test_an_open_loop_counts_what_the_client_adds_so_what_is_met_is_met() -> None:
     late = summed(0.1, lag=0.05)
     assert late.client_limits
-    assert broken(objectives(["p50<500ms"]), late) == ()
-    assert broken(objectives(["p50<50ms"]), late) == ("p50<50ms: 100.000 ms (client-limited)",)
+    assert violations(objectives(["p50<500ms"]), late) == ()
+    assert violations(objectives(["p50<50ms"]), late) == ("p50<50ms: 100.000 ms (client-limited)",)
 
 
 def test_no_answer_breaks_even_no_objective() -> None:
-    assert broken((), summed(failed=3)) == ("nothing was answered",)
+    assert violations((), summed(failed=3)) == ("nothing was answered",)

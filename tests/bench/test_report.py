@@ -10,7 +10,7 @@ import pytest
 
 from septet.bench import chart
 from septet.bench.campaign import Outcome, find_rate, run_all
-from septet.bench.load import Load, Payload, Plan, Target
+from septet.bench.load import Load, LoadPlan, Payload, Target
 from septet.bench.load_measurement import Measurement
 from septet.bench.machine import machine
 from septet.bench.objective import objectives
@@ -34,7 +34,7 @@ def reported(outcome: Outcome, *wanted: str, for_rate: float | None = None) -> R
     return Report(
         server={"name": "iris", "url": "http://x"},
         machine=machine(),
-        plan=Plan(Target("x", 80, "x"), (Payload(b"", 3), Payload(b"", 5))),
+        plan=LoadPlan(Target("x", 80, "x"), (Payload(b"", 3), Payload(b"", 5))),
         processes=1,
         outcome=outcome,
         wanted=objectives(wanted),

@@ -28,7 +28,7 @@ OUT = (Kind.CLASSIFICATION, Tensor("out", "int64", (None,)))
 ANOTHER = "sha256:" + "b2" * 32
 
 
-class Server:
+class FakeServer:
     """A transport that ends in a service; what is in `first` is answered before it, and `seen` is what was asked."""
 
     def __init__(self, *first: WireReply | CallFailure, service: Service | None = None) -> None:
@@ -69,7 +69,7 @@ class Server:
 class AsyncServer:
     """The same for coroutines."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: FakeServer) -> None:
         self.server = server
 
     async def send(self, request: WireRequest, seconds: float) -> WireReply | CallFailure:
@@ -82,7 +82,7 @@ class AsyncServer:
 class Caller:
     """Calls a server by threads' means or by coroutines', with no time passing but what is slept."""
 
-    def __init__(self, server: Server, kind: str, timeout: float = 10.0) -> None:
+    def __init__(self, server: FakeServer, kind: str, timeout: float = 10.0) -> None:
         self.now = 0.0
         self.flow = CallFlow()
         codec = HttpCodec("http://host", "", binary=False)
@@ -127,12 +127,12 @@ def kind(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-def paths(server: Server) -> list[str]:
+def paths(server: FakeServer) -> list[str]:
     return [request.path for request in server.seen]
 
 
 def test_the_model_is_asked_for_once(kind: str) -> None:
-    server = Server()
+    server = FakeServer()
     caller = Caller(server, kind)
     for _ in range(3):
         np.testing.assert_array_equal(caller.predict(ROW), np.array([[0.9, 0.07, 0.03]], np.float32))
@@ -155,7 +155,7 @@ def test_a_call_that_is_answered_with_something_else_is_an_error(body: bytes) ->
 
 
 def test_only_the_outputs_that_are_shown_are_asked_for(kind: str) -> None:
-    server = Server()
+    server = FakeServer()
     caller = Caller(server, kind)
     caller.predict(ROW)
     caller.labels(ROW)
@@ -164,7 +164,7 @@ def test_only_the_outputs_that_are_shown_are_asked_for(kind: str) -> None:
 
 
 def test_the_server_is_told_the_time_that_is_left(kind: str) -> None:
-    server = Server()
+    server = FakeServer()
     caller = Caller(server, kind, timeout=2.0)
     caller.predict(ROW)
     assert msgspec.json.decode(server.seen[-1].body)["parameters"]["timeout"] == 2_000_000
@@ -176,14 +176,14 @@ def test_the_server_is_told_the_time_that_is_left(kind: str) -> None:
 
 @pytest.mark.parametrize("failure", [DOWN, error("overloaded"), error("unavailable")])
 def test_what_is_safe_is_asked_again(failure: WireReply | CallFailure, kind: str) -> None:
-    server = Server(failure, failure)
+    server = FakeServer(failure, failure)
     assert Caller(server, kind).predict([[1, 2, 3, 4]])
     assert paths(server) == [*["/metadata"] * 3, "/v2/models/iris/infer"]
 
 
 @pytest.mark.parametrize("code", ["internal", "model_failed", "deadline_exceeded", "too_large"])
 def test_what_is_not_safe_or_will_not_help_is_asked_once(code: str, kind: str) -> None:
-    server = Server()
+    server = FakeServer()
     caller = Caller(server, kind)
     caller.metadata()
     server.first = [error(code)]
@@ -193,14 +193,14 @@ def test_what_is_not_safe_or_will_not_help_is_asked_once(code: str, kind: str) -
 
 
 def test_a_call_gives_up_after_its_retries(kind: str) -> None:
-    server = Server(*[error("overloaded")] * 9)
+    server = FakeServer(*[error("overloaded")] * 9)
     with pytest.raises(Overloaded):
         Caller(server, kind).predict(ROW, retries=2)
     assert len(server.seen) == 3
 
 
 def test_a_call_gives_up_at_its_deadline(kind: str) -> None:
-    server = Server(*[error("unavailable", "1")] * 9)
+    server = FakeServer(*[error("unavailable", "1")] * 9)
     caller = Caller(server, kind, timeout=2.5)
     with pytest.raises(Unavailable):
         caller.predict(ROW)
@@ -209,12 +209,12 @@ def test_a_call_gives_up_at_its_deadline(kind: str) -> None:
 
 
 def test_no_question_is_asked_past_the_deadline(kind: str) -> None:
-    server = Server()
+    server = FakeServer()
     caller = Caller(server, kind)
 
     def slow(request: WireRequest, seconds: float) -> WireReply | CallFailure:
         caller.now += seconds
-        return Server.send(server, request, seconds)
+        return FakeServer.send(server, request, seconds)
 
     server.send = slow  # type: ignore[method-assign]
     with pytest.raises(DeadlineExceeded):
@@ -223,20 +223,20 @@ def test_no_question_is_asked_past_the_deadline(kind: str) -> None:
 
 
 def test_readiness_is_asked_once_and_never_an_error(kind: str) -> None:
-    assert Caller(Server(), kind).ready() is True
+    assert Caller(FakeServer(), kind).ready() is True
     for outcome in (DOWN, WireReply(503, {}, b"{}"), error("deadline_exceeded")):
-        server = Server(outcome)
+        server = FakeServer(outcome)
         assert Caller(server, kind).ready() is False
         assert len(server.seen) == 1
 
 
 def test_a_wrong_readiness_is_an_error(kind: str) -> None:
     with pytest.raises(NotFound):
-        Caller(Server(WireReply(404, {}, b'{"error": "No such path."}')), kind).ready()
+        Caller(FakeServer(WireReply(404, {}, b'{"error": "No such path."}')), kind).ready()
 
 
 def test_a_new_model_with_the_same_signature_has_answered_right(kind: str) -> None:
-    server = Server()
+    server = FakeServer()
     caller = Caller(server, kind)
     caller.predict(ROW)
     server.digest = ANOTHER
@@ -246,7 +246,7 @@ def test_a_new_model_with_the_same_signature_has_answered_right(kind: str) -> No
 
 
 def test_a_new_model_with_another_signature_is_asked_anew(kind: str) -> None:
-    server = Server(service=models.single_output(*OUT, [1], label=True))
+    server = FakeServer(service=models.single_output(*OUT, [1], label=True))
     caller = Caller(server, kind)
     assert caller.labels([[1, 2]]) == [1]
     server.digest, server.service = (
@@ -258,7 +258,7 @@ def test_a_new_model_with_another_signature_is_asked_anew(kind: str) -> None:
 
 
 def test_data_that_only_the_new_model_takes_is_taken(kind: str) -> None:
-    server = Server(service=models.classifier(2))
+    server = FakeServer(service=models.classifier(2))
     caller = Caller(server, kind)
     caller.predict([[1, 2]])
     server.digest, server.service = ANOTHER, models.classifier()
@@ -266,7 +266,7 @@ def test_data_that_only_the_new_model_takes_is_taken(kind: str) -> None:
 
 
 def test_data_that_the_known_model_refuses_is_refused_after_a_look_at_the_server(kind: str) -> None:
-    server = Server()
+    server = FakeServer()
     caller = Caller(server, kind)
     caller.predict(ROW)
     with pytest.raises(Invalid, match="c3"):
@@ -275,7 +275,7 @@ def test_data_that_the_known_model_refuses_is_refused_after_a_look_at_the_server
 
 
 def test_a_server_that_never_has_the_same_model_twice_is_given_up(kind: str) -> None:
-    server = Server()
+    server = FakeServer()
     caller = Caller(server, kind)
     widths = iter(range(1000))
 
@@ -284,7 +284,7 @@ def test_a_server_that_never_has_the_same_model_twice_is_given_up(kind: str) -> 
         server.service = models.single_output(
             *OUT, [1], label=True, labels=(str(next(widths)), "other"), classes=(0, 1)
         )
-        return Server.send(server, request, seconds)
+        return FakeServer.send(server, request, seconds)
 
     server.send = changing  # type: ignore[method-assign]
     with pytest.raises(Unavailable, match="changed its model several times"):
@@ -297,7 +297,7 @@ def test_a_server_that_never_has_the_same_model_twice_is_given_up(kind: str) -> 
 )
 def test_a_server_that_is_another_program_is_an_error(reply: bytes, kind: str) -> None:
     with pytest.raises(SeptetError, match=r"http://host answered something else|description of its model"):
-        Caller(Server(WireReply(200, {}, reply)), kind).predict(ROW)
+        Caller(FakeServer(WireReply(200, {}, reply)), kind).predict(ROW)
 
 
 @pytest.mark.parametrize(
@@ -313,7 +313,7 @@ def test_a_server_that_is_another_program_is_an_error(reply: bytes, kind: str) -
     ],
 )
 def test_an_answer_that_does_not_follow_the_protocol_is_an_error(body: bytes, kind: str) -> None:
-    server = Server()
+    server = FakeServer()
     caller = Caller(server, kind)
     caller.metadata()
     server.first = [WireReply(200, {}, body)]

@@ -10,7 +10,7 @@ import pytest
 
 from septet.assembly.composition import application, layout, open_service
 from septet.errors import SeptetError
-from septet.events import Silent
+from septet.events import NullObserver
 from septet.model.signature import DTYPES, Signature
 from septet.monitoring.shared_metrics import SharedMetrics
 from septet.protocols.http.app import App
@@ -89,7 +89,7 @@ def judge(case: Case, folder: Path) -> None:
     service = open_service(path, Settings())
     app = App()
     app.models.install(service)
-    application(app, Settings(), Silent(), SharedMetrics(layout(1)).snapshot, [service.identity.name])
+    application(app, Settings(), NullObserver(), SharedMetrics(layout(1)).snapshot, [service.identity.name])
     for outputs in (as_json(app, service.signature, case), as_bytes(app, service.signature, case)):
         assert set(outputs) == set(case.outputs), case.name
         for name, array in outputs.items():

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from septet.runtimes.onnx import onnx_graph
-from septet.runtimes.onnx.onnx_rows import outlook
+from septet.runtimes.onnx.onnx_rows import row_dependence
 from septet.runtimes.onnx.onnx_sizes import MANY, over
 from septet.runtimes.onnx.onnx_value import AbstractValue
 from septet.types import Array
@@ -60,7 +60,7 @@ def run(model: bytes, inputs: Mapping[str, Array]) -> dict[str, Array] | None:
 def assert_apart(case: Case, names: tuple[str, ...]) -> int:
     """Compare the first row alone with the same row between others; how many outputs were proven."""
     model = freed(case, names).SerializeToString()
-    view = outlook(onnx_graph.read(memoryview(model)), threads=1)
+    view = row_dependence(onnx_graph.read(memoryview(model)), threads=1)
     proven = {
         name: known
         for name, known in view.outputs.items()

@@ -1,6 +1,7 @@
 """Several models side by side in one server, asked by every protocol's own clients."""
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ import pytest
 import tritonclient.grpc as triton
 import tritonclient.http as triton_http
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from tritonclient.grpc import service_pb2
 from tritonclient.utils import InferenceServerException
 
 from tests.e2e.grpc_server import iris_input
@@ -106,6 +108,17 @@ def test_health_over_calls_knows_each_model(served: tuple[ServerProcess, str]) -
             )
 
 
+def test_calls_that_describe_a_model_end_with_its_name(served: tuple[ServerProcess, str]) -> None:
+    with grpc.insecure_channel(served[1]) as channel:
+        for method in ("ModelMetadata", "ModelConfig"):
+            call = channel.unary_unary(
+                f"/inference.GRPCInferenceService/{method}",
+                request_serializer=service_pb2.ModelMetadataRequest.SerializeToString,
+            )
+            _, ended = call.with_call(service_pb2.ModelMetadataRequest(name="sum"), wait_for_ready=True, timeout=20)
+            assert dict(ended.trailing_metadata())["septet-model"] == "sum"
+
+
 def test_what_is_counted_is_counted_for_the_model(client: httpx.Client, served: tuple[ServerProcess, str]) -> None:
     server = served[0]
     before = {name: server.metric("septet_rows_total", model=name) for name in NAMES}
@@ -167,3 +180,31 @@ def test_several_workers_serve_the_same_models(tmp_path: Path) -> None:
                 assert reply.headers["septet-model"] == name
         until(lambda: server.metric("septet_rows_total", model="iris") == 4)
         assert server.metric("septet_rows_total", model="iris_svc") == 4
+
+
+def test_a_damaged_package_is_missing_under_its_own_name_and_no_other(tmp_path: Path) -> None:
+    package = tmp_path / "v3"
+    shutil.copytree(IRIS, package)
+    (package / "model.onnx").write_bytes(b"nonsense")
+    unreadable = tmp_path / f"{'x' * 300}.onnx"
+    with ServerProcess(
+        [*septet_serve(BARE), str(package), str(unreadable), "--allow-missing"], tmp_path / "log"
+    ) as server:
+        missing = server.client.get("/models").json()["missing"]
+        assert "File name too long" in missing.pop(unreadable.stem[:128])
+        assert list(missing) == ["iris"]
+        for path in ("/models/iris/predict", "/v1/models/iris:predict", "/v2/models/iris/infer"):
+            assert server.client.post(path, content=b"{}").status_code == 503
+        for path in ("/models/iris2/predict", "/v2/models/irises", "/here/models/iris"):
+            assert server.client.get(path).status_code == 404
+
+
+def test_a_model_hides_no_route_of_the_server(tmp_path: Path) -> None:
+    for name in ("stats", "health"):
+        shutil.copy(BARE, tmp_path / f"{name}.onnx")
+    with ServerProcess(
+        [*septet_serve(tmp_path / "stats.onnx"), str(tmp_path / "health.onnx")], tmp_path / "log"
+    ) as server:
+        counted = server.client.get("/v2/models/stats").json()["model_stats"]
+        assert [each["name"] for each in counted] == ["stats", "health"]
+        assert server.client.get("/v2/models/stats/ready").json()["name"] == "stats"

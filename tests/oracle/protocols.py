@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 
 from septet.assembly.composition import application, layout
-from septet.events import Silent
+from septet.events import NullObserver
 from septet.monitoring.shared_metrics import SharedMetrics
 from septet.protocols.codecs.json_body import JsonBody
 from septet.protocols.codecs.prediction_format import PredictionFormatter
@@ -53,10 +53,10 @@ class Asking:
         self.app = App()
         self.app.models.install(service)
         snapshot = SharedMetrics(layout(1)).snapshot
-        application(self.app, Settings(), Silent(), snapshot, [service.identity.name])
+        application(self.app, Settings(), NullObserver(), snapshot, [service.identity.name])
         self.calls = App(self.app.models)
         calls = GrpcService(self.app.models, Settings().limits, self.app.find, lambda: True)
-        self.calls.install(lambda _: (), (calls,), Silent(), max_body_bytes=1 << 24)
+        self.calls.install(lambda _: (), (calls,), NullObserver(), max_body_bytes=1 << 24)
 
     def ask(self, way: Way) -> dict[str, Any] | str:
         """The answer, or what an error says."""

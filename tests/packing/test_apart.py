@@ -10,7 +10,7 @@ import pytest
 from septet.packing.provenance import Statement
 from septet.packing.training_table import rows_of
 from septet.packing.training_tensors import tensors_of
-from septet.packing.trial import tried
+from septet.packing.trial import try_estimator
 from septet.runtimes.base import LoadOptions
 from septet.runtimes.sklearn.sklearn_runtime import SklearnRuntime, runtime_of
 from septet.types import Array, Tensors
@@ -65,7 +65,7 @@ def fitted(model: Any, data: Any) -> Any:
 
 def native(model: Any, data: Any) -> tuple[SklearnRuntime, Tensors]:
     """The native runtime of a package, and rows for it with a missing value in each column that may have one."""
-    signature = tried(model, rows_of(data), Statement()).native.signature
+    signature = try_estimator(model, rows_of(data), Statement()).native.signature
     rows = tensors_of(data.iloc[:12], signature)
     for tensor in signature.inputs:
         table = rows[tensor.name].reshape(12, -1)

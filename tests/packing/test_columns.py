@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from septet.assembly.opening import Opened, open_model
+from septet.assembly.opening import OpenedModel, open_model
 from septet.errors import Invalid, PackageInvalid, UnsupportedModel
 from septet.model.signature import Column
 from septet.packing.save import Saved
@@ -60,7 +60,7 @@ def fitted(model: Any, data: Any, target: Any = TARGET) -> Any:
         return model.fit(data, target)
 
 
-def opened(saved: Saved) -> Opened:
+def opened(saved: Saved) -> OpenedModel:
     return open_model(saved.package.root, Model(trust=saved.trust), threads=1)
 
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from septet.model.signature import Column, Kind, Signature, Tensor
-from septet.packing.parity import Gate, Unequal
-from septet.packing.recheck import recompared
+from septet.packing.parity import ParityGate, Unequal
+from septet.packing.recheck import recheck_parity
 from septet.packing.save import Saved
 from septet.packing.training_tensors import tensors_of
 from septet.runtimes.base import Independence, InputRejected, LoadOptions
@@ -145,8 +145,10 @@ def test_rows_that_are_far_off_in_several_columns_are_asked() -> None:
         (Tensor("input", "float64", (None, 2), (Column("a", "float64"), Column("b", "float64"))),),
         SIGNATURE.outputs,
     )
-    compiled = Recording()
-    Gate(Recording(), signature, {"input": np.random.default_rng(0).normal(size=(50, 2))}).judged(compiled, signature)
+    compiled = RecordingRuntime()
+    ParityGate(RecordingRuntime(), signature, {"input": np.random.default_rng(0).normal(size=(50, 2))}).check(
+        compiled, signature
+    )
     a, b = np.concatenate(compiled.asked).T
     assert ((a == 1e6) & (b == 1e6)).any()
     assert ((a == 1e6) & (b == -1e6)).any()
@@ -321,9 +323,9 @@ def test_the_gate_is_repeated_on_the_native_model(tmp_path: Path) -> None:
     from septet.packing.artefact import trusting
 
     trust = trusting(file).trust
-    assert not isinstance(recompared(package, file, trust), Unequal)
+    assert not isinstance(recheck_parity(package, file, trust), Unequal)
     joblib.dump(DecisionTreeClassifier(max_depth=3).fit(ROWS, 1 - SIGN), file)
-    other = recompared(package, file, trusting(file).trust)
+    other = recheck_parity(package, file, trusting(file).trust)
     assert isinstance(other, Unequal)
     assert "'label' differs in" in other.reason
 
@@ -335,7 +337,7 @@ SIGNATURE = Signature(
 )
 
 
-class Recording:
+class RecordingRuntime:
     """A model that notes what it is asked."""
 
     def __init__(self, refused: float | None = None) -> None:
@@ -355,9 +357,9 @@ class Recording:
 
 
 def test_whole_numbers_and_booleans_in_a_matrix_of_floats_are_probed_as_such() -> None:
-    native, compiled = Recording(), Recording()
+    native, compiled = RecordingRuntime(), RecordingRuntime()
     rows = {"input": np.array([[1.0, 0.0], [3.0, 1.0], [7.0, 0.0]])}
-    verdict = Gate(native, SIGNATURE, rows).judged(compiled, SIGNATURE)
+    verdict = ParityGate(native, SIGNATURE, rows).check(compiled, SIGNATURE)
     assert not isinstance(verdict, Unequal)
     asked = np.concatenate(compiled.asked)
     assert (asked[:, 0] == np.floor(asked[:, 0])).all()
@@ -367,10 +369,10 @@ def test_whole_numbers_and_booleans_in_a_matrix_of_floats_are_probed_as_such() -
 
 def test_what_the_native_model_refuses_must_be_refused() -> None:
     rows = {"input": np.array([[1.0, 0.0], [3.0, 1.0], [7.0, 0.0]])}
-    verdict = Gate(Recording(4.0), SIGNATURE, rows).judged(Recording(), SIGNATURE)
+    verdict = ParityGate(RecordingRuntime(4.0), SIGNATURE, rows).check(RecordingRuntime(), SIGNATURE)
     assert isinstance(verdict, Unequal)
     assert "the native model refuses and ONNX answers" in verdict.reason
     assert "whole = 4.0" in verdict.reason
-    verdict = Gate(Recording(), SIGNATURE, rows).judged(Recording(4.0), SIGNATURE)
+    verdict = ParityGate(RecordingRuntime(), SIGNATURE, rows).check(RecordingRuntime(4.0), SIGNATURE)
     assert isinstance(verdict, Unequal)
     assert "the native model answers and ONNX refuses" in verdict.reason

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from septet.assembly.opening import Opened, open_model
+from septet.assembly.opening import OpenedModel, open_model
 from septet.packing.save import Saved
 from septet.packing.training_tensors import tensors_of
 from septet.settings import Model
@@ -35,7 +35,7 @@ def fitted(model: Any, data: Any) -> Any:
         return model.fit(data, TARGET)
 
 
-def opened(saved: Saved) -> Opened:
+def opened(saved: Saved) -> OpenedModel:
     return open_model(saved.package.root, Model(trust=saved.trust), threads=1)
 
 

@@ -63,7 +63,7 @@ def test_each_column_has_its_own_dtype(values: Any, dtype: str, missing: int, pa
 def test_a_moment_with_a_time_zone_is_kept_in_utc(kind: Any) -> None:
     given = column(pd.Series(WHEN.tz_localize("Europe/Rome"), dtype=kind))
     assert (given.column.dtype, given.column.timezone) == ("datetime64[us]", "Europe/Rome")
-    assert given.cells[0] == np.datetime64("2025-12-31T23:00")
+    assert given.data[0] == np.datetime64("2025-12-31T23:00")
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_a_category_has_the_dtype_of_its_categories_in_their_order(
 ) -> None:
     given = column(values)
     assert (given.column.dtype, given.column.categories, given.column.pandas_dtype) == (dtype, categories, "category")
-    np.testing.assert_array_equal(given.cells, np.array(cells, dtype=given.cells.dtype))
+    np.testing.assert_array_equal(given.data, np.array(cells, dtype=given.data.dtype))
     assert column(values.as_ordered()).column.pandas_dtype == "category[ordered]"
 
 

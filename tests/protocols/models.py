@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from septet.assembly.composition import MODEL_OWNERS, SERVER_OWNERS
-from septet.events import Observer, Silent
+from septet.events import NullObserver, Observer
 from septet.model.freshness import Freshness
 from septet.model.golden import Golden
 from septet.model.manifest import Data, Manifest, Parity, Training
@@ -18,7 +18,7 @@ from septet.protocols.http.http_messages import Handle, HttpReply, HttpRequest
 from septet.protocols.http.request_factory import RequestFactory
 from septet.protocols.http.routes import Decode, Encode, answers, documented_paths, predicts
 from septet.protocols.native.native_routes import NativeRoutes
-from septet.protocols.openapi.openapi_document import Operated, openapi
+from septet.protocols.openapi.openapi_document import DocumentedRoute, openapi
 from septet.protocols.openinference.grpc_service import GrpcService
 from septet.registry import Models, ServedModel
 from septet.service import Service
@@ -76,14 +76,14 @@ def app(
     """An application of one service; `owners` declare its routes, `server` those that are of no model."""
     made = App()
     made.models.install(service)
-    made.install(lambda _: owners, server, observer or Silent(), max_body_bytes=max_body_bytes)
+    made.install(lambda _: owners, server, observer or NullObserver(), max_body_bytes=max_body_bytes)
     return made
 
 
 def document(*services: Service, limits: Limits = LIMITS, root_path: str = "") -> dict[str, Any]:
     """What `/openapi.json` says of services that are served side by side."""
     short = len(services) == 1
-    operated: list[Operated] = [
+    operated: list[DocumentedRoute] = [
         (path, route, ServedModel(each))
         for each in services
         for kind in MODEL_OWNERS

@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 
 from septet.errors import Malformed
+from septet.model.received import shape_text
 from septet.model.signature import Column, Kind, Signature, Tensor
 from septet.protocols.codecs.json_body import JsonBody
-from septet.protocols.codecs.json_diagnosis import JsonDiagnosis, shape_text
+from septet.protocols.codecs.json_diagnosis import JsonDiagnosis
 from tests.protocols import bodies
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
-from septet.events import Silent
+from septet.events import NullObserver
 from septet.protocols.http.app import App
 from septet.protocols.http.http_messages import HttpRequest
 from septet.protocols.native.model_list import ModelList
@@ -19,7 +19,7 @@ def named(name: str, service: Service) -> Service:
 
 
 def listed(made: App) -> dict[str, Any]:
-    made.install(lambda _: (), (ModelList(made.models),), Silent(), max_body_bytes=1_000)
+    made.install(lambda _: (), (ModelList(made.models),), NullObserver(), max_body_bytes=1_000)
     reply = asyncio.run(made(HttpRequest("GET", "/models", b"", {b"x-request-id": b"mine"}, b"")))
     assert (reply.status, reply.id) == (200, "mine")
     found: dict[str, Any] = msgspec.json.decode(reply.body)

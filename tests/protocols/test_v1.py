@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from septet.errors import Invalid, Malformed, SeptetError
-from septet.events import Silent
+from septet.events import NullObserver
 from septet.model.signature import Column, Kind, Signature, Tensor
 from septet.protocols.http.app import App
 from septet.protocols.http.health_routes import ServerState
@@ -49,7 +49,9 @@ def refused(service: Service, body: Any) -> SeptetError:
 
 def served(service: Service, *, draining: bool = False) -> App:
     made = models.app(service, v1(service, draining=draining))
-    made.install(lambda _: (v1(service, draining=draining),), (V1Models(made.models),), Silent(), max_body_bytes=1_000)
+    made.install(
+        lambda _: (v1(service, draining=draining),), (V1Models(made.models),), NullObserver(), max_body_bytes=1_000
+    )
     return made
 
 

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
-from septet.events import Silent
+from septet.events import NullObserver
 from septet.protocols.http.app import App
 from septet.protocols.http.http_messages import HttpReply, HttpRequest
 from septet.protocols.mlflow.invocations import InvocationsRoute
@@ -23,7 +23,7 @@ PATHS = ("/v1/models/iris:predict", "/invocations")
 def served(service: Service) -> App:
     made, factory = models.app(service), models.request_factory(service)
     owners = (V1Routes(factory, made.state), InvocationsRoute(factory))
-    made.install(lambda _: owners, (V1Models(made.models),), Silent(), max_body_bytes=1_000_000)
+    made.install(lambda _: owners, (V1Models(made.models),), NullObserver(), max_body_bytes=1_000_000)
     return made
 
 

@@ -11,7 +11,7 @@ import uvloop
 
 from septet.assembly.composition import application, layout
 from septet.assembly.grpc_serving import grpc_server
-from septet.events import Silent
+from septet.events import NullObserver
 from septet.monitoring.shared_metrics import SharedMetrics
 from septet.protocols.http.app import App
 from septet.server.http_connection import HttpConnection
@@ -50,7 +50,7 @@ class ServedApp:
         for each in services:
             self.app.models.install(each)
         names = [each.identity.name for each in services]
-        application(self.app, SETTINGS, Silent(), SharedMetrics(layout(len(names))).snapshot, names)
+        application(self.app, SETTINGS, NullObserver(), SharedMetrics(layout(len(names))).snapshot, names)
         self._grpc = reserve("127.0.0.1", 0) if grpc else []
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._loop = uvloop.new_event_loop()
@@ -107,7 +107,7 @@ class ServedApp:
         calls = None
         if self._grpc:
             calls = grpc_server(
-                self.app, SETTINGS, Silent(), self._grpc, on_connections=lambda _: None, crowded=lambda: False
+                self.app, SETTINGS, NullObserver(), self._grpc, on_connections=lambda _: None, crowded=lambda: False
             )
             await calls.start()
         self._started.set()

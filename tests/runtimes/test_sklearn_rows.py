@@ -38,7 +38,7 @@ class Centring(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         return centred(table)
 
 
-class Quiet(LogisticRegression):  # type: ignore[misc]
+class SilentEstimator(LogisticRegression):  # type: ignore[misc]
     """A subclass may do anything."""
 
 
@@ -70,7 +70,7 @@ def test_a_known_estimator_is_merged_and_each_row_keeps_its_answer(name: str) ->
             "FunctionTransformer",
         ),
         (make_pipeline(Centring(), LogisticRegression()), "Centring"),
-        (Quiet(), "Quiet"),
+        (SilentEstimator(), "SilentEstimator"),
         (ColumnTransformer([("a", StandardScaler(), [0])], remainder=Centring()), "Centring"),
         (VotingClassifier([("a", LogisticRegression()), ("b", make_pipeline(Centring(), SVC()))]), "Centring"),
         (StackingClassifier([("a", DecisionTreeClassifier())], make_pipeline(Centring(), SVC()), cv=2), "Centring"),

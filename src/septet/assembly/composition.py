@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from septet.assembly.opening import Opened, open_model
+from septet.assembly.opening import OpenedModel, open_model
 from septet.assembly.server_routes import ServerRoutes
 from septet.assembly.statistics import statistics
 from septet.errors import GoldenMismatch
@@ -47,7 +47,7 @@ from septet.types import Tensors
 
 logger = logging.getLogger("septet")
 
-_VOUCH = (
+_ADVICE_TO_DECLARE = (
     ". If it computes each row by itself, pack the model with row_independent, and requests that wait are run together"
 )
 _EXPORT = ". Where every operator works row by row, requests that wait are run together"
@@ -67,7 +67,9 @@ def open_service(path: Path, settings: Settings) -> Service:
     warm = time.perf_counter()
     runner = ModelRunner(opened.runtime, opened.signature, sample)
     latency = None if warmup is None else warmup.latency
-    merging = _Merging(Merging(merged=False, reason=_COLD) if warmup is None else warmup.merging, settings, opened)
+    merging = _MergingStatus(
+        Merging(merged=False, reason=_COLD) if warmup is None else warmup.merging, settings, opened
+    )
     batch_rows = merging.rows
     batcher = Batcher(
         runner,
@@ -101,7 +103,7 @@ def age_of(manifest: Manifest, limits: Model) -> Freshness:
     return freshness(manifest, now, warn_days=limits.stale_warn_days, error_days=limits.stale_error_days)
 
 
-def _promise(opened: Opened, warmup: WarmupResult | None) -> Golden | None:
+def _promise(opened: OpenedModel, warmup: WarmupResult | None) -> Golden | None:
     """The first golden row.
 
     Where rows depend on each other, one alone has another answer than among the rest: the one that it was given just
@@ -115,11 +117,11 @@ def _promise(opened: Opened, warmup: WarmupResult | None) -> Golden | None:
     return msgspec.structs.replace(golden, request=_first_row(golden.request, opened), answer=answer)
 
 
-def _first_row(tensors: Tensors, opened: Opened) -> Tensors:
+def _first_row(tensors: Tensors, opened: OpenedModel) -> Tensors:
     return {name: array[:1] for name, array in tensors.items()} if opened.signature.rows else tensors
 
 
-def _warm(path: Path, opened: Opened) -> tuple[WarmupResult | None, Tensors | None]:
+def _warm(path: Path, opened: OpenedModel) -> tuple[WarmupResult | None, Tensors | None]:
     """Warm the model up on its first golden row, or on a made-up row; None where it does not answer that one."""
     golden = opened.golden
     sample = sample_of(opened.signature) if golden is None else _first_row(golden.request, opened)
@@ -132,13 +134,13 @@ def _warm(path: Path, opened: Opened) -> tuple[WarmupResult | None, Tensors | No
         return None, None
 
 
-class _Merging:
-    """Whether requests share a run: said in the log, and told to whom asks; a cold model learns it later."""
+class _MergingStatus:
+    """Whether requests share a run: logged, and given by `/metadata`; a cold model learns it later."""
 
-    def __init__(self, merging: Merging, settings: Settings, opened: Opened) -> None:
+    def __init__(self, merging: Merging, settings: Settings, opened: OpenedModel) -> None:
         self._most = settings.model.max_batch_rows
         foreign = opened.runtime.independence.foreign
-        self._advice = _VOUCH if foreign else _EXPORT if opened.signature.rows else ""
+        self._advice = _ADVICE_TO_DECLARE if foreign else _EXPORT if opened.signature.rows else ""
         self._level = logging.WARNING if foreign else logging.INFO
         self.learned(merging)
 
@@ -162,7 +164,9 @@ class _Merging:
         return self._merging
 
 
-def _learn(opened: Opened, runner: ModelRunner, merging: _Merging, tensors: Tensors) -> tuple[LatencyModel, int]:
+def _learn(
+    opened: OpenedModel, runner: ModelRunner, merging: _MergingStatus, tensors: Tensors
+) -> tuple[LatencyModel, int]:
     """Warm a cold model up on the first row of a request that it has answered."""
     # Copies: a decoder's arrays may be views of a large body.
     row = {name: array.copy() for name, array in _first_row(plain(tensors), opened).items()}
@@ -206,6 +210,8 @@ def application(
     limits = settings.limits
 
     def counted(name: str) -> Statistics:
+        if name not in names:  # installed since the start: it has no counters of its own
+            return Statistics()
         return statistics(snapshot(), names.index(name) + 1, _PREDICTING)
 
     def bind(model: ServedModel) -> Sequence[object]:

@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from septet.assembly.composition import open_service
-from septet.assembly.opening import model_name
+from septet.assembly.opening import missing_name
 from septet.assembly.sharing import Stamp, shareable, stamp
 from septet.errors import SeptetError, SettingsInvalid, StaleModel, StartupError
 from septet.registry import Models
@@ -108,7 +108,7 @@ class ModelLoader:
                 if not self._settings.server.allow_missing:
                     raise
                 logger.error("%s is not served: %s", path, error.message)  # noqa: TRY400 - the message says all
-                names.append(model_name(path, self._settings.model))
+                names.append(missing_name(path, self._settings.model))
                 missing[names[-1]] = error.message
                 continue
             names.append(service.identity.name)
@@ -146,25 +146,17 @@ def with_middleware(service: Service, middleware: Sequence[Middleware]) -> Servi
     """The service with its predictor wrapped, the first middleware outermost.
 
     Raises:
-        SettingsInvalid: one of them makes no predictor.
+        SettingsInvalid: a middleware fails, or makes no predictor.
     """
     predictor = service.predictor
     for each in reversed(middleware):
-        predictor = _wrapped_predictor(each, predictor)
+        try:
+            predictor = each(predictor)
+        except Exception as error:
+            raise SettingsInvalid(f"the middleware {_name(each)} fails: {type(error).__name__}: {error}") from error
+        if not isinstance(predictor, Predictor):
+            raise SettingsInvalid(f"the middleware {_name(each)} made a {type(predictor).__name__}, not a Predictor")
     return msgspec.structs.replace(service, predictor=predictor)
-
-
-def _wrapped_predictor(middleware: Middleware, predictor: Predictor) -> Predictor:
-    name = getattr(middleware, "__qualname__", repr(middleware))
-    try:
-        found: object = middleware(predictor)
-    except Exception as error:
-        raise SettingsInvalid(
-            f"the middleware {name} fails when it is given a predictor: {type(error).__name__}: {error}"
-        ) from error
-    if not isinstance(found, Predictor):
-        raise SettingsInvalid(f"the middleware {name} makes a {type(found).__name__}, and a Predictor is needed")
-    return found
 
 
 def refuse_stale(service: Service, settings: Settings) -> None:
@@ -180,6 +172,9 @@ def refuse_stale(service: Service, settings: Settings) -> None:
 
 def _imported(name: str) -> Middleware:
     module, _, attribute = name.partition(":")
+    # The command `septet` looks in its own folder, not in the one where it is called. Last, so that nothing is hidden.
+    if (here := str(Path.cwd())) not in sys.path:
+        sys.path.append(here)
     try:
         found: Middleware = getattr(import_module(module), attribute)
     except (ImportError, AttributeError) as error:
@@ -187,7 +182,13 @@ def _imported(name: str) -> Middleware:
     except Exception as error:
         # Its module runs code of its own.
         raise SettingsInvalid(f"the middleware {name!r} cannot be imported: {type(error).__name__}: {error}") from error
+    if not callable(found):
+        raise SettingsInvalid(f"the middleware {name!r} is a {type(found).__name__}, not a function or class")
     return found
+
+
+def _name(middleware: Middleware) -> str:
+    return repr(getattr(middleware, "__qualname__", middleware))
 
 
 def _leave(*_: object) -> None:

@@ -5,13 +5,14 @@ from pathlib import Path
 
 import msgspec
 
-from septet.errors import GoldenMismatch, PackageInvalid
+from septet.errors import DamagedModel, GoldenMismatch, PackageInvalid, StartupError
 from septet.model.digest import file_digest, identity_digest
 from septet.model.golden import Golden, mismatches
 from septet.model.label_files import with_labels_beside
 from septet.model.labels import read_labels, with_labels
 from septet.model.manifest import Manifest, name_from
-from septet.model.package import check_unlisted_labels, read_package
+from septet.model.package import MANIFEST_NAME, check_unlisted_labels, read_package
+from septet.model.septet_toml import manifest_from_toml
 from septet.model.signature import Column, Signature, Tensor
 from septet.predictor.comparison import require_independence
 from septet.preprocessing.preprocessed_runtime import PreprocessedRuntime
@@ -19,8 +20,8 @@ from septet.preprocessing.preprocessing_step import PreprocessingStep, read_prep
 from septet.runtimes.base import LoadOptions, Runtime
 from septet.runtimes.declared_inputs import with_declared_inputs
 from septet.runtimes.engine_table import engine_for, load
+from septet.runtimes.row_independent import RowIndependentRuntime
 from septet.runtimes.versions import require_versions
-from septet.runtimes.vouched import Vouched
 from septet.settings import Model
 from septet.types import Identity
 
@@ -29,7 +30,7 @@ NO_LABELS = "none"
 _log = logging.getLogger("septet")
 
 
-class Opened(msgspec.Struct, frozen=True):
+class OpenedModel(msgspec.Struct, frozen=True):
     """A model that is loaded and that reproduces its golden rows; `golden` is None for a bare file."""
 
     runtime: Runtime
@@ -43,14 +44,17 @@ class Opened(msgspec.Struct, frozen=True):
         return self.manifest.signature
 
 
-def open_model(path: Path, settings: Model, *, threads: int) -> Opened:
+def open_model(path: Path, settings: Model, *, threads: int) -> OpenedModel:
     """Load a model and prove it.
 
     Raises:
         StartupError: it is missing, damaged, untrusted, or not what it promises; each by its own class and message.
     """
     options = LoadOptions(threads, settings.trust)
-    return _package(path, settings, options) if path.is_dir() else _file(path, settings, options)
+    try:
+        return _package(path, settings, options) if path.is_dir() else _file(path, settings, options)
+    except OSError as error:
+        raise DamagedModel(f"{path}: cannot be read: {error}") from error
 
 
 def model_name(path: Path, settings: Model) -> str:
@@ -58,7 +62,16 @@ def model_name(path: Path, settings: Model) -> str:
     return settings.name or name_from(path.stem)
 
 
-def _file(path: Path, settings: Model, options: LoadOptions) -> Opened:
+def missing_name(path: Path, settings: Model) -> str:
+    """The name of a model that cannot be loaded: its manifest's, where that can be read."""
+    source = path / MANIFEST_NAME
+    try:
+        return settings.name or manifest_from_toml(source.read_bytes(), str(source)).name
+    except (StartupError, OSError):
+        return model_name(path, settings)
+
+
+def _file(path: Path, settings: Model, options: LoadOptions) -> OpenedModel:
     engine = engine_for(path)
     digest = file_digest(path)
     runtime = engine.load(path, options)
@@ -67,10 +80,10 @@ def _file(path: Path, settings: Model, options: LoadOptions) -> Opened:
         signature = _nullable(signature, texts=engine.null_texts)
     name = model_name(path, settings)
     manifest = Manifest(name, settings.version or "0", engine.key, path.name, signature, {path.name: digest})
-    return Opened(runtime, Identity(name, manifest.version, identity_digest(digest)), manifest, None)
+    return OpenedModel(runtime, Identity(name, manifest.version, identity_digest(digest)), manifest, None)
 
 
-def _package(path: Path, settings: Model, options: LoadOptions) -> Opened:
+def _package(path: Path, settings: Model, options: LoadOptions) -> OpenedModel:
     package = read_package(path)
     manifest = package.manifest
     require_versions(manifest)
@@ -91,9 +104,9 @@ def _package(path: Path, settings: Model, options: LoadOptions) -> Opened:
         manifest = msgspec.structs.replace(manifest, signature=_labelled(manifest.signature, path, settings.labels))
     _prove(path, runtime, package.golden)
     if manifest.row_independent:
-        runtime = _vouched(path, runtime, manifest.signature, package.golden)
+        runtime = _with_declared_independence(path, runtime, manifest.signature, package.golden)
     identity = Identity(settings.name or manifest.name, settings.version or manifest.version, package.digest)
-    return Opened(runtime, identity, manifest, package.golden)
+    return OpenedModel(runtime, identity, manifest, package.golden)
 
 
 def _labelled(signature: Signature, folder: Path, labels: str | None) -> Signature:
@@ -140,7 +153,7 @@ def _agree(path: Path, declared: Signature, loaded: Signature) -> None:
             )
 
 
-def _vouched(path: Path, runtime: Runtime, signature: Signature, golden: Golden | None) -> Runtime:
+def _with_declared_independence(path: Path, runtime: Runtime, signature: Signature, golden: Golden | None) -> Runtime:
     """The runtime as one of independent rows, where nothing but unknown code stands against that.
 
     Raises:
@@ -155,7 +168,7 @@ def _vouched(path: Path, runtime: Runtime, signature: Signature, golden: Golden 
     proof = runtime.independence
     if not proof.proven and not proof.foreign:
         _log.warning("row_independent = true changes nothing for a graph: %s", proof.reason)
-    return Vouched(runtime) if proof.foreign else runtime
+    return RowIndependentRuntime(runtime) if proof.foreign else runtime
 
 
 def _prove(path: Path, runtime: Runtime, golden: Golden | None) -> None:

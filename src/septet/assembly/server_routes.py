@@ -8,11 +8,11 @@ import msgspec
 
 from septet.monitoring.metrics import ModelFacts, exposition
 from septet.monitoring.shared_metrics import MetricsSnapshot
-from septet.protocols.http.http_messages import HttpReply, HttpRequest, request_id_of
-from septet.protocols.http.request_factory import new_id
+from septet.protocols.http.http_messages import HttpReply, HttpRequest
+from septet.protocols.http.request_factory import checked_id
 from septet.protocols.http.routes import Operation, answers
 from septet.protocols.openapi import openapi_responses
-from septet.protocols.openapi.openapi_document import Operated, openapi
+from septet.protocols.openapi.openapi_document import DocumentedRoute, openapi
 from septet.protocols.openapi.operations import answering
 from septet.registry import Models
 from septet.service import Service
@@ -56,7 +56,7 @@ class ServerRoutes:
     def __init__(
         self,
         models: Models,
-        operated: Callable[[], Iterable[Operated]],
+        operated: Callable[[], Iterable[DocumentedRoute]],
         settings: Settings,
         snapshot: Callable[[], MetricsSnapshot],
         names: Sequence[str],
@@ -73,7 +73,7 @@ class ServerRoutes:
         services = [each.service for each in self._models]
         root_path = self._settings.server.root_path + http.root_path
         document = openapi(self._operated(), services, limits=self._settings.limits, root_path=root_path)
-        return HttpReply(200, msgspec.json.encode(document), _id(http))
+        return HttpReply(200, msgspec.json.encode(document), checked_id(http.headers))
 
     @answers("GET", "/metrics", operation=Operation("metrics", "Read the metrics", "documents", _TEXT))
     async def metrics(self, http: HttpRequest) -> HttpReply:
@@ -84,7 +84,7 @@ class ServerRoutes:
         loop = asyncio.get_running_loop()
         page = loop.run_in_executor(None, exposition, self._snapshot(), self._names, facts, accept)
         body, media_type = await page
-        return HttpReply(200, body, _id(http), media_type.encode())
+        return HttpReply(200, body, checked_id(http.headers), media_type.encode())
 
     @_answers_each(FILES)
     async def page(self, http: HttpRequest) -> HttpReply:
@@ -93,14 +93,10 @@ class ServerRoutes:
         if found is None:  # declared by the same table
             raise KeyError(http.path)
         body, media_type = found
-        return HttpReply(200, body, _id(http), media_type.encode(), _PAGE_HEADERS)
+        return HttpReply(200, body, checked_id(http.headers), media_type.encode(), _PAGE_HEADERS)
 
 
 def _facts(service: Service) -> ModelFacts:
     age = service.freshness()
     known = None if age.state == "unknown" else age.state
     return ModelFacts(service.identity, service.manifest.runtime, service.signature.kind.value, age.age_days, known)
-
-
-def _id(http: HttpRequest) -> str:
-    return request_id_of(http.headers) or new_id()

@@ -121,23 +121,23 @@ class ConnectionGauge:
     def http(self, connections: int) -> None:
         """Note those over HTTP."""
         self._http = connections
-        self._tell()
+        self._notify()
 
     def listening(self, listening: bool) -> None:  # noqa: FBT001 - called by place
         """Note whether more are accepted over HTTP."""
         self._listening = listening
-        self._tell()
+        self._notify()
 
     def grpc(self, connections: int) -> None:
         """Note those over gRPC."""
         self._grpc = connections
-        self._tell()
+        self._notify()
 
     def crowded(self) -> bool:
         """Whether another process should accept the next one first."""
         return self._shared_metrics.crowded(self._slot)
 
-    def _tell(self) -> None:
+    def _notify(self) -> None:
         self._shared_metrics.connected(self._slot, self._http + self._grpc, listening=self._listening)
 
 

@@ -7,7 +7,7 @@ import msgspec
 
 from septet.bench.load import Load
 from septet.bench.load_measurement import Measurement
-from septet.bench.objective import Objective, broken
+from septet.bench.objective import Objective, violations
 from septet.bench.search import RateVerdict, Trial, interval, next_step
 
 Measure: TypeAlias = Callable[[Load], Measurement]
@@ -34,7 +34,7 @@ class Outcome(msgspec.Struct, frozen=True):
 def run_all(loads: Sequence[Load], measure: Measure, wanted: Sequence[Objective]) -> Outcome:
     """Measure each load."""
     measurements = tuple(measure(load) for load in loads)
-    shortcomings = tuple(f"{name(each.load)}: {text}" for each in measurements for text in broken(wanted, each))
+    shortcomings = tuple(f"{name(each.load)}: {text}" for each in measurements for text in violations(wanted, each))
     return Outcome(measurements, shortcomings=shortcomings)
 
 
@@ -54,9 +54,11 @@ def find_rate(load: Load, measure: Measure, wanted: Sequence[Objective]) -> Outc
     while not isinstance(step := next_step(trials, start), RateVerdict):
         measurement = measure(msgspec.structs.replace(load, rate=step))
         measurements.append(measurement)
-        trials.append(Trial(step, met=not broken(wanted, measurement)))
+        trials.append(Trial(step, met=not violations(wanted, measurement)))
     _, too_high = interval(trials)
-    limited = any(each.client_limits for each in measurements if each.load.rate == too_high and broken(wanted, each))
+    limited = any(
+        each.client_limits for each in measurements if each.load.rate == too_high and violations(wanted, each)
+    )
     return Outcome(tuple(measurements), step, limited)
 
 

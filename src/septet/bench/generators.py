@@ -12,7 +12,7 @@ from typing import Any, Self
 import uvloop
 
 from septet.bench import load_engine
-from septet.bench.load import Load, Plan, share
+from septet.bench.load import Load, LoadPlan, share
 from septet.bench.recording import Recording, joined
 from septet.errors import SeptetError, Unavailable
 from septet.runtimes.quota import cpus
@@ -27,7 +27,7 @@ class Generators:
         plan: where requests go, and what they are.
     """
 
-    def __init__(self, plan: Plan, processes: int = 1, cores: Sequence[int] = ()) -> None:
+    def __init__(self, plan: LoadPlan, processes: int = 1, cores: Sequence[int] = ()) -> None:
         """Args: `cores` are the CPUs to stay on, one for each process; empty where the system decides."""
         self.plan = plan
         self._processes = processes
@@ -95,7 +95,7 @@ def _received(pipe: "Connection[Any, Any]") -> Any:
     return message
 
 
-def _generate(pipe: "Connection[Any, Any]", plan: Plan, index: int, processes: int, core: int | None) -> None:
+def _generate(pipe: "Connection[Any, Any]", plan: LoadPlan, index: int, processes: int, core: int | None) -> None:
     """Answer each load with what was recorded, or with why it could not be, until the pipe ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C is the parent's to handle
     poll = cpus() > processes  # else it would take the time of the server, which may be here
@@ -107,7 +107,7 @@ def _generate(pipe: "Connection[Any, Any]", plan: Plan, index: int, processes: i
             load = pipe.recv()
         except (EOFError, ConnectionError):
             return
-        work = load_engine.put(
+        work = load_engine.run_load(
             load,
             plan,
             offset=offset,

@@ -63,7 +63,7 @@ class Payload(msgspec.Struct, frozen=True):
 AnswerForm: TypeAlias = Literal["any", "prediction", "outputs", "binary-outputs"]
 
 
-class Plan(msgspec.Struct, frozen=True):
+class LoadPlan(msgspec.Struct, frozen=True):
     """Where requests go and what they are, in turn. `form` is how answers are read, to count their rows."""
 
     target: Target

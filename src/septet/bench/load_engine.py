@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 
 from septet.bench.address import tls_context
 from septet.bench.answer_check import check_for
-from septet.bench.load import Load, Plan
+from septet.bench.load import Load, LoadPlan
 from septet.bench.load_connection import LoadConnection
 from septet.bench.recording import WRONG_ANSWER, Recorder, Recording
 from septet.bench.schedule import due_times
@@ -32,12 +32,18 @@ _OK = range(200, 300)
 _REFUSED = (429, 503)
 
 
-async def put(
-    load: Load, plan: Plan, *, offset: int = 0, phase: float = 0.0, poll: bool = True, progress: Progress | None = None
+async def run_load(
+    load: Load,
+    plan: LoadPlan,
+    *,
+    offset: int = 0,
+    phase: float = 0.0,
+    poll: bool = True,
+    progress: Progress | None = None,
 ) -> Recording:
     """Put a load on a server and return what was recorded; it ends by itself, whatever the server does.
 
-    `offset` is where in the payloads to begin. `phase` is as in `due_times`. `progress` is told twice a second how
+    `offset` is the first payload. `phase` is as in `due_times`. `progress` is called twice a second with how
     many requests were answered and how many failed.
 
     Raises:
@@ -58,7 +64,7 @@ async def put(
 
 
 class _LoadEngine:
-    def __init__(self, load: Load, plan: Plan, *, offset: int, due: Sequence[float], poll: bool) -> None:
+    def __init__(self, load: Load, plan: LoadPlan, *, offset: int, due: Sequence[float], poll: bool) -> None:
         self._load, self._plan, self._poll = load, plan, poll
         self._closed_loop = load.rate is None
         self._loop = asyncio.get_running_loop()
@@ -103,7 +109,7 @@ class _LoadEngine:
         self._loop.call_later(load.warmup + load.seconds, lambda: cpu_at_stop.append(self._cpu_seconds()))
         self._sweep()
         if progress is not None:
-            self._tell(progress)
+            self._report_progress(progress)
         if self._closed_loop:
             for connection in list(self._idle):
                 self._next(connection)
@@ -279,10 +285,10 @@ class _LoadEngine:
     def _cpu_seconds(self) -> float:
         return time.process_time() - self._polled_seconds
 
-    def _tell(self, progress: Progress) -> None:
+    def _report_progress(self, progress: Progress) -> None:
         if not self._finished.done():
             progress(self._recorder.answered, sum(self._recorder.errors.values()))
-            self._loop.call_later(0.5, self._tell, progress)
+            self._loop.call_later(0.5, self._report_progress, progress)
 
 
 _TIMEOUT = "no answer within the timeout"

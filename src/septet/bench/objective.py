@@ -36,7 +36,7 @@ def objectives(texts: Sequence[str]) -> tuple[Objective, ...]:
     return (*found, ERRORS_UNLESS_SAID)
 
 
-def broken(wanted: Sequence[Objective], measurement: Measurement) -> tuple[str, ...]:
+def violations(wanted: Sequence[Objective], measurement: Measurement) -> tuple[str, ...]:
     """Say which objectives a measurement does not meet, and what it showed.
 
     Wrong answers, and none at all, are never well. In an open loop all that the load generator is late counts in the

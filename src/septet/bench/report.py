@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from septet.bench.campaign import Outcome, name
-from septet.bench.load import Plan
+from septet.bench.load import LoadPlan
 from septet.bench.load_measurement import DEFINITION, PERCENTILES, Measurement
 from septet.bench.machine import Machine
 from septet.bench.objective import Objective
@@ -30,7 +30,7 @@ class Report(msgspec.Struct, frozen=True, eq=False):
 
     server: dict[str, Any]
     machine: Machine
-    plan: Plan
+    plan: LoadPlan
     processes: int
     outcome: Outcome
     wanted: Sequence[Objective]

@@ -1,4 +1,4 @@
-"""What `septet bench` says while it measures, and at the end."""
+"""The output of `septet bench` while it measures, and at the end."""
 
 import datetime as dt
 import sys

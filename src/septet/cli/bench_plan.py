@@ -8,7 +8,7 @@ import msgspec
 
 from septet.bench.address import ask, target_of
 from septet.bench.answer_check import check_for
-from septet.bench.load import Payload, Plan, Target
+from septet.bench.load import LoadPlan, Payload, Target
 from septet.bench.requests import Requests, request_bytes
 from septet.bench.served_model import ServedDescription, described
 from septet.cli.data_file import joined_batches, tensor_batches
@@ -18,12 +18,12 @@ from septet.protocols.codecs import examples
 from septet.tables.table_formats import format_of
 from septet.types import Tensors
 
-# A server's own answer to its sample, where no package promises more: float32 rounds at 6e-8 of a value.
+# A server's own answer to its sample, where no package states more: float32 rounds at 6e-8 of a value.
 SAMPLE_RELATIVE_TOLERANCE, SAMPLE_ABSOLUTE_TOLERANCE = 1e-4, 1e-6
 _ANSWERED = range(200, 300)
 
 
-def planned(args: Namespace, url: str) -> tuple[Plan, dict[str, Any]]:
+def planned(args: Namespace, url: str) -> tuple[LoadPlan, dict[str, Any]]:
     """Make the requests and send the first; return them, and what is known of the server.
 
     Raises:
@@ -34,11 +34,11 @@ def planned(args: Namespace, url: str) -> tuple[Plan, dict[str, Any]]:
     target, prefix = target_of(url, insecure=args.insecure, ca=args.ca)
     if args.path is not None:
         server: dict[str, Any] = {"url": url, "name": target.authority, "path": prefix + args.path}
-        plan = Plan(target, (_raw(args, target, prefix),))
+        plan = LoadPlan(target, (_raw(args, target, prefix),))
     else:
         description = described(target, prefix, args.timeout)
         requests = Requests(target, prefix, description.signature, description.name, args.protocol)
-        plan = Plan(target, _payloads(args, description, requests), requests.form)
+        plan = LoadPlan(target, _payloads(args, description, requests), requests.form)
         known = {name: getattr(description, name) for name in ("name", "version", "digest", "runtime")}
         server = {"url": url, **known, "path": requests.path, "protocol": args.protocol}
         server["rows_per_request"] = args.rows_per_request
@@ -111,8 +111,8 @@ def _sample(description: ServedDescription) -> Tensors:
     return description.sample
 
 
-def _try(plan: Plan, timeout: float) -> None:
-    """Send the first request, so that a wrong one is told once and not a thousand times."""
+def _try(plan: LoadPlan, timeout: float) -> None:
+    """Send the first request, so that a wrong one is reported once and not a thousand times."""
     payload = plan.payloads[0]
     status, body = ask(plan.target, payload.data, timeout)
     if status not in _ANSWERED:

@@ -16,7 +16,7 @@ from septet.protocols.codecs.json_body import JsonBody
 from septet.protocols.codecs.npy_body import NpyBody
 from septet.tables.column_batch import ColumnBatch
 from septet.tables.csv_table import CsvReader
-from septet.tables.table_formats import READERS, TableFormat, format_of, told_format
+from septet.tables.table_formats import READERS, TableFormat, detect_format, format_of
 from septet.types import Array, Tensors
 
 
@@ -42,7 +42,7 @@ def tensor_batches(
         Invalid: it is no table for this model, or has no rows.
     """
     if form is None:
-        form, stream = told_format(stream)
+        form, stream = detect_format(stream)
     if form == "csv" and not (signature.columns and signature.rows):
         raise Invalid(
             f"{source}: CSV has named columns, and this model's inputs have none; give JSON 'inputs' or .npy."

@@ -92,10 +92,10 @@ def _run(args: Namespace) -> int:
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
-        # The reader has gone (`septet predict ... | head`): nothing more can be said, at exit neither.
+        # The reader has gone (`septet predict ... | head`): nothing more can be written, at exit neither.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except Exception as exc:  # noqa: BLE001 - the last border: anything else is a fault, and told as one
+    except Exception as exc:  # noqa: BLE001 - the outermost handler: any other error is a fault, and reported as one
         hint = "" if _trace(args) else "\nhint: --log-level debug shows the traceback"
         _complain(f"{type(exc).__name__}: {exc}{hint}")
         return 1

@@ -19,7 +19,7 @@ from septet.packing.packaging import pack
 from septet.packing.provenance import About, Statement
 from septet.packing.save import Saved
 from septet.packing.signatures import declared
-from septet.packing.sources import told
+from septet.packing.sources import sources_text
 from septet.runtimes.base import LoadOptions
 from septet.runtimes.engine_table import engine_for
 from septet.settings import Model
@@ -143,7 +143,7 @@ def _report(saved: Saved, out: Path, sources: Mapping[str, str]) -> str:
     lines = [
         f"packed {manifest.name}, version {manifest.version}, {short_digest(package.digest)} in {out}:",
         f"  {manifest.artefact} ({manifest.runtime}), {rows} golden row{'s' if rows != 1 else ''}",
-        f"  {told(sources)}",
+        f"  {sources_text(sources)}",
     ]
     if saved.trust:
         lines.append("  loading it runs code from its files, so whoever serves it must trust them by digest")

@@ -28,7 +28,7 @@ def configure(parser: Parser) -> None:
 
 
 def run(args: Namespace) -> int:
-    """Serve until told to stop.
+    """Serve until a signal stops it.
 
     Raises:
         StartupError: the settings, the model or the address cannot be used.

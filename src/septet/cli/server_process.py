@@ -67,7 +67,7 @@ class ServerProcess:
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
             if self._process.poll() is not None:
-                raise StartupError(f"the server ended before it was ready:\n{self._said()}")
+                raise StartupError(f"the server ended before it was ready:\n{self._output_text()}")
             try:
                 status, _ = ask(target, request, START_SECONDS)
             except Unavailable:
@@ -75,9 +75,9 @@ class ServerProcess:
             if status == 200:  # noqa: PLR2004 - OK
                 return
             time.sleep(_PAUSE_SECONDS)
-        raise StartupError(f"the server was not ready within {START_SECONDS:g} s:\n{self._said()}")
+        raise StartupError(f"the server was not ready within {START_SECONDS:g} s:\n{self._output_text()}")
 
-    def _said(self) -> str:
+    def _output_text(self) -> str:
         self._log.seek(0)
         return self._log.read().decode(errors="replace")[-_SHOWN_CHARACTERS:].strip()
 

@@ -27,7 +27,7 @@ from septet.model.digest import file_digest, identity_digest
 from septet.model.manifest import Manifest
 from septet.model.package import Package, read_package
 from septet.packing.parity import Unequal
-from septet.packing.recheck import recompared
+from septet.packing.recheck import recheck_parity
 from septet.runtimes.engine_table import engine_named
 from septet.settings import Settings
 
@@ -136,7 +136,7 @@ def _compare(
         return
     try:
         rows = None if data is None else read_tensors(data, package.manifest.signature)
-        verdict = recompared(package, native, settings.model.trust, rows)
+        verdict = recheck_parity(package, native, settings.model.trust, rows)
     except StartupError as exc:
         _note(found, "native", "FAIL", exc.message)
         return

@@ -38,7 +38,7 @@ class CallFlow:
 
     def __init__(self, model: str | None = None) -> None:
         self._metadata = MetadataCall(model)
-        self._met: AdaptedModel | None = None
+        self._model: AdaptedModel | None = None
 
     def ready(self) -> Steps:
         """Whether the server is there and takes requests."""
@@ -50,7 +50,7 @@ class CallFlow:
     def metadata(self) -> Steps:
         """The description of the model as the server has it now."""
         metadata = yield self._metadata
-        self._met = _adapted(metadata)
+        self._model = _adapted(metadata)
         return metadata
 
     def predict(self, data: Any) -> Steps:
@@ -65,33 +65,33 @@ class CallFlow:
         self, data: Any, plan: Callable[[OutputAdapter, InputKind], tuple[tuple[str, ...] | None, Show]]
     ) -> Steps:
         """Infer, and again where the server turns out to have another model than the one that the call was made for."""
-        met = self._met
-        fresh = met is None
+        model = self._model
+        fresh = model is None
         for _ in range(MOST_MODELS):
-            if met is None:
-                met = yield from self._meet()
+            if model is None:
+                model = yield from self._read_model()
             try:
-                given = met.inputs(data)
-                outputs, show = plan(met.outputs, given.kind)
-                result: InferResult = yield InferCall(met.remote.identity.name, given.tensors, outputs)
+                given = model.inputs(data)
+                outputs, show = plan(model.outputs, given.kind)
+                result: InferResult = yield InferCall(model.remote.identity.name, given.tensors, outputs)
             except (Invalid, Malformed, NotFound):
                 if fresh:
                     raise
-                before, met = met, (yield from self._meet())
-                if met.remote.identity.digest == before.remote.identity.digest:
+                before, model = model, (yield from self._read_model())
+                if model.remote.identity.digest == before.remote.identity.digest:
                     raise
                 fresh = True
                 continue
-            if result.model.digest in ("", met.remote.identity.digest):
+            if result.model.digest in ("", model.remote.identity.digest):
                 return show(given, _writable(result.tensors))
-            before, met = met, (yield from self._meet())
-            if met.remote.signature == before.remote.signature:
+            before, model = model, (yield from self._read_model())
+            if model.remote.signature == before.remote.signature:
                 return show(given, _writable(result.tensors))
         raise Unavailable("The server changed its model several times during the call. Try again.")
 
-    def _meet(self) -> Generator[RemoteCall, Any, AdaptedModel]:
-        self._met = met = _adapted((yield self._metadata))
-        return met
+    def _read_model(self) -> Generator[RemoteCall, Any, AdaptedModel]:
+        self._model = model = _adapted((yield self._metadata))
+        return model
 
 
 def run_flow(steps: Steps, channel: ThreadChannel, attempts: Attempts) -> Any:

@@ -15,7 +15,7 @@ from septet.columns.casting import Caster, uncarried
 from septet.columns.cell_texts import ColumnTexts
 from septet.columns.stacking import completed, missing, stacked_inputs, unstacked
 from septet.errors import MOST_PROBLEMS, Invalid, Problem, invalid
-from septet.model.received import received, shown_key
+from septet.model.received import received, shape_text, shown_key
 from septet.model.signature import DTYPES, Column, Signature, Tensor
 from septet.model.values import bare, holds_missing, is_optional
 from septet.settings import ExtraColumns
@@ -292,7 +292,7 @@ def _converted(tensor: Tensor, values: Values, first_row: int) -> tuple[Array, l
 
 def _require_fit(tensor: Tensor, array: Array, caster: Caster) -> None:
     if not _fits(array.shape[1:], tensor.shape[1:]):
-        wanted, shape = _shape_text(tensor), list(array.shape)
+        wanted, shape = shape_text(tensor.shape), list(array.shape)
         text = f"The array's shape is {shape} and the model takes {wanted}."
         raise Invalid(text, (Problem(None, None, f"shape {wanted}", f"shape {shape}"),))
     if not caster.takes(array):
@@ -304,7 +304,7 @@ def _require_fit(tensor: Tensor, array: Array, caster: Caster) -> None:
 def _misshapen(tensor: Tensor, array: Array, first_row: int) -> Iterator[Problem]:
     """Name the rows whose lists are not nested as the input has it; the first good one says how long a free axis is."""
     wanted = tensor.shape[1:]
-    what = f"a list (shape {_shape_text(tensor)})" if wanted else "a value"
+    what = f"a list (shape {shape_text(tensor.shape)})" if wanted else "a value"
     for at, row in enumerate(array.tolist()):
         shape = np.array(row, dtype=object).shape
         if _fits(shape, wanted):
@@ -317,7 +317,3 @@ def _fits(shape: Sequence[int], wanted: Sequence[int | None]) -> bool:
     return len(shape) == len(wanted) and all(
         size is None or size == own for own, size in zip(shape, wanted, strict=True)
     )
-
-
-def _shape_text(tensor: Tensor) -> str:
-    return "[" + ", ".join("-1" if size is None else str(size) for size in tensor.shape) + "]"

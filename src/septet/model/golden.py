@@ -23,7 +23,7 @@ class Golden(msgspec.Struct, frozen=True, eq=False):
     relative_tolerance: float
 
 
-class _Tensor(msgspec.Struct, forbid_unknown_fields=True):
+class _GoldenTensor(msgspec.Struct, forbid_unknown_fields=True):
     dtype: str
     shape: tuple[Annotated[int, msgspec.Meta(ge=0)], ...]
     data: Any
@@ -32,8 +32,8 @@ class _Tensor(msgspec.Struct, forbid_unknown_fields=True):
 class _File(msgspec.Struct, forbid_unknown_fields=True):
     absolute_tolerance: float
     relative_tolerance: float
-    request: dict[str, _Tensor]
-    answer: dict[str, _Tensor]
+    request: dict[str, _GoldenTensor]
+    answer: dict[str, _GoldenTensor]
 
 
 def golden_to_json(golden: Golden) -> bytes:
@@ -172,7 +172,7 @@ def _unspelled(value: Any) -> Any:
     return _SPECIAL.get(value, value) if isinstance(value, str) else value
 
 
-def _array(tensor: _Tensor, place: str) -> Array:
+def _array(tensor: _GoldenTensor, place: str) -> Array:
     if tensor.dtype not in DTYPES:
         raise PackageInvalid(f"{place}: unknown dtype '{tensor.dtype}'; known are {', '.join(DTYPES)}")
     try:
@@ -186,7 +186,7 @@ def _array(tensor: _Tensor, place: str) -> Array:
         raise PackageInvalid(f"{place}: data does not fit {tensor.dtype}{list(tensor.shape)}: {exc}") from exc
 
 
-def _strings(tensor: _Tensor) -> Array:
+def _strings(tensor: _GoldenTensor) -> Array:
     values = tensor.data if tensor.shape else [tensor.data]
     for _ in tensor.shape[1:]:
         values = [item for row in values for item in row]

@@ -14,7 +14,7 @@ from septet.model.labels import Labels, read_labels, spellings, with_labels
 from septet.model.signature import Kind, Scalar, Signature
 
 LABEL_NAMES: Final = ("label.json", "labels.json", "label.txt", "labels.txt")
-# Names that no model says of itself: Septet calls the two answers of an outlier detector so.
+# Names that no model holds: Septet calls the two answers of an outlier detector so.
 _GIVEN = ("outlier", "inlier")
 
 

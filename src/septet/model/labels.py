@@ -1,4 +1,4 @@
-"""Names for classes: reading a label file, and fitting it onto what a model says of itself."""
+"""Names for classes: reading a label file, and fitting it onto the classes of a model."""
 
 import json
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from septet.model.signature import Kind, Scalar, Signature, Tensor
 # By position, or by key: a class value, or a position.
 Labels: TypeAlias = tuple[str, ...] | Mapping[str, str]
 
-# Kinds that an artefact may claim only because it says nothing of classes.
+# Kinds that an artefact may claim only because it declares no classes.
 _UNCLASSED = (Kind.REGRESSION, Kind.TENSORS, Kind.TRANSFORM)
 _ROWS_AND_CLASSES = 2
 

@@ -72,7 +72,7 @@ class EngineLibrary(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unkn
 
 
 class Manifest(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
-    """What a package says of itself.
+    """The manifest of a package.
 
     Attributes:
         name, version: the model's.

@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 
 from septet.errors import PackageInvalid
+from septet.model.values import is_missing
 from septet.types import Array
 
 _MOST_CATEGORIES: Final = 100
@@ -89,7 +90,7 @@ def _column(values: Array) -> ColumnProfile:
         return _numeric(values, count)
     if values.dtype.kind == "M":
         return _moments(values, count)
-    present = [value for value in values.tolist() if not _is_missing(value)]
+    present = [value for value in values.tolist() if not is_missing(value)]
     missing = (count - len(present)) / count if count else 0.0
     dtype = "bool" if present and {bool}.issuperset(map(type, present)) else "string"
     return ColumnProfile(dtype, count, missing, categories=_shares(present, _MOST_CATEGORIES))
@@ -132,7 +133,3 @@ def _shares(values: list[Any], most: int | None) -> Categories:
     other = 0 if most is None else sum(count for _, count in counts[most:])
     shares = {name: count / total for name, count in counts[:most]}
     return Categories(shares, other / total if total else 0.0)
-
-
-def _is_missing(value: object) -> bool:
-    return value is None or (isinstance(value, float) and math.isnan(value))

@@ -26,3 +26,8 @@ def received(value: object) -> str:
 def shown_key(key: str) -> str:
     """A caller's key as an error may repeat it: short, and without unpaired surrogates."""
     return key[:RECEIVED_LENGTH].encode("utf-8", "backslashreplace").decode()
+
+
+def shape_text(shape: tuple[int | None, ...]) -> str:
+    """A shape with -1 for a free dimension, as the Open Inference Protocol writes it."""
+    return "[" + ", ".join("-1" if size is None else str(size) for size in shape) + "]"

@@ -1,4 +1,4 @@
-"""What a model takes and gives: one definition with two faces, named columns and named tensors.
+"""What a model takes and gives: one definition in two forms, named columns and named tensors.
 
 It drives validation, `/metadata`, OpenAPI, the try-out page and every codec. Nothing else in Septet states a
 dtype or a shape a second time.
@@ -84,7 +84,7 @@ class Tensor(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fie
 
     `dtype` is that of the array: it holds every value of the columns exactly, whatever their own dtypes.
     `columns` name the values of a row: of shape [None, n], n of them; of shape [None] or [None, 1], one.
-    An empty tuple means that the tensor has no column face (rank 3 and above, or a free width).
+    An empty tuple means that the tensor has no columns (rank 3 and above, or a free width).
     """
 
     name: str
@@ -118,7 +118,7 @@ class Signature(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_
 
     @property
     def columns(self) -> tuple[Column, ...]:
-        """Every input's columns, in order; empty unless each input has a column face."""
+        """Every input's columns, in order; empty unless each input has columns."""
         if not all(tensor.columns for tensor in self.inputs):
             return ()
         return tuple(column for tensor in self.inputs for column in tensor.columns)

@@ -2,7 +2,7 @@
 
 The one place of these rules: every codec of the server, the client and the readers of training data follow it. A value
 is told by its column's own dtype; `carrier` is the dtype of the tensor, which may be another one. A whole number that
-the carrier cannot hold exactly is refused, for it would become its neighbour, unless the model does not read it; a
+the carrier cannot hold exactly is refused, for it would be rounded to another one, unless the model does not read it; a
 number written as a decimal is rounded to the nearest one.
 """
 

@@ -16,7 +16,7 @@ STALENESS = {"fresh": 0, "warn": 1, "error": 2}
 
 
 class ModelFacts(msgspec.Struct, frozen=True):
-    """What the metrics say of the model.
+    """The facts of a model that are exposed as gauges.
 
     `data_age_days` is the age of its training data now and `freshness` what the policy makes of it; None: not known.
     """
@@ -80,7 +80,7 @@ def _requests(snapshot: MetricsSnapshot, names: Sequence[str]) -> Iterator["Metr
                 # `ok` is there from the start, so that a rate has a beginning; the rest appear when they happen.
                 if count or (code == "ok" and (route in snapshot.model_routes) == bool(block)):
                     requests.add_metric((name, route, code), count)
-            # A histogram is most of the page, and of the time to write it: only where there is something to tell.
+            # A histogram is most of the page, and of the time to write it: only where it has counts.
             if counts.any():
                 buckets = _cumulative(SECONDS_BOUNDS, snapshot.seconds_buckets[block, at])
                 seconds.add_metric((name, route), buckets, float(snapshot.seconds_sums[block, at]))

@@ -8,7 +8,6 @@ turn of the event loop answers is counted at its end: a worker that is killed wi
 """
 
 import mmap
-from typing import Protocol
 
 import msgspec
 import numpy as np
@@ -92,13 +91,6 @@ class MetricsSnapshot(msgspec.Struct, frozen=True):
     connections: float
     load_seconds: float
     startup_seconds: float
-
-
-class SnapshotSource(Protocol):
-    """Whoever can add up the counts of all processes."""
-
-    def snapshot(self) -> MetricsSnapshot:
-        """Add up the rows of all processes, dead ones included."""
 
 
 class SharedMetrics:

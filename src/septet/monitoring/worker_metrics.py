@@ -1,4 +1,4 @@
-"""What one process counts: it is told at the end of each turn of the event loop what the turn brought.
+"""What one process counts: the observer passes it the events of each turn of the event loop, at its end.
 
 To count a request costs a tenth of answering one with a small model, most of it the way to the counter and back. So
 what a turn brings is kept, and passed on at its end in one call. What a turn of the event loop answers is counted at
@@ -44,10 +44,10 @@ _SUMS = (
 
 
 class TurnObserver(Protocol):
-    """Whoever is told what a turn brought. Must neither block nor raise.
+    """A listener to the events of a turn. It must neither block nor raise.
 
     Attributes:
-        least_status: answers of a lower status are not told; 0 for all, and for the number of arrivals.
+        least_status: answers of a lower status are not passed on; 0 for all, and for the number of arrivals.
     """
 
     least_status: int

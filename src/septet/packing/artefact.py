@@ -13,9 +13,9 @@ from septet.model.manifest import EngineCost, EngineLibrary, Parity
 from septet.model.signature import Signature
 from septet.packing.compilation import compiled, quiet
 from septet.packing.measurement import cheaper, measured
-from septet.packing.parity import Gate, inexact, without_unseen_missing
+from septet.packing.parity import ParityGate, inexact, without_unseen_missing
 from septet.packing.signatures import as_compiled
-from septet.packing.storage import stored
+from septet.packing.storage import first_line, stored
 from septet.runtimes.base import LoadOptions, Runtime
 from septet.runtimes.declared_inputs import with_declared_inputs
 from septet.runtimes.onnx.onnx_engine import ONNX
@@ -27,7 +27,7 @@ _HARD_ROWS = 16
 
 
 class Trained(msgspec.Struct, frozen=True, eq=False):
-    """A fitted estimator, its native runtime, the signature to promise and the rows to compare on.
+    """A fitted estimator, its native runtime, the signature to declare and the rows to compare on.
 
     `strict` is set where the trainer named the nullable columns: the compiled model must then agree on them.
     Each engine is run for about `measurement_seconds` with each number of rows.
@@ -104,9 +104,9 @@ class _Comparison:
         return measured(self.trained.native, self.trained.rows, self.trained.measurement_seconds)
 
     @cached_property
-    def gate(self) -> Gate:
+    def gate(self) -> ParityGate:
         trained = self.trained
-        return Gate(trained.native, trained.signature, trained.rows, trained.model)
+        return ParityGate(trained.native, trained.signature, trained.rows, trained.model)
 
 
 def _compiled(comparison: _Comparison, path: Path, *, double: bool) -> Artefact | EngineLibrary | str:
@@ -132,23 +132,22 @@ def _compiled(comparison: _Comparison, path: Path, *, double: bool) -> Artefact 
                 return engine
             engine = EngineLibrary(ONNX.key, f"{why}, but the native model cannot be stored", costs, comparison.costs)
         for accepted in choices:
-            verdict = comparison.gate.judged(runtime, accepted)
+            verdict = comparison.gate.check(runtime, accepted)
             if isinstance(verdict, Parity):
                 served = as_compiled(accepted, runtime.signature)
                 hard = comparison.gate.hard(served, _HARD_ROWS)
                 return Artefact(ONNX.key, path, runtime, served, engine, hard, verdict)
             reason = verdict.reason
     except Exception as exc:  # noqa: BLE001 - converter and engine raise anything; each means "not compiled"
-        reason = _first_line(exc).replace(f"{path}: ", "").replace(str(path), path.name)
+        reason = first_line(_first_cause(exc)).replace(f"{path}: ", "").replace(str(path), path.name)
     return reason or ""
 
 
-def _first_line(exc: BaseException) -> str:
-    # A converter's last error often holds a whole model; what caused it says more.
+def _first_cause(exc: BaseException) -> BaseException:
+    """The error that led to this one: a converter's last error often holds a whole model."""
     while exc.__cause__ is not None:
         exc = exc.__cause__
-    lines = str(exc).strip().splitlines() or [""]
-    return f"{type(exc).__name__}: {lines[0][:200]}"
+    return exc
 
 
 def _native(trained: Trained, folder: Path, engine: EngineLibrary) -> Artefact:

@@ -5,15 +5,14 @@ from typing import Any
 
 import numpy as np
 
-from septet.packing.landmarks import Site
 from septet.packing.neighbours import around, beside, spread
-from septet.packing.probes import Place, Probes, replaced
+from septet.packing.probes import ColumnPosition, Probes, replaced
+from septet.packing.thresholds import ThresholdSite
 from septet.types import Array, Tensors
 
 # float64 has 53 bits; a bisection between two numbers of like size ends at neighbours after about as many steps.
 CONSTANT = "beside a constant of the model"
 JUMP = "beside a jump of the native answer"
-_STEPS = 60
 # The same with eight sections a round, as a call of a model costs more than the rows in it.
 _SECTIONS, _ROUNDS = 8, 19
 _SAMPLE = 500
@@ -23,9 +22,9 @@ _NEAREST = 2
 
 def at_sites(
     tensors: Tensors,
-    places: tuple[Place, ...],
+    places: tuple[ColumnPosition, ...],
     native_rows: Callable[[Tensors], Any],
-    sites: Sequence[Site],
+    sites: Sequence[ThresholdSite],
     most: int,
     random: np.random.Generator,
 ) -> Iterator[Probes]:
@@ -39,14 +38,14 @@ def at_sites(
         constants = {column: values for column, values in constants.items() if len(values)}
         if not constants:
             continue
-        yield from _of_site(some, places, native_rows, Site(constants, site.reach), random)
+        yield from _of_site(some, places, native_rows, ThresholdSite(constants, site.reach), random)
 
 
 def _of_site(
     some: Tensors,
-    places: tuple[Place, ...],
+    places: tuple[ColumnPosition, ...],
     native_rows: Callable[[Tensors], Any],
-    site: Site,
+    site: ThresholdSite,
     random: np.random.Generator,
 ) -> Iterator[Probes]:
     def seen(tensors: Tensors) -> Array:
@@ -85,7 +84,7 @@ def _targets(arrived: Array, constants: Array, random: np.random.Generator) -> t
 
 
 def _sources(
-    some: Tensors, places: tuple[Place, ...], seen: Callable[[Tensors], Array], random: np.random.Generator
+    some: Tensors, places: tuple[ColumnPosition, ...], seen: Callable[[Tensors], Array], random: np.random.Generator
 ) -> dict[int, list[int]]:
     """Which places move which column of a site's matrix, found by moving them."""
     moving = [number for number, place in enumerate(places) if place.numeric]
@@ -115,7 +114,7 @@ def _typical(values: Array, count: int) -> Array:
 
 def _solved(
     some: Tensors,
-    places: tuple[Place, ...],
+    places: tuple[ColumnPosition, ...],
     seen: Callable[[Tensors], Array],
     moves: tuple[int, int],
     base: Array,
@@ -153,7 +152,7 @@ def _solved(
 
 def jumps(
     tensors: Tensors,
-    places: tuple[Place, ...],
+    places: tuple[ColumnPosition, ...],
     answer: Callable[[Tensors], Array],
     columns: Array,
     most: int,

@@ -14,8 +14,8 @@ import msgspec
 from septet.errors import UnsupportedModel
 from septet.model.moments import is_moment
 from septet.model.signature import Kind, Signature, Tensor
-from septet.packing.agreement import agree
 from septet.packing.converters import Converter, own_converters, own_shapes
+from septet.packing.float_widening import widen_floats
 from septet.packing.positions import by_position
 from septet.packing.provenance import final_step
 from septet.runtimes.declared_inputs import graph_name, is_unread
@@ -50,7 +50,7 @@ def compiled(model: Any, signature: Signature, *, double: bool) -> bytes:
     placed = by_position(model, [column.name for tensor in read for column in tensor.columns])
     converted = _converted(placed, inputs, signature, own_converters(double=double))
     if double:
-        agree(converted)
+        widen_floats(converted)
     _restore_inputs(converted, inputs)
     _name_outputs(converted, signature)
     _name_inputs(converted, [tensor.name for tensor in read])
@@ -185,7 +185,7 @@ def _name_outputs(converted: Any, signature: Signature) -> None:
 
 
 def _name_inputs(converted: Any, names: list[str]) -> None:
-    """Give the inputs their names, but for one that the graph has for something else; see `runtimes.fitted`."""
+    """Give the inputs their names, but one taken by the graph; see `septet.runtimes.declared_inputs`."""
     graph = converted.graph
     taken = {name for node in graph.node for name in (*node.input, *node.output)}
     taken |= {value.name for value in graph.initializer} | {value.name for value in graph.output}

@@ -80,10 +80,10 @@ def profile_of_rows(rows: TrainingTable, signature: Signature, target: Array | N
 
 def _natural(given: TrainingColumn) -> Array:
     """A column's values; booleans some of which are missing as such, not as the numbers that carry them."""
-    if given.column.dtype != "bool" or given.cells.dtype.kind == "b":
-        return given.cells
-    values = np.full(len(given.cells), None, dtype=object)
-    values[~given.missing] = given.cells[~given.missing].astype(np.bool_).astype(object)
+    if given.column.dtype != "bool" or given.data.dtype.kind == "b":
+        return given.data
+    values = np.full(len(given.data), None, dtype=object)
+    values[~given.missing] = given.data[~given.missing].astype(np.bool_).astype(object)
     return values
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from septet.packing.neighbours import around, beside, spread
-from septet.packing.probes import Place, Probes, replaced, whole
+from septet.packing.probes import ColumnPosition, Probes, replaced, whole
 from septet.types import Array, Tensors
 
 _BASES = 3
@@ -33,7 +33,7 @@ _SMALL = (0.0, 1.0, -1.0, 1e-4, -1e-7, 1e-12, -1e-15, 1e-18)
 
 
 def numbers(
-    tensors: Tensors, places: tuple[Place, ...], columns: Array, random: np.random.Generator
+    tensors: Tensors, places: tuple[ColumnPosition, ...], columns: Array, random: np.random.Generator
 ) -> Iterator[Probes]:
     """Of the columns (numbers of `places`) values from the data, between, beyond, whole, tiny and huge."""
     for column in columns.tolist():
@@ -64,7 +64,9 @@ def numbers(
         yield _put(tensors, places, column, extreme, random, "extreme", lenient=True)
 
 
-def texts(tensors: Tensors, places: tuple[Place, ...], columns: Array, random: np.random.Generator) -> Iterator[Probes]:
+def texts(
+    tensors: Tensors, places: tuple[ColumnPosition, ...], columns: Array, random: np.random.Generator
+) -> Iterator[Probes]:
     """Of the columns texts of many scripts and forms, known ones changed a little, none, and very long ones."""
     for column in columns.tolist():
         data = [value for value in places[column].values(tensors).tolist() if isinstance(value, str)]
@@ -106,7 +108,7 @@ def texts(tensors: Tensors, places: tuple[Place, ...], columns: Array, random: n
 
 
 def combined(
-    tensors: Tensors, places: tuple[Place, ...], most: int, random: np.random.Generator
+    tensors: Tensors, places: tuple[ColumnPosition, ...], most: int, random: np.random.Generator
 ) -> Iterator[tuple[Tensors, str]]:
     """Rows whose columns come from different rows, and the same spread ten times as wide."""
     count = len(next(iter(tensors.values())))
@@ -130,7 +132,7 @@ def combined(
     yield wide, "columns of several rows, ten times as far from their middle"
 
 
-def far(tensors: Tensors, places: tuple[Place, ...], random: np.random.Generator) -> Iterator[Probes]:
+def far(tensors: Tensors, places: tuple[ColumnPosition, ...], random: np.random.Generator) -> Iterator[Probes]:
     """Rows that are far off in all columns at once, in some, or in one, by 10 to 1e9 times the spread or as such."""
     moving = [place for place in places if place.numeric and place.column.dtype != "bool" and not place.listed]
     if not moving:
@@ -165,7 +167,7 @@ def _middle(values: Array) -> float:
     return float(np.median(finite)) if finite.size else 0.0
 
 
-def _moved(tensors: Tensors, base: Array, moving: list[Place], values: Array) -> Tensors:
+def _moved(tensors: Tensors, base: Array, moving: list[ColumnPosition], values: Array) -> Tensors:
     """Copies of the rows `base` with `values` [rows, places], but where there is none (NaN) or it does not fit."""
     copied = {name: array[base] for name, array in tensors.items()}
     for number, place in enumerate(moving):
@@ -184,7 +186,7 @@ def _moved(tensors: Tensors, base: Array, moving: list[Place], values: Array) ->
 
 def _put(  # noqa: PLR0913 - where, what, why
     tensors: Tensors,
-    places: tuple[Place, ...],
+    places: tuple[ColumnPosition, ...],
     column: int,
     values: Array,
     random: np.random.Generator,

@@ -14,7 +14,7 @@ from septet.runtimes.onnx.onnx_engine import ONNX
 from septet.runtimes.sklearn.sklearn_engine import SKLEARN
 from septet.types import Tensors
 
-LARGE = 10_000  # the most rows that a server takes in one request unless told otherwise
+LARGE = 10_000  # the most rows that a server takes in one request by default
 _FEW = (1, 64)
 _STEP = 8
 _MOST_RUNS = 30

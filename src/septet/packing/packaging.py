@@ -39,7 +39,7 @@ def pack(  # noqa: PLR0913 - each is a flag of `septet pack`
 ) -> Saved:
     """Write the package of the model file `file` to the folder `path`, keeping the file as it is.
 
-    The signature is what the file says of itself. Without `data` there is one golden row, made up to fit it, and no
+    The signature is the file's own. Without `data` there is one golden row, made up to fit it, and no
     profile. A label file beside the model is used unless `labels` are given (none: the model's own); it must
     not contradict the model. `trust` holds the digests of files whose
     code may run. Everything in `about` is optional; see `septet.packing.provenance.Statement`.

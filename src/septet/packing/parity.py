@@ -1,8 +1,8 @@
 """How closely a compiled model reproduces the native one: the gate that it passes before it is served.
 
-`Gate` draws the rows once (`septet.packing.probes` and its neighbours), with the native answers, and judges any
-number of compiled models by them. What a gate proves is bounded by its budget of rows, which is spent evenly and with a
-fixed seed; see `docs/package.md`.
+`ParityGate` draws the rows once (`septet.packing.probes`, `boundaries`, `extremes`), with the native answers, and
+compares any number of compiled models with them. The number of rows bounds what it can prove; they are drawn evenly,
+with a fixed seed; see `docs/package.md`.
 """
 
 import time
@@ -17,9 +17,9 @@ import numpy as np
 from septet.model.manifest import Parity
 from septet.model.signature import DTYPES, Signature
 from septet.packing import boundaries, extremes
-from septet.packing.landmarks import is_forest, sites_of
 from septet.packing.neighbours import spread
-from septet.packing.probes import Probes, joined, places_of, replaced, whole
+from septet.packing.probes import Probes, column_positions, joined, replaced, whole
+from septet.packing.thresholds import is_forest, threshold_sites
 from septet.packing.ties import Ties
 from septet.runtimes.base import Runtime
 from septet.types import Array, Tensors
@@ -45,7 +45,7 @@ class Unequal(msgspec.Struct, frozen=True):
     reason: str
 
 
-class Gate:
+class ParityGate:
     """The rows on which a native model is compared with others, and its answers to them.
 
     Attributes:
@@ -59,11 +59,11 @@ class Gate:
         self._most = self._affordable(rows)
         rows = _spaced(rows, min(MOST_ROWS, 2 * self._most))
         self._rows = rows
-        self._places = places_of(signature, rows)
+        self._places = column_positions(signature, rows)
         # How far aside a jump may be, as a share of the column's spread: by the numbers that the compiled model takes.
         self._aside = _WIDE_PLACE
         native_rows = getattr(native, "native_rows", None)
-        self._exact = model is None or bool(sites_of(model))
+        self._exact = model is None or bool(threshold_sites(model))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             self._ties = Ties(model, signature, native.run, native_rows, (self._places, rows))
@@ -74,7 +74,7 @@ class Gate:
             name: _absolute(array[real]) for name, array in self._answers.items() if array.dtype.kind == "f"
         }
 
-    def judged(self, compiled: Runtime, signature: Signature) -> Parity | Unequal:
+    def check(self, compiled: Runtime, signature: Signature) -> Parity | Unequal:
         """Compare a compiled model on the probes that `signature` accepts.
 
         Labels must be equal (but see `septet.packing.ties`), floats within the tolerances, and what the native model
@@ -83,9 +83,9 @@ class Gate:
         with warnings.catch_warnings():
             # Of sums that overflow in rows made to overflow them.
             warnings.simplefilter("ignore")
-            return self._judged(compiled, signature)
+            return self._check(compiled, signature)
 
-    def _judged(self, compiled: Runtime, signature: Signature) -> Parity | Unequal:
+    def _check(self, compiled: Runtime, signature: Signature) -> Parity | Unequal:
         narrow = {tensor.name: DTYPES[tensor.dtype] for tensor in compiled.signature.inputs}
         self._aside = _NARROW_PLACE if np.dtype(np.float32) in narrow.values() else _WIDE_PLACE
         keep = self._accepted(signature) & _carried(self.probes, narrow)
@@ -159,7 +159,7 @@ class Gate:
         ]
         yield from _at_most(drawn, most, random)
         if native_rows is not None and model is not None:
-            found = list(boundaries.at_sites(rows, places, native_rows, sites_of(model), most, random))
+            found = list(boundaries.at_sites(rows, places, native_rows, threshold_sites(model), most, random))
             yield from _at_most(found, most, random)
         if _is_known(model):
             return
@@ -189,7 +189,7 @@ class Gate:
     def _accepted(self, signature: Signature) -> Array:
         """The probes that this signature accepts, which may refuse missing values that the gate's own does not."""
         keep = np.ones(len(self.probes), dtype=bool)
-        places = places_of(signature, self.probes.tensors)
+        places = column_positions(signature, self.probes.tensors)
         for mine, place in zip(self._places, places, strict=True):
             if mine.column.nullable and not place.column.nullable and place.carried.startswith("float"):
                 keep &= ~np.isnan(place.values(self.probes.tensors))
@@ -270,7 +270,7 @@ class Gate:
 
 
 def _is_known(model: Any) -> bool:
-    """Whether every place where the answer jumps is a constant that `landmarks` finds: trees on the rows themselves."""
+    """Whether the answer jumps only at constants that `threshold_sites` finds: trees on the rows themselves."""
     trees = hasattr(model, "tree_") or hasattr(model, "_predictors") or is_forest(model)
     return trees and getattr(model, "_preprocessor", None) is None
 

@@ -11,7 +11,7 @@ from septet.types import Array, Tensors
 _MATRIX_RANK = 2
 
 
-class Place(msgspec.Struct, frozen=True):
+class ColumnPosition(msgspec.Struct, frozen=True):
     """Where a column lies: its tensor, and its number in a row of it (None: the tensor has one value a row).
 
     `carried` is the tensor's dtype; `free` says that it is no named column, and then takes NaN and infinities.
@@ -78,7 +78,7 @@ class Probes(msgspec.Struct, frozen=True, eq=False):
     """
 
     tensors: Tensors
-    places: tuple[Place, ...]
+    places: tuple[ColumnPosition, ...]
     reasons: tuple[str, ...]
     why: Array
     changed: Array
@@ -121,7 +121,7 @@ def joined(parts: Sequence[Probes]) -> Probes:
     )
 
 
-def places_of(signature: Signature, tensors: Tensors) -> tuple[Place, ...]:
+def column_positions(signature: Signature, tensors: Tensors) -> tuple[ColumnPosition, ...]:
     """Every place of a row, those without a name included."""
     found = []
     for tensor in signature.inputs:
@@ -133,11 +133,11 @@ def places_of(signature: Signature, tensors: Tensors) -> tuple[Place, ...]:
                 tensor.columns[at] if tensor.columns else Column(f"{tensor.name}[{at}]", tensor.dtype, nullable=True)
             )
             single = tensors[tensor.name].ndim == 1
-            found.append(Place(tensor.name, None if single else at, named, tensor.dtype, not tensor.columns))
+            found.append(ColumnPosition(tensor.name, None if single else at, named, tensor.dtype, not tensor.columns))
     return tuple(found)
 
 
-def whole(tensors: Tensors, places: tuple[Place, ...], reason: str) -> Probes:
+def whole(tensors: Tensors, places: tuple[ColumnPosition, ...], reason: str) -> Probes:
     """Rows as they are."""
     count = len(next(iter(tensors.values())))
     zeros = np.zeros(count, dtype=np.int64)
@@ -146,7 +146,7 @@ def whole(tensors: Tensors, places: tuple[Place, ...], reason: str) -> Probes:
 
 def replaced(
     tensors: Tensors,
-    places: tuple[Place, ...],
+    places: tuple[ColumnPosition, ...],
     base: Array,
     changed: Array,
     values: Array,

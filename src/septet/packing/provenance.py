@@ -47,7 +47,7 @@ def _now() -> dt.datetime:
 
 
 class Statement(msgspec.Struct, frozen=True, kw_only=True):
-    """What a trainer says of a model.
+    """A trainer's statement about a model.
 
     Attributes:
         labels: the names of the classes, in the order of `classes_`, or by class.
@@ -56,7 +56,7 @@ class Statement(msgspec.Struct, frozen=True, kw_only=True):
         metrics: measured quality, by name.
         valid_for_days: how long after the window's end (else after training) the model is good.
         description, owner: for people.
-        nullable: the columns that may be missing; None: as the estimator says.
+        nullable: the columns that may be missing; None: as the estimator declares.
         ranges: the lowest and highest value accepted, by column; either may be None.
         prepare: a file of preprocessing code (see `septet.preprocessing.preprocessing_step`).
         row_independent: that the model's own code answers each row by itself; proven at every start.

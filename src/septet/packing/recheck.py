@@ -10,14 +10,16 @@ from septet.errors import PackageInvalid, UnsupportedModel
 from septet.model.manifest import Parity
 from septet.model.package import Package
 from septet.model.signature import DTYPES, Signature, Tensor
-from septet.packing.parity import Gate, Unequal
+from septet.packing.parity import ParityGate, Unequal
 from septet.runtimes.base import LoadOptions
 from septet.runtimes.declared_inputs import with_declared_inputs
 from septet.runtimes.engine_table import load
 from septet.types import Tensors
 
 
-def recompared(package: Package, native: Path, trust: Sequence[str], rows: Tensors | None = None) -> Parity | Unequal:
+def recheck_parity(
+    package: Package, native: Path, trust: Sequence[str], rows: Tensors | None = None
+) -> Parity | Unequal:
     """Compare the package's model with the estimator in the file `native`, as when it was compiled.
 
     `rows` are real ones, as the package's tensors; without them the golden rows are taken.
@@ -40,9 +42,9 @@ def recompared(package: Package, native: Path, trust: Sequence[str], rows: Tenso
     signature = _wide(manifest.signature)
     model, _ = read_estimator(native, options.trust)
     wide = {tensor.name: rows[tensor.name].astype(DTYPES[tensor.dtype]) for tensor in signature.inputs}
-    told = msgspec.structs.replace(options, signature=signature, rows=wide)
+    native_options = msgspec.structs.replace(options, signature=signature, rows=wide)
     try:
-        estimator = runtime_of(model, told, source=str(native))
+        estimator = runtime_of(model, native_options, source=str(native))
     except UnsupportedModel as exc:
         raise PackageInvalid(f"{exc.message}: it is not the package's model") from exc
     ours, theirs = (
@@ -52,7 +54,7 @@ def recompared(package: Package, native: Path, trust: Sequence[str], rows: Tenso
     if ours != theirs:
         raise PackageInvalid(f"{native}: takes {theirs}, and the package {ours}: it is not the package's model")
     served = with_declared_inputs(load(manifest.runtime, package.artefact, options), manifest.signature)
-    return Gate(estimator, signature, wide, model).judged(served, signature)
+    return ParityGate(estimator, signature, wide, model).check(served, signature)
 
 
 def _wide(signature: Signature) -> Signature:

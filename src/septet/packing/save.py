@@ -18,11 +18,11 @@ from septet.packing.artefact import Artefact, Trained, artefact_of, trusting
 from septet.packing.evidence import golden_of, profile_of_rows, with_hard_rows
 from septet.packing.provenance import About, Statement, training
 from septet.packing.signatures import declared, finished, named, raw_inputs
-from septet.packing.sources import sources_of, told
+from septet.packing.sources import sources_of, sources_text
 from septet.packing.statement_check import check_identity, check_statement
 from septet.packing.training_table import TrainingTable, rows_of
 from septet.packing.training_tensors import tensors_from
-from septet.packing.trial import tried
+from septet.packing.trial import try_estimator
 from septet.predictor.comparison import require_independence
 from septet.preprocessing.preprocessed_runtime import PreprocessedRuntime
 from septet.preprocessing.preprocessing_step import PreprocessingCode, PreprocessingStep, read_preprocessing_code
@@ -37,7 +37,7 @@ PREPARE_NAME = "prepare.py"
 
 
 class Saved(msgspec.Struct, frozen=True):
-    """What `save` and `pack` made; printed, it says what was chosen, what that costs, and what was taken from where.
+    """What `save` and `pack` made; its text names the chosen runtime, the reason, and the source of each part.
 
     Attributes:
         package: the package, as read back.
@@ -57,7 +57,11 @@ class Saved(msgspec.Struct, frozen=True):
     def __str__(self) -> str:
         manifest = self.package.manifest
         chosen = manifest.artefact if manifest.engine is None else f"{manifest.artefact}: {manifest.engine.reason}"
-        lines = (f"{manifest.name}, version {manifest.version}, in {self.package.root}", chosen, told(self.sources))
+        lines = (
+            f"{manifest.name}, version {manifest.version}, in {self.package.root}",
+            chosen,
+            sources_text(self.sources),
+        )
         trust = (f"whoever serves it must trust {digest}" for digest in self.trust)
         return "\n  ".join((*lines, *self.notes, *trust))
 
@@ -102,7 +106,7 @@ def save(
     except (SeptetError, OSError):
         raise
     except Exception as exc:
-        # What a model, a library or a preprocessing code raises says nothing of where it was called.
+        # An error of a model, a library or preprocessing code does not tell where it was called.
         raise UnsupportedModel(
             f"the {type(model).__name__} cannot be saved with these rows ({type(exc).__name__}: {exc})"
         ) from exc
@@ -157,7 +161,7 @@ def _saved(
         profile = profile_of_rows(rows, served, answers)
         package = write_package(root, manifest, files, golden=golden, profile=profile, replace=replace)
     taken = sources_of(served, statement, *data, columns="data", labels="the model's classes")
-    _log.info("%s: %s", root, told(taken))
+    _log.info("%s: %s", root, sources_text(taken))
     return Saved(package, artefact.fallback, trust_needed(package), taken, ready.notes)
 
 
@@ -175,7 +179,7 @@ class _Ready(msgspec.Struct, frozen=True, eq=False):
 
     Attributes:
         native: the estimator's runtime.
-        signature: what it promises.
+        signature: the one that it declares.
         inner: the rows as its tensors.
         raw: the rows as tensors of `signature`, or of the columns that `code` takes.
         inputs: the signature's inputs, or those that `code` takes.
@@ -195,7 +199,7 @@ def _ready(model: Any, rows: TrainingTable, statement: Statement) -> _Ready:
         raise UnsupportedModel(f"the {type(model).__name__} has no method predict or transform that answers new rows")
     code = _code(statement)
     if code is None:
-        found = tried(model, rows, statement)
+        found = try_estimator(model, rows, statement)
         signature = named(found.native.signature, statement)
         tensors = tensors_from(found.rows, signature)
         return _Ready(found.native, signature, tensors, tensors, signature.inputs, notes=found.notes)

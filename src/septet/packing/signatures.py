@@ -1,4 +1,4 @@
-"""Signatures of packages: what the model says of itself, with what its trainer and the data say besides."""
+"""Signatures of packages: the model's own, completed by its trainer's statement and by the data."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""What a package says, and where that was taken from: told to who makes one, so that nothing is taken unseen."""
+"""The parts of a package and where each was taken from; `pack` and `save` report them."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -32,6 +32,6 @@ def sources_of(
     return found
 
 
-def told(sources: Mapping[str, str]) -> str:
+def sources_text(sources: Mapping[str, str]) -> str:
     """The same as one line, such as `columns from data, labels from the model's classes`."""
     return ", ".join(f"{part} from {source}" for part, source in sources.items())

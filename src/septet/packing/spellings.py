@@ -69,8 +69,8 @@ def _filled(rows: TrainingTable, columns: tuple[TrainingColumn, ...], facts: Seq
     table = np.array(rows.source, dtype=object)
     for place, (given, fact) in enumerate(zip(columns, facts, strict=True)):
         if fact.spelling and given.missing.any() and given.column.dtype == "string":
-            cells = np.full(int(given.missing.sum()), None, dtype=object)
-            filled = restored(cells, Column(given.name, "string", nullable=True, pandas_dtype=fact.spelling))
+            nothing = np.full(int(given.missing.sum()), None, dtype=object)
+            filled = restored(nothing, Column(given.name, "string", nullable=True, pandas_dtype=fact.spelling))
             table[(given.missing, place) if table.ndim > 1 else given.missing] = np.asarray(filled, dtype=object)
     return msgspec.structs.replace(rows, source=table, columns=columns)
 
@@ -103,5 +103,5 @@ def _framed(rows: TrainingTable, columns: tuple[TrainingColumn, ...]) -> Trainin
     made = {}
     for place, (label, given) in enumerate(zip(rows.source.columns, columns, strict=True)):
         old = rows.source.iloc[:, place].array
-        made[label] = old if given.column == rows.columns[place].column else restored(given.cells, given.column)
+        made[label] = old if given.column == rows.columns[place].column else restored(given.data, given.column)
     return TrainingTable(pd.DataFrame(made), columns, named=True)

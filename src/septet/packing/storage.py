@@ -25,7 +25,7 @@ def stored(model: Any, folder: Path, proven: Callable[[Path], None]) -> Path:
             write(model, path)
             proven(path)
         except Exception as exc:  # noqa: BLE001 - both libraries raise anything
-            reasons.append(f"{path.suffix[1:]} ({_first_line(exc)})")
+            reasons.append(f"{path.suffix[1:]} ({first_line(exc)})")
             path.unlink(missing_ok=True)
         else:
             return path
@@ -61,6 +61,7 @@ def _refuse_script(modules: Any) -> None:
         raise UnsupportedModel("it holds a class or a function of the script that trained it")
 
 
-def _first_line(exc: BaseException) -> str:
+def first_line(exc: BaseException) -> str:
+    """The error's type and the first line of its text, 200 characters at most."""
     lines = str(exc).strip().splitlines() or [""]
     return f"{type(exc).__name__}: {lines[0][:200]}"

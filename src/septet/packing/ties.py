@@ -14,7 +14,7 @@ import numpy as np
 
 from septet.model.signature import Kind, Signature
 from septet.packing.neighbours import spread
-from septet.packing.probes import Place
+from septet.packing.probes import ColumnPosition
 from septet.types import Array, Tensors
 
 _MOST_ROWS = 24
@@ -40,7 +40,7 @@ class Ties:
         signature: Signature,
         native: Callable[[Tensors], Tensors],
         native_rows: Callable[[Tensors], Any] | None,
-        space: tuple[tuple[Place, ...], Tensors],
+        space: tuple[tuple[ColumnPosition, ...], Tensors],
     ) -> None:
         self._signature = signature
         self._native = native
@@ -57,7 +57,7 @@ class Ties:
     def excused(self, rows: Tensors, output: str, given: Array) -> Array:
         """Which of the rows have a label, `given` by the compiled model, that the native one is undecided about.
 
-        Of many rows some are judged, and the answer holds for all.
+        Of many rows some are checked, and the result holds for all.
         """
         count = len(given)
         fine = np.zeros(count, dtype=bool)
@@ -66,11 +66,11 @@ class Ties:
         chosen = np.unique(np.linspace(0, count - 1, min(count, _MOST_ROWS)).astype(int))
         some = {name: array[chosen] for name, array in rows.items()}
         tied, lost = self._tied(some)
-        judged = lost | (tied & self._beside(some, output, given[chosen]))
-        if judged.all():
+        check = lost | (tied & self._beside(some, output, given[chosen]))
+        if check.all():
             fine[:] = True
         else:
-            fine[chosen] = judged
+            fine[chosen] = check
         return fine
 
     def tied(self, rows: Tensors) -> Array:
@@ -91,7 +91,7 @@ class Ties:
         return tied, lost
 
     def _found(self, model: Any, native_rows: Callable[[Tensors], Any] | None, some: Tensors) -> Iterator[_Source]:
-        """What decides between labels: functions from rows to scores, whether each says yes or no, and from where."""
+        """What decides between labels: score functions, whether each is a binary one, and its threshold."""
         kind, name = self._signature.kind, self._signature.scores
         if name is not None:
             yield lambda rows: self._native(rows)[name], kind is Kind.MULTILABEL, 0.5

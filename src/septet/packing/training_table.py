@@ -8,7 +8,7 @@ import numpy as np
 
 from septet.errors import Invalid
 from septet.model.signature import DTYPES, Column
-from septet.packing.cells import Cells, cells_of, texts_of
+from septet.packing.value_inference import InferredValues, infer_values, texts_of
 from septet.types import Array
 
 _EXACT = 2**53
@@ -17,13 +17,13 @@ _UNITS = ("s", "ms", "us", "ns")
 
 
 class TrainingColumn(msgspec.Struct, frozen=True, eq=False):
-    """One column of the data: what it says of itself, its cells as a tensor carries them, [N], and which are missing.
+    """One column of the data: its declaration, its values as a tensor carries them, [N], and which are missing.
 
-    `fault` says in words why no request can carry such values; the column's dtype then means nothing.
+    `fault` is the reason, in words, why no request can carry such values; the column's dtype then means nothing.
     """
 
     column: Column
-    cells: Array
+    data: Array
     missing: Array
     fault: str = ""
 
@@ -35,9 +35,9 @@ class TrainingColumn(msgspec.Struct, frozen=True, eq=False):
     @property
     def wide(self) -> bool:
         """Whether it holds whole numbers that float64 does not hold exactly."""
-        if self.cells.dtype.kind not in "iu" or not self.cells.size:
+        if self.data.dtype.kind not in "iu" or not self.data.size:
             return False
-        return int(self.cells.max()) > _EXACT or int(self.cells.min()) < -_EXACT
+        return int(self.data.max()) > _EXACT or int(self.data.min()) < -_EXACT
 
 
 class TrainingTable(msgspec.Struct, frozen=True, eq=False):
@@ -173,7 +173,7 @@ def _of_values(name: str, values: Array) -> TrainingColumn:
     kind = values.dtype.kind
     missing = np.zeros(len(values), dtype=np.bool_)
     if kind == "O":
-        return _of_cells(name, cells_of(values.tolist()))
+        return _of_inferred(name, infer_values(values.tolist()))
     if kind == "f":
         dtype = "float32" if values.dtype == np.float32 else "float64"
         missing = np.isnan(values)
@@ -188,17 +188,17 @@ def _of_values(name: str, values: Array) -> TrainingColumn:
     return TrainingColumn(Column(name, dtype, nullable=bool(missing.any())), values.astype(DTYPES[dtype]), missing)
 
 
-def _of_cells(name: str, cells: Cells, pandas_dtype: str | None = None) -> TrainingColumn:
-    if cells.dtype is None:
-        return TrainingColumn(Column(name, "string"), cells.values, cells.missing, fault=cells.fault)
+def _of_inferred(name: str, inferred: InferredValues, pandas_dtype: str | None = None) -> TrainingColumn:
+    if inferred.dtype is None:
+        return TrainingColumn(Column(name, "string"), inferred.values, inferred.missing, fault=inferred.fault)
     column = Column(
         name,
-        cells.dtype,
-        nullable=bool(cells.missing.any()),
-        timezone=cells.timezone,
-        pandas_dtype="date" if pandas_dtype is not None and cells.dates else pandas_dtype,
+        inferred.dtype,
+        nullable=bool(inferred.missing.any()),
+        timezone=inferred.timezone,
+        pandas_dtype="date" if pandas_dtype is not None and inferred.dates else pandas_dtype,
     )
-    return TrainingColumn(column, cells.values, cells.missing)
+    return TrainingColumn(column, inferred.values, inferred.missing)
 
 
 def _of_series(name: str, series: Any) -> TrainingColumn:
@@ -218,15 +218,15 @@ def _of_series(name: str, series: Any) -> TrainingColumn:
 def _of_plain(name: str, series: Any) -> TrainingColumn:
     """A column whose dtype is numpy's."""
     if series.dtype.kind == "O":
-        cells = cells_of(series.tolist())
-        missing = {"nan": "object[nan]", "NA": "object[NA]"}.get(cells.spelled, "object")
-        return _of_cells(name, cells, missing)
+        inferred = infer_values(series.tolist())
+        missing = {"nan": "object[nan]", "NA": "object[NA]"}.get(inferred.spelled, "object")
+        return _of_inferred(name, inferred, missing)
     given = _of_values(name, series.to_numpy())
     # The dtype in training is kept besides, so a float32 need not bind callers to what it holds.
     own = "float64" if given.column.dtype == "float32" else given.column.dtype
     column = msgspec.structs.replace(given.column, dtype=own, pandas_dtype=str(series.dtype))
-    values = given.cells.astype(own) if own == "float64" else given.cells
-    return msgspec.structs.replace(given, column=column, cells=values)
+    values = given.data.astype(own) if own == "float64" else given.data
+    return msgspec.structs.replace(given, column=column, data=values)
 
 
 def _of_texts(name: str, series: Any) -> TrainingColumn:
@@ -272,21 +272,21 @@ def _of_category(name: str, series: Any) -> TrainingColumn:
     kinds = _of_series(name, dtype.categories.to_series())
     known = kinds.column.dtype
     missing = np.asarray(series.isna().to_numpy(), dtype=np.bool_)
-    if kinds.fault or known.startswith("datetime64") or not len(kinds.cells):
-        held = kinds.fault or (f"moments ({dtype.categories.dtype})" if len(kinds.cells) else "no values at all")
+    if kinds.fault or known.startswith("datetime64") or not len(kinds.data):
+        held = kinds.fault or (f"moments ({dtype.categories.dtype})" if len(kinds.data) else "no values at all")
         return TrainingColumn(kinds.column, missing, missing, fault=f"categories that are {held}")
     codes = series.cat.codes.to_numpy()
     if known == "string":
-        values: Array = np.array(np.where(missing, None, kinds.cells[codes]))
+        values: Array = np.array(np.where(missing, None, kinds.data[codes]))
     elif missing.any():
-        values = np.where(missing, np.nan, kinds.cells[codes].astype(np.float64))
+        values = np.where(missing, np.nan, kinds.data[codes].astype(np.float64))
     else:
-        values = kinds.cells[codes]
+        values = kinds.data[codes]
     column = Column(
         name,
         known,
         nullable=bool(missing.any()),
-        categories=tuple(kinds.cells.tolist()),
+        categories=tuple(kinds.data.tolist()),
         pandas_dtype="category[ordered]" if dtype.ordered else "category",
     )
     return TrainingColumn(column, values, missing)

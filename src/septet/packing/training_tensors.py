@@ -68,7 +68,7 @@ def by_name(rows: TrainingTable, names: list[str]) -> Mapping[str, TrainingColum
 def plain_values(given: TrainingColumn, rows: TrainingTable) -> Array:
     """A column's values, [N]: floats with NaN, texts with None, or moments with NaT where missing."""
     if not given.fault:
-        return given.cells
+        return given.data
     place = [column.name for column in rows.columns].index(given.name)
     raw = (
         rows.source.iloc[:, place].tolist() if rows.named else np.asarray(rows.source).reshape(len(rows), -1)[:, place]
@@ -111,7 +111,7 @@ def _joined(columns: Mapping[str, TrainingColumn], tensor: Tensor) -> Array:
 
 
 def _column(given: TrainingColumn, name: str, dtype: str) -> Array:
-    values = given.cells
+    values = given.data
     if dtype != "string" and (values.dtype.kind == "M") != dtype.startswith("datetime64"):
         raise Invalid(
             f"column {name!r} of the data holds values that are no {dtype}: moments and {dtype} are not the same"

@@ -1,8 +1,8 @@
-"""A trial of an estimator on the rows that its user gives: it is called as its user calls it, and served as shown.
+"""A trial of an estimator on its user's rows: its own methods and the native runtime must give the same outputs.
 
 Theory of operation. The user's own rows go to the estimator's own methods: what these answer is right by definition.
 Then the rows are turned into tensors and back by the native runtime, which must give the same answers. What only the
-estimator says of its columns, such as that one may be missing or is not read, is promised where a call proves it.
+estimator declares of its columns (one may be missing, or is not read) goes into the signature where a call proves it.
 """
 
 import warnings
@@ -16,7 +16,7 @@ import numpy as np
 from septet.errors import Invalid, SeptetError, UnsupportedModel
 from septet.model.layout import MATRIX, arranged
 from septet.model.signature import Column, Kind, Signature, Tensor
-from septet.packing.promise import Promise, facts_by_column, promised, unread_names
+from septet.packing.column_inference import InferredColumns, facts_by_column, infer_columns, unread_names
 from septet.packing.provenance import Statement
 from septet.packing.signatures import declared_columns
 from septet.packing.spellings import marked, spellings
@@ -37,7 +37,7 @@ _PROBED_ROWS = 8
 _CLOSE = 1e-6
 
 
-class Tried(msgspec.Struct, frozen=True, eq=False):
+class TrialResult(msgspec.Struct, frozen=True, eq=False):
     """The native runtime of an estimator, which answers `rows` as the estimator itself, and remarks on them."""
 
     native: Runtime
@@ -45,7 +45,7 @@ class Tried(msgspec.Struct, frozen=True, eq=False):
     notes: tuple[str, ...] = ()
 
 
-class _Trial(msgspec.Struct, frozen=True, eq=False):
+class _EstimatorTrial(msgspec.Struct, frozen=True, eq=False):
     """The estimator, the rows and what it answers to those of them at `places`."""
 
     model: Any
@@ -55,7 +55,7 @@ class _Trial(msgspec.Struct, frozen=True, eq=False):
     answers: Mapping[str, Array]
 
 
-def tried(model: Any, rows: TrainingTable, statement: Statement) -> Tried:
+def try_estimator(model: Any, rows: TrainingTable, statement: Statement) -> TrialResult:
     """Try the estimator on the rows.
 
     Raises:
@@ -65,20 +65,20 @@ def tried(model: Any, rows: TrainingTable, statement: Statement) -> Tried:
     """
     source = f"the {type(model).__name__}"
     rows, known, notes = _named(model, _shaped(model, rows))
-    # What no request can carry is refused before the estimator is asked.
-    promised(rows, facts_by_column(model, rows, known))
+    # Values that no request can carry are refused before the estimator is called.
+    infer_columns(rows, facts_by_column(model, rows, known))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         rows, remark = marked(rows, facts_by_column(model, rows, known))
         rows, answers, spelled = _answered(model, rows, known)
         _require_known(model, rows, known)
-        promise = promised(rows, facts_by_column(model, rows, known))
-        if promise.left_out:
-            left = _list(promise.left_out)
+        inferred = infer_columns(rows, facts_by_column(model, rows, known))
+        if inferred.left_out:
+            left = _list(inferred.left_out)
             notes.append(f"left out, as no request can carry them and the model does not read them: {left}")
         notes += [note for note in (spelled or remark,) if note]
-        native = _proven(_Trial(model, rows, source, _places(rows), answers), promise, statement)
-    return Tried(native, rows, tuple(notes))
+        native = _proven(_EstimatorTrial(model, rows, source, _places(rows), answers), inferred, statement)
+    return TrialResult(native, rows, tuple(notes))
 
 
 def _answered(
@@ -253,24 +253,24 @@ def _require_rows(answers: Mapping[str, Array], count: int, model: Any) -> None:
             )
 
 
-def _proven(trial: _Trial, promise: Promise, statement: Statement) -> Runtime:
-    """The native runtime for the columns, each promise proven by a call or taken back.
+def _proven(trial: _EstimatorTrial, inferred: InferredColumns, statement: Statement) -> Runtime:
+    """The native runtime for the columns; what a call does not prove of them is taken back.
 
     Raises:
         UnsupportedModel: it answers the given rows otherwise than the estimator.
     """
     if statement.nullable is not None:
-        promise = msgspec.structs.replace(promise, unseen=())
-    native, tensors = _native(trial, declared_columns(promise.columns, statement))
+        inferred = msgspec.structs.replace(inferred, unseen=())
+    native, tensors = _native(trial, declared_columns(inferred.columns, statement))
     answers = native.run(tensors)
-    if _differing(trial.answers, answers) and (strict := _as_given(promise)) != promise:
+    if _differing(trial.answers, answers) and (strict := _as_given(inferred)) != inferred:
         # It tells 1 from 1.0, or an int8 from an int64: no value is taken that changes the dtype of a column.
-        promise = strict
-        native, tensors = _native(trial, declared_columns(promise.columns, statement))
+        inferred = strict
+        native, tensors = _native(trial, declared_columns(inferred.columns, statement))
         answers = native.run(tensors)
     _require_equal(trial, answers)
-    columns = promise.columns
-    kept = [_kept(column, native, tensors, trial, promise) for column in columns]
+    columns = inferred.columns
+    kept = [_kept(column, native, tensors, trial, inferred) for column in columns]
     if tuple(kept) == columns:
         return native
     native, tensors = _native(trial, declared_columns(tuple(kept), statement))
@@ -278,19 +278,19 @@ def _proven(trial: _Trial, promise: Promise, statement: Statement) -> Runtime:
     return native
 
 
-def _as_given(promise: Promise) -> Promise:
-    """The promise without whole numbers that another dtype than that of the data would carry."""
+def _as_given(inferred: InferredColumns) -> InferredColumns:
+    """The columns without whole numbers that another dtype than that of the data would carry."""
     columns = []
-    for column in promise.columns:
+    for column in inferred.columns:
         limits = narrow(column)
         made = column if limits is None else msgspec.structs.replace(column, minimum=limits[0], maximum=limits[1])
-        if column.name in promise.unseen and column.dtype in ("int64", "uint64"):
+        if column.name in inferred.unseen and column.dtype in ("int64", "uint64"):
             made = msgspec.structs.replace(made, nullable=False)
         columns.append(made)
-    return msgspec.structs.replace(promise, columns=tuple(columns))
+    return msgspec.structs.replace(inferred, columns=tuple(columns))
 
 
-def _native(trial: _Trial, columns: tuple[Column, ...]) -> tuple[Runtime, Tensors]:
+def _native(trial: _EstimatorTrial, columns: tuple[Column, ...]) -> tuple[Runtime, Tensors]:
     wide = {given.name for given in trial.rows.columns if given.wide}
     if trial.rows.flat:
         inputs: tuple[Tensor, ...] = (Tensor(MATRIX, columns[0].dtype, (None,), columns),)
@@ -301,17 +301,19 @@ def _native(trial: _Trial, columns: tuple[Column, ...]) -> tuple[Runtime, Tensor
     return runtime_of(trial.model, LoadOptions(signature=signature, rows=tensors), source=trial.source), tensors
 
 
-def _kept(column: Column, native: Runtime, tensors: Tensors, trial: _Trial, promise: Promise) -> Column:
+def _kept(
+    column: Column, native: Runtime, tensors: Tensors, trial: _EstimatorTrial, inferred: InferredColumns
+) -> Column:
     """The column with what a call proves: that it is not read, and that it may be missing."""
     if column.optional and not _is_unread(column, native, tensors, trial):
         given = next(given for given in trial.rows.columns if given.name == column.name)
         return msgspec.structs.replace(given.column, name=column.name)
-    if column.name in promise.unseen and not _runs_without(column, native, tensors):
+    if column.name in inferred.unseen and not _runs_without(column, native, tensors):
         return msgspec.structs.replace(column, nullable=False)
     return column
 
 
-def _is_unread(column: Column, native: Runtime, tensors: Tensors, trial: _Trial) -> bool:
+def _is_unread(column: Column, native: Runtime, tensors: Tensors, trial: _EstimatorTrial) -> bool:
     gone = _without(column, native, {name: array[:_PROBED_ROWS] for name, array in tensors.items()})
     try:
         answers = native.run(gone)
@@ -341,7 +343,7 @@ def _without(column: Column, native: Runtime, tensors: Tensors) -> Tensors:
     return made
 
 
-def _require_equal(trial: _Trial, got: Tensors) -> None:
+def _require_equal(trial: _EstimatorTrial, got: Tensors) -> None:
     differing = _differing(trial.answers, got)
     if differing and not _differing(trial.answers, _again(trial)):
         raise UnsupportedModel(
@@ -350,7 +352,7 @@ def _require_equal(trial: _Trial, got: Tensors) -> None:
         )
 
 
-def _again(trial: _Trial) -> dict[str, Array]:
+def _again(trial: _EstimatorTrial) -> dict[str, Array]:
     """The estimator's own answers a second time: one that draws lots never gives the same."""
     known = feature_names(trial.model)
     return _quietly(trial.model, _own_rows(trial.rows, known, trial.places)) or {}

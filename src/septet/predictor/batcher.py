@@ -40,7 +40,7 @@ from septet.predictor.model_runner import ModelRunner, Outcome
 from septet.predictor.paced_refusals import MOST_ARRIVALS, PacedRefusals
 from septet.predictor.queued_request import QueuedRequest
 from septet.predictor.scheduling import earliest_deadline, expired_at, is_full, next_run
-from septet.types import Done, Identity, Predictor, Request, Response, Tensors, Timings
+from septet.types import Done, Identity, Predictor, Request, Response, Tensors, Timings, tell
 
 logger = logging.getLogger("septet.predictor")
 
@@ -268,7 +268,10 @@ class Batcher(Predictor):
                 queued.fail(outcome)
             elif (done := queued.done) is not None:
                 queued.done = None
-                done(Response(outcome, queued.request.rows, identity, Timings(begun - queued.arrived, run, rows)))
+                try:
+                    done(Response(outcome, queued.request.rows, identity, Timings(begun - queued.arrived, run, rows)))
+                except Exception as error:  # noqa: BLE001 - the neighbours in the run must still be answered
+                    tell(done, error)
 
     def _is_full(self, now: float) -> bool:
         """Whether too many wait when those who no longer do are not counted."""

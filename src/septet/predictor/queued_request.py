@@ -5,7 +5,7 @@ from collections.abc import Hashable
 import msgspec
 
 from septet.errors import DeadlineExceeded, SeptetError
-from septet.types import Done, Request
+from septet.types import Done, Request, tell
 
 
 class QueuedRequest(msgspec.Struct, gc=False, eq=False):
@@ -32,7 +32,7 @@ class QueuedRequest(msgspec.Struct, gc=False, eq=False):
         done, self.done = self.done, None
         if done is not None:
             error.request_id = self.request.id
-            done(error)
+            tell(done, error)
 
     def expire(self) -> None:
         """Its time is over."""

@@ -42,7 +42,7 @@ class PreprocessedPredictor(Predictor):
         """Begin to answer a request.
 
         `done` gets `Invalid` where a value is refused, by its column or by the code; `ModelFailed` where the code
-        fails; `DeadlineExceeded` where the deadline passes before the code runs; else what the other predictor says.
+        fails; `DeadlineExceeded` where the deadline passes before the code runs; else the error of the other predictor.
         """
         return self._adapted.submit(request, done)
 

@@ -99,7 +99,7 @@ def _headers(pairs: Pairs) -> dict[str, str]:
 
 
 def _failed(error: Any, origin: str, seconds: float) -> WireReply | CallFailure:
-    """What a call without an answer says: what the server told, or what became of the connection."""
+    """The error of a failed call: the one that the server sent, or what became of the connection."""
     status, details = error.code(), error.details()
     trailing = dict(error.trailing_metadata() or ())
     if "x-request-id" not in trailing:

@@ -52,7 +52,7 @@ class _InferOutput(msgspec.Struct):
     data: Any = None
 
 
-class _InferDocument(msgspec.Struct):
+class _InferAnswer(msgspec.Struct):
     outputs: list[_InferOutput]
     model_name: str = ""
     model_version: str | None = None
@@ -63,7 +63,7 @@ class _IndexedModel(msgspec.Struct):
 
 
 class HttpCodec:
-    """A `ProtocolCodec`. `binary` says how tensors travel, `origin` who is spoken to; `prefix` begins every path."""
+    """A `ProtocolCodec`. `binary` says how tensors travel, `origin` is the server; `prefix` begins every path."""
 
     def __init__(self, origin: str, prefix: str, *, binary: bool) -> None:
         self._origin = origin
@@ -134,7 +134,7 @@ def wanted(tensors: Tensors, outputs: tuple[str, ...] | None) -> Tensors:
 
 
 def flags_of(headers: Mapping[str, str]) -> tuple[str, ...]:
-    """What the server says of its answer."""
+    """The headers that describe the server's answer."""
     flags = headers.get(FLAGS)
     return () if flags is None else tuple(flag for each in flags.split(",") if (flag := each.strip()))
 
@@ -142,7 +142,7 @@ def flags_of(headers: Mapping[str, str]) -> tuple[str, ...]:
 def _timeout(seconds: float) -> int:
     """Microseconds: the milliseconds that are left, of which three digits count, rounded up.
 
-    Servers keep the documents that they have read. With every millisecond told, no document would come twice.
+    Servers cache the documents that they have parsed. With every millisecond written, no document would come twice.
     """
     left = max(1, math.ceil(seconds * MILLISECONDS - 1e-6))
     step: int = 10 ** max(0, len(str(left)) - _TIMEOUT_DIGITS)
@@ -197,9 +197,9 @@ def _result(reply: WireReply, outputs: tuple[str, ...] | None) -> InferResult:
     return InferResult(wanted(tensors, outputs), model, flags_of(reply.headers))
 
 
-def _document(text: bytes) -> _InferDocument:
+def _document(text: bytes) -> _InferAnswer:
     try:
-        return msgspec.json.decode(text, type=_InferDocument)
+        return msgspec.json.decode(text, type=_InferAnswer)
     except msgspec.DecodeError:  # of the tokens NaN and Infinity, perhaps
         parsed: Mapping[str, Any] = json.loads(text)
-        return msgspec.convert(parsed, _InferDocument)
+        return msgspec.convert(parsed, _InferAnswer)

@@ -1,4 +1,4 @@
-"""What a server says of a model: Septet's own description where it gives one, else the protocol's."""
+"""The description of a model by its server: Septet's own where it gives one, else the protocol's."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -27,7 +27,7 @@ BINARY_EXTENSION = "binary_tensor_data"
 
 
 class RemoteProvenance(msgspec.Struct, frozen=True):
-    """What Septet's `/metadata` says beyond the signature; of another server nothing is known.
+    """What Septet's `/metadata` has beyond the signature; of another server nothing is known.
 
     `data_sample` is one row that the model answers, as `/predict` takes it.
     """
@@ -69,9 +69,9 @@ def describe(
 
 
 def reads_binary(channel: ThreadChannel, attempts: Attempts) -> bool:
-    """Whether a server reads tensors as bytes: one that says what it knows beyond the protocol must name it."""
-    said = _optional(channel, attempts, ServerMetadataCall())
-    return said is None or "extensions" not in said or BINARY_EXTENSION in said["extensions"]
+    """Whether a server reads tensors as bytes: one that lists its extensions must name it."""
+    metadata = _optional(channel, attempts, ServerMetadataCall())
+    return metadata is None or "extensions" not in metadata or BINARY_EXTENSION in metadata["extensions"]
 
 
 def _septet(metadata: Mapping[str, Any], call: MetadataCall) -> RemoteDescription:

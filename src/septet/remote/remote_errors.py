@@ -33,7 +33,7 @@ _plain = msgspec.json.Decoder(_PlainError)
 
 
 def failure_of(reply: WireReply, origin: str) -> CallFailure:
-    """What a reply that is no answer says; `origin` is who gave it."""
+    """The error of a reply that is none of a prediction; `origin` is the server that sent it."""
     after = _seconds(reply.headers.get("retry-after"))
     try:
         fault = _envelope.decode(reply.body).error

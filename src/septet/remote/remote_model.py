@@ -18,9 +18,9 @@ class RemoteModel(msgspec.Struct, frozen=True):
     """One model on a server.
 
     Attributes:
-        identity: the digest tells whether it is still the same one; it is empty where the server says none.
+        identity: the digest tells whether it is still the same one; it is empty where the server gives none.
         signature: what it takes and gives.
-        max_rows: of a request, as far as the server says.
+        max_rows: of a request, as far as the server tells.
     """
 
     identity: Identity

@@ -26,7 +26,7 @@ from septet.remote.remote_tensors import RemoteTensors
 from septet.remote.retries import Attempts
 from septet.types import Done, Identity, Pending, Predictor, Request, Response, Timings, adapt
 
-#: Errors that mean to our caller what they mean to us; any other says that this server calls the other one wrongly.
+#: Errors that mean to our caller what they mean to us; any other means that this server calls the other one wrongly.
 SHARED = (Invalid, Malformed, TooLarge, Overloaded, Unavailable, DeadlineExceeded, ModelFailed)
 MOST_DIGESTS = 64
 
@@ -81,7 +81,7 @@ class RemotePredictor(Predictor):
         try:
             result: InferResult = await channel.call(call, attempts)
             if result.model.digest not in self._digests:
-                await self._meet(result.model.digest, channel, attempts)
+                await self._read_model(result.model.digest, channel, attempts)
         except SeptetError as error:
             shown = error if isinstance(error, SHARED) or type(error) is SeptetError else self._refused(error)
             shown.request_id = request.id
@@ -93,14 +93,14 @@ class RemotePredictor(Predictor):
     def _refused(self, error: SeptetError) -> SeptetError:
         return Unavailable(f"The server of the model {self._model.identity.name!r} refused the call: {error.message}")
 
-    def _identity(self, said: Identity) -> Identity:
+    def _identity(self, answered: Identity) -> Identity:
         """Who answered; what the server does not say of itself is as it was at the start."""
         known = self._model.identity
-        if said == known:
+        if answered == known:
             return known
-        return Identity(said.name or known.name, said.version or known.version, said.digest or known.digest)
+        return Identity(answered.name or known.name, answered.version or known.version, answered.digest or known.digest)
 
-    async def _meet(self, digest: str, channel: AsyncChannel, attempts: Attempts) -> None:
+    async def _read_model(self, digest: str, channel: AsyncChannel, attempts: Attempts) -> None:
         """See whether a model of another digest takes and gives the same.
 
         Raises:

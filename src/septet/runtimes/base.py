@@ -28,7 +28,7 @@ class Independence(msgspec.Struct, frozen=True):
         exact: where proven: whether a row has the same answer to the bit, whatever is computed beside it; else sums may
             be rounded in another order.
         foreign: where not proven: whether that is only because it is code which Septet does not know, so that a
-            package may vouch for it.
+            package may declare its rows independent.
         kept: whether every output certainly has one row for each row asked; where not, other numbers are no fault.
     """
 
@@ -40,11 +40,11 @@ class Independence(msgspec.Struct, frozen=True):
 
 
 class LoadOptions(msgspec.Struct, frozen=True):
-    """What an engine may be told when it loads an artefact.
+    """Options with which an engine loads an artefact.
 
     `threads` is the number of intra-op threads it may use, at least 1.
     `trust` holds the SHA-256 digests of files whose code may run (`sha256:` optional, 12 digits or more).
-    `signature` is what the package says of the artefact: an engine that takes a DataFrame rebuilds it by that.
+    `signature` is the package's: an engine that takes a DataFrame rebuilds it by that.
     `rows` are some that the model is known to answer, as the signature's tensors.
     """
 
@@ -59,7 +59,7 @@ class Runtime(Protocol):
 
     @property
     def signature(self) -> Signature:
-        """What the artefact itself says it takes and gives (a package's manifest may say more)."""
+        """The artefact's own signature; that of a package's manifest may have more, such as columns."""
 
     @property
     def independence(self) -> Independence:

@@ -56,7 +56,7 @@ def unframed(values: Array, column: Column) -> Array:
 
 
 def _may_be_missing(values: Array, column: Column) -> bool:
-    """As the signature says. Rows that break it reach no model; they are not made into numbers all the same."""
+    """As the signature has it. Rows that break it reach no model; they are not made into numbers all the same."""
     return column.nullable or (values.dtype.kind == "f" and bool(np.isnan(values).any()))
 
 

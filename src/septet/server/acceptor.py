@@ -19,11 +19,11 @@ PART, MOST = 8, 32
 # How long a crowded worker waits for another to accept: longer than most turns of a loop, too short to be noticed.
 DEFER_SECONDS = 0.001
 # After the system has no descriptor left.
-REST_SECONDS = 0.2
+PAUSE_SECONDS = 0.2
 
 logger = logging.getLogger("septet.server")
 
-Open = Callable[[socket.socket], Coroutine[Any, Any, object]]
+OpenConnection = Callable[[socket.socket], Coroutine[Any, Any, object]]
 
 
 class Acceptor:
@@ -36,7 +36,7 @@ class Acceptor:
     def __init__(
         self,
         listening: socket.socket,
-        open_connection: Open,
+        open_connection: OpenConnection,
         connections: Callable[[], int],
         crowded: Callable[[], bool],
     ) -> None:
@@ -68,13 +68,13 @@ class Acceptor:
 
     def _ready(self) -> None:
         if self._crowded():
-            self._rest(DEFER_SECONDS)
+            self._pause_accepting(DEFER_SECONDS)
             return
         for _ in range(min(1 + self._connections() // PART, MOST)):
             if not self._accept():
                 return
 
-    def _rest(self, seconds: float) -> None:
+    def _pause_accepting(self, seconds: float) -> None:
         self._loop.remove_reader(self._listening.fileno())
         self._pause = self._loop.call_later(seconds, self._resume)
 
@@ -93,7 +93,7 @@ class Acceptor:
         except OSError as error:
             logger.warning("no connection can be accepted for now: %s", error)
             if self._pause is None and not self._closed:
-                self._rest(REST_SECONDS)
+                self._pause_accepting(PAUSE_SECONDS)
             return False
         connection.settimeout(0)
         # Only a network's connection has it.

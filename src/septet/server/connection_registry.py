@@ -1,4 +1,4 @@
-"""The open connections of one server, whatever protocol they speak, and the sweep that checks them once a second."""
+"""The open connections of one server, of any protocol, and the sweep that checks them once a second."""
 
 import asyncio
 from collections.abc import Callable, Iterator
@@ -21,8 +21,8 @@ ConnectionT = TypeVar("ConnectionT", bound=ManagedConnection)
 class ConnectionRegistry(Generic[ConnectionT]):
     """Made once for a server.
 
-    `on_change` is told how many connections are open whenever that changes; `on_second` is called by each sweep before
-    the connections are checked.
+    `on_change` is called with the number of open connections whenever that changes; `on_second` is called by each sweep
+    before the connections are checked.
 
     Attributes:
         empty: set while no connection is open.

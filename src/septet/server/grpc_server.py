@@ -1,6 +1,6 @@
 """An application over gRPC, on the event loop of the process that serves HTTP.
 
-It listens only once the model is loaded, also where HTTP already says that it is loading: a caller that comes before
+It listens only once the model is loaded, also where HTTP already answers that it is loading: a caller that comes before
 meets a closed port, which gRPC clients call UNAVAILABLE and try again.
 """
 
@@ -25,7 +25,8 @@ OPENING_SECONDS = 1.0
 class GrpcServer:
     """Answers calls from an application that has the methods' routes, on sockets that are bound but do not listen yet.
 
-    `on_connections` is told how many connections are open; `crowded` says whether another worker should accept first.
+    `on_connections` is called with how many connections are open; `crowded` answers whether another worker should
+    accept first.
     """
 
     def __init__(

@@ -45,7 +45,7 @@ class SecondaryServer(Protocol):
 class HttpServer:
     """Answers on given sockets until a signal comes, or as many requests as it may answer, and stops in order.
 
-    `crowded` says whether another worker should accept the next connection first; `on_listening` is told whether
+    `crowded` says whether another worker should accept the next connection first; `on_listening` is called with whether
     connections are accepted.
 
     Attributes:

@@ -34,7 +34,8 @@ def _lines(headers: tuple[tuple[bytes, bytes], ...]) -> bytes:
 class HttpServerState:
     """Made once for a worker.
 
-    `on_connections` is told how many connections are open; `clock` gives seconds since 1970, for the header `date`.
+    `on_connections` is called with how many connections are open; `clock` gives seconds since 1970, for the header
+    `date`.
 
     Attributes:
         registry: the open connections.

@@ -1,10 +1,10 @@
 """The parent of several worker processes on one listening socket.
 
-It never touches a request, and knows no model. It sleeps until a signal arrives, a worker speaks or something is
-due, and then decides: a crashed worker is replaced at once while the others answer (more slowly if it keeps crashing,
-until the parent gives up); a worker whose event loop stands still is killed and replaced; SIGHUP renews the workers one
-at a time, each replacement ready before its predecessor is told to leave; SIGTERM and SIGINT end all of them, requests
-first.
+It handles no request and knows no model. It waits until a signal arrives, a worker writes to its pipe or a deadline
+passes, and then decides: a crashed worker is replaced at once while the others answer (more slowly if it keeps
+crashing, until the parent gives up); a worker whose event loop hangs is killed and replaced; SIGHUP renews the workers
+one at a time, each replacement ready before its predecessor is asked to stop; SIGTERM and SIGINT end all of them,
+requests first.
 """
 
 import logging
@@ -28,8 +28,8 @@ from septet.server.worker_pool import WorkerPool, WorkerProcess
 
 LOGGER = "septet"
 TICK_SECONDS = 1.0
-#: After the workers' own time is up, before they are killed.
-SPARE_SECONDS = 1.0
+#: From the end of the workers' own grace period to the kill.
+KILL_DELAY_SECONDS = 1.0
 
 
 class SupervisionPolicy(msgspec.Struct, frozen=True):
@@ -65,13 +65,13 @@ def supervise(
     """
     if sys.platform == "win32":
         raise StartupError("several workers need a system that can fork, and Windows cannot: use --workers 1")
-    # One slot more than workers: a renewed worker and its predecessor live at the same time.
+    # One slot more than workers: a renewed worker and its predecessor run at the same time.
     shared_metrics = SharedMetrics(layout, policy.workers + 1)
     with Wakeups() as wakeups:
         supervisor = _Supervisor(WorkerPool(start, sockets, shared_metrics), policy, shared_metrics, wakeups)
         supervisor.serve(on_ready)
         for listening in sockets:
-            # Whoever knocks now is turned away at once, rather than left waiting for nobody.
+            # New connections are refused at once, rather than left in a backlog that nobody accepts.
             listening.close()
         return supervisor.drain()
 
@@ -165,7 +165,7 @@ class _Supervisor:
             self._wakeups.remove(worker.pipe)
 
     def _stop_by(self, now: float) -> float:
-        return now + self._policy.grace_seconds + SPARE_SECONDS
+        return now + self._policy.grace_seconds + KILL_DELAY_SECONDS
 
     def _on_signal(self, number: int, now: float) -> None:
         if number == signal.SIGHUP and not self._stopping:

@@ -26,9 +26,9 @@ class WorkerHooks(msgspec.Struct, frozen=True):
     Attributes:
         load: loads the models into the application; raises StartupError where it cannot.
         on_ready: called once the worker answers predictions.
-        on_heartbeat: called every second while the event loop is alive.
-        on_connections: told how many HTTP connections are open.
-        on_listening: told whether HTTP connections are accepted.
+        on_heartbeat: called every second while the event loop runs.
+        on_connections: called with how many HTTP connections are open.
+        on_listening: called with whether HTTP connections are accepted.
         crowded: whether another worker should accept the next connection first.
         secondary_servers: the servers that answer beside HTTP; `load` adds them.
         listens_early: whether to listen, and answer 503, while the models load; a worker that joins others must not.

@@ -43,17 +43,17 @@ class WorkerContext:
     def ready(self) -> None:
         """Tell the parent that this worker answers; from now on it must `beat`."""
         self.beat()
-        self._tell(READY)
+        self._send(READY)
 
     def fail(self, message: str) -> None:
         """Tell the parent why this worker cannot start; the worker then returns 2."""
-        self._tell(FAILED + message.encode(errors="backslashreplace")[:LONGEST_MESSAGE_BYTES])
+        self._send(FAILED + message.encode(errors="backslashreplace")[:LONGEST_MESSAGE_BYTES])
 
     def beat(self) -> None:
         """Show that the event loop is alive; call it every second."""
         self.shared_metrics.beat(self.slot, time.monotonic())
 
-    def _tell(self, told: bytes) -> None:
+    def _send(self, message: bytes) -> None:
         # Without a parent nobody listens, and the process is about to end.
         with contextlib.suppress(OSError):
-            os.write(self._pipe, told)
+            os.write(self._pipe, message)

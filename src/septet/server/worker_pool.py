@@ -21,8 +21,8 @@ class WorkerProcess:
 
     Attributes:
         ready_at: in monotonic seconds; None before.
-        stop_by: when it is killed, in monotonic seconds, once it was told to stop; None before.
-        hung: it was killed for standing still.
+        stop_by: when it is killed, in monotonic seconds, once it was asked to stop; None before.
+        hung: it was killed because its event loop hung.
         pipe_closed: the worker has closed its end of the pipe.
         exit_code: negative for the signal that ended it.
     """

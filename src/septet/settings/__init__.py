@@ -66,7 +66,8 @@ class Server(msgspec.Struct, frozen=True):
         ),
     ] = ""
     metrics_dir: Annotated[
-        str | None, Meta(description="directory for the metrics that workers share; default: a temporary one")
+        str | None,
+        Meta(description="directory in which processes of another ASGI server share metrics; default: none"),
     ] = None
 
     allow_missing: Annotated[
@@ -132,7 +133,7 @@ class Model(msgspec.Struct, frozen=True):
         str | None,
         Meta(
             pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,127}$",
-            description="the model's version; default: the package's, else from the file's digest",
+            description="the model's version; default: the package's, else 0",
         ),
     ] = None
     labels: Annotated[

@@ -1,7 +1,7 @@
 """What a table is read and written by: batches of columns, a bounded number of rows each.
 
 A reader knows nothing of a model: it gives every column that the table has, as the table has it. What becomes of the
-values is said by a signature, in `septet.columns`.
+values is defined by a signature, in `septet.columns`.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

@@ -38,7 +38,7 @@ def format_of(path: Path) -> TableFormat | None:
     return SUFFIXES.get(path.suffix.lower())
 
 
-def told_format(stream: BinaryIO) -> tuple[TableFormat, BinaryIO]:
+def detect_format(stream: BinaryIO) -> tuple[TableFormat, BinaryIO]:
     """Tell the format from the first line, and give a stream that starts with it again."""
     first = stream.readline()
     return _sniffed(first), io.BufferedReader(_Rejoined(first, stream))

@@ -8,7 +8,7 @@ import numpy as np
 from septet.assembly.composition import application as install_routes
 from septet.assembly.composition import layout
 from septet.assembly.loading import with_middleware
-from septet.events import Observer, Silent
+from septet.events import NullObserver, Observer
 from septet.model.freshness import Freshness
 from septet.model.manifest import Manifest
 from septet.model.sample import sample
@@ -75,7 +75,7 @@ def application(*services: Service, middleware: Sequence[Middleware] = (), obser
     names = [each.identity.name for each in services]
     shared_metrics = SharedMetrics(layout(len(services)))
     shared_metrics.claim().count_models(names)
-    install_routes(app, settings, observer or Silent(), shared_metrics.snapshot, names)
+    install_routes(app, settings, observer or NullObserver(), shared_metrics.snapshot, names)
     return Asgi(app, max_body_bytes=settings.limits.max_body_bytes)
 
 

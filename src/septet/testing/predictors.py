@@ -1,23 +1,13 @@
-"""Predictors without a model: they answer constantly, echo, fail, note what they are asked, or hold it."""
+"""Predictors without a model: they answer constantly, echo, fail, note what they are asked, or hold every request."""
 
 import asyncio
 from collections.abc import Callable, Sequence
 
-from septet.types import Done, Identity, Pending, Predictor, Request, Response, Tensors, Timings
+from septet.types import DONE_ALREADY, Done, Identity, Pending, Predictor, Request, Response, Tensors, Timings
 
 #: Who answers, unless another identity is given.
 IDENTITY = Identity("model", "1", "sha256:" + "0" * 64)
 _NO_TIME = Timings(0.0, 0.0, 1)
-
-
-class _Answered:
-    """The `Pending` of a request that has its answer already."""
-
-    def cancel(self) -> None:
-        """Nothing is left to give up."""
-
-
-_ANSWERED = _Answered()
 
 
 class ConstantPredictor(Predictor):
@@ -37,7 +27,7 @@ class ConstantPredictor(Predictor):
         wanted = self._answer if request.outputs is None else {name: self._answer[name] for name in request.outputs}
         each = {name: array.repeat(request.rows, 0) if self._rows else array for name, array in wanted.items()}
         done(Response(each, request.rows, self._identity, _NO_TIME))
-        return _ANSWERED
+        return DONE_ALREADY
 
 
 class EchoPredictor(Predictor):
@@ -52,7 +42,7 @@ class EchoPredictor(Predictor):
         names = self._outputs or tuple(request.tensors)
         tensors = dict(zip(names, request.tensors.values(), strict=True))
         done(Response(tensors, request.rows, self._identity, _NO_TIME))
-        return _ANSWERED
+        return DONE_ALREADY
 
 
 class FailingPredictor(Predictor):
@@ -64,7 +54,7 @@ class FailingPredictor(Predictor):
     def submit(self, request: Request, done: Done) -> Pending:  # noqa: ARG002 - whatever is asked
         """Fail."""
         done(self._error)
-        return _ANSWERED
+        return DONE_ALREADY
 
 
 class RecordingPredictor(Predictor):

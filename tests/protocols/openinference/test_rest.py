@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from septet.events import Silent
+from septet.events import NullObserver
 from septet.protocols.http.app import App
 from septet.protocols.http.http_messages import HttpReply, HttpRequest
 from septet.protocols.openinference.infer_request import InferRequestReader
@@ -35,7 +35,7 @@ COUNTED = Statistics(
 def app(service: Service) -> App:
     made, factory = models.app(service), models.request_factory(service)
     owners = (InferRequestReader(factory), InferRoutes(factory, lambda _: COUNTED, made.state))
-    made.install(lambda _: owners, (InferServer(made.models, lambda _: COUNTED),), Silent(), max_body_bytes=1_000)
+    made.install(lambda _: owners, (InferServer(made.models, lambda _: COUNTED),), NullObserver(), max_body_bytes=1_000)
     return made
 
 

@@ -22,7 +22,8 @@ _TO_TUPLE = msgspec.structs.astuple
 class JsonBody:
     """Decodes JSON bodies for one signature: by a compiled decoder, and what that refuses by `JsonDiagnosis`.
 
-    `max_rows` bounds the rows of a request; `extra_columns` says what becomes of keys of a record that are no columns.
+    `max_rows` bounds the rows of a request; `extra_columns` decides what becomes of keys of a record that are no
+    columns.
     """
 
     def __init__(self, signature: Signature, *, max_rows: int, extra_columns: ExtraColumns = "refuse") -> None:
@@ -71,7 +72,7 @@ class JsonBody:
         return self._diagnosis(body, "") if read is None else read
 
     def _read(self, body: bytes, parsed: Any) -> DecodedBody | None:
-        """What a parsed body says; None where it must be read with care."""
+        """The tensors of a parsed body; None where it must be diagnosed."""
         values = parsed.data, parsed.records, parsed.inputs
         given = [(decoder, value) for decoder, value in zip(self._decoders, values, strict=True) if value is not UNSET]
         if len(given) != 1:

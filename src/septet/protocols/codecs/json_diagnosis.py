@@ -11,7 +11,7 @@ import numpy as np
 from septet.columns.row_tensors import RowTensors
 from septet.columns.stacking import completed
 from septet.errors import MOST_PROBLEMS, Invalid, Malformed, Problem, SeptetError, invalid
-from septet.model.received import received, shown_key
+from septet.model.received import received, shape_text, shown_key
 from septet.model.signature import DTYPES, Column, Signature, Tensor
 from septet.model.values import Mismatch, bare, is_optional, read, read_carried
 from septet.protocols.codecs.decoded_body import DecodedBody, check_rows
@@ -35,7 +35,7 @@ class JsonDiagnosis:
         self._rows = RowTensors(signature) if self._columns else None
 
     def __call__(self, body: bytes, reason: str) -> DecodedBody:
-        """Decode a body; `reason` is what the compiled decoder said, for the case that nothing else is found.
+        """Decode a body; `reason` is the error of the compiled decoder, for the case that nothing else is found.
 
         Raises:
             Malformed, Invalid: as the compiled decoder.
@@ -231,8 +231,3 @@ class JsonDiagnosis:
         if not tensor.columns:
             return None
         return tensor.columns[at[1] if len(at) > 1 else 0]
-
-
-def shape_text(shape: tuple[int | None, ...]) -> str:
-    """A shape with -1 for a free dimension, as the Open Inference Protocol writes it."""
-    return "[" + ", ".join("-1" if size is None else str(size) for size in shape) + "]"

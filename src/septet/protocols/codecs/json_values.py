@@ -39,7 +39,7 @@ ValueTypes: TypeAlias = tuple[Any, Any]
 
 
 class DecodedValue(NamedTuple):
-    """A value that is what the signature says.
+    """A value that fits the signature.
 
     Attributes:
         tensors: by name, in the signature's order.
@@ -222,7 +222,8 @@ class FormDecoders(NamedTuple):
 def form_decoders(signature: Signature, *, max_rows: int, extra_columns: ExtraColumns) -> FormDecoders | None:
     """The decoders of a signature; None where a name in it is one that msgspec takes for no key.
 
-    `max_rows` bounds the rows of a request; `extra_columns` says what becomes of keys of a record that are no columns.
+    `max_rows` bounds the rows of a request; `extra_columns` decides what becomes of keys of a record that are no
+    columns.
     """
     names = [*(tensor.name for tensor in signature.inputs), *(column.name for column in signature.columns)]
     if any(_ESCAPED.search(name) for name in names):

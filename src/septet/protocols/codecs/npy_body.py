@@ -5,9 +5,9 @@ import numpy as np
 from septet.columns.casting import cast_tensor
 from septet.columns.stacking import split
 from septet.errors import Invalid, Problem, UnsupportedMediaType
+from septet.model.received import shape_text
 from septet.model.signature import DTYPES, Signature, Tensor
 from septet.protocols.codecs.decoded_body import DecodedBody, check_rows
-from septet.protocols.codecs.json_diagnosis import shape_text
 from septet.tables.npy_table import npy_array, npy_texts
 from septet.types import Array
 

@@ -56,7 +56,7 @@ class RowsFormat(NamedTuple):
 
 
 #: The key that held the rows, and the rows.
-Keyed: TypeAlias = tuple[str, DecodedBody]
+KeyedRows: TypeAlias = tuple[str, DecodedBody]
 
 
 class RowsDocument:
@@ -79,7 +79,7 @@ class RowsDocument:
         self._decode = msgspec.json.Decoder(_envelope(rows_format)).decode
         self._decode_split = msgspec.json.Decoder(DataframeSplit).decode
 
-    def __call__(self, body: bytes) -> Keyed:
+    def __call__(self, body: bytes) -> KeyedRows:
         """Decode a body.
 
         Raises:
@@ -100,7 +100,7 @@ class RowsDocument:
             read = None
         return self._diagnosed(form, self._strict(body)) if read is None else read
 
-    def _compiled(self, body: bytes) -> Keyed | None:
+    def _compiled(self, body: bytes) -> KeyedRows | None:
         values = msgspec.structs.astuple(self._decode(body))
         forms = self._format.forms
         given = [(form, value) for form, value in zip(forms, values, strict=False) if value is not None]
@@ -141,7 +141,7 @@ class RowsDocument:
             return decoders.inputs
         return decoders.data if self._single or form != INPUTS else None
 
-    def _careful(self, body: bytes) -> Keyed:
+    def _careful(self, body: bytes) -> KeyedRows:
         document = self._strict(body)
         if not isinstance(document, dict):
             text = f"The body must be a JSON object such as {self._format.example}."

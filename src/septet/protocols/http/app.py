@@ -1,9 +1,10 @@
-"""The application: routes requests to handlers, answers errors from one table, and tells the observer.
+"""The application: routes requests to handlers, answers errors from one table, and passes every event to the observer.
 
-It starts without a model. Until `install` it is alive but not ready, and every other route answers 503.
+It starts without a model. Until `install` it is live but not ready, and every other route answers 503.
 """
 
 import asyncio
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
@@ -12,7 +13,7 @@ from typing import TypeAlias
 import msgspec
 
 from septet.errors import MethodNotAllowed, NotFound, SeptetError, Unavailable
-from septet.events import Finished, Observer, Silent
+from septet.events import Finished, NullObserver, Observer
 from septet.protocols.http.content_encoding import CODING, expanded
 from septet.protocols.http.error_bodies import STATUS
 from septet.protocols.http.error_responses import failed, id_of, refused
@@ -42,7 +43,8 @@ class App:
 
     Attributes:
         models: that are served.
-        state: what the server says of its own health; `state.starting` and `state.draining` are set by who runs it.
+        state: of the server, as its health routes report it; `state.starting` and `state.draining` are set by who runs
+            it.
     """
 
     def __init__(self, models: Models | None = None) -> None:
@@ -50,7 +52,7 @@ class App:
         self.state = ServerState(self.models)
         self._owners: Sequence[object] = (HealthRoutes(self.state),)
         self._bind: Bind = _nothing
-        self._observer: Observer = Silent()
+        self._observer: Observer = NullObserver()
         self._most_bytes = 0
         # What `bind` made for each model that is served.
         self._bound: dict[ServedModel, Sequence[object]] = {}
@@ -80,9 +82,11 @@ class App:
         """Make the table for the models of now, and put it in place of the old one by one assignment."""
         sole = self.models.sole
         self._bound = {model: self._bound.get(model) or self._bind(model) for model in self.models}
-        paths: Paths = server_paths(*self._owners)
+        paths: Paths = {}
         for model, owners in self._bound.items():
             paths |= model_paths(model, model.service.identity, *owners, short=model is sole)
+        # The server's own last: no model may hide one of them, such as `/v2/models/stats`.
+        paths |= server_paths(*self._owners)
         self._predicting = {
             path: PredictRoute(found.template, found.decode, found.model, self._observer, self._most_bytes)
             for path, found in paths.items()
@@ -186,7 +190,7 @@ class App:
             # Its routes may not all be there yet.
             return Unavailable("The server is starting.")
         for name, reason in models.missing.items():
-            if f"/models/{name}" in path:
+            if _names(path, name):
                 return Unavailable(f"The model {name!r} could not be loaded: {reason}")
         if self.identity is not None:
             served = f"This server has the model {self.identity.name!r}, version {self.identity.version!r}"
@@ -221,6 +225,11 @@ class _PendingReply:
         # Without `cancel`, a task is cancelled only where the event loop ends.
         if done is not None and not task.cancelled():
             done(task.result())
+
+
+def _names(path: str, model: str) -> bool:
+    """Whether a path is one of this model's: `/models/{model}/...`, also below `/v1` and `/v2`, or with `:predict`."""
+    return re.match(rf"(/v[12])?/models/{re.escape(model)}([/:]|$)", path) is not None
 
 
 def _nothing(_: ServedModel) -> Sequence[object]:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import TypeAlias
 
 import msgspec
@@ -63,7 +64,7 @@ _MLFLOW: dict[str, str] = {
 
 
 class ErrorDetail(msgspec.Struct, frozen=True):
-    """What an error says on the native routes."""
+    """An error in a response of the native routes."""
 
     code: str
     message: str
@@ -82,12 +83,12 @@ def envelope(code: str, message: str, problems: Sequence[Problem], request_id: s
     return msgspec.json.encode(ErrorEnvelope(ErrorDetail(code, message, problems, request_id)))
 
 
-def plain(code: str, message: str, problems: Sequence[Problem], request_id: str) -> bytes:  # noqa: ARG001
+def plain_error(code: str, message: str, problems: Sequence[Problem], request_id: str) -> bytes:  # noqa: ARG001
     """The JSON body `{"error": message}`, as the Open Inference Protocol and TensorFlow Serving have it."""
     return msgspec.json.encode({"error": message})
 
 
-def coded(code: str, message: str, problems: Sequence[Problem], request_id: str) -> bytes:  # noqa: ARG001
+def coded_error(code: str, message: str, problems: Sequence[Problem], request_id: str) -> bytes:  # noqa: ARG001
     """The JSON body `{"error_code", "message"}`, as MLflow's scoring server has it."""
     return msgspec.json.encode({"error_code": _MLFLOW.get(code, "BAD_REQUEST"), "message": message})
 
@@ -95,20 +96,24 @@ def coded(code: str, message: str, problems: Sequence[Problem], request_id: str)
 #: How an error reads: from its code, message, problems and request id.
 ErrorBody: TypeAlias = Callable[[str, str, Sequence[Problem], str], bytes]
 
-#: By what the paths of a protocol begin with.
-_DIALECTS: tuple[tuple[re.Pattern[str], ErrorBody], ...] = (
-    (re.compile(r"/v[12](/|$)"), plain),
-    (re.compile(r"(/models/[^/]+)?/invocations(/|$)"), coded),
+#: The format of error bodies, by the beginning of a path.
+_BODY_FORMATS: tuple[tuple[re.Pattern[str], ErrorBody], ...] = (
+    (re.compile(r"/v[12](/|$)"), plain_error),
+    (re.compile(r"(/models/[^/]+)?/invocations(/|$)"), coded_error),
 )
 
 
 def refusal(path: str, error: SeptetError, request_id: str) -> tuple[int, bytes]:
-    """The status and the body of an error on a path, in the dialect of the protocol that the path belongs to."""
+    """The status and the body of an error on a path, in the format of the protocol that the path belongs to."""
     status = STATUS.get(error.code, INTERNAL)
-    for beginning, dialect in _DIALECTS:
-        if beginning.match(path):
-            # These protocols know 400 for whatever is wrong with a request's values.
-            return MALFORMED if error.code == "invalid" else status, dialect(
-                error.code, error.message, error.problems, request_id
-            )
-    return status, envelope(error.code, error.message, error.problems, request_id)
+    body = _body_of(path)
+    if body is not envelope and error.code == "invalid":
+        # These protocols know 400 for whatever is wrong with a request's values.
+        status = MALFORMED
+    return status, body(error.code, error.message, error.problems, request_id)
+
+
+@lru_cache
+def _body_of(path: str) -> ErrorBody:
+    """How errors read on a path; an overloaded server is asked for the same few again and again."""
+    return next((body for beginning, body in _BODY_FORMATS if beginning.match(path)), envelope)

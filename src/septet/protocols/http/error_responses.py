@@ -5,8 +5,8 @@ from collections.abc import Mapping
 
 from septet.errors import Malformed, MethodNotAllowed, Overloaded, SeptetError, Unavailable
 from septet.protocols.http.error_bodies import refusal
-from septet.protocols.http.http_messages import HttpReply, HttpRequest, request_id_of
-from septet.protocols.http.request_factory import new_id
+from septet.protocols.http.http_messages import HttpReply, HttpRequest
+from septet.protocols.http.request_factory import checked_id, new_id
 from septet.types import Identity
 
 logger = logging.getLogger("septet.api")
@@ -25,7 +25,7 @@ def refused(error: SeptetError, path: str, headers: Mapping[bytes, bytes], model
         more = ((b"retry-after", str(error.retry_after).encode()),)
     elif isinstance(error, Unavailable):
         more = ((b"retry-after", b"1"),)
-    # Who asks for details is told them on the paths of protocols that have none, such as /v2: code and problems.
+    # A caller that asks for details gets code and problems, also from protocols that have none, such as /v2.
     detailed = headers.get(DETAILED[0]) == DETAILED[1]
     status, body = refusal("" if detailed else path, error, request_id)
     return HttpReply(status, body, request_id, headers=more, code=error.code, message=error.message, model=model)
@@ -46,6 +46,6 @@ def failed(error: Exception, template: str, http: HttpRequest, model: Identity |
 def id_of(headers: Mapping[bytes, bytes]) -> str:
     """The caller's id where it is a good one, else a new one."""
     try:
-        return request_id_of(headers) or new_id()
+        return checked_id(headers)
     except Malformed:
         return new_id()

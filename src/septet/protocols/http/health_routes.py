@@ -6,8 +6,8 @@ import msgspec
 
 from septet.errors import Unavailable
 from septet.protocols.http.error_responses import refused
-from septet.protocols.http.http_messages import HttpReply, HttpRequest, request_id_of
-from septet.protocols.http.request_factory import new_id
+from septet.protocols.http.http_messages import HttpReply, HttpRequest
+from septet.protocols.http.request_factory import checked_id
 from septet.protocols.http.routes import Operation, answers
 from septet.protocols.openapi import openapi_responses
 from septet.protocols.openapi.operations import answering, answering_json
@@ -15,7 +15,7 @@ from septet.registry import Models
 
 
 class ServerState:
-    """What the server says of itself.
+    """The state of the server that its health routes report.
 
     Attributes:
         starting: the process has more to open than its HTTP application: not ready, but answering.
@@ -80,12 +80,12 @@ class HealthRoutes:
     @answers("GET", "/health", operation=Operation("health", "Say ok", "health", _OK))
     async def health(self, http: HttpRequest) -> HttpReply:
         """Say ok."""
-        return HttpReply(200, b'{"health":"ok"}', _checked_id(http))
+        return HttpReply(200, b'{"health":"ok"}', checked_id(http.headers))
 
     @answers("GET", "/health/live", operation=Operation("health_live", "Is the process alive?", "health", _YES))
     async def live(self, http: HttpRequest) -> HttpReply:
         """Whether the process lives."""
-        return HttpReply(200, b'{"status":"live"}', _checked_id(http))
+        return HttpReply(200, b'{"status":"live"}', checked_id(http.headers))
 
     @answers("GET", "/ping", operation=Operation("ping", "Can it answer now?", "health", _PING))
     @answers("GET", "/health/ready", operation=Operation("health_ready", "Can it answer now?", "health", _YES))
@@ -98,12 +98,12 @@ class HealthRoutes:
     async def startup(self, http: HttpRequest) -> HttpReply:
         """Whether the server has started; what it serves."""
         self._state.require_started()
-        return HttpReply(200, msgspec.json.encode(self._state.described()), _checked_id(http))
+        return HttpReply(200, msgspec.json.encode(self._state.described()), checked_id(http.headers))
 
     @answers("GET", "/v2/health/live", operation=Operation("v2_live", "Is the process alive?", "protocols", _LIVE))
     async def open_inference_live(self, http: HttpRequest) -> HttpReply:
         """Whether the process lives, as the Open Inference Protocol has it."""
-        return HttpReply(200, b'{"live":true}', _checked_id(http))
+        return HttpReply(200, b'{"live":true}', checked_id(http.headers))
 
     @answers("GET", "/v2/health/ready", operation=Operation("v2_ready", "Can it answer now?", "protocols", _READY))
     async def open_inference_ready(self, http: HttpRequest) -> HttpReply:
@@ -115,8 +115,4 @@ class HealthRoutes:
             reply = refused(error, http.path, http.headers)
             body = {"live": True, "ready": False, "error": error.message}
             return msgspec.structs.replace(reply, body=msgspec.json.encode(body))
-        return HttpReply(200, b'{"live":true,"ready":true}', _checked_id(http))
-
-
-def _checked_id(http: HttpRequest) -> str:
-    return request_id_of(http.headers) or new_id()
+        return HttpReply(200, b'{"live":true,"ready":true}', checked_id(http.headers))

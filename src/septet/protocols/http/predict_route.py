@@ -17,17 +17,7 @@ from septet.protocols.http.error_responses import failed, id_of
 from septet.protocols.http.http_messages import HttpReply, HttpRequest
 from septet.protocols.http.routes import Decode, Encode
 from septet.registry import ServedModel
-from septet.types import Identity, Pending, Request, Response
-
-
-class DoneAlready:
-    """The `Pending` of what has its answer already."""
-
-    def cancel(self) -> None:
-        """Nothing is left to give up."""
-
-
-DONE_ALREADY = DoneAlready()
+from septet.types import DONE_ALREADY, Identity, Pending, Request, Response
 
 
 class PredictRoute(msgspec.Struct, frozen=True):
@@ -61,7 +51,10 @@ class PredictRoute(msgspec.Struct, frozen=True):
             return DONE_ALREADY
         inflight = InflightRequest(self, model, http, done, begun, perf_counter() - begun, request, encode)
         model.in_flight += 1
-        inflight.pending = model.submit(request, inflight.answer)
+        try:
+            inflight.pending = model.submit(request, inflight.answer)
+        except Exception as error:  # noqa: BLE001 - a middleware of the user's may raise in place of a call of `done`
+            inflight.answer(error)
         return inflight
 
     def _hold(
@@ -73,7 +66,7 @@ class PredictRoute(msgspec.Struct, frozen=True):
         return arrival
 
     def given_up(self, http: HttpRequest, begun: float, model: ServedModel) -> None:
-        """Tell the observer that nobody wants the answer any more."""
+        """Give the observer the event of a request that its caller gave up."""
         code, seconds = "cancelled", perf_counter() - begun
         event = Finished(
             self.template, id_of(http.headers), code, STATUS[code], 0, seconds, model=model.service.identity
@@ -81,7 +74,7 @@ class PredictRoute(msgspec.Struct, frozen=True):
         self.observer.finished(event)
 
     def refusal(self, error: Exception, http: HttpRequest, begun: float, model: Identity | None) -> HttpReply:
-        """The reply that tells of an error; the observer is told as well."""
+        """The reply with an error; the observer gets its event as well."""
         if isinstance(error, SeptetError):
             model = error.model or model
         reply = failed(error, self.template, http, model)
@@ -93,7 +86,7 @@ class PredictRoute(msgspec.Struct, frozen=True):
 
 
 class HeldArrival(msgspec.Struct, gc=False, eq=False):
-    """A `Pending` that waits at the gate of a model which refuses requests; nobody is told of it before it enters."""
+    """A `Pending` at the gate of a model which refuses requests; the observer gets no event before it enters."""
 
     route: PredictRoute
     model: ServedModel
@@ -164,7 +157,8 @@ class InflightRequest(msgspec.Struct, gc=False, eq=False):
             if ACCEPTED in http.headers:
                 reply = compressed(reply, http.headers[ACCEPTED])
         except Exception as error:  # noqa: BLE001 - every failure becomes an error body
-            done(route.refusal(error, http, self.begun, outcome.model))
+            # A faulty middleware may have answered something else than a `Response`.
+            done(route.refusal(error, http, self.begun, getattr(outcome, "model", model.service.identity)))
             return
         timings = outcome.timings
         now = perf_counter()

@@ -2,9 +2,10 @@
 
 import os
 import time
+from collections.abc import Mapping
 from typing import Final
 
-from septet.protocols.http.http_messages import JSON, HttpReply
+from septet.protocols.http.http_messages import JSON, HttpReply, request_id_of
 from septet.registry import ServedModel
 from septet.settings import Limits
 from septet.types import Request, Response, Tensors
@@ -55,6 +56,15 @@ def new_id() -> str:
         width = 2 * _ID_BYTES
         _spare.extend([digits[start : start + width] for start in range(width, len(digits), width)])
         return digits[:width]
+
+
+def checked_id(headers: Mapping[bytes, bytes]) -> str:
+    """The caller's `x-request-id`, else a new id.
+
+    Raises:
+        Malformed: the header is longer than 128 characters or has any but visible ASCII characters.
+    """
+    return request_id_of(headers) or new_id()
 
 
 def answered(

@@ -25,4 +25,7 @@ def flags_header(flags: Sequence[str]) -> HeaderPairs:
 
 
 def _ascii(text: str) -> bytes:
+    """The text with all that is not printable ASCII escaped: a line's end would begin another header."""
+    if not text.isprintable():
+        text = "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
     return text.encode("ascii", "backslashreplace")

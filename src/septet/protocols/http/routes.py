@@ -33,7 +33,7 @@ _PARAMETER: Final = re.compile(r"\{(\w+)\}")
 _Method = TypeVar("_Method", bound=Callable[..., Any])
 
 
-class Described(msgspec.Struct, frozen=True):
+class OperationContext(msgspec.Struct, frozen=True):
     """What an operation is described from: the model that its path belongs to, or all of them, and their limits."""
 
     services: Sequence[Service]
@@ -51,11 +51,11 @@ class Described(msgspec.Struct, frozen=True):
 
 
 #: Writes the parameters, the request body and the responses of an operation, as OpenAPI has them.
-Describe: TypeAlias = Callable[[Described], dict[str, Any]]
+Describe: TypeAlias = Callable[[OperationContext], dict[str, Any]]
 
 
 class Operation(msgspec.Struct, frozen=True):
-    """What OpenAPI says of a route.
+    """The OpenAPI description of a route.
 
     Attributes:
         name: the `operationId`.
@@ -79,7 +79,7 @@ class Route(msgspec.Struct, frozen=True):
         method: of HTTP.
         attribute: the name of the method that answers it.
         predicts: whether that decodes a request for a model; else it answers by itself.
-        operation: what OpenAPI says; None for a route that it does not show.
+        operation: its OpenAPI description; None for a route that it does not show.
     """
 
     patterns: tuple[str, ...]

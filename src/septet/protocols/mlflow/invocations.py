@@ -25,12 +25,11 @@ from septet.protocols.http.http_messages import JSON, HttpReply, HttpRequest, me
 from septet.protocols.http.request_factory import RequestFactory, answered
 from septet.protocols.http.routes import Encode, Operation, predicts
 from septet.protocols.mlflow import invocations_openapi
-from septet.protocols.mlflow.csv_predictions import csv_lines, prefers_csv
+from septet.protocols.mlflow.csv_predictions import CSV, csv_lines, prefers_csv
 from septet.protocols.mlflow.predict_output import predict_output
 from septet.registry import ServedModel
 from septet.types import Request, Response
 
-CSV = b"text/csv"
 BODY_FORMAT = RowsFormat(
     (SPLIT, RECORDS, INSTANCES, INPUTS),
     {"params": OptionalKey(dict[str, Any], "an object")},

@@ -1,21 +1,18 @@
-"""What OpenAPI says of `/invocations`, derived from the signature."""
-
-from typing import Any, TypeAlias
+"""The OpenAPI description of `/invocations`, derived from the signature."""
 
 from septet.model.signature import Kind, Signature
 from septet.protocols.codecs import examples
-from septet.protocols.http.routes import Described
+from septet.protocols.http.routes import OperationContext
 from septet.protocols.mlflow.predict_output import predict_output, targets_of
 from septet.protocols.openapi import json_schema, openapi_responses, row_forms
 from septet.protocols.openapi.operations import foreign_errors
-from septet.protocols.openapi.row_forms import bodies, by_row, closed, named_columns, ref, tensor_forms
+from septet.protocols.openapi.row_forms import bodies, by_row, named_columns, tensor_forms
+from septet.protocols.openapi.schema_nodes import Node, closed, ref
 from septet.service import Service
 from septet.settings import Limits
 
-Node: TypeAlias = dict[str, Any]
 
-
-def predict(described: Described) -> Node:
+def predict(described: OperationContext) -> Node:
     """Describe `POST /invocations`."""
     return {
         "requestBody": {
@@ -31,21 +28,21 @@ def schemas(signature: Signature, limits: Limits) -> Node:
     """Write the schemas of frames."""
     if not examples.has_records(signature):
         return {}
-    faces = json_schema.bodies(signature, limits)
+    forms = json_schema.bodies(signature, limits)
     # Whatever else stands in a record is passed over.
     record = {**json_schema.named(signature)["Record"], "additionalProperties": True}
     batch = {"type": "array", "minItems": 1, "maxItems": limits.max_rows}
     names = [column.name for column in signature.columns]
     frame = {
         "columns": {"enum": [names, None], "description": "In any order. Others beside them are passed over."},
-        "data": row_forms.face("data"),
+        "data": row_forms.form_ref("data"),
         "index": {"type": ["array", "null"], "description": "Not read."},
     }
     return {
         "FrameRecord": record,
         "FrameRecords": {**batch, "items": ref("FrameRecord")},
-        "FrameInstances": {"anyOf": [*by_row(signature, faces, limits), ref("FrameRecords")]},
-        "FrameTensors": {"anyOf": [ref("Tensors"), named_columns(signature, faces)]},
+        "FrameInstances": {"anyOf": [*by_row(signature, forms, limits), ref("FrameRecords")]},
+        "FrameTensors": {"anyOf": [ref("Tensors"), named_columns(signature, forms)]},
         "Frame": closed(frame, ["data"]),
     }
 

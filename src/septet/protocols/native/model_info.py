@@ -4,8 +4,8 @@ import msgspec
 
 from septet.errors import NotFound
 from septet.model.labels import label_map
-from septet.protocols.http.http_messages import HttpReply, HttpRequest, request_id_of
-from septet.protocols.http.request_factory import new_id
+from septet.protocols.http.http_messages import HttpReply, HttpRequest
+from septet.protocols.http.request_factory import checked_id
 from septet.protocols.http.routes import Operation, answers
 from septet.protocols.native import native_openapi
 from septet.protocols.native.metadata import metadata
@@ -39,5 +39,5 @@ class ModelInfo:
         return self._json(http, labels)
 
     def _json(self, http: HttpRequest, content: object) -> HttpReply:
-        body, request_id = msgspec.json.encode(content), request_id_of(http.headers) or new_id()
+        body, request_id = msgspec.json.encode(content), checked_id(http.headers)
         return HttpReply(200, body, request_id, model=self._service.identity)

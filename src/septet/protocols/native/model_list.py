@@ -4,8 +4,8 @@ from urllib.parse import quote
 
 import msgspec
 
-from septet.protocols.http.http_messages import HttpReply, HttpRequest, request_id_of
-from septet.protocols.http.request_factory import new_id
+from septet.protocols.http.http_messages import HttpReply, HttpRequest
+from septet.protocols.http.request_factory import checked_id
 from septet.protocols.http.routes import MODEL_PREFIX, Operation, answers
 from septet.protocols.native import native_openapi
 from septet.protocols.openapi.operations import answering
@@ -26,7 +26,7 @@ class ModelList:
         """`GET /models`: the models that are served, where the routes of each stand, and which could not be loaded."""
         listed = [_listed(each.service) for each in self._models]
         body = msgspec.json.encode({"models": listed, "missing": self._models.missing})
-        return HttpReply(200, body, request_id_of(http.headers) or new_id())
+        return HttpReply(200, body, checked_id(http.headers))
 
 
 def _listed(service: Service) -> dict[str, str | None]:

@@ -1,43 +1,43 @@
 """What OpenAPI says of the native routes of a model, derived from its signature."""
 
-from typing import Any, TypeAlias
+from typing import Any
 
 from septet.model.signature import DTYPES, Kind, Signature
 from septet.protocols.codecs import examples
 from septet.protocols.codecs.prediction_format import MAX_TOP
-from septet.protocols.http.routes import Described
-from septet.protocols.openapi import json_schema, openapi_responses, row_forms
+from septet.protocols.http.routes import OperationContext
+from septet.protocols.openapi import json_schema, openapi_responses
+from septet.protocols.openapi.schema_nodes import Node, closed
 from septet.settings import Limits
 from septet.types import Tensors
 
-Node: TypeAlias = dict[str, Any]
-ROW_FACES = {"data": "rows over the columns, in order", "records": "rows by column name", "inputs": "named tensors"}
+ROW_FORMS = {"data": "rows over the columns, in order", "records": "rows by column name", "inputs": "named tensors"}
 
 
-def predict(described: Described) -> Node:
+def predict(described: OperationContext) -> Node:
     """Describe `POST /predict`."""
     read = openapi_responses.errors(openapi_responses.READING)
     return {"requestBody": _request(described), "responses": {**_scored(described), **read}}
 
 
-def predict_label(described: Described) -> Node:
+def predict_label(described: OperationContext) -> Node:
     """Describe `POST /predict/label`."""
     read, top = openapi_responses.errors(openapi_responses.READING), _top(described.signature)
     responses = {**_labelled(described), **read}
     return {"parameters": top, "requestBody": _request(described), "responses": responses}
 
 
-def predict_test(described: Described) -> Node:
+def predict_test(described: OperationContext) -> Node:
     """Describe `GET /predict/test`."""
     return {"responses": {**_scored(described), **_run_errors()}}
 
 
-def predict_test_label(described: Described) -> Node:
+def predict_test_label(described: OperationContext) -> Node:
     """Describe `GET /predict/test/label`."""
     return {"responses": {**_labelled(described), **_run_errors()}}
 
 
-def label(described: Described) -> Node:
+def label(described: OperationContext) -> Node:
     """Describe the answers of `GET /label`."""
     labels = {str(index): label for index, label in enumerate(described.signature.labels)}
     schema = {"type": "object", "additionalProperties": {"type": "string"}}
@@ -55,8 +55,8 @@ def models() -> Node:
         "additionalProperties": text,
         "description": "Why each of the others could not be loaded, by name.",
     }
-    listed: Node = {"type": "array", "items": row_forms.closed(entry)}
-    schema = row_forms.closed({"models": listed, "missing": missing})
+    listed: Node = {"type": "array", "items": closed(entry)}
+    schema = closed({"models": listed, "missing": missing})
     return {"200": openapi_responses.reply(schema, text="The models.")}
 
 
@@ -64,7 +64,7 @@ def schemas(signature: Signature, limits: Limits) -> Node:
     """Write the schemas that these operations refer to by name."""
     bodies = json_schema.bodies(signature, limits)
     return {
-        **{_body_name(face): schema for face, schema in bodies.items()},
+        **{_body_name(form): schema for form, schema in bodies.items()},
         **json_schema.named(signature),
         "Prediction": openapi_responses.body(json_schema.prediction(signature)),
         **({"Labels": openapi_responses.body(_label_schema(signature))} if examples.has_labels(signature) else {}),
@@ -75,8 +75,8 @@ def _run_errors() -> Node:
     return openapi_responses.errors((*openapi_responses.PREDICTING, "not_found"))
 
 
-def _body_name(face: str) -> str:
-    return f"{face.capitalize()}Body"
+def _body_name(form: str) -> str:
+    return f"{form.capitalize()}Body"
 
 
 def _label_schema(signature: Signature) -> Node:
@@ -85,27 +85,27 @@ def _label_schema(signature: Signature) -> Node:
     return {"anyOf": [json_schema.label(signature), json_schema.ranked(signature)]}
 
 
-def _request(described: Described) -> Node:
+def _request(described: OperationContext) -> Node:
     """Write the body of the predicting routes: one media type for each way to write rows."""
     signature, sample = described.signature, described.service.sample
-    faces = list(json_schema.bodies(signature, described.limits))
-    schemas = [{"$ref": f"#/components/schemas/{_body_name(face)}"} for face in faces]
-    content: Node = {"application/json": {"schema": {"oneOf": schemas}, **_json_examples(signature, sample, faces)}}
+    forms = list(json_schema.bodies(signature, described.limits))
+    schemas = [{"$ref": f"#/components/schemas/{_body_name(form)}"} for form in forms]
+    content: Node = {"application/json": {"schema": {"oneOf": schemas}, **_json_examples(signature, sample, forms)}}
     if examples.has_records(signature):
         text = None if sample is None else examples.csv_text(signature, sample)
         content["text/csv"] = {"schema": {"type": "string"}, **({} if text is None else {"example": text})}
     if _is_one_matrix(signature):
         for media in ("application/octet-stream", "application/x-npy"):
             content[media] = {"schema": {"type": "string", "format": "binary"}}
-    return {"required": True, "description": _request_text(described, faces), "content": content}
+    return {"required": True, "description": _request_text(described, forms), "content": content}
 
 
-def _json_examples(signature: Signature, sample: Tensors | None, faces: list[str]) -> Node:
+def _json_examples(signature: Signature, sample: Tensors | None, forms: list[str]) -> Node:
     if sample is None:
         return {}
     write = {"data": examples.data, "records": examples.records, "inputs": examples.inputs}
-    values = {face: {face: write[face](signature, sample)} for face in faces}
-    return {"examples": {face: {"summary": ROW_FACES[face], "value": value} for face, value in values.items()}}
+    values = {form: {form: write[form](signature, sample)} for form in forms}
+    return {"examples": {form: {"summary": ROW_FORMS[form], "value": value} for form, value in values.items()}}
 
 
 def _is_one_matrix(signature: Signature) -> bool:
@@ -113,8 +113,8 @@ def _is_one_matrix(signature: Signature) -> bool:
     return signature.rows and len(dtypes) == 1 and DTYPES[dtypes.pop()].kind in "iuf"
 
 
-def _request_text(described: Described, faces: list[str]) -> str:
-    ways = "; ".join(f"`{face}`: {ROW_FACES[face]}" for face in faces)
+def _request_text(described: OperationContext, forms: list[str]) -> str:
+    ways = "; ".join(f"`{form}`: {ROW_FORMS[form]}" for form in forms)
     rows = f" At most {described.limits.max_rows} rows." if described.signature.rows else ""
     media = ""
     if examples.has_records(described.signature):
@@ -124,14 +124,14 @@ def _request_text(described: Described, faces: list[str]) -> str:
     return f"JSON with one of {ways}.{rows}{media} At most {described.limits.max_body_bytes} bytes."
 
 
-def _scored(described: Described) -> Node:
+def _scored(described: OperationContext) -> Node:
     answer = described.service.answer
     return _predicted(
         described, "Prediction", None if answer is None else examples.prediction(described.signature, answer)
     )
 
 
-def _labelled(described: Described) -> Node:
+def _labelled(described: OperationContext) -> Node:
     """Write the answers of the routes of labels; where the model has none, their only answer is 404."""
     if not examples.has_labels(described.signature):
         return openapi_responses.errors(("not_found",))
@@ -139,7 +139,7 @@ def _labelled(described: Described) -> Node:
     return _predicted(described, "Labels", None if answer is None else examples.labels(described.signature, answer))
 
 
-def _predicted(described: Described, name: str, prediction: Any) -> Node:
+def _predicted(described: OperationContext, name: str, prediction: Any) -> Node:
     schema = {"$ref": f"#/components/schemas/{name}"}
     body = openapi_responses.example(prediction, described.service.identity)
     return {"200": openapi_responses.reply(schema, body, text="One prediction per row.")}

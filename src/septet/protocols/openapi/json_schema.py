@@ -11,6 +11,7 @@ from septet.model.moments import is_date, is_moment
 from septet.model.signature import DTYPES, Column, Kind, Scalar, Signature, Tensor
 from septet.model.values import FLOAT_LIMITS, is_optional, is_whole, takes_null, whole_limits
 from septet.protocols.codecs.examples import answering, has_records
+from septet.protocols.openapi.schema_nodes import closed
 from septet.settings import Limits
 
 Schema: TypeAlias = dict[str, Any]
@@ -61,21 +62,21 @@ def cell(tensor: Tensor) -> Schema:
 
 def bodies(signature: Signature, limits: Limits) -> dict[str, Schema]:
     """Write each body that a model takes, by the key that holds its rows: `data`, `records`, `inputs`."""
-    faces: dict[str, Schema] = {}
+    forms: dict[str, Schema] = {}
     batch = {"type": "array", "minItems": 1, "maxItems": limits.max_rows}
     columns = signature.columns
     if signature.rows and columns:
         row = _row(columns, _values(signature), VALUE)
-        faces["data"] = {**batch, "items": {"anyOf": [row, row["items"]]} if len(columns) == 1 else row}
+        forms["data"] = {**batch, "items": {"anyOf": [row, row["items"]]} if len(columns) == 1 else row}
     elif signature.rows and len(signature.inputs) == 1:
-        faces["data"] = _tensor(signature.inputs[0], limits, rows=True)
+        forms["data"] = _tensor(signature.inputs[0], limits, rows=True)
     if has_records(signature):
-        faces["records"] = {**batch, "items": {"$ref": "#/components/schemas/Record"}}
-    faces["inputs"] = _object(
+        forms["records"] = {**batch, "items": {"$ref": "#/components/schemas/Record"}}
+    forms["inputs"] = closed(
         {each.name: _tensor(each, limits, rows=signature.rows) for each in signature.inputs},
         required=[each.name for each in signature.inputs if not (signature.rows and is_optional(each))],
     )
-    return {name: _object({name: face, "id": ID}, required=[name]) for name, face in faces.items()}
+    return {name: closed({name: form, "id": ID}, required=[name]) for name, form in forms.items()}
 
 
 def named(signature: Signature) -> dict[str, Schema]:
@@ -86,7 +87,7 @@ def named(signature: Signature) -> dict[str, Schema]:
         schemas["Value"] = cells[0]
     if has_records(signature):
         alike = "Value" in schemas
-        schemas["Record"] = _object(
+        schemas["Record"] = closed(
             {each.name: VALUE if alike else cell for each, cell in zip(columns, cells, strict=True)},
             required=[each.name for each in columns if not each.optional],
         )
@@ -96,10 +97,10 @@ def named(signature: Signature) -> dict[str, Schema]:
 def prediction(signature: Signature) -> Schema:
     """Write the `prediction` of `/predict`."""
     if not signature.rows:
-        return _object({each.name: _output(each.dtype, each.shape) for each in signature.outputs})
+        return closed({each.name: _output(each.dtype, each.shape) for each in signature.outputs})
     tensor = answering(signature)
     if tensor is None:
-        row = _object({each.name: _output(each.dtype, each.shape[1:]) for each in signature.outputs})
+        row = closed({each.name: _output(each.dtype, each.shape[1:]) for each in signature.outputs})
     else:
         row = _answer(signature, tensor)
     return {"type": "array", "items": row, "description": "One prediction per row, in the order of the rows."}
@@ -110,14 +111,14 @@ def raw_rows(signature: Signature) -> Schema:
     if not signature.rows:
         return raw_tensors(signature)
     rows = {each.name: _output(each.dtype, each.shape[1:]) for each in signature.outputs}
-    return {"type": "array", "items": next(iter(rows.values())) if len(rows) == 1 else _object(rows)}
+    return {"type": "array", "items": next(iter(rows.values())) if len(rows) == 1 else closed(rows)}
 
 
 def raw_tensors(signature: Signature) -> Schema:
     """Write every output as the model has it, by name; the bare tensor where there is only one."""
     free = (None,) if signature.rows else ()
     tensors = {each.name: _output(each.dtype, (*free, *each.shape[len(free) :])) for each in signature.outputs}
-    return next(iter(tensors.values())) if len(tensors) == 1 else _object(tensors)
+    return next(iter(tensors.values())) if len(tensors) == 1 else closed(tensors)
 
 
 def output(tensor: Tensor) -> Schema:
@@ -143,7 +144,7 @@ def ranked(signature: Signature) -> Schema:
     """Write the `prediction` of `/predict/label?top=k`."""
     shown = shown_labels(signature)
     name: Schema = {"enum": list(shown)} if shown else {"type": "integer", "minimum": 0}
-    pair = _object({"label": name, "score": {"type": "number"}})
+    pair = closed({"label": name, "score": {"type": "number"}})
     return {
         "type": "array",
         "items": {"type": "array", "items": pair, "description": "The best labels, best first."},
@@ -258,8 +259,3 @@ def _output(dtype: str, shape: tuple[int | None, ...]) -> Schema:
         bounds = {} if size is None else {"minItems": size, "maxItems": size}
         schema = {"type": "array", "items": schema, **bounds}
     return schema
-
-
-def _object(properties: dict[str, Schema], required: list[str] | None = None) -> Schema:
-    names = list(properties) if required is None else required
-    return {"type": "object", "properties": properties, "required": names, "additionalProperties": False}

@@ -1,28 +1,30 @@
-"""OpenAPI 3.1 of the very models: what `/openapi.json` says, derived from the declared routes and the signatures."""
+"""OpenAPI 3.1 of the served models: the body of `/openapi.json`, made from the declared routes and the signatures."""
 
 import re
 from collections.abc import Iterable, Sequence
 from typing import Any, TypeAlias
 
-from septet.protocols.http.routes import Described, Route
+from septet.protocols.http.routes import OperationContext, Route
 from septet.protocols.mlflow import invocations_openapi
 from septet.protocols.native import native_openapi
 from septet.protocols.openapi import openapi_responses, row_forms
 from septet.protocols.openapi.operations import written
+from septet.protocols.openapi.schema_nodes import Node
 from septet.protocols.openinference import infer_openapi
 from septet.registry import ServedModel
 from septet.service import Service
 from septet.settings import Limits
 
-Node: TypeAlias = dict[str, Any]
 TAGS = ("predict", "model", "health", "protocols", "documents")
 _SCHEMA = "#/components/schemas/"
 
 #: A path, its route, and the model that it belongs to, if any.
-Operated: TypeAlias = tuple[str, Route, ServedModel | None]
+DocumentedRoute: TypeAlias = tuple[str, Route, ServedModel | None]
 
 
-def openapi(operated: Iterable[Operated], services: Sequence[Service], *, limits: Limits, root_path: str = "") -> Node:
+def openapi(
+    operated: Iterable[DocumentedRoute], services: Sequence[Service], *, limits: Limits, root_path: str = ""
+) -> Node:
     """Describe the routes of a server; `root_path` is the prefix that a server in front of it has taken off."""
     several = len(services) > 1
     shared = openapi_responses.schemas()
@@ -74,7 +76,7 @@ def _column(services: Sequence[Service]) -> str | None:
     return columns[0].name if columns else None
 
 
-def _paths(operated: Iterable[Operated], services: Sequence[Service], limits: Limits) -> Node:
+def _paths(operated: Iterable[DocumentedRoute], services: Sequence[Service], limits: Limits) -> Node:
     """Each tag's operations together, in the order in which they are declared."""
     found: dict[str, Node] = {}
     several = len(services) > 1
@@ -83,7 +85,7 @@ def _paths(operated: Iterable[Operated], services: Sequence[Service], limits: Li
         operation = route.operation
         assert operation is not None  # noqa: S101 - those without are left out above
         of = services if model is None else (model.service,)
-        node = written(operation, Described(of, limits))
+        node = written(operation, OperationContext(of, limits))
         if several and model is not None:
             key = _key(model.service)
             node = _renamed(node, _schemas(model.service, limits), key)
@@ -92,7 +94,7 @@ def _paths(operated: Iterable[Operated], services: Sequence[Service], limits: Li
     return found
 
 
-def _place(operated: Operated) -> int:
+def _place(operated: DocumentedRoute) -> int:
     operation = operated[1].operation
     return len(TAGS) if operation is None else TAGS.index(operation.tag)
 

@@ -1,11 +1,10 @@
 """The replies of every route as OpenAPI has them: bodies, headers, and the one envelope of errors."""
 
-from typing import Any, TypeAlias
+from typing import Any
 
 from septet.protocols.http.error_bodies import STATUS
+from septet.protocols.openapi.schema_nodes import Node, closed
 from septet.types import Identity
-
-Node: TypeAlias = dict[str, Any]
 
 # code: (when it is given, the message of its example)
 ERRORS: dict[str, tuple[str, str]] = {
@@ -59,7 +58,7 @@ def reply(schema: Node, example: Any = None, *, text: str = "Done.", media: str 
 def body(prediction: Node) -> Node:
     """Write the schema of a prediction's body."""
     model = {"$ref": "#/components/schemas/Model"}
-    found = _object({"prediction": prediction, "model": model, "id": {"type": "string"}})
+    found = closed({"prediction": prediction, "model": model, "id": {"type": "string"}})
     flags = {"type": "array", "items": {"type": "string"}, "description": "As the header septet-flags."}
     return {**found, "properties": {**found["properties"], "flags": flags}}
 
@@ -100,9 +99,9 @@ def schemas() -> dict[str, Node]:
         "id": {"type": "string", "description": "The id of this request."},
     }
     return {
-        "Model": _object({"name": text, "version": text, "digest": text}),
-        "Problem": _object(problem),
-        "Error": _object({"error": _object(error)}),
+        "Model": closed({"name": text, "version": text, "digest": text}),
+        "Problem": closed(problem),
+        "Error": closed({"error": closed(error)}),
     }
 
 
@@ -121,7 +120,3 @@ def _error(code: str, column: str | None) -> Node:
             "application/json": {"schema": {"$ref": "#/components/schemas/Error"}, "example": {"error": fault}}
         },
     }
-
-
-def _object(properties: Node) -> Node:
-    return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}

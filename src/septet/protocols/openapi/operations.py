@@ -1,16 +1,14 @@
 """One operation of one path as OpenAPI has it."""
 
 from collections.abc import Callable
-from typing import Any, TypeAlias
 
 from septet.protocols.http.error_bodies import MALFORMED, STATUS
-from septet.protocols.http.routes import Describe, Described, Operation
+from septet.protocols.http.routes import Describe, Operation, OperationContext
 from septet.protocols.openapi import openapi_responses
+from septet.protocols.openapi.schema_nodes import Node
 
-Node: TypeAlias = dict[str, Any]
 
-
-def written(operation: Operation, described: Described) -> Node:
+def written(operation: Operation, described: OperationContext) -> Node:
     """An operation, whole."""
     more = operation.describe(described)
     parameters = [{"$ref": "#/components/parameters/RequestId"}, *more.pop("parameters", [])]
@@ -19,10 +17,10 @@ def written(operation: Operation, described: Described) -> Node:
     return {**known, "parameters": parameters, **more, "responses": dict(sorted(responses.items()))}
 
 
-def answering(answered: Node | Callable[[Described], Node]) -> Describe:
+def answering(answered: Node | Callable[[OperationContext], Node]) -> Describe:
     """What asks for nothing, and answers what `answered` says by status."""
 
-    def describe(described: Described) -> Node:
+    def describe(described: OperationContext) -> Node:
         found = answered(described) if callable(answered) else answered
         return {"responses": {**openapi_responses.errors(openapi_responses.ALWAYS), **found}}
 

@@ -1,16 +1,15 @@
 """The forms of rows and tensors that the protocols of TensorFlow Serving and MLflow share, as OpenAPI has them."""
 
-from typing import Any, TypeAlias
+from typing import Any
 from urllib.parse import quote
 
 from septet.model.signature import Signature
 from septet.protocols.codecs import examples
 from septet.protocols.openapi import json_schema
+from septet.protocols.openapi.schema_nodes import Node, closed, ref
 from septet.service import Service
 from septet.settings import Limits
 from septet.types import Tensors
-
-Node: TypeAlias = dict[str, Any]
 
 
 def error_schemas() -> Node:
@@ -26,7 +25,7 @@ def schemas(signature: Signature, limits: Limits) -> Node:
     return {**found, "Instances": {"anyOf": instances}} if instances else found
 
 
-def face(name: str, *inside: str) -> Node:
+def form_ref(name: str, *inside: str) -> Node:
     """Refer to what stands under a key of a native body, or to a part of it."""
     steps = [quote(step.replace("~", "~0").replace("/", "~1"), safe="") for step in inside]
     return ref("/".join([f"{name.capitalize()}Body/properties/{name}", *steps]))
@@ -34,22 +33,22 @@ def face(name: str, *inside: str) -> Node:
 
 def _by_tensor(signature: Signature) -> Node:
     if len(signature.inputs) > 1:
-        return face("inputs")
-    return {"anyOf": [face("inputs"), face("inputs", "properties", signature.inputs[0].name)]}
+        return form_ref("inputs")
+    return {"anyOf": [form_ref("inputs"), form_ref("inputs", "properties", signature.inputs[0].name)]}
 
 
-def named_columns(signature: Signature, faces: dict[str, Node]) -> Node:
+def named_columns(signature: Signature, forms: dict[str, Node]) -> Node:
     """Write `inputs` by tensor, beside which a caller may send columns that the model does not have."""
-    inputs: Node = faces["inputs"]["properties"]["inputs"]
+    inputs: Node = forms["inputs"]["properties"]["inputs"]
     of_columns = len(signature.inputs) > 1
     return {**inputs, "additionalProperties": of_columns}
 
 
-def by_row(signature: Signature, faces: dict[str, Node], limits: Limits) -> list[Node]:
+def by_row(signature: Signature, forms: dict[str, Node], limits: Limits) -> list[Node]:
     """Write each way to have `instances`; none where a request is one unit."""
-    ways = [face(name) for name in ("data", "records") if name in faces]
+    ways = [form_ref(name) for name in ("data", "records") if name in forms]
     if signature.rows:
-        tensors = faces["inputs"]["properties"]["inputs"]["properties"]
+        tensors = forms["inputs"]["properties"]["inputs"]["properties"]
         row = closed({name: _row_of(tensor) for name, tensor in tensors.items()})
         ways.append({"type": "array", "minItems": 1, "maxItems": limits.max_rows, "items": row})
     return ways
@@ -87,14 +86,3 @@ def _examples(signature: Signature, sample: Tensors) -> dict[str, Any]:
         "dataframe_split": frame,
         "dataframe_records": examples.records(signature, sample),
     }
-
-
-def ref(name: str) -> Node:
-    """Refer to a schema."""
-    return {"$ref": f"#/components/schemas/{name}"}
-
-
-def closed(properties: dict[str, Node], required: list[str] | None = None) -> Node:
-    """Write an object with these properties and no others."""
-    names = list(properties) if required is None else required
-    return {"type": "object", "properties": properties, "required": names, "additionalProperties": False}

@@ -1,7 +1,7 @@
 """Tensors as raw bytes behind the JSON of a body (the extension `binary_tensor_data`).
 
-The header `Inference-Header-Content-Length` says where the JSON ends and the tensors begin. Where it says 0 there is no
-JSON: the whole body is the model's only input, and its shape follows from its size.
+The header `Inference-Header-Content-Length` gives the place where the JSON ends and the tensors begin. Where it is 0
+there is no JSON: the whole body is the model's only input, and its shape follows from its size.
 """
 
 from math import prod

@@ -26,7 +26,8 @@ from septet.types import Request
 class GrpcService:
     """The methods, for every model that is served.
 
-    `rest` finds the routes of the same protocol over HTTP by their path; `ready` says whether the server takes calls.
+    `rest` finds the routes of the same protocol over HTTP by their path; `ready` answers whether the server takes
+    calls.
     """
 
     def __init__(
@@ -89,7 +90,7 @@ class GrpcService:
     async def model_ready(self, http: HttpRequest) -> HttpReply:
         """Whether a model can answer now."""
         asked = read("inference.ModelReadyRequest", http.body)
-        # As Triton: whoever asks whether an unknown model is ready is told no, and not that it is an error to ask.
+        # As Triton: an unknown model is not ready, and to ask for it is no error.
         try:
             self._models.find(asked.name, asked.version)
         except SeptetError:
@@ -108,7 +109,7 @@ class GrpcService:
         reply = await self._ask(http, _path(model))
         described = msgspec.json.encode(metadata(model.service, limits=self._limits)).decode()
         facts = {**msgspec.json.decode(reply.body), "properties": {"septet": described}}
-        return written(http, ParseDict(facts, message("inference.ModelMetadataResponse")()))
+        return _of(reply, written(http, ParseDict(facts, message("inference.ModelMetadataResponse")())))
 
     @answers("POST", f"/{INFERENCE}/ModelConfig")
     async def model_config(self, http: HttpRequest) -> HttpReply:
@@ -144,7 +145,7 @@ class GrpcService:
             raise
 
     def _fault(self, reply: HttpReply) -> bytes:
-        """What a stream says of a message that was not answered."""
+        """The message of a stream for a request that failed."""
         answer = self._streamed(error_message=reply.message)
         answer.infer_response.id = reply.id
         return answer.SerializeToString()  # type: ignore[no-any-return]
@@ -160,11 +161,11 @@ class GrpcService:
     async def _rest_message(
         self, http: HttpRequest, path: str, kind: str, under: str | None = None, *, method: str = "GET"
     ) -> HttpReply:
-        """What a REST route says, as a message, or as one field of it."""
+        """The body of a REST route as a message, or as one field of it."""
         reply = await self._ask(http, path, method)
         content: Any = msgspec.json.decode(reply.body)
         facts = content if under is None else {under: content}
-        return written(http, ParseDict(facts, message(kind)(), ignore_unknown_fields=True))
+        return _of(reply, written(http, ParseDict(facts, message(kind)(), ignore_unknown_fields=True)))
 
     async def _ask(self, http: HttpRequest, path: str, method: str = "GET") -> HttpReply:
         routes = self._rest(path)
@@ -173,8 +174,15 @@ class GrpcService:
         return await routes.handlers[method](HttpRequest(method, path, b"", http.headers, b""))
 
 
+def _of(rest: HttpReply, reply: HttpReply) -> HttpReply:
+    """A reply of the model that the REST route's reply is of."""
+    return msgspec.structs.replace(reply, model=rest.model)
+
+
 def _path(model: ServedModel) -> str:
-    return f"/v2/models/{model.service.identity.name}"
+    """With the version, since `/v2/models/stats` is the server's, whatever a model is called."""
+    identity = model.service.identity
+    return f"/v2/models/{identity.name}/versions/{identity.version}"
 
 
 def _fit_for_a_header(message_id: str) -> str | None:

@@ -1,29 +1,23 @@
-"""What OpenAPI says of `/v2`, derived from the signature."""
-
-from typing import Any, TypeAlias
+"""The OpenAPI description of `/v2`, derived from the signature."""
 
 from septet.model.signature import Signature, Tensor
 from septet.model.values import is_optional
 from septet.protocols.codecs.examples import values
-from septet.protocols.http.routes import Described
+from septet.protocols.http.routes import OperationContext
 from septet.protocols.openapi import json_schema, openapi_responses
 from septet.protocols.openapi.operations import answering_json, foreign_errors
+from septet.protocols.openapi.schema_nodes import Node, closed, ref
 from septet.protocols.openinference.datatypes import DATATYPES
 from septet.protocols.openinference.infer_schema import protocol_shape
 from septet.service import Service
 from septet.settings import Limits
 from septet.types import Tensors
 
-Node: TypeAlias = dict[str, Any]
 _TEXT: Node = {"type": "string"}
 
 
 def _any(required: list[str]) -> Node:
     return {"type": "object", "required": required}
-
-
-def _object(properties: Node) -> Node:
-    return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
 
 
 server = answering_json(_any(["name", "version", "extensions"]))
@@ -34,7 +28,7 @@ stats = answering_json(_any(["model_stats"]))
 index = answering_json({"type": "array", "items": _any(["name"])}, text="The models.")
 
 
-def infer(described: Described) -> Node:
+def infer(described: OperationContext) -> Node:
     """Describe `POST /v2/models/{model}/infer`."""
     service = described.service
     return {
@@ -61,7 +55,7 @@ def schemas(signature: Signature, limits: Limits) -> Node:
     parameters = {"type": ["object", "null"], "additionalProperties": {"type": ["string", "number", "boolean"]}}
     output = {
         "type": "object",
-        "properties": {"name": {"enum": names}, "parameters": _ref("Parameters")},
+        "properties": {"name": {"enum": names}, "parameters": ref("Parameters")},
         "required": ["name"],
     }
     return {
@@ -70,7 +64,7 @@ def schemas(signature: Signature, limits: Limits) -> Node:
             "type": "object",
             "properties": {
                 "id": {"type": ["string", "null"]},
-                "parameters": _ref("Parameters"),
+                "parameters": ref("Parameters"),
                 "inputs": {
                     "type": "array",
                     "items": inputs[0] if len(inputs) == 1 else {"oneOf": inputs},
@@ -85,7 +79,7 @@ def schemas(signature: Signature, limits: Limits) -> Node:
 
 
 def _body(service: Service) -> Node:
-    schema = _ref("InferenceRequest")
+    schema = ref("InferenceRequest")
     if service.sample is None:
         return {"schema": schema}
     return {"schema": schema, "example": _example(service.signature, service.sample)}
@@ -126,7 +120,7 @@ def _input(tensor: Tensor, limits: Limits, *, rows: bool) -> Node:
             "data": ways[0]
             if len(ways) == 1 and tensor.shape
             else {"anyOf": [*ways, *([] if tensor.shape else [cell])]},
-            "parameters": _ref("Parameters"),
+            "parameters": ref("Parameters"),
         },
         "required": ["name", "datatype", "shape", "data"],
     }
@@ -138,7 +132,7 @@ def _size(size: int) -> Node:
 
 def _answer(service: Service) -> Node:
     outputs = [
-        _object(
+        closed(
             {
                 "name": {"const": tensor.name},
                 "datatype": {"enum": [DATATYPES[tensor.dtype], "BYTES"]},
@@ -149,9 +143,5 @@ def _answer(service: Service) -> Node:
         for tensor in service.signature.outputs
     ]
     identity = {"model_name": {"const": service.identity.name}, "model_version": {"const": service.identity.version}}
-    found = _object({**identity, "outputs": {"type": "array", "items": {"oneOf": outputs}, "minItems": 1}})
+    found = closed({**identity, "outputs": {"type": "array", "items": {"oneOf": outputs}, "minItems": 1}})
     return {**found, "properties": {**found["properties"], "id": _TEXT}}
-
-
-def _ref(name: str) -> Node:
-    return {"$ref": f"#/components/schemas/{name}"}

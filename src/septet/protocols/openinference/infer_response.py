@@ -34,7 +34,7 @@ _RAW: Final = OutputForm(binary=True)
 _BYTES: Final = DATATYPES["string"]
 
 
-#: What an answer says of its outputs: the JSON behind its beginning, and of each raw output its bytes; None where all
+#: The outputs of an answer: the JSON behind its beginning, and of each raw output its bytes; None where all
 #: are JSON.
 _WrittenAnswer: TypeAlias = tuple[bytes, tuple[bytes | memoryview, ...] | None]
 #: One output of a run whose rows are cut into answers of as many rows each: what stands before its values, of each
@@ -74,8 +74,8 @@ class InferResponseWriter:
     ) -> tuple[OutputForm, ...] | None:
         """The form of each wanted output; None where all are plain JSON.
 
-        `wanted` has for each of `names` whether it is to be binary, if said, and its number of classes, if any;
-        `binary` is what holds where nothing is said.
+        `wanted` has for each of `names` whether it is to be binary, if given, and its number of classes, if any;
+        `binary` is the default.
 
         Raises:
             Invalid: classes are wanted of an output of texts.
@@ -189,7 +189,7 @@ def _described(name: str, datatype: str, shape: tuple[int, ...], size: int | Non
 
 @lru_cache
 def _length(size: int) -> tuple[tuple[bytes, bytes]]:
-    """The header that says so many bytes are JSON."""
+    """The header with the number of bytes that are JSON."""
     return ((LENGTH_HEADER, b"%d" % size),)
 
 

@@ -8,8 +8,8 @@ import msgspec
 
 from septet.errors import Invalid, Unavailable
 from septet.protocols.http.health_routes import ServerState
-from septet.protocols.http.http_messages import HttpReply, HttpRequest, request_id_of
-from septet.protocols.http.request_factory import RequestFactory, new_id
+from septet.protocols.http.http_messages import HttpReply, HttpRequest
+from septet.protocols.http.request_factory import RequestFactory, checked_id
 from septet.protocols.http.routes import Operation, answers
 from septet.protocols.openinference import infer_openapi
 from septet.protocols.openinference.model_description import (
@@ -27,13 +27,13 @@ from septet.tables.strict_json import strict
 MODEL = "/v2/models/{model}"
 VERSION = f"{MODEL}/versions/{{version}}"
 #: From the name of a model to the sums of all processes so far.
-CountedFor: TypeAlias = Callable[[str], Statistics]
+StatisticsOf: TypeAlias = Callable[[str], Statistics]
 
 
 class InferRoutes:
-    """What is said of one model below `/v2`."""
+    """The routes of one model below `/v2` that predict nothing."""
 
-    def __init__(self, request_factory: RequestFactory, counted: CountedFor, state: ServerState) -> None:
+    def __init__(self, request_factory: RequestFactory, counted: StatisticsOf, state: ServerState) -> None:
         self._service = request_factory.service
         self._limits = request_factory.limits
         self._counted = counted
@@ -84,13 +84,13 @@ class InferRoutes:
         return self._json(http, {"model_stats": [model_statistics(identity, self._counted(identity.name))]})
 
     def _json(self, http: HttpRequest, content: object) -> HttpReply:
-        return HttpReply(200, msgspec.json.encode(content), _id(http), model=self._service.identity)
+        return HttpReply(200, msgspec.json.encode(content), checked_id(http.headers), model=self._service.identity)
 
 
 class InferServer:
     """The routes below `/v2` that are of the server, and of all its models."""
 
-    def __init__(self, models: Models, counted: CountedFor) -> None:
+    def __init__(self, models: Models, counted: StatisticsOf) -> None:
         self._models = models
         self._counted = counted
         self._server: bytes | None = None
@@ -102,7 +102,7 @@ class InferServer:
             # In a thread: to read the installed version takes long for an event loop, and nobody else needs it.
             version = await asyncio.get_running_loop().run_in_executor(None, _installed_version)
             self._server = msgspec.json.encode({"name": SERVER, "version": version, "extensions": EXTENSIONS})
-        return HttpReply(200, self._server, _id(http))
+        return HttpReply(200, self._server, checked_id(http.headers))
 
     @answers(
         "GET",
@@ -113,7 +113,7 @@ class InferServer:
         """`GET /v2/models/stats`: sums over all processes, of each model."""
         identities = [each.service.identity for each in self._models]
         counted = [model_statistics(each, self._counted(each.name)) for each in identities]
-        return HttpReply(200, msgspec.json.encode({"model_stats": counted}), _id(http))
+        return HttpReply(200, msgspec.json.encode({"model_stats": counted}), checked_id(http.headers))
 
     @answers(
         "POST",
@@ -128,14 +128,10 @@ class InferServer:
         entries = [index_entry(each.service) for each in self._models]
         if not asked.get("ready"):
             entries += [missing_entry(name, reason) for name, reason in self._models.missing.items()]
-        return HttpReply(200, msgspec.json.encode(entries), _id(http))
+        return HttpReply(200, msgspec.json.encode(entries), checked_id(http.headers))
 
 
 def _installed_version() -> str:
     from importlib import metadata  # noqa: PLC0415 - it takes 30 ms to load
 
     return metadata.version("septet")
-
-
-def _id(http: HttpRequest) -> str:
-    return request_id_of(http.headers) or new_id()

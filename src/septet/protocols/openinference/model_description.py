@@ -1,4 +1,4 @@
-"""What the protocol says of the server and its model: metadata, configuration, and the index of models."""
+"""The descriptions of the server and its model: metadata, configuration, and the index of models."""
 
 from collections.abc import Sequence
 from pathlib import PurePosixPath

@@ -1,4 +1,4 @@
-"""What `/stats` says (the extension `statistics`), from numbers that somebody else counts."""
+"""The body of `/stats` (the extension `statistics`), from the counters of `septet.monitoring`."""
 
 from typing import Any
 
@@ -39,7 +39,7 @@ class Statistics(msgspec.Struct, frozen=True):
 def model_statistics(identity: Identity, numbers: Statistics) -> dict[str, Any]:
     """The entry of a model in `model_stats`, with the keys that Triton has.
 
-    The sizes of runs are not told apart in it: `batch_stats` is empty.
+    The sizes of runs are not counted apart in it: `batch_stats` is empty.
     """
     count = numbers.succeeded
     return {

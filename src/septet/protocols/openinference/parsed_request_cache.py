@@ -1,7 +1,7 @@
 """Inference requests whose document was read before: known by all of their bytes but the values and the id.
 
 A client sends the same document again and again, with other values in it. To read and check the document takes several
-times as long as to read the values, and the same bytes always mean the same. So what a document says is cached.
+times as long as to read the values, and the same bytes always mean the same. So the parsed document is cached.
 
 Invariant of values in JSON: cached prefix P, separators B1 ... Bn-1 and suffix S:
 body = P + values 1 + B1 + values 2 + ... + values n + S, where each list has as many values as in the cached body.
@@ -71,7 +71,7 @@ class ListLayout(NamedTuple):
 
 
 class ParsedRequest(msgspec.Struct, frozen=True):
-    """What a document says but for its values and its id.
+    """A parsed document without its values and its id.
 
     Attributes:
         shapes: of the inputs, by name, in the document's order.
@@ -98,7 +98,7 @@ class ParsedRequest(msgspec.Struct, frozen=True):
     size: int = 0
 
 
-#: What a document says, the tensors of this body, and its id.
+#: A parsed document, the tensors of this body, and its id.
 CachedRequest: TypeAlias = tuple[ParsedRequest, Tensors, str | None]
 
 
@@ -113,7 +113,7 @@ class ParsedRequestCache:
         # By their prefix without the id. Those with values in JSON differ behind their first value, newest first.
         self._json: BoundedCache[bytes, tuple[ParsedRequest, ...]] = BoundedCache(MOST_PREFIXES)
         self._binary: BoundedCache[bytes, ParsedRequest] = BoundedCache(MOST_PREFIXES)
-        # The last that was found without an id. Mostly it comes again, which is told sooner than it is looked up.
+        # The last that was found without an id. Mostly it comes again, and to compare it is faster than to look it up.
         self._latest_json: ParsedRequest | None = None
         self._latest_binary: ParsedRequest | None = None
         self._takes_bytes = sys.byteorder == "little"
@@ -124,7 +124,7 @@ class ParsedRequestCache:
         )
 
     def find_json(self, body: bytes) -> CachedRequest | None:
-        """What a body with values in JSON says, where its document is cached and its values are right."""
+        """The request of a body with values in JSON, where its document is cached and its values are right."""
         parsed = self._latest_json
         if parsed is not None and body.startswith(parsed.prefix):
             values = _values(parsed, body, len(parsed.prefix))
@@ -191,7 +191,7 @@ class ParsedRequestCache:
         return {name: arrays[name] for name in self._places}
 
     def keep_json(self, body: bytes, document: InferDocument, parsed: ParsedRequest) -> None:
-        """Cache what a body says by what stands around its lists of values."""
+        """Cache a parsed body by the bytes around its lists of values."""
         # With one such key for each input, and no backslash, what follows a key are an input's values.
         if body.count(_DATA) != len(document.inputs) or b"\\" in body:
             return
@@ -223,7 +223,7 @@ class ParsedRequestCache:
         return ListLayout(place, *reader.flat, prod(shape), 0, pack, separator)
 
     def keep_binary(self, text: bytes, document: InferDocument, parsed: ParsedRequest) -> None:
-        """Cache what a document says whose values lie behind it; `text` is the document."""
+        """Cache a parsed document whose values lie behind it; `text` is the document."""
         if self._takes_bytes and b"\\" not in text:
             sizes = tuple(number(given.parameters or {}, SIZE, 0) or 0 for given in document.inputs)
             parsed = msgspec.structs.replace(parsed, prefix=text, sizes=sizes, size=sum(sizes))
@@ -279,7 +279,7 @@ def _values(parsed: ParsedRequest, body: bytes, start: int) -> list[Any] | None:
 
 
 def _key(request_id: str | None, parsed: ParsedRequest) -> bytes | None:
-    """The key of a document with this id; None for one that cannot be told from others by it, or is too long."""
+    """The key of a document with this id; None where it does not tell documents apart, or is too long."""
     key, found = _without_id(parsed.prefix)
     fixed = b"".join((parsed.prefix, *(each.separator for each in parsed.lists), parsed.suffix))
     # Elsewhere, or as a name, what looks like the key of the id could be taken for it.

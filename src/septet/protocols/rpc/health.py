@@ -13,7 +13,7 @@ from septet.registry import Models
 
 
 class HealthStatus(IntEnum):
-    """What is said of a service."""
+    """The health of a service."""
 
     SERVING = 1
     NOT_SERVING = 2
@@ -46,7 +46,7 @@ class HealthService:
 
     @answers("POST", f"/{HEALTH}/Watch")
     async def watch(self, http: HttpRequest) -> HttpReply:
-        """The same, for a stream that says it again when the server begins to drain."""
+        """The same, for a stream that sends it again when the server begins to drain."""
         return _reply(http, self._status(http))
 
     def _known(self) -> set[str]:

@@ -1,7 +1,7 @@
 """What a gRPC server can answer: one `Method` for each path.
 
 A call is a request like any other: gRPC is POST over HTTP/2, `/package.Service/Method` is its path, and one message is
-its body. So an `App` answers calls too, and a `Method` says what gRPC adds to its route. No gRPC library is needed
+its body. So an `App` answers calls too, and a `Method` holds what gRPC adds to its route. No gRPC library is needed
 here: a transport turns the reply's code into a status (`septet.protocols.http.error_bodies.GRPC`) and sends the rest
 as it is.
 """
@@ -13,8 +13,8 @@ import msgspec
 from google.protobuf.message import DecodeError
 
 from septet.errors import Malformed
-from septet.protocols.http.http_messages import HttpReply, HttpRequest, request_id_of
-from septet.protocols.http.request_factory import new_id
+from septet.protocols.http.http_messages import HttpReply, HttpRequest
+from septet.protocols.http.request_factory import checked_id
 from septet.protocols.http.routes import declared_routes
 from septet.protocols.rpc.descriptors import Message, message
 
@@ -33,7 +33,7 @@ class Method(msgspec.Struct, frozen=True):
         path: such as `/package.Service/Method`; the application's route of that path answers one message.
         streams: `no`; `both`: messages come and go, each is answered in turn; `answers`: one message is answered, and
             again when the server begins to drain.
-        fault: for `both`: how a failure is told without ending the stream; None ends it.
+        fault: for `both`: how a failure is reported without ending the stream; None ends it.
     """
 
     path: str
@@ -64,7 +64,7 @@ def parsed(kind: Message, body: bytes) -> Message:
 
 def written(http: HttpRequest, answer: Message) -> HttpReply:
     """The reply that is one message."""
-    return HttpReply(200, answer.SerializeToString(), request_id_of(http.headers) or new_id(), PROTOBUF)
+    return HttpReply(200, answer.SerializeToString(), checked_id(http.headers), PROTOBUF)
 
 
 def methods_of(owner: object, *streaming: Method) -> tuple[Method, ...]:

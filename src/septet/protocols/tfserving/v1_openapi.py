@@ -1,24 +1,21 @@
 """What OpenAPI says of `/v1`, derived from the signature."""
 
-from typing import Any, TypeAlias
-
-from septet.protocols.http.routes import Described
+from septet.protocols.http.routes import OperationContext
 from septet.protocols.openapi import json_schema, openapi_responses, row_forms
 from septet.protocols.openapi.operations import answering_json, foreign_errors
+from septet.protocols.openapi.schema_nodes import Node, closed
 from septet.protocols.tfserving.signature_def import DEFAULT
-
-Node: TypeAlias = dict[str, Any]
 
 models = answering_json({"type": "object", "required": ["models"]})
 status = answering_json({"type": "object", "required": ["model_version_status", "name", "ready"]})
 metadata = answering_json({"type": "object", "required": ["model_spec", "metadata"]})
 
 
-def predict(described: Described) -> Node:
+def predict(described: OperationContext) -> Node:
     """Describe `POST /v1/models/{model}:predict`."""
     signature = described.signature
     rows, tensors = json_schema.raw_rows(signature), json_schema.raw_tensors(signature)
-    answer = {"oneOf": [row_forms.closed({"predictions": rows}), row_forms.closed({"outputs": tensors})]}
+    answer = {"oneOf": [closed({"predictions": rows}), closed({"outputs": tensors})]}
     options = {"signature_name": {"enum": [DEFAULT, "", None]}}
     body = row_forms.bodies(described.service, row_forms.tensor_forms(signature), options)
     return {

@@ -12,8 +12,8 @@ from septet.errors import Unavailable
 from septet.protocols.codecs.prediction_format import alike
 from septet.protocols.codecs.rows_document import INPUTS, INSTANCES, OptionalKey, RowsDocument, RowsFormat
 from septet.protocols.http.health_routes import ServerState
-from septet.protocols.http.http_messages import HttpReply, HttpRequest, request_id_of
-from septet.protocols.http.request_factory import RequestFactory, answered, new_id
+from septet.protocols.http.http_messages import HttpReply, HttpRequest
+from septet.protocols.http.request_factory import RequestFactory, answered, checked_id
 from septet.protocols.http.routes import Encode, Operation, answers, predicts
 from septet.protocols.tfserving import v1_openapi
 from septet.protocols.tfserving.signature_def import DEFAULT, model_metadata
@@ -106,7 +106,7 @@ class V1Routes:
         return _answer(b'{"outputs":', self._by_output(response.tensors), request, response)
 
     def _reply(self, http: HttpRequest, body: bytes) -> HttpReply:
-        return HttpReply(200, body, request_id_of(http.headers) or new_id(), model=self._identity)
+        return HttpReply(200, body, checked_id(http.headers), model=self._identity)
 
     def _by_output(self, tensors: Tensors) -> Any:
         lists = {name: nested(name, tensors) for name in tensors}
@@ -128,4 +128,4 @@ class V1Models:
     async def models(self, http: HttpRequest) -> HttpReply:
         """`GET /v1/models`."""
         names = [each.service.identity.name for each in self._models]
-        return HttpReply(200, msgspec.json.encode({"models": names}), request_id_of(http.headers) or new_id())
+        return HttpReply(200, msgspec.json.encode({"models": names}), checked_id(http.headers))

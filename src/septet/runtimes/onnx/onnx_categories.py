@@ -16,7 +16,7 @@ from septet.model.signature import Scalar, Tensor
 from septet.runtimes.onnx.onnx_graph import Graph, Node, constants
 
 #: A column: its input's name, and its place in a row.
-Place: TypeAlias = tuple[str, int]
+ColumnKey: TypeAlias = tuple[str, int]
 
 # The attributes that list texts and whole numbers.
 _ENCODERS = {"OneHotEncoder": ("cats_strings", "cats_int64s"), "LabelEncoder": ("keys_strings", "keys_int64s")}
@@ -32,14 +32,14 @@ class EncoderCategories(msgspec.Struct, frozen=True):
     closed: bool
 
 
-def categories(graph: Graph, inputs: Sequence[Tensor]) -> Mapping[Place, EncoderCategories]:
+def categories(graph: Graph, inputs: Sequence[Tensor]) -> Mapping[ColumnKey, EncoderCategories]:
     """The lists of values, by column. Of several the first closed one counts, else the first."""
     encoders = [node for node in graph.nodes if node.op in _ENCODERS]
     if not encoders:
         return {}
     dtypes = {tensor.name: tensor.dtype for tensor in inputs}
     columns = _columns(graph, inputs)
-    found: dict[Place, EncoderCategories] = {}
+    found: dict[ColumnKey, EncoderCategories] = {}
     for node in encoders:
         for place in columns.get(node.inputs[0], ()) if node.inputs else ():
             dtype = dtypes[place[0]]
@@ -62,7 +62,7 @@ def _values(node: Node, dtype: str) -> tuple[Scalar, ...]:
     return values if "int" in dtype else ()
 
 
-def _columns(graph: Graph, inputs: Iterable[Tensor]) -> Mapping[str, tuple[Place, ...]]:
+def _columns(graph: Graph, inputs: Iterable[Tensor]) -> Mapping[str, tuple[ColumnKey, ...]]:
     """Of each value that is made of whole columns of the inputs: which, in order."""
     known = {tensor.name: tuple((tensor.name, at) for at in range(_width(tensor))) for tensor in inputs}
     known = {name: places for name, places in known.items() if places}
@@ -80,7 +80,7 @@ def _width(tensor: Tensor) -> int:
     return (tensor.shape[1] or 0) if len(tensor.shape) == _MATRIX_RANK else 0
 
 
-def _places(graph: Graph, node: Node, known: Mapping[str, tuple[Place, ...]]) -> tuple[Place, ...]:
+def _places(graph: Graph, node: Node, known: Mapping[str, tuple[ColumnKey, ...]]) -> tuple[ColumnKey, ...]:
     first = known.get(node.inputs[0], ()) if node.inputs else ()
     if node.op == "Concat":
         parts = [known.get(name, ()) for name in node.inputs]
@@ -99,7 +99,7 @@ def _along_columns(node: Node) -> bool:
     return node.number("axis", 0) in {1, -1}
 
 
-def _picked(graph: Graph, name: str, places: tuple[Place, ...]) -> tuple[Place, ...]:
+def _picked(graph: Graph, name: str, places: tuple[ColumnKey, ...]) -> tuple[ColumnKey, ...]:
     table = graph.initializers.get(name)
     at = constants(table) if table else ()
     width = len(places)

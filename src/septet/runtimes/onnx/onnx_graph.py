@@ -31,7 +31,7 @@ _ATTRIBUTES = frozenset(
         *("cats_strings", "cats_int64s", "zeros"),
         *("keys_strings", "keys_int64s", "values_strings"),
         *("axis", "to"),
-        # What says whether rows stay apart; see `onnx_rows`.
+        # What decides whether rows stay apart; see `onnx_rows`.
         *("axes", "perm", "keepdims", "noop_with_empty_axes", "transA", "transB", "batch_dims", "batch_axis", "k"),
         *("kernel_shape", "strides", "pads", "dilations", "auto_pad", "ceil_mode", "group", "output_padding"),
         *("output_shape", "layout", "direction", "hidden_size", "blocksize", "start", "end", "starts", "ends"),

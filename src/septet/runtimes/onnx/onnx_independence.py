@@ -1,4 +1,4 @@
-"""What an ONNX graph says of its rows: which outputs have them, and whether each depends on its own alone."""
+"""The rows of an ONNX graph: which outputs have them, and whether each row depends on its own input alone."""
 
 import re
 
@@ -13,8 +13,8 @@ _COUNTING = frozenset(("Compress", "NonMaxSuppression", "NonZero", "Unique"))
 _MOST_NAMED = 3
 
 
-def said(graph: Graph, view: RowDependence) -> DeclaredRows:
-    """What the graph says of the rows, as far as shapes are settled by it."""
+def declared_rows(graph: Graph, view: RowDependence) -> DeclaredRows:
+    """The rows that the graph declares, as far as it settles shapes."""
     axes = {name: axis for name in graph.outputs if (axis := view.axis(name)) is not None}
     inputs = {_name(value.sizes) for value in graph.inputs if value.name not in graph.initializers}
     named = inputs - {""}
@@ -73,9 +73,9 @@ def _without_rows(graph: Graph, view: RowDependence, shapes: Shapes) -> str:
     """Why the model's axis 0 is not the row."""
     if any(not tensor.shape or tensor.shape[0] is not None for tensor in shapes.inputs):
         return "the model takes a fixed number of rows"
-    if not said(graph, view).alike:
+    if not declared_rows(graph, view).alike:
         return "the first dimensions of the inputs have different names"
-    apart = said(graph, view).apart
+    apart = declared_rows(graph, view).apart
     for tensor in shapes.outputs:
         if tensor.name in apart and view.axis(tensor.name) is None:
             return f"the output {tensor.name!r} has rows of its own: its first dimension is not that of the inputs"

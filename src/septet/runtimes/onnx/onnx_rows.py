@@ -65,7 +65,7 @@ class RowDependence(msgspec.Struct, frozen=True):
         return value.axis if value.sizes[value.axis] == MANY else None
 
 
-def outlook(graph: Graph, *, threads: int) -> RowDependence:
+def row_dependence(graph: Graph, *, threads: int) -> RowDependence:
     """Go through a graph whose inputs have the rows on their first axes.
 
     `threads` is how many of them the engine sums up trees with.

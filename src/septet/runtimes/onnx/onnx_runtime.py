@@ -20,8 +20,8 @@ from septet.runtimes.base import Independence, InputRejected, LoadOptions
 from septet.runtimes.onnx import onnx_graph, onnx_signature
 from septet.runtimes.onnx.onnx_faults import explained, rejection
 from septet.runtimes.onnx.onnx_graph import Graph
-from septet.runtimes.onnx.onnx_independence import independence, said
-from septet.runtimes.onnx.onnx_rows import outlook
+from septet.runtimes.onnx.onnx_independence import declared_rows, independence
+from septet.runtimes.onnx.onnx_rows import row_dependence
 from septet.runtimes.onnx.onnx_shapes import RowLayout, Shapes, arranged, settle
 from septet.runtimes.onnx.onnx_texts import read_texts, refuse_missing
 from septet.types import Array, Tensors
@@ -135,8 +135,8 @@ def load(path: Path, options: LoadOptions) -> OnnxRuntime:
     declared = onnx_signature.outputs(path, session.get_outputs())
     inputs = onnx_signature.inputs(path, session.get_inputs(), graph)
     names = [output.name for output in declared]
-    view = outlook(graph, threads=options.threads)
-    shapes = settle(inputs, declared, lambda tensors: session.run(names, tensors), said(graph, view))
+    view = row_dependence(graph, threads=options.threads)
+    shapes = settle(inputs, declared, lambda tensors: session.run(names, tensors), declared_rows(graph, view))
     _log_dropped(path, shapes)
     signature = onnx_signature.signature(graph, shapes)
     runtime = OnnxRuntime(session, shapes, signature, independence(graph, view, shapes), _facts(graph))

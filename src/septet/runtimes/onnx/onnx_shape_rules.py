@@ -200,7 +200,7 @@ def _slice(node: Node, values: Values, scope: Scope) -> Sequence[AbstractValue]:
 
 
 def _cut_off(size: Size, at: int, values: Values, scope: Scope) -> Size:
-    """What is left of an axis that ends where a request's own size says, as a table of positions does."""
+    """What is left of an axis that ends where a request's own size sets it, as a table of positions does."""
     start, stop, step = (argument(values, place) for place in (1, 2, 4))
     if start is None or stop is None or start.elements is None or stop.elements is None:
         return scope.unknown()
@@ -378,7 +378,7 @@ def _sequence(_node: Node, values: Values, _scope: Scope) -> Sequence[AbstractVa
     return (AbstractValue(value.shape, value.axis),)
 
 
-#: Operators that may be told how many rows there are; all others then give up.
+#: Operators whose rule may use the number of rows; all others then raise `Unproven`.
 COUNTING = frozenset(
     (
         *("Reshape", "Expand", "ConstantOfShape", "Tile", "Concat", "Gather", "Slice", "Squeeze", "Unsqueeze"),

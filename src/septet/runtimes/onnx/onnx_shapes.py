@@ -41,7 +41,7 @@ class GraphOutput(msgspec.Struct, frozen=True):
 
 
 class DeclaredRows(msgspec.Struct, frozen=True):
-    """What the graph says of the rows.
+    """The rows that a graph declares.
 
     Attributes:
         axes: where the rows of an output lie, for each of which that is proven.
@@ -75,20 +75,22 @@ def settle(
     inputs: Sequence[Tensor],
     outputs: Sequence[GraphOutput],
     run: Callable[[Tensors], Sequence[Any]],
-    said: DeclaredRows = _NOTHING,
+    declared_rows: DeclaredRows = _NOTHING,
 ) -> Shapes:
     """Decide the shapes; `run` computes all outputs, in order, and raises whatever the engine raises.
 
-    What the graph says of the rows counts more than what zeros show.
+    What the graph declares of the rows wins over what a run on zeros shows.
     """
     leads = {tensor.shape[0] if tensor.shape else -1 for tensor in inputs}
     if leads != {None}:
-        single = leads == {1} and not any(output.name in said.apart for output in outputs)
+        single = leads == {1} and not any(output.name in declared_rows.apart for output in outputs)
         return _fixed(inputs, outputs, _probe(inputs, outputs, run, (1,)), single=single)
     answers = _probe(inputs, outputs, run, _ROWS)
-    layouts = {output.name: _layout(output, answers.get(output.name), said) for output in outputs}
+    layouts = {output.name: _layout(output, answers.get(output.name), declared_rows) for output in outputs}
     kept = [output for output in outputs if layouts[output.name] is not RowLayout.DROPPED]
-    rows = said.alike and all(_follows(item, answers.get(item.name), layouts[item.name], said) for item in kept)
+    rows = declared_rows.alike and all(
+        _follows(item, answers.get(item.name), layouts[item.name], declared_rows) for item in kept
+    )
     if not rows or RowLayout.AS_IS not in layouts.values():
         # Rows on the second axis are believed only beside another output that has them on the first.
         rows = rows and RowLayout.SECOND_AXIS not in layouts.values()
@@ -145,11 +147,11 @@ def _zeros(tensor: Tensor, rows: int, inner: int) -> Array:
     return np.full(_probed(tensor, rows, inner), "" if tensor.dtype == "string" else 0, DTYPES[tensor.dtype])
 
 
-def _layout(output: GraphOutput, answers: Sequence[Any] | None, said: DeclaredRows) -> RowLayout:
+def _layout(output: GraphOutput, answers: Sequence[Any] | None, declared_rows: DeclaredRows) -> RowLayout:
     if output.sequence:
         return RowLayout.STACKED if answers and all(map(_stackable, answers)) else RowLayout.DROPPED
-    if output.name in said.axes:
-        return RowLayout.SECOND_AXIS if said.axes[output.name] == 1 else RowLayout.AS_IS
+    if output.name in declared_rows.axes:
+        return RowLayout.SECOND_AXIS if declared_rows.axes[output.name] == 1 else RowLayout.AS_IS
     if answers and _on_axis(answers, 1) and not _on_axis(answers, 0):
         return RowLayout.SECOND_AXIS
     return RowLayout.AS_IS
@@ -164,15 +166,17 @@ def _on_axis(answers: Sequence[Array], axis: int) -> bool:
     return sizes == _ROWS
 
 
-def _follows(output: GraphOutput, answers: Sequence[Any] | None, layout: RowLayout, said: DeclaredRows) -> bool:
-    if output.name in said.axes:
-        return said.axes[output.name] == (1 if layout is RowLayout.SECOND_AXIS else 0)
-    if output.name in said.apart:
+def _follows(
+    output: GraphOutput, answers: Sequence[Any] | None, layout: RowLayout, declared_rows: DeclaredRows
+) -> bool:
+    if output.name in declared_rows.axes:
+        return declared_rows.axes[output.name] == (1 if layout is RowLayout.SECOND_AXIS else 0)
+    if output.name in declared_rows.apart:
         return False
     if answers is None:
         return output.shape is None or (len(output.shape) > 0 and output.shape[0] is None)
     seen = [arranged(answer, layout) for answer in answers]
-    # An output such as all distances between rows follows them on two axes: its rows cannot be told apart.
+    # An output such as all distances between rows follows them on two axes: its rows cannot be separated.
     return _on_axis(seen, 0) and len({array.shape[1:] for array in seen}) == 1
 
 
@@ -195,7 +199,7 @@ def _settled(
     if len({len(shape) for shape in seen}) > 1:
         return Tensor(output.name, output.dtype, declared or (None,))
     if declared is None or len(declared) != len(seen[0]):
-        # How many boxes zeros have says nothing of how many there may be.
+        # The number of boxes that zeros give does not bound the number for other inputs.
         declared = tuple(None if free or (not rows and at == 0) else size for at, size in enumerate(seen[0]))
     columns = zip(declared, *seen, strict=True)
     # A free size stays free: that zeros gave the same twice does not prove that it is fixed.

@@ -145,7 +145,7 @@ def _column(name: str, dtype: str, known: EncoderCategories | None) -> Column:
 
 
 def _columns_of(tensor: Tensor) -> int | None:
-    """How many values a row of it has, where it has a column face."""
+    """How many values a row of it has, where it has columns."""
     if len(tensor.shape) == 1:
         return 1
     return tensor.shape[1] if len(tensor.shape) == _MATRIX_RANK else None

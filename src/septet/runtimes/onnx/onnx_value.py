@@ -15,7 +15,7 @@ _INT32, _INT64 = 6, 7
 
 
 class Unproven(Exception):
-    """A value's rows may depend on each other; the text says why."""
+    """A value's rows may depend on each other; the text gives the reason."""
 
 
 class AbstractValue(msgspec.Struct, frozen=True):

@@ -1,6 +1,6 @@
 """What a fitted scikit-learn estimator accepts in each of its columns.
 
-Theory of operation: the estimator is walked from its input on. Each step says of each column what values it takes
+Theory of operation: the estimator is walked from its input on. Each step declares for each column what values it takes
 (a `ColumnFact`) and what becomes of a missing value there: refused, filled in (`STOPS`), or handed on to the next step.
 A column is nullable if no step on its way refuses.
 """
@@ -344,5 +344,5 @@ def _allows_nan(model: Any) -> bool:
         return all(_allows_nan(step) for step in _until_imputer(_steps(model)))
     try:
         return bool(get_tags(model).input_tags.allow_nan)
-    except Exception:  # noqa: BLE001 - what is no estimator of scikit-learn's says nothing
+    except Exception:  # noqa: BLE001 - what is no estimator of scikit-learn's declares nothing
         return False

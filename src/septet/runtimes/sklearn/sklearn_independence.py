@@ -113,7 +113,7 @@ def independence(model: Any) -> Independence:
         doubt = f"{type(model).__name__} chooses how to read its rows by all of them"
         return Independence(proven=False, reason=doubt, foreign=True)
     walk = _EstimatorWalk()
-    reason = next(walk.doubts(model), None)
+    reason = next(walk.reasons_against(model), None)
     if reason is not None:
         return Independence(proven=False, reason=reason, foreign=True)
     name = type(model).__name__
@@ -129,8 +129,8 @@ class _EstimatorWalk:
         self.names: set[str] = set()
         self._seen: set[int] = set()
 
-    def doubts(self, value: Any) -> Iterator[str]:
-        """What stands against independence."""
+    def reasons_against(self, value: Any) -> Iterator[str]:
+        """Yield the reasons against independence, one sentence each."""
         if isinstance(value, _SCALARS) or id(value) in self._seen:
             return
         self._seen.add(id(value))
@@ -151,7 +151,7 @@ class _EstimatorWalk:
 
     def _each(self, values: Iterable[Any]) -> Iterator[str]:
         for value in values:
-            yield from self.doubts(value)
+            yield from self.reasons_against(value)
 
     def _of_estimator(self, value: Any) -> Iterator[str]:
         kind = type(value)

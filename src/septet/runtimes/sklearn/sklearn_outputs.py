@@ -71,7 +71,7 @@ def outputs_of(model: Any, sample: Any) -> EstimatorOutputs:
 
 
 def _agree(whole: EstimatorOutputs, cut: EstimatorOutputs, sample: Any) -> bool:
-    """Whether a pipeline cut in two says and answers what the whole one does."""
+    """Whether a pipeline cut in two has the tags and the outputs of the whole one."""
     if msgspec.structs.replace(whole, each=(), before=cut.before) != msgspec.structs.replace(cut, each=()):
         return False
     if [output.tensor for output in whole.each] != [output.tensor for output in cut.each]:
@@ -104,7 +104,7 @@ def _outputs_of(model: Any, sample: Any) -> EstimatorOutputs:
 def _is(test: Callable[[Any], bool], model: Any) -> bool:
     try:
         return test(model)
-    except Exception:  # noqa: BLE001 - what is no estimator of scikit-learn's says nothing of its kind
+    except Exception:  # noqa: BLE001 - what is no estimator of scikit-learn's does not declare its kind
         return False
 
 

@@ -15,7 +15,7 @@ from septet.runtimes.sklearn.sklearn_names import feature_names, placed
 from septet.types import Array, Tensors
 
 
-class Rows:
+class EstimatorRows:
     """Turns the tensors of `inputs` into an estimator's rows.
 
     `inputs` are a package's: then its columns say how the rows are rebuilt. Without them they are read from the
@@ -73,7 +73,7 @@ class Rows:
             return lambda tensors: _exactly(tensors[first.name], dtype)
 
         def native(tensors: Tensors) -> Array:
-            parts = [_told(part, none=none) for part, none in zip(self._split(tensors), self._nones, strict=True)]
+            parts = [_with_nan(part, none=none) for part, none in zip(self._split(tensors), self._nones, strict=True)]
             if len({part.dtype for part in parts}) == 1:
                 return np.stack(parts, axis=1)
             stacked = np.empty((len(parts[0]), len(parts)), dtype=object)
@@ -99,7 +99,7 @@ class Rows:
                 elif columns[place].pandas_dtype is not None:
                     made[label] = restored(parts[place], columns[place])
                 else:
-                    values = _told(parts[place], none=nones[place])
+                    values = _with_nan(parts[place], none=nones[place])
                     # pandas would choose a dtype for texts by what is missing among them.
                     made[label] = as_objects(values) if values.dtype == object else values
             return self._frame(made)  # type: ignore[misc]
@@ -148,7 +148,7 @@ def _exactly(matrix: Array, dtype: np.dtype[Any]) -> Array:
     return matrix if np.isnan(matrix).any() else matrix.astype(dtype)
 
 
-def _told(values: Array, *, none: bool) -> Array:
+def _with_nan(values: Array, *, none: bool) -> Array:
     """A missing text becomes NaN, as pandas reads it, unless the model was trained with None."""
     if values.dtype != object or none or not any(value is None for value in values):
         return values

@@ -16,7 +16,7 @@ from septet.runtimes.sklearn.sklearn_engine import SKLEARN
 from septet.runtimes.sklearn.sklearn_file import read_estimator
 from septet.runtimes.sklearn.sklearn_independence import independence
 from septet.runtimes.sklearn.sklearn_outputs import EstimatorOutput, EstimatorOutputs, outputs_of
-from septet.runtimes.sklearn.sklearn_rows import Rows
+from septet.runtimes.sklearn.sklearn_rows import EstimatorRows
 from septet.types import Tensors
 
 _log = logging.getLogger(__name__)
@@ -33,7 +33,7 @@ class SklearnRuntime:
 
     def __init__(
         self,
-        rows: Rows,
+        rows: EstimatorRows,
         outputs: EstimatorOutputs,
         confined: Callable[[], Any],
         independence: Independence,
@@ -109,7 +109,7 @@ def runtime_of(model: Any, options: LoadOptions, *, source: str) -> SklearnRunti
     import sklearn
     from threadpoolctl import ThreadpoolController
 
-    rows = Rows(model, source, None if options.signature is None else options.signature.inputs)
+    rows = EstimatorRows(model, source, None if options.signature is None else options.signature.inputs)
     limits = ThreadpoolController()
     quiet = _Quiet()
 
@@ -124,7 +124,7 @@ def runtime_of(model: Any, options: LoadOptions, *, source: str) -> SklearnRunti
     return SklearnRuntime(rows, outputs, confined, independence(model), facts)
 
 
-def _probed(model: Any, rows: Rows, options: LoadOptions, source: str) -> EstimatorOutputs:
+def _probed(model: Any, rows: EstimatorRows, options: LoadOptions, source: str) -> EstimatorOutputs:
     if options.rows is not None:
         return _asked(model, [rows.native(options.rows)], source)
     return _asked(model, [rows.native(rows.sample(value)) for value in (0.0, 1.0, 0.5)], source)

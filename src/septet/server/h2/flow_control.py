@@ -21,7 +21,7 @@ DEFAULT_WINDOW: Final = 65_535
 
 
 class FlowControlledWriter:
-    """Writes the answers of one connection's calls; `finished` is told which are over.
+    """Writes the answers of one connection's calls; `finished` is called with each call that is over.
 
     Attributes:
         write_paused: the client does not read what was written already.

@@ -1,7 +1,7 @@
 """One call of a gRPC method: its messages in, its answers out. A class for each way in which methods stream.
 
-A call never waits: it is told what has come, asks the application, and is called back. So predictions that come in one
-turn of the event loop share a run of the model, and none needs a task.
+A call never blocks: the connection passes it what has arrived, it calls the application, and is called back. So
+predictions that come in one turn of the event loop share a run of the model, and none needs a task.
 """
 
 import time
@@ -58,7 +58,7 @@ class GrpcCall(ABC):
     Attributes:
         number: of its stream.
         announced_bytes: what the content-length leaves to come; None where there was none.
-        ended: the caller has said all.
+        ended: the client has closed its side of the stream.
         opened: the head of the answer is sent.
         closed: nothing more may be sent.
         window: the bytes that may be sent to the caller.
@@ -120,7 +120,7 @@ class GrpcCall(ABC):
         """What waited for the caller's windows is on its way, and the call goes on."""
 
     def on_draining(self) -> None:  # noqa: B027 - most calls do nothing then
-        """The server says that it is about to stop."""
+        """The server is about to stop."""
 
     def on_stopping(self) -> None:  # noqa: B027 - most calls do nothing then
         """The connection takes no more calls, and ends when those it has are over."""
@@ -305,14 +305,14 @@ class BidirectionalCall(GrpcCall):
         finally:
             self._turning = False
         if self._free:
-            self._rest()
+            self._end_if_answered()
 
     @property
     def _free(self) -> bool:
         return not (self._busy or self.pending_data or self.closed)
 
-    def _rest(self) -> None:
-        """All that has come is answered."""
+    def _end_if_answered(self) -> None:
+        """End the call where the client or the server has ended it: all messages so far are answered."""
         owner = self._owner
         if self.ended:
             if self._buffer:

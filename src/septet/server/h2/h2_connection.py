@@ -31,7 +31,7 @@ class H2Connection(asyncio.Protocol):
         self._registry = state.registry
         self._transport: asyncio.Transport
         self._splitter = FrameSplitter()
-        self._streams = H2Streams(state, self._write, goaway_heard=self._refuse_streams, emptied=self._emptied)
+        self._streams = H2Streams(state, self._write, goaway_acknowledged=self._refuse_streams, emptied=self._emptied)
         # The last stream of the last GOAWAY.
         self._final = h2_frames.MAX_STREAM_ID
         # Nothing more is read or written.

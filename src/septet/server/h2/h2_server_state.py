@@ -25,13 +25,13 @@ class ManagedH2Connection(ManagedConnection, Protocol):
 
 
 class H2ServerState:
-    """Made once for a worker; `on_connections` is told how many connections are open.
+    """Made once for a worker; `on_connections` is called with how many connections are open.
 
     Attributes:
         methods: by path.
         trailers: makes the trailers of every answer.
         registry: the open connections.
-        draining: the server has said that it is about to stop.
+        draining: the server has announced that it is about to stop.
         stopping: it stops, and takes no more calls.
     """
 

@@ -26,7 +26,7 @@ CONNECTION_WINDOW: Final = 1 << 24
 MIN_BUFFERED_BYTES: Final = 1 << 28
 # Frames without use that may come in a second; an answered call makes up for some, such as the pings that measure it.
 MAX_USELESS_FRAMES, FORGIVEN_PER_CALL = 1000, 4
-#: Sent behind the first GOAWAY: the acknowledgement says that the client has read both.
+#: Sent behind the first GOAWAY: the acknowledgement means that the client has read both.
 GOAWAY_PING: Final = b"farewell"
 _PING_BYTES, _PRIORITY_BYTES, _MIN_GOAWAY_BYTES = 8, 5, 8
 _CODINGS: Final = frozenset((b"identity", b"gzip", b"deflate"))
@@ -35,7 +35,8 @@ _CODINGS: Final = frozenset((b"identity", b"gzip", b"deflate"))
 class H2Streams:
     """A `StreamOwner` for its calls.
 
-    `goaway_heard` is called when the client knows that no more streams are answered, `emptied` when no call is left.
+    `goaway_acknowledged` is called when the client knows that no more streams are answered, `emptied` when no call is
+    left.
 
     Attributes:
         calls: those under way, by the numbers of their streams.
@@ -51,7 +52,7 @@ class H2Streams:
         state: H2ServerState,
         write: Callable[[bytes], None],
         *,
-        goaway_heard: Callable[[], None],
+        goaway_acknowledged: Callable[[], None],
         emptied: Callable[[], None],
     ) -> None:
         self.state = state
@@ -62,7 +63,7 @@ class H2Streams:
         self.block: HeaderBlock | None = None
         self.refusing_streams = False
         self._write = write
-        self._goaway_heard = goaway_heard
+        self._goaway_acknowledged = goaway_acknowledged
         self._emptied = emptied
         self._decoder = HeaderDecoder(state.limits)
         self._received = 0
@@ -139,7 +140,7 @@ class H2Streams:
         data = h2_frames.unpadded(flags, payload)
         call = self.calls.get(number)
         if call is None:
-            self._must_have_been(number)
+            self._require_opened(number)
             self._count_useless_frame()
             return
         if call.ended:
@@ -241,7 +242,7 @@ class H2Streams:
 
     def _on_rst_stream(self, _: int, number: int, payload: bytes) -> None:
         h2_frames.read_number(payload)
-        self._must_have_been(number)
+        self._require_opened(number)
         self._count_useless_frame()
         call = self.calls.get(number)
         if call is not None:
@@ -274,7 +275,7 @@ class H2Streams:
             self._count_useless_frame()
             self._write(h2_frames.frame(h2_frames.PING, h2_frames.ACK, 0, payload))
         elif payload == GOAWAY_PING:
-            self._goaway_heard()
+            self._goaway_acknowledged()
 
     def _on_goaway(self, _: int, number: int, payload: bytes) -> None:
         if number:
@@ -282,14 +283,14 @@ class H2Streams:
         if len(payload) < _MIN_GOAWAY_BYTES:
             raise H2ConnectionError(ErrorCode.FRAME_SIZE_ERROR, "GOAWAY is cut.")
         # The client opens no more streams: it is done once those that there are are answered.
-        self._goaway_heard()
+        self._goaway_acknowledged()
 
     def _on_window_update(self, _: int, number: int, payload: bytes) -> None:
         size = h2_frames.read_number(payload)
         if number == 0:
             self.out.enlarge_window(None, size)
             return
-        self._must_have_been(number)
+        self._require_opened(number)
         call = self.calls.get(number)
         if call is not None:
             self.out.enlarge_window(call, size)
@@ -304,7 +305,7 @@ class H2Streams:
                 self._write(h2_frames.window_update(0, self._received))
                 self._received = 0
 
-    def _must_have_been(self, number: int) -> None:
+    def _require_opened(self, number: int) -> None:
         """Refuse a frame for a stream that was never opened."""
         if number > self.last or number % 2 == 0:
             raise H2ConnectionError(ErrorCode.PROTOCOL_ERROR, "A frame is for a stream that was not opened.")
@@ -328,7 +329,7 @@ class H2Streams:
         self._closed(call.number, call.ended)
 
     def _closed(self, number: int, ended: bool) -> None:  # noqa: FBT001 - as the flag comes
-        """A stream is answered; who has not said all need not."""
+        """A stream is answered; a client that has not sent all of it need not."""
         if not ended:
             self._write(h2_frames.rst_stream(number, ErrorCode.NO_ERROR))
         self._gone(number)

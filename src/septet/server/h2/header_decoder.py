@@ -40,13 +40,13 @@ Pairs: TypeAlias = Sequence[tuple[bytes, bytes]]
 
 
 class CallHead(msgspec.Struct, frozen=True):
-    """What a call says before its messages.
+    """The headers of a call.
 
     Attributes:
         path: the method's, such as `/package.Service/Method`.
         headers: those that are read, by their names in lower case.
-        coding: how messages are compressed where their flag says so.
-        content_length: how many bytes of data follow, where the call says so.
+        coding: how messages are compressed where their flag is set.
+        content_length: how many bytes of data follow, where the call declares it.
         status: the HTTP status for what is no call at all; 0 for a call.
     """
 

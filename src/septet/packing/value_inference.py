@@ -1,4 +1,4 @@
-"""The values of a column whose dtype says nothing: what they are, read from each of them."""
+"""Values of a column of Python objects: their common dtype, inferred from each value."""
 
 import datetime as dt
 from collections.abc import Sequence
@@ -13,8 +13,8 @@ _LARGEST = {"int64": 2**63 - 1, "uint64": 2**64 - 1}
 _TOO_LARGE = "whole numbers beyond 64 bits"
 
 
-class Cells(msgspec.Struct, frozen=True, eq=False):
-    """What a column holds.
+class InferredValues(msgspec.Struct, frozen=True, eq=False):
+    """The values of one column with their inferred dtype.
 
     Attributes:
         dtype: a key of `DTYPES`, or None where no request can carry such values.
@@ -36,7 +36,7 @@ class Cells(msgspec.Struct, frozen=True, eq=False):
 
 
 def spelling(value: object) -> str:
-    """How a value says that it is missing: `None`, `nan`, `NA` or `NaT`; empty where it is not."""
+    """How a missing value is written: `None`, `nan`, `NA` or `NaT`; empty where it is not."""
     if value is None:
         return "None"
     if isinstance(value, float):
@@ -46,7 +46,7 @@ def spelling(value: object) -> str:
     return {"NAType": "NA", "NaTType": "NaT"}.get(type(value).__name__, "")
 
 
-def cells_of(values: Sequence[Any]) -> Cells:
+def infer_values(values: Sequence[Any]) -> InferredValues:
     """Read the values of one column, [N], of any Python or numpy types."""
     spellings = [spelling(value) for value in values]
     missing = np.array([bool(each) for each in spellings], dtype=np.bool_)
@@ -54,7 +54,7 @@ def cells_of(values: Sequence[Any]) -> Cells:
     present = [value for value, gone in zip(values, spellings, strict=True) if not gone]
     made = _read(present)
     if isinstance(made, str):
-        return Cells(None, np.array([], dtype=object), missing, spelled, fault=made)
+        return InferredValues(None, np.array([], dtype=object), missing, spelled, fault=made)
     dtype, inner, timezone, dates = made
     if dtype == "string":
         carried: Array = np.full(len(values), None, dtype=object)
@@ -65,7 +65,7 @@ def cells_of(values: Sequence[Any]) -> Cells:
     else:
         carried = np.empty(len(values), dtype=inner.dtype)
     carried[~missing] = inner
-    return Cells(dtype, carried, missing, spelled, timezone, dates)
+    return InferredValues(dtype, carried, missing, spelled, timezone, dates)
 
 
 def _read(present: Sequence[Any]) -> tuple[str, Array, str | None, bool] | str:

@@ -1,11 +1,11 @@
-"""A runtime whose rows are independent by what its package says, and by its golden rows, which proved it."""
+"""A runtime whose rows are independent by its package's declaration, proven on the golden rows."""
 
 from septet.runtimes.base import Independence, Runtime
 
 _REASON = "the package says so, and its golden rows, nulls and extreme values have the same answers alone and shuffled"
 
 
-class Vouched:
+class RowIndependentRuntime:
     """The same runtime, its rows independent. It must have been proven; see `septet.predictor.comparison`."""
 
     def __init__(self, runtime: Runtime) -> None:

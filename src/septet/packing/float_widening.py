@@ -1,7 +1,7 @@
-"""Operators of a graph of 64-bit numbers that were given both kinds of floats are given 64-bit ones.
+"""Casts in an ONNX graph of 64-bit floats: every operator with inputs of both float widths gets 64-bit ones.
 
 The library's converters leave 32-bit constants and results in such a graph here and there, and then it cannot be
-loaded. What was rounded stays so; whether that matters is for the gate to say.
+loaded. A constant that was rounded to 32 bits stays rounded; `ParityGate` decides whether that matters.
 """
 
 from typing import Any
@@ -25,7 +25,7 @@ _NARROW = {
 }
 
 
-def agree(model: Any) -> None:
+def widen_floats(model: Any) -> None:
     """Put casts to float64 before the operators of an ONNX model that need them."""
     from onnx import helper
 

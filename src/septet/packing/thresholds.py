@@ -1,7 +1,7 @@
-"""Where a fitted estimator's answer may jump: thresholds, edges and categories, and the way of a row to them.
+"""Where a fitted estimator's output may jump: thresholds, bin edges and categories, and the transform before each.
 
 Theory of operation: the estimator is walked from its input on. Wherever something compares a number with constants, a
-`Site` notes the constants, by column of the matrix that arrives there, and how that matrix is made of the estimator's
+`ThresholdSite` notes the constants, by column of the matrix there, and how that matrix is made of the estimator's
 input. What is not known by its attributes is left to the search for jumps (`septet.packing.boundaries`).
 """
 
@@ -34,14 +34,14 @@ _NOT_ENTERED = frozenset(
 _EDGES = ("bin_edges_", "categories_", "quantiles_", "X_thresholds_")
 
 
-class Site(msgspec.Struct, frozen=True, eq=False):
+class ThresholdSite(msgspec.Struct, frozen=True, eq=False):
     """Constants by column of a matrix, and the function from the estimator's input to that matrix (None: itself)."""
 
     constants: Mapping[int, Array]
     reach: Reach | None
 
 
-def sites_of(model: Any) -> list[Site]:
+def threshold_sites(model: Any) -> list[ThresholdSite]:
     """Every site of a fitted estimator; those that are reached in the same way are one."""
     merged: dict[int, tuple[Reach | None, dict[int, list[Array]]]] = {}
     for site in _sites(model, None, _DEEPEST):
@@ -49,17 +49,17 @@ def sites_of(model: Any) -> list[Site]:
         for column, values in site.constants.items():
             constants.setdefault(column, []).append(values)
     return [
-        Site({column: np.unique(np.concatenate(parts)) for column, parts in constants.items()}, reach)
+        ThresholdSite({column: np.unique(np.concatenate(parts)) for column, parts in constants.items()}, reach)
         for reach, constants in merged.values()
     ]
 
 
-def _sites(model: Any, reach: Reach | None, depth: int) -> Iterator[Site]:
+def _sites(model: Any, reach: Reach | None, depth: int) -> Iterator[ThresholdSite]:
     if depth == 0:
         return
     constants = _constants(model)
     if constants:
-        yield Site(constants, reach)
+        yield ThresholdSite(constants, reach)
     name = type(model).__name__
     if isinstance(getattr(model, "steps", None), list):
         yield from _of_steps(model, reach, depth)
@@ -75,7 +75,7 @@ def _sites(model: Any, reach: Reach | None, depth: int) -> Iterator[Site]:
         yield from _inside(model, reach, depth)
 
 
-def _of_steps(pipeline: Any, reach: Reach | None, depth: int) -> Iterator[Site]:
+def _of_steps(pipeline: Any, reach: Reach | None, depth: int) -> Iterator[ThresholdSite]:
     for _, step in pipeline.steps:
         if step is None or isinstance(step, str):
             continue
@@ -83,7 +83,7 @@ def _of_steps(pipeline: Any, reach: Reach | None, depth: int) -> Iterator[Site]:
         reach = _then(reach, step.transform) if hasattr(step, "transform") else reach
 
 
-def _inside(model: Any, reach: Reach | None, depth: int) -> Iterator[Site]:
+def _inside(model: Any, reach: Reach | None, depth: int) -> Iterator[ThresholdSite]:
     # A histogram model sees its columns through the encoder of its categories.
     before = getattr(model, "_preprocessor", None)
     if before is not None:

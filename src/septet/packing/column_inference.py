@@ -1,4 +1,4 @@
-"""What a package promises of each column: what the data show, and what the estimator is known to accept besides."""
+"""The columns of a signature, inferred from the data and from what the fitted estimator declares to accept."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,12 +15,12 @@ from septet.runtimes.sklearn.sklearn_names import placed
 _FIXED = ("bool",)
 
 
-class Promise(msgspec.Struct, frozen=True):
-    """Columns to promise.
+class InferredColumns(msgspec.Struct, frozen=True):
+    """The columns that the signature declares.
 
     Attributes:
         columns: in the order of the data; those which no request can carry, and nobody reads, are left out.
-        unseen: the names of those that may be missing because the estimator says so: no row of the data shows it.
+        unseen: the names of those that may be missing by what the estimator declares, not by the data.
         left_out: the names of those that are left out.
     """
 
@@ -35,7 +35,7 @@ def facts_by_column(model: Any, rows: TrainingTable, known: Sequence[str] | None
     names = given if known is None else list(known)
     try:
         facts = read_facts(model, names)
-    except Exception:  # noqa: BLE001 - an estimator of anyone's may be built in any way, and then says nothing
+    except Exception:  # noqa: BLE001 - a foreign estimator may be built in any way; then it declares nothing
         facts = [ColumnFact()] * len(names)
     if known is None:
         return facts if len(facts) == len(given) else [ColumnFact()] * len(given)
@@ -52,8 +52,8 @@ def unread_names(model: Any, known: Sequence[str]) -> list[str]:
     return [name for name, fact in zip(known, facts, strict=True) if not fact.used]
 
 
-def promised(rows: TrainingTable, facts: Sequence[ColumnFact]) -> Promise:
-    """Join what the data show with what the estimator says.
+def infer_columns(rows: TrainingTable, facts: Sequence[ColumnFact]) -> InferredColumns:
+    """Join the columns of the data with what the estimator declares.
 
     Raises:
         Invalid: a column that the model reads holds values that no request can carry.
@@ -64,7 +64,7 @@ def promised(rows: TrainingTable, facts: Sequence[ColumnFact]) -> Promise:
     require_types([given for given, fact in zip(rows.columns, facts, strict=True) if fact.used])
     for given, fact in zip(rows.columns, facts, strict=True):
         if not fact.used:
-            if given.fault and given.cells.dtype.kind != "f":
+            if given.fault and given.data.dtype.kind != "f":
                 left.append(given.name)
             else:
                 columns.append(_unread(given.column))
@@ -75,7 +75,7 @@ def promised(rows: TrainingTable, facts: Sequence[ColumnFact]) -> Promise:
             column = msgspec.structs.replace(column, nullable=True)
             unseen.append(given.name)
         columns.append(column)
-    return Promise(tuple(columns), tuple(unseen), tuple(left))
+    return InferredColumns(tuple(columns), tuple(unseen), tuple(left))
 
 
 def _unread(column: Column) -> Column:
