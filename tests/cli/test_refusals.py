@@ -41,7 +41,7 @@ REFUSED = [
     ("serve rows.csv --port 0", "rows.csv: no runtime reads '.csv'"),
     ("serve model.onnx --labels none.json --port 0", "label file none.json: does not exist"),
     ("serve model.onnx --middleware none:wrap --port 0", "the middleware 'none:wrap' cannot be imported"),
-    ("serve model.onnx --middleware os:sep --port 0", "fails when it is given a predictor: TypeError"),
+    ("serve model.onnx --middleware os:sep --port 0", "the middleware 'os:sep' is a str, not a function or class"),
     ("serve model.onnx damaged.onnx --port 0", "damaged.onnx: "),
     ("serve model.onnx model.onnx --port 0", "two models have the name 'model'"),
     ("inspect none.onnx", "none.onnx: there is no such file or folder. Check the path."),
