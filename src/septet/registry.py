@@ -101,7 +101,7 @@ class Models:
         """
         served = self._served.get(name)
         if served is None:
-            names = ", ".join(map(repr, self._served))
+            names = ", ".join(map(repr, self._served)) or "none"
             raise NotFound(f"There is no model {name[:80]!r} here, only {names}.")
         known = served.service.identity.version
         if version not in ("", known):

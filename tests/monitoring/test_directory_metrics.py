@@ -82,9 +82,19 @@ def test_files_of_another_layout_are_left_alone(tmp_path: Path) -> None:
 
 
 def test_a_file_that_was_only_just_created_is_skipped(tmp_path: Path) -> None:
-    (tmp_path / f"septet-{LAYOUT.fingerprint}-0.metrics").touch()
+    shared_metrics = DirectoryMetrics(LAYOUT, tmp_path)
+    shared_metrics.claim()
+    (file,) = tmp_path.iterdir()
+    file.write_bytes(b"")
 
-    assert DirectoryMetrics(LAYOUT, tmp_path).snapshot().requests.sum() == 0
+    assert shared_metrics.snapshot().requests.sum() == 0
+
+
+def test_processes_with_other_models_count_in_files_of_their_own(tmp_path: Path) -> None:
+    DirectoryMetrics(LAYOUT, tmp_path, ["iris", "wine"]).claim().turned(0, [ANSWERED])
+
+    assert DirectoryMetrics(LAYOUT, tmp_path, ["iris", "wine"]).snapshot().requests.sum() == 1
+    assert DirectoryMetrics(LAYOUT, tmp_path, ["wine", "iris"]).snapshot().requests.sum() == 0
 
 
 def test_a_directory_that_cannot_be_made_is_explained(tmp_path: Path) -> None:

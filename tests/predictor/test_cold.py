@@ -1,15 +1,18 @@
 """A model of which no row was known that it answers learns what it costs from the first that it does."""
 
 import asyncio
+import threading
 from typing import Any
 
 import pytest
 
+from septet.errors import Unavailable
 from septet.predictor.batcher import Batcher
 from septet.predictor.latency_model import LatencyModel
 from septet.predictor.model_runner import ModelRunner
 from septet.types import Response, Tensors
 from tests.predictor.echoes import IDENTITY, SHORT, SIGNATURE, request, runtime
+from tests.waiting import until
 
 
 class Teacher:
@@ -91,3 +94,27 @@ def test_a_model_that_cannot_be_warmed_up_is_still_asked(caplog: pytest.LogCaptu
     assert all(isinstance(answer, Response) for answer in answers)
     assert model.runs == [1, 1]
     assert "moody" in caplog.text
+
+
+def test_what_is_learned_of_a_model_that_was_closed_meanwhile_opens_it_no_more() -> None:
+    release = threading.Event()
+
+    def learn(_: Tensors) -> tuple[LatencyModel, int]:
+        release.wait(60)
+        return LatencyModel(1.0, 1.0), 64
+
+    async def main() -> Response | BaseException:
+        batch = Batcher(
+            ModelRunner(runtime(), SIGNATURE), IDENTITY, None, max_batch_rows=1, max_pending=100, learn=learn
+        )
+        await asked(batch, 1.0)
+        batch.close()
+        release.set()
+        await asyncio.get_running_loop().shutdown_default_executor()
+        await asyncio.sleep(0)
+        (answer,) = await asked(batch, 2.0)
+        return answer
+
+    before = set(threading.enumerate())
+    assert isinstance(asyncio.run(main()), Unavailable)
+    until(lambda: not [each for each in threading.enumerate() if each not in before and "runtime" in each.name])

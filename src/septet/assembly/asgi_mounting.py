@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from septet.assembly.composition import application, layout
 from septet.assembly.loading import ModelLoader
 from septet.monitoring.log import AccessLog
+from septet.monitoring.metrics_layout import MetricsLayout
 from septet.monitoring.shared_metrics import SharedMetrics
 from septet.monitoring.worker_metrics import TurnObservers
 from septet.protocols.http.app import App
@@ -45,7 +46,8 @@ def asgi(
     loader = ModelLoader([path if isinstance(path, Service) else Path(path) for path in paths], resolved, middleware)
     loaded = loader.load()
     folder = resolved.server.metrics_dir
-    shared_metrics = SharedMetrics(layout(loader.count)) if folder is None else _shared(Path(folder), loader.count)
+    counted = layout(loader.count)
+    shared_metrics = SharedMetrics(counted) if folder is None else _shared(counted, Path(folder), loaded.names)
     worker_metrics = shared_metrics.claim()
     worker_metrics.count_models(loaded.names)
     worker_metrics.loaded(load_seconds=loaded.load_seconds, startup_seconds=time.perf_counter() - begun)
@@ -56,8 +58,8 @@ def asgi(
     return Asgi(app, max_body_bytes=resolved.limits.max_body_bytes)
 
 
-def _shared(folder: Path, models: int) -> "DirectoryMetrics":
+def _shared(counted: MetricsLayout, folder: Path, models: Sequence[str]) -> "DirectoryMetrics":
     # It needs file locks, which not every system has; who does not ask for it should not miss them.
     from septet.monitoring.directory_metrics import DirectoryMetrics
 
-    return DirectoryMetrics(layout(models), folder)
+    return DirectoryMetrics(counted, folder, models)

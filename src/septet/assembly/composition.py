@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 
+from septet.assembly.freed_memory import return_freed_memory
 from septet.assembly.opening import OpenedModel, open_model
 from septet.assembly.server_routes import ServerRoutes
 from septet.assembly.statistics import statistics
@@ -90,11 +91,16 @@ def open_service(path: Path, settings: Settings) -> Service:
         expected=_promise(opened, warmup),
         facts=facts if latency is None else {**facts, "run_seconds": latency.seconds(1)},
         freshness=partial(age_of, opened.manifest, settings.model),
-        close=batcher.close,
+        close=partial(_close, batcher),
         batch_rows=batch_rows,
         merging=merging,
         gate=batcher.gate,
     )
+
+
+def _close(batcher: Batcher) -> None:
+    batcher.close()
+    return_freed_memory()
 
 
 def age_of(manifest: Manifest, limits: Model) -> Freshness:

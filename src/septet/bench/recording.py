@@ -27,7 +27,7 @@ class Recording(msgspec.Struct, frozen=True, eq=False):
         refused: from when a request was sent to its refusal (status 429 or 503).
         lag: of an open loop, how late the generator itself was for each request.
         errors: how many requests failed, by kind, such as `status 503`.
-        examples: what the first of each kind said.
+        examples: the message of the first of each kind.
         elapsed: from the first moment to the last answer, at least the load's duration.
         cpu_share: the part of a core that the generator was busy with, of its busiest process.
     """

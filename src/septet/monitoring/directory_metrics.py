@@ -6,9 +6,11 @@ never more files than there were processes at once. POSIX only, as `flock` is.
 """
 
 import fcntl
+import hashlib
 import itertools
 import mmap
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,12 +22,14 @@ from septet.monitoring.worker_metrics import WorkerMetrics
 
 
 class DirectoryMetrics:
-    """Counts of all processes that share a directory (and a layout)."""
+    """Counts of all processes that share a directory, a layout, and the names of the models that they count."""
 
-    def __init__(self, layout: MetricsLayout, directory: Path) -> None:
+    def __init__(self, layout: MetricsLayout, directory: Path, models: Sequence[str] = ()) -> None:
         self._layout = layout
         self._directory = directory
-        self._stem = f"septet-{layout.fingerprint}"
+        # A block belongs to the model at its place in the list: other models have other files.
+        of_models = hashlib.sha256(repr(tuple(models)).encode()).hexdigest()[:8]
+        self._stem = f"septet-{layout.fingerprint}-{of_models}"
 
     def claim(self) -> WorkerMetrics:
         """The calling process counts from now on. Call it after the server has forked, once in a process.

@@ -91,7 +91,7 @@ class TurnObservers:
 
 
 class WorkerMetrics:
-    """Counts into one row what happens in a process. Call it from one thread only."""
+    """Counts the requests of a process into one row of cells. Call it from one thread only."""
 
     least_status = 0
 

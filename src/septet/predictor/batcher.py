@@ -250,7 +250,7 @@ class Batcher(Predictor):
 
     def _learned(self, learning: "asyncio.Future[tuple[LatencyModel, int]]") -> None:
         """A cold model is warm; where it did not answer the same values again, it is served as it is."""
-        if learning.cancelled():
+        if learning.cancelled() or self._run is _closed:
             return
         if (error := learning.exception()) is not None:
             logger.warning("the model cannot be warmed up and is asked each request by itself (%s)", error)

@@ -84,7 +84,7 @@ def remote_service(
     finally:
         channel.close()
     open_channel = partial(async_channel, address, headers, RetryBudget())
-    open_channel()  # its library is imported here, not in the event loop, and where it is missing that is said now
+    open_channel()  # its library is imported here, not in the event loop, and an error that it is missing is raised now
     predictor = RemotePredictor(
         remote,
         open_channel,
@@ -136,7 +136,7 @@ def _tried(
     """The model with the version that answers, one row, and its answer; None where no row is known that it answers.
 
     Raises:
-        ModelFailed: the answer is not what the server said of the model.
+        ModelFailed: the answer does not fit the signature that the server gave.
         SeptetError: there was no answer.
     """
     model = described.model

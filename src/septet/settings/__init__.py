@@ -120,7 +120,7 @@ class Limits(msgspec.Struct, frozen=True):
 
 
 class Model(msgspec.Struct, frozen=True):
-    """What is said of the model, and how it runs."""
+    """Statements about the model, and how it runs."""
 
     name: Annotated[
         str | None,

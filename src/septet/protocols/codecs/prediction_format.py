@@ -53,7 +53,7 @@ class PredictionFormatter:
 
     def _every_output(self, tensors: Tensors) -> Any:
         lists = {name: nested(name, tensors) for name in tensors}
-        # Outputs of different lengths have no rows in common, whatever the graph said.
+        # Outputs of different lengths have no rows in common, whatever the graph declares.
         if not self._signature.rows or not alike(lists.values()):
             return lists
         return [dict(zip(lists, values, strict=True)) for values in zip(*lists.values(), strict=True)]

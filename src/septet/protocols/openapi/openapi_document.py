@@ -69,9 +69,9 @@ def _info(services: Sequence[Service]) -> Node:
 
 
 def _description(service: Service) -> str:
-    said = service.manifest.description
+    description = service.manifest.description
     text = f"Kind: {service.signature.kind}. Digest: {service.identity.digest}."
-    return f"{said.rstrip()}\n\n{text}" if said else text
+    return f"{description.rstrip()}\n\n{text}" if description else text
 
 
 def _column(services: Sequence[Service]) -> str | None:
