@@ -435,7 +435,7 @@ def test_a_target_of_another_length_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("bounds", [("low", 1), (1, 2, 3), (True, None)])
 def test_a_range_that_is_none_is_refused(tmp_path: Path, bounds: Any) -> None:
     model = fitted(logistic(), NUMBERS["floats"])
-    with pytest.raises(PackageInvalid, match="the range of 'age'"):
+    with pytest.raises(PackageInvalid, match="ranges: 'age' is"):
         save(model, tmp_path / "model", data=NUMBERS["floats"], ranges={"age": bounds})
 
 
