@@ -54,3 +54,8 @@ def test_several_labels_a_row_stand_in_one_column() -> None:
     writer.write([[]])
     writer.close()
     assert stream.getvalue() == 'prediction\n"[""a"",""b""]"\n"[""a""]"\n[]\n'
+
+
+@pytest.mark.parametrize(("form", "text"), [("csv", "small,n\n/wA=,1\n"), ("jsonl", '{"small":"/wA=","n":1}\n')])
+def test_bytes_are_base64(form: PredictionFormat, text: str) -> None:
+    assert written(form, [{"small": b"\xff\0", "n": 1}], labels=()) == text
