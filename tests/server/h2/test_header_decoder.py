@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from septet.errors import HeadersTooLarge
+from septet.protocols.http.http_messages import context_of
 from septet.server.h2.h2_frames import ErrorCode, H2ConnectionError, H2StreamError
 from septet.server.h2.header_decoder import MAX_CACHED, CallHead, HeaderDecoder
 from septet.settings import Limits
@@ -33,7 +34,9 @@ def test_what_is_known_of_heads_changes_nothing(made: list[tuple[str, str, bool]
         encoder.header_table_size = size if request_id < "8" else 4096
         pairs = [(name, value, False) for name, value in fields(path)]
         sent = encoder.encode([*pairs, ("x-request-id", request_id, not indexed)])
-        assert (heads.known.get(sent) or heads.read(sent)) == CallHead(path, {b"x-request-id": request_id.encode()})
+        head = heads.known.get(sent) or heads.read(sent)
+        assert (head.path, head.headers) == (path, {b"x-request-id": request_id.encode()})
+        assert head.known_context in (None, context_of(head.headers))
 
 
 def test_more_heads_than_are_kept_are_read_all_the_same() -> None:

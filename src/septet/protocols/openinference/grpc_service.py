@@ -133,12 +133,13 @@ class GrpcService:
 
     def _decode(self, http: HttpRequest, *, streamed: bool) -> tuple[ServedModel, Request, Encode]:
         asked = parsed(self._request, http.body)
-        request_id = _fit_for_a_header(asked.id) or http.context.id or new_id()
+        context = http.known_context or http.context
+        request_id = _fit_for_a_header(asked.id) or context.id or new_id()
         messages = self._named_messages.get((asked.model_name, asked.model_version))
         try:
             if messages is None:  # which raises: all names that are served are known
                 messages = self._messages[self._models.find(asked.model_name, asked.model_version)]
-            return messages.decode(http, asked, request_id, streamed=streamed)
+            return messages.decode(http, asked, request_id, context.trace, streamed=streamed)
         except SeptetError as error:
             error.request_id = request_id
             error.model = None if messages is None else messages.identity

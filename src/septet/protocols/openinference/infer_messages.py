@@ -134,9 +134,11 @@ class InferMessages:
         self._labels = {signature.scores: signature.labels}
 
     def decode(
-        self, http: HttpRequest, asked: Message, request_id: str, *, streamed: bool
+        self, http: HttpRequest, asked: Message, request_id: str, trace: str | None, *, streamed: bool
     ) -> tuple[ServedModel, Request, Encode]:
         """Read the message of `ModelInfer`, or one of `ModelStreamInfer`; `request_id` is for the answer's header.
+
+        `trace` is what the headers say of it.
 
         Raises:
             Invalid: it is not what the protocol or the model asks for.
@@ -145,9 +147,7 @@ class InferMessages:
         tensors, rows = self._schema.tensors(self._raw(asked.inputs, raw) if raw else self._typed(asked.inputs))
         outputs, classes = self._wanted(asked.outputs) if asked.outputs else (None, {})
         seconds = _seconds(asked, http)
-        request = self._request_factory.request(
-            tensors, rows, request_id, outputs, timeout=seconds, trace=http.context.trace
-        )
+        request = self._request_factory.request(tensors, rows, request_id, outputs, timeout=seconds, trace=trace)
         form = MessageForm(asked.id, bool(raw) or self._all_raw, streamed, classes)
         return self._served, request, partial(self._encode, form)
 

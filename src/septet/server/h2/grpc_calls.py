@@ -162,7 +162,8 @@ class GrpcCall(ABC):
             if self._head.coding == IDENTITY:
                 raise Malformed("The message is compressed, but no grpc-encoding says how.")
             headers = {**headers, CODING: self._head.coding}
-        self._hand_over(HttpRequest("POST", self._head.path, b"", headers, message.body))
+        head = self._head
+        self._hand_over(HttpRequest("POST", head.path, b"", headers, message.body, "", head.known_context))
 
     def _hand_over(self, http: HttpRequest) -> None:
         self._busy = True

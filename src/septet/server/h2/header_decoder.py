@@ -14,6 +14,8 @@ from hpack import Decoder, HPACKError
 from hpack.table import HeaderTable
 
 from septet.bounded_cache import BoundedCache
+from septet.errors import Malformed
+from septet.protocols.http.http_messages import RequestContext, context_of
 from septet.protocols.http.limits import head_too_large
 from septet.server.h2.h2_frames import ErrorCode, H2ConnectionError, H2StreamError
 from septet.settings import Limits
@@ -48,6 +50,7 @@ class CallHead(msgspec.Struct, frozen=True):
         coding: how messages are compressed where their flag is set.
         content_length: how many bytes of data follow, where the call declares it.
         status: the HTTP status for what is no call at all; 0 for a call.
+        known_context: what the headers say, where the block was seen before.
     """
 
     path: str
@@ -55,6 +58,7 @@ class CallHead(msgspec.Struct, frozen=True):
     coding: bytes = IDENTITY
     content_length: int | None = None
     status: int = 0
+    known_context: RequestContext | None = None
 
 
 class HeaderBlock:
@@ -111,7 +115,7 @@ class HeaderDecoder:
         pairs = self.skip(block)
         head = _head(pairs, self._limits)
         if added == self._table.added and not _resizes(block) and len(block) <= MAX_CACHED_BYTES:
-            self.known.keep(block, head)
+            self.known.keep(block, _with_context(head))
         return head
 
     def skip(self, block: bytes) -> Pairs:
@@ -128,6 +132,14 @@ class HeaderDecoder:
         if added != self._table.added or _resizes(block):
             self.known.clear()
         return pairs
+
+
+def _with_context(head: CallHead) -> CallHead:
+    try:
+        return msgspec.structs.replace(head, known_context=context_of(head.headers))
+    except Malformed:
+        # Whoever asks for it is told why.
+        return head
 
 
 def _resizes(block: bytes) -> bool:
