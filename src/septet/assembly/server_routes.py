@@ -10,13 +10,10 @@ from septet.monitoring.metrics import ModelFacts, exposition
 from septet.monitoring.shared_metrics import MetricsSnapshot
 from septet.protocols.http.http_messages import HttpReply, HttpRequest
 from septet.protocols.http.request_factory import checked_id
-from septet.protocols.http.routes import Operation, answers
-from septet.protocols.openapi import openapi_responses
-from septet.protocols.openapi.openapi_document import DocumentedRoute, openapi
-from septet.protocols.openapi.operations import answering
+from septet.protocols.http.routes import DocumentedRoute, Operation, answers
 from septet.registry import Models
 from septet.service import Service
-from septet.settings import Settings
+from septet.settings import Limits, Settings
 from septet.web.pages import CONTENT_SECURITY_POLICY, FILES, page
 
 _Method = TypeVar("_Method", bound=Callable[..., Any])
@@ -26,13 +23,11 @@ _PAGE_HEADERS = (
 )
 
 
-_JSON = answering({"200": openapi_responses.reply({"type": "object"})})
-_TEXT = answering({"200": openapi_responses.reply({"type": "string"}, media="text/plain")})
-_PAGE = answering({"200": openapi_responses.reply({"type": "string"}, text="A page.", media="text/html")})
+_OPENAPI = "septet.assembly.server_openapi"
 #: The files of the page are no operations.
 _PAGES = {
-    "/": Operation("root", "Try the model out", "documents", _PAGE),
-    "/docs": Operation("docs", "Try the model out", "documents", _PAGE),
+    "/": Operation("root", "Try the model out", "documents", _OPENAPI),
+    "/docs": Operation("docs", "Try the model out", "documents", _OPENAPI),
 }
 
 
@@ -67,15 +62,19 @@ class ServerRoutes:
         self._snapshot = snapshot
         self._names = names
 
-    @answers("GET", "/openapi.json", operation=Operation("openapi", "Read this document", "documents", _JSON))
+    @answers("GET", "/openapi.json", operation=Operation("openapi", "Read this document", "documents", _OPENAPI))
     async def openapi(self, http: HttpRequest) -> HttpReply:
         """`GET /openapi.json`: OpenAPI 3.1, typed by the very models."""
         services = [each.service for each in self._models]
         root_path = self._settings.server.root_path + http.root_path
-        document = openapi(self._operated(), services, limits=self._settings.limits, root_path=root_path)
-        return HttpReply(200, msgspec.json.encode(document), checked_id(http.headers))
+        # In a thread: to write the document, and to import what writes it, would hold up predictions.
+        loop = asyncio.get_running_loop()
+        written = loop.run_in_executor(
+            None, _document, list(self._operated()), services, self._settings.limits, root_path
+        )
+        return HttpReply(200, await written, checked_id(http.headers))
 
-    @answers("GET", "/metrics", operation=Operation("metrics", "Read the metrics", "documents", _TEXT))
+    @answers("GET", "/metrics", operation=Operation("metrics", "Read the metrics", "documents", _OPENAPI))
     async def metrics(self, http: HttpRequest) -> HttpReply:
         """`GET /metrics`: for Prometheus."""
         facts = [_facts(each.service) for each in self._models]
@@ -94,6 +93,14 @@ class ServerRoutes:
             raise KeyError(http.path)
         body, media_type = found
         return HttpReply(200, body, checked_id(http.headers), media_type.encode(), _PAGE_HEADERS)
+
+
+def _document(
+    operated: Sequence[DocumentedRoute], services: Sequence[Service], limits: Limits, root_path: str
+) -> bytes:
+    from septet.protocols.openapi.openapi_document import openapi
+
+    return msgspec.json.encode(openapi(operated, services, limits=limits, root_path=root_path))
 
 
 def _facts(service: Service) -> ModelFacts:

@@ -1,6 +1,5 @@
 """The parser of the command line: plain help, no abbreviations, and a likely name for an unknown flag."""
 
-import difflib
 import re
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from pathlib import Path
@@ -36,6 +35,8 @@ class Parser(ArgumentParser):
         self.exit(2, f"error: {message}\nhint: {self.prog} --help shows what can be given\n")
 
     def _with_likely_name(self, rest: str) -> str:
+        import difflib
+
         word = re.split("[ =]", rest, maxsplit=1)[0]
         known = [flag for action in self._actions for flag in action.option_strings]
         close = difflib.get_close_matches(word, known, n=1) if word.startswith("-") else []

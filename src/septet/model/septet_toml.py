@@ -6,12 +6,10 @@ parameters is written as the text "None".
 
 import datetime as dt
 import re
-import tomllib
 from typing import Any, Final
 
 import msgspec
 import numpy as np
-import tomli_w
 
 from septet.errors import PackageInvalid
 from septet.model.manifest import Manifest
@@ -30,6 +28,8 @@ def manifest_to_toml(manifest: Manifest) -> str:
     Raises:
         PackageInvalid: a value cannot be written as TOML.
     """
+    import tomli_w
+
     signature = _with_shapes(manifest.signature, None, _FREE)
     training = msgspec.structs.replace(manifest.training, parameters=_plain(manifest.training.parameters))
     written = msgspec.structs.replace(manifest, signature=signature, training=training)
@@ -48,6 +48,8 @@ def manifest_from_toml(data: bytes, source: str) -> Manifest:
     Raises:
         PackageInvalid: they are not TOML, of a newer format, or a key is unknown, missing or of the wrong type.
     """
+    import tomllib
+
     try:
         values = tomllib.loads(data.decode())
     except (ValueError, RecursionError) as exc:

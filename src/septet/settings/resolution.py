@@ -1,7 +1,5 @@
 """The effective settings: flag over environment over file over default."""
 
-import difflib
-import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -102,6 +100,8 @@ def _from_file(table: Iterable[Field], path: Path) -> dict[str, _Chosen]:
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
+    import tomllib
+
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as exc:
@@ -119,6 +119,8 @@ def _did_you_mean(name: str, known: Iterable[str]) -> str:
 
 
 def _close(name: str, options: list[str]) -> list[str]:
+    import difflib
+
     cutoff = 0.8 if name.startswith(PREFIX) else 0.6  # the prefix, which all share, counts as likeness
     return difflib.get_close_matches(name, options, n=1, cutoff=cutoff)
 

@@ -5,15 +5,19 @@ declarations.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 import msgspec
 
 from septet.errors import UnsupportedMediaType
 from septet.model.signature import Signature
-from septet.protocols.codecs.npy_body import npy_refusal
-from septet.protocols.codecs.value_body import takes_value
 from septet.protocols.http.http_messages import JSON, shown
+from septet.settings import ExtraColumns
+
+if TYPE_CHECKING:
+    from septet.protocols.codecs.csv_body import CsvBody
+    from septet.protocols.codecs.npy_body import NpyBody
+    from septet.protocols.codecs.value_body import ValueBody
 
 _Reader = TypeVar("_Reader")
 
@@ -43,8 +47,24 @@ def _without_columns(signature: Signature) -> str | None:
     return "This model's inputs are tensors without named columns; send JSON 'inputs'."
 
 
+def npy_refusal(signature: Signature) -> str | None:
+    """Why the inputs of a model cannot be one array; None where they can."""
+    dtypes = {tensor.dtype for tensor in signature.inputs}
+    if "bytes" in dtypes:
+        return "This model takes bytes, which .npy does not hold; send JSON or CSV instead."
+    by_column = signature.rows and bool(signature.columns)
+    if len(dtypes) > 1 or (len(signature.inputs) > 1 and not by_column):
+        return "This model's inputs are of several dtypes; send JSON or CSV instead of .npy."
+    return None
+
+
 def _not_one_value(signature: Signature) -> str | None:
-    return None if takes_value(signature) else ""
+    """Of one value of bytes there is one input, of one column at most."""
+    if len(signature.inputs) != 1 or signature.inputs[0].dtype != "bytes":
+        return ""
+    shape = signature.inputs[0].shape
+    sizes = shape[1:] if signature.rows else shape
+    return None if all(size == 1 for size in sizes) else ""
 
 
 JSON_ROWS: Final = BodyFormat(
@@ -68,23 +88,45 @@ def readable(signature: Signature) -> tuple[BodyFormat, ...]:
     return tuple(each for each in BODY_FORMATS if each.refusal(signature) is None)
 
 
+def csv_reader(signature: Signature, *, max_rows: int, extra_columns: ExtraColumns) -> "CsvBody":
+    """The reader of `CSV_ROWS`, imported when the first such body comes, as those below."""
+    from septet.protocols.codecs.csv_body import CsvBody
+
+    return CsvBody(signature, max_rows=max_rows, extra_columns=extra_columns)
+
+
+def npy_reader(signature: Signature, *, max_rows: int) -> "NpyBody":
+    """The reader of `NPY_ARRAY`."""
+    from septet.protocols.codecs.npy_body import NpyBody
+
+    return NpyBody(signature, max_rows=max_rows)
+
+
+def value_reader(signature: Signature) -> "ValueBody":
+    """The reader of `ONE_VALUE`."""
+    from septet.protocols.codecs.value_body import ValueBody
+
+    return ValueBody(signature)
+
+
 class BodyReaders(Generic[_Reader]):
-    """The readers of one route.
+    """The readers of one route, each made when a body first needs it: most servers read one format.
 
     Attributes:
-        by_media_type: of each content type that is read its reader.
+        by_media_type: the readers that are made, by content type.
     """
 
     def __init__(self, signature: Signature, readers: Mapping[BodyFormat, Callable[[], _Reader]]) -> None:
-        """Make those of `readers`, one for each of `BODY_FORMATS`, that the signature needs."""
+        """Find which of `readers`, one for each of `BODY_FORMATS`, the signature needs."""
         self.by_media_type: dict[bytes, _Reader] = {}
+        self._makers: dict[bytes, Callable[[], _Reader]] = {}
         self._refusals: dict[bytes, str] = {}
         for each in BODY_FORMATS:
             refusal = each.refusal(signature)
             if refusal is not None:
                 self._refusals = {**dict.fromkeys(each.media_types, refusal), **self._refusals}
                 continue
-            self.by_media_type |= dict.fromkeys(each.media_types, readers[each]())
+            self._makers |= dict.fromkeys(each.media_types, readers[each])
         *first, last = [each.advice for each in readable(signature)]
         self._advice = f"{', '.join(first)}, or {last}" if first else last
 
@@ -96,6 +138,10 @@ class BodyReaders(Generic[_Reader]):
         """
         reader = self.by_media_type.get(media_type)
         if reader is not None:
+            return reader
+        maker = self._makers.get(media_type)
+        if maker is not None:
+            reader = self.by_media_type[media_type] = maker()
             return reader
         refusal = self._refusals.get(media_type)
         raise UnsupportedMediaType(

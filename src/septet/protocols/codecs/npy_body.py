@@ -7,20 +7,10 @@ from septet.columns.stacking import split
 from septet.errors import Invalid, Problem, UnsupportedMediaType
 from septet.model.received import shape_text
 from septet.model.signature import DTYPES, Signature, Tensor
+from septet.protocols.codecs.body_formats import npy_refusal
 from septet.protocols.codecs.decoded_body import DecodedBody, check_rows
 from septet.tables.npy_table import npy_array, npy_texts
 from septet.types import Array
-
-
-def npy_refusal(signature: Signature) -> str | None:
-    """Why the inputs of a model cannot be one array; None where they can."""
-    dtypes = {tensor.dtype for tensor in signature.inputs}
-    if "bytes" in dtypes:
-        return "This model takes bytes, which .npy does not hold; send JSON or CSV instead."
-    by_column = signature.rows and bool(signature.columns)
-    if len(dtypes) > 1 or (len(signature.inputs) > 1 and not by_column):
-        return "This model's inputs are of several dtypes; send JSON or CSV instead of .npy."
-    return None
 
 
 class NpyBody:

@@ -8,17 +8,8 @@ from septet.model.signature import Signature
 from septet.protocols.codecs.decoded_body import DecodedBody
 
 
-def takes_value(signature: Signature) -> bool:
-    """Whether a model takes one value of bytes: one input, of one column at most."""
-    if len(signature.inputs) != 1 or signature.inputs[0].dtype != "bytes":
-        return False
-    shape = signature.inputs[0].shape
-    sizes = shape[1:] if signature.rows else shape
-    return all(size == 1 for size in sizes)
-
-
 class ValueBody:
-    """Takes a body as one row, for a signature of which `takes_value` is true."""
+    """Takes a body as one row, for a signature that `ONE_VALUE` does not refuse."""
 
     def __init__(self, signature: Signature) -> None:
         (tensor,) = signature.inputs

@@ -9,9 +9,9 @@ from septet.protocols.http.error_responses import refused
 from septet.protocols.http.http_messages import HttpReply, HttpRequest
 from septet.protocols.http.request_factory import checked_id
 from septet.protocols.http.routes import Operation, answers
-from septet.protocols.openapi import openapi_responses
-from septet.protocols.openapi.operations import answering, answering_json
 from septet.registry import Models
+
+_OPENAPI = "septet.protocols.http.health_openapi"
 
 
 class ServerState:
@@ -57,55 +57,41 @@ class ServerState:
         return {**known, "missing": self.models.missing} if self.models.missing else known
 
 
-def _closed(*names: str) -> dict[str, Any]:
-    properties = {name: {"const": True} for name in names}
-    return {"type": "object", "properties": properties, "required": [*names], "additionalProperties": False}
-
-
-_STATE = {"type": "object", "properties": {"status": {"type": "string"}}, "required": ["status"]}
-_HEALTH = {"type": "object", "properties": {"health": {"const": "ok"}}, "required": ["health"]}
-_LIVE = answering_json(_closed("live"))
-_READY = answering_json(_closed("live", "ready"))
-_PING = answering({"200": openapi_responses.reply({"type": "object"}, text="Yes.")})
-_OK = answering({"200": openapi_responses.reply(_HEALTH, {"health": "ok"})})
-_YES = answering({"200": openapi_responses.reply(_STATE, text="Yes.")})
-
-
 class HealthRoutes:
     """The routes of health, native and of the Open Inference Protocol."""
 
     def __init__(self, state: ServerState) -> None:
         self._state = state
 
-    @answers("GET", "/health", operation=Operation("health", "Say ok", "health", _OK))
+    @answers("GET", "/health", operation=Operation("health", "Say ok", "health", _OPENAPI))
     async def health(self, http: HttpRequest) -> HttpReply:
         """Say ok."""
         return HttpReply(200, b'{"health":"ok"}', checked_id(http.headers))
 
-    @answers("GET", "/health/live", operation=Operation("health_live", "Is the process alive?", "health", _YES))
+    @answers("GET", "/health/live", operation=Operation("health_live", "Is the process alive?", "health", _OPENAPI))
     async def live(self, http: HttpRequest) -> HttpReply:
         """Whether the process lives."""
         return HttpReply(200, b'{"status":"live"}', checked_id(http.headers))
 
-    @answers("GET", "/ping", operation=Operation("ping", "Can it answer now?", "health", _PING))
-    @answers("GET", "/health/ready", operation=Operation("health_ready", "Can it answer now?", "health", _YES))
+    @answers("GET", "/ping", operation=Operation("ping", "Can it answer now?", "health", _OPENAPI))
+    @answers("GET", "/health/ready", operation=Operation("health_ready", "Can it answer now?", "health", _OPENAPI))
     async def ready(self, http: HttpRequest) -> HttpReply:
         """Whether every model can answer now."""
         self._state.require_ready()
         return await self.startup(http)
 
-    @answers("GET", "/health/startup", operation=Operation("health_startup", "Has it started?", "health", _YES))
+    @answers("GET", "/health/startup", operation=Operation("health_startup", "Has it started?", "health", _OPENAPI))
     async def startup(self, http: HttpRequest) -> HttpReply:
         """Whether the server has started; what it serves."""
         self._state.require_started()
         return HttpReply(200, msgspec.json.encode(self._state.described()), checked_id(http.headers))
 
-    @answers("GET", "/v2/health/live", operation=Operation("v2_live", "Is the process alive?", "protocols", _LIVE))
+    @answers("GET", "/v2/health/live", operation=Operation("v2_live", "Is the process alive?", "protocols", _OPENAPI))
     async def open_inference_live(self, http: HttpRequest) -> HttpReply:
         """Whether the process lives, as the Open Inference Protocol has it."""
         return HttpReply(200, b'{"live":true}', checked_id(http.headers))
 
-    @answers("GET", "/v2/health/ready", operation=Operation("v2_ready", "Can it answer now?", "protocols", _READY))
+    @answers("GET", "/v2/health/ready", operation=Operation("v2_ready", "Can it answer now?", "protocols", _OPENAPI))
     async def open_inference_ready(self, http: HttpRequest) -> HttpReply:
         """Whether every model can answer now, as the Open Inference Protocol has it."""
         # Some clients read the key `live`, others `ready`; the specification has the one in its text for the other.

@@ -10,7 +10,8 @@ another may answer many requests of one turn together.
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Final, Literal, TypeAlias, TypeVar
+from importlib import import_module
+from typing import Any, Final, Literal, TypeAlias, TypeVar, cast
 from urllib.parse import quote
 
 import msgspec
@@ -61,13 +62,18 @@ class Operation(msgspec.Struct, frozen=True):
         name: the `operationId`.
         summary: one line.
         tag: the group in which documents show it.
-        describe: writes all else.
+        module: has a function of type `Describe` with the operation's name, which writes all else. It is imported when
+            the document is asked for: a server starts without it.
     """
 
     name: str
     summary: str
     tag: Literal["predict", "model", "health", "protocols", "documents"]
-    describe: Describe
+    module: str
+
+    def describe(self, described: OperationContext) -> dict[str, Any]:
+        """Write what the module says of the operation."""
+        return cast("Describe", getattr(import_module(self.module), self.name))(described)
 
 
 class Route(msgspec.Struct, frozen=True):
@@ -92,6 +98,10 @@ class Route(msgspec.Struct, frozen=True):
     def template(self) -> str:
         """The first pattern."""
         return self.patterns[0]
+
+
+#: A path, its route, and the model that it belongs to, if any.
+DocumentedRoute: TypeAlias = tuple[str, Route, ServedModel | None]
 
 
 def answers(method: str, *patterns: str, operation: Operation | None = None) -> Callable[[_Method], _Method]:

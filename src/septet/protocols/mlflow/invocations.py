@@ -6,15 +6,23 @@ An answer is what `predict()` of the model itself gives, because that is what ML
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from septet.errors import UnsupportedMediaType
-from septet.protocols.codecs.body_formats import CSV_ROWS, JSON_ROWS, NPY_ARRAY, ONE_VALUE, BodyFormat, BodyReaders
-from septet.protocols.codecs.csv_body import CsvBody
+from septet.protocols.codecs.body_formats import (
+    CSV_ROWS,
+    JSON_ROWS,
+    NPY_ARRAY,
+    ONE_VALUE,
+    BodyFormat,
+    BodyReaders,
+    csv_reader,
+    npy_reader,
+    value_reader,
+)
 from septet.protocols.codecs.decoded_body import DecodedBody
-from septet.protocols.codecs.npy_body import NpyBody
 from septet.protocols.codecs.rows_document import (
     INPUTS,
     INSTANCES,
@@ -24,15 +32,16 @@ from septet.protocols.codecs.rows_document import (
     RowsDocument,
     RowsFormat,
 )
-from septet.protocols.codecs.value_body import ValueBody
 from septet.protocols.http.http_messages import HttpReply, HttpRequest, media_parameters, shown
 from septet.protocols.http.request_factory import RequestFactory, answered
 from septet.protocols.http.routes import Encode, Operation, predicts
-from septet.protocols.mlflow import invocations_openapi
 from septet.protocols.mlflow.csv_predictions import CSV, csv_lines, prefers_csv
 from septet.protocols.mlflow.predict_output import predict_output
 from septet.registry import ServedModel
 from septet.types import Request, Response
+
+if TYPE_CHECKING:
+    from septet.protocols.codecs.csv_body import CsvBody
 
 BODY_FORMAT = RowsFormat(
     (SPLIT, RECORDS, INSTANCES, INPUTS),
@@ -56,9 +65,9 @@ class InvocationsRoute:
             JSON_ROWS: lambda: partial(
                 _of_json, RowsDocument(signature, BODY_FORMAT, max_rows=rows, extra_columns="ignore")
             ),
-            CSV_ROWS: lambda: partial(_of_csv, CsvBody(signature, max_rows=rows, extra_columns="ignore")),
-            NPY_ARRAY: lambda: partial(_of_bytes, NpyBody(signature, max_rows=rows)),
-            ONE_VALUE: lambda: partial(_of_bytes, ValueBody(signature)),
+            CSV_ROWS: lambda: partial(_of_csv, csv_reader(signature, max_rows=rows, extra_columns="ignore")),
+            NPY_ARRAY: lambda: partial(_of_bytes, npy_reader(signature, max_rows=rows)),
+            ONE_VALUE: lambda: partial(_of_bytes, value_reader(signature)),
         }
         self._readers = BodyReaders(signature, readers)
         self._wanted, _, self._shown = predict_output(signature, request_factory.service.manifest)
@@ -67,7 +76,10 @@ class InvocationsRoute:
     @predicts(
         "/invocations",
         operation=Operation(
-            "invocations", "Predict as MLflow and SageMaker do", "protocols", invocations_openapi.predict
+            "invocations",
+            "Predict as MLflow and SageMaker do",
+            "protocols",
+            "septet.protocols.mlflow.invocations_openapi",
         ),
     )
     def predict(self, http: HttpRequest) -> tuple[ServedModel, Request, Encode]:
@@ -108,7 +120,7 @@ def _of_json(document: RowsDocument, http: HttpRequest) -> DecodedBody:
     raise UnsupportedMediaType(f"The format {shown(written)} is not read; send 'dataframe_split' as JSON.")
 
 
-def _of_csv(read: CsvBody, http: HttpRequest) -> DecodedBody:
+def _of_csv(read: "CsvBody", http: HttpRequest) -> DecodedBody:
     return read(http.body, header=_HEADER.get(media_parameters(http.headers).get(b"header", b"")))
 
 

@@ -13,7 +13,7 @@ from septet.service import Service
 from septet.settings import Limits
 
 
-def predict(described: OperationContext) -> Node:
+def invocations(described: OperationContext) -> Node:
     """Describe `POST /invocations`."""
     return {
         "requestBody": {

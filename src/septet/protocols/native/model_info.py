@@ -7,14 +7,11 @@ from septet.model.labels import label_map
 from septet.protocols.http.http_messages import HttpReply, HttpRequest
 from septet.protocols.http.request_factory import checked_id
 from septet.protocols.http.routes import Operation, answers
-from septet.protocols.native import native_openapi
 from septet.protocols.native.metadata import metadata
-from septet.protocols.openapi import openapi_responses
-from septet.protocols.openapi.operations import answering
 from septet.service import Service
 from septet.settings import Limits
 
-_METADATA = answering({"200": openapi_responses.reply({"type": "object"})})
+_OPENAPI = "septet.protocols.native.native_openapi"
 
 
 class ModelInfo:
@@ -24,13 +21,13 @@ class ModelInfo:
         self._service = service
         self._limits = limits
 
-    @answers("GET", "/metadata", operation=Operation("metadata", "Describe the model", "model", _METADATA))
+    @answers("GET", "/metadata", operation=Operation("metadata", "Describe the model", "model", _OPENAPI))
     async def metadata(self, http: HttpRequest) -> HttpReply:
         """`GET /metadata`: what the model is and takes, from its own artefact."""
         facts = metadata(self._service, limits=self._limits)
         return self._json(http, facts)
 
-    @answers("GET", "/label", operation=Operation("label", "List the labels", "model", answering(native_openapi.label)))
+    @answers("GET", "/label", operation=Operation("label", "List the labels", "model", _OPENAPI))
     async def label(self, http: HttpRequest) -> HttpReply:
         """`GET /label`: the label map by position."""
         labels = label_map(self._service.signature)

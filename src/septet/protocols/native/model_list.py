@@ -7,8 +7,6 @@ import msgspec
 from septet.protocols.http.http_messages import HttpReply, HttpRequest
 from septet.protocols.http.request_factory import checked_id
 from septet.protocols.http.routes import MODEL_PREFIX, Operation, answers
-from septet.protocols.native import native_openapi
-from septet.protocols.openapi.operations import answering
 from septet.registry import Models
 from septet.service import Service
 
@@ -20,7 +18,9 @@ class ModelList:
         self._models = models
 
     @answers(
-        "GET", "/models", operation=Operation("models", "List the models", "model", answering(native_openapi.models()))
+        "GET",
+        "/models",
+        operation=Operation("models", "List the models", "model", "septet.protocols.native.native_openapi"),
     )
     async def models(self, http: HttpRequest) -> HttpReply:
         """`GET /models`: the models that are served, where the routes of each stand, and which could not be loaded."""

@@ -8,6 +8,7 @@ from septet.protocols.codecs.prediction_format import MAX_TOP
 from septet.protocols.http.routes import OperationContext
 from septet.protocols.openapi import json_schema, openapi_responses
 from septet.protocols.openapi.body_content import body_content, body_texts
+from septet.protocols.openapi.operations import answering
 from septet.protocols.openapi.schema_nodes import Node, closed
 from septet.settings import Limits
 from septet.types import Tensors
@@ -38,15 +39,20 @@ def predict_test_label(described: OperationContext) -> Node:
     return {"responses": {**_labelled(described), **_run_errors()}}
 
 
+metadata = answering(openapi_responses.reply({"type": "object"}))
+
+
 def label(described: OperationContext) -> Node:
-    """Describe the answers of `GET /label`."""
+    """Describe `GET /label`."""
     labels = {str(index): label for index, label in enumerate(described.signature.labels)}
     schema = {"type": "object", "additionalProperties": {"type": "string"}}
-    return {"200": openapi_responses.reply(schema, labels)} if labels else openapi_responses.errors(("not_found",))
+    if not labels:
+        return {"responses": openapi_responses.errors((*openapi_responses.ALWAYS, "not_found"))}
+    return answering(openapi_responses.reply(schema, labels))(described)
 
 
-def models() -> Node:
-    """Write the answers of `GET /models`."""
+def models(described: OperationContext) -> Node:
+    """Describe `GET /models`."""
     text: Node = {"type": "string"}
     names: Node = {"name": text, "version": text, "digest": text, "kind": {"enum": [kind.value for kind in Kind]}}
     path = {**text, "description": "Before the paths of this model's routes: `/models/iris` of `/models/iris/predict`."}
@@ -58,7 +64,7 @@ def models() -> Node:
     }
     listed: Node = {"type": "array", "items": closed(entry)}
     schema = closed({"models": listed, "missing": missing})
-    return {"200": openapi_responses.reply(schema, text="The models.")}
+    return answering(openapi_responses.reply(schema, text="The models."))(described)
 
 
 def schemas(signature: Signature, limits: Limits) -> Node:

@@ -10,21 +10,28 @@ import msgspec
 from septet.errors import Invalid, ModelFailed, NotFound, Problem
 from septet.model.golden import mismatches
 from septet.model.signature import Kind
-from septet.protocols.codecs.body_formats import CSV_ROWS, JSON_ROWS, NPY_ARRAY, ONE_VALUE, BodyFormat, BodyReaders
-from septet.protocols.codecs.csv_body import CsvBody
+from septet.protocols.codecs.body_formats import (
+    CSV_ROWS,
+    JSON_ROWS,
+    NPY_ARRAY,
+    ONE_VALUE,
+    BodyFormat,
+    BodyReaders,
+    csv_reader,
+    npy_reader,
+    value_reader,
+)
 from septet.protocols.codecs.decoded_body import DecodedBody
 from septet.protocols.codecs.json_body import JsonBody
-from septet.protocols.codecs.npy_body import NpyBody
 from septet.protocols.codecs.prediction_format import MAX_TOP, PredictionFormatter
-from septet.protocols.codecs.value_body import ValueBody
-from septet.protocols.http.http_messages import HttpReply, HttpRequest
+from septet.protocols.http.http_messages import JSON, HttpReply, HttpRequest
 from septet.protocols.http.request_factory import RequestFactory, answered
 from septet.protocols.http.routes import Encode, Operation, answers, predicts
-from septet.protocols.native import native_openapi
 from septet.registry import ServedModel
 from septet.types import Identity, Request, Response
 
 MAX_DIGITS = 10
+_OPENAPI = "septet.protocols.native.native_openapi"
 
 
 class NativeRoutes:
@@ -42,24 +49,26 @@ class NativeRoutes:
         rows = limits.max_rows
         readers: dict[BodyFormat, Callable[[], Callable[[bytes], DecodedBody]]] = {
             JSON_ROWS: lambda: JsonBody(signature, max_rows=rows, extra_columns=extra),
-            CSV_ROWS: lambda: CsvBody(signature, max_rows=rows, extra_columns=extra),
-            NPY_ARRAY: lambda: NpyBody(signature, max_rows=rows),
-            ONE_VALUE: lambda: ValueBody(signature),
+            CSV_ROWS: lambda: csv_reader(signature, max_rows=rows, extra_columns=extra),
+            NPY_ARRAY: lambda: npy_reader(signature, max_rows=rows),
+            ONE_VALUE: lambda: value_reader(signature),
         }
         self._body_readers = BodyReaders(signature, readers)
         self._readers = self._body_readers.by_media_type
+        # The first caller does not wait until the decoder is compiled.
+        self._body_readers.find(JSON)
         # How the last model that answered is named in a body: mostly it is the same.
         self._named = service.identity
         self._model = _model_field(service.identity)
 
-    @predicts("/predict", operation=Operation("predict", "Predict rows", "predict", native_openapi.predict))
+    @predicts("/predict", operation=Operation("predict", "Predict rows", "predict", _OPENAPI))
     def predict(self, http: HttpRequest) -> tuple[ServedModel, Request, Encode]:
         """`POST /predict`: the full prediction of each row."""
         return self._served, self._request(http, self._answers.outputs), self._encode
 
     @predicts(
         "/predict/label",
-        operation=Operation("predict_label", "Predict the labels of rows", "predict", native_openapi.predict_label),
+        operation=Operation("predict_label", "Predict the labels of rows", "predict", _OPENAPI),
     )
     def predict_label(self, http: HttpRequest) -> tuple[ServedModel, Request, Encode]:
         """`POST /predict/label`: the label of each row, or with `?top=k` its k best labels and scores."""
@@ -71,9 +80,7 @@ class NativeRoutes:
     @answers(
         "GET",
         "/predict/test",
-        operation=Operation(
-            "predict_test", "Predict the sample, check the answer", "predict", native_openapi.predict_test
-        ),
+        operation=Operation("predict_test", "Predict the sample, check the answer", "predict", _OPENAPI),
     )
     async def test(self, http: HttpRequest) -> HttpReply:
         """`GET /predict/test`: the real path on the packaged sample, compared with the packaged answer."""
@@ -82,9 +89,7 @@ class NativeRoutes:
     @answers(
         "GET",
         "/predict/test/label",
-        operation=Operation(
-            "predict_test_label", "Predict the label of the sample", "predict", native_openapi.predict_test_label
-        ),
+        operation=Operation("predict_test_label", "Predict the label of the sample", "predict", _OPENAPI),
     )
     async def test_label(self, http: HttpRequest) -> HttpReply:
         """`GET /predict/test/label`: the same, as a label."""

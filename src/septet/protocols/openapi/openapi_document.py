@@ -2,18 +2,17 @@
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 import msgspec
 
-from septet.protocols.http.routes import OperationContext, Route
+from septet.protocols.http.routes import DocumentedRoute, OperationContext
 from septet.protocols.mlflow import invocations_openapi
 from septet.protocols.native import native_openapi
 from septet.protocols.openapi import openapi_responses, row_forms
 from septet.protocols.openapi.operations import written
 from septet.protocols.openapi.schema_nodes import Node
 from septet.protocols.openinference import infer_openapi
-from septet.registry import ServedModel
 from septet.service import Service
 from septet.settings import Limits
 
@@ -21,9 +20,6 @@ TAGS = ("predict", "model", "health", "protocols", "documents")
 #: A sample stands in a dozen examples.
 MOST_SAMPLE_BYTES: Final = 16_384
 _SCHEMA = "#/components/schemas/"
-
-#: A path, its route, and the model that it belongs to, if any.
-DocumentedRoute: TypeAlias = tuple[str, Route, ServedModel | None]
 
 
 def openapi(

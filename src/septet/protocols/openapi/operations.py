@@ -1,7 +1,5 @@
 """One operation of one path as OpenAPI has it."""
 
-from collections.abc import Callable
-
 from septet.protocols.http.error_bodies import MALFORMED, STATUS
 from septet.protocols.http.routes import Describe, Operation, OperationContext
 from septet.protocols.openapi import openapi_responses
@@ -17,14 +15,9 @@ def written(operation: Operation, described: OperationContext) -> Node:
     return {**known, "parameters": parameters, **more, "responses": dict(sorted(responses.items()))}
 
 
-def answering(answered: Node | Callable[[OperationContext], Node]) -> Describe:
-    """What asks for nothing, and answers what `answered` says by status."""
-
-    def describe(described: OperationContext) -> Node:
-        found = answered(described) if callable(answered) else answered
-        return {"responses": {**openapi_responses.errors(openapi_responses.ALWAYS), **found}}
-
-    return describe
+def answering(reply: Node) -> Describe:
+    """What asks for nothing, and answers `reply`."""
+    return lambda _: {"responses": {**openapi_responses.errors(openapi_responses.ALWAYS), "200": reply}}
 
 
 def answering_json(schema: Node, *, text: str = "Done.") -> Describe:

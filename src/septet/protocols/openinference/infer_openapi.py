@@ -20,15 +20,16 @@ def _any(required: list[str]) -> Node:
     return {"type": "object", "required": required}
 
 
-server = answering_json(_any(["name", "version", "extensions"]))
-model = answering_json(_any(["name", "platform", "inputs", "outputs"]))
-model_ready = answering_json(_any(["name", "ready"]))
-config = answering_json(_any(["name", "max_batch_size"]))
-stats = answering_json(_any(["model_stats"]))
-index = answering_json({"type": "array", "items": _any(["name"])}, text="The models.")
+v2 = answering_json(_any(["name", "version", "extensions"]))
+v2_model = answering_json(_any(["name", "platform", "inputs", "outputs"]))
+v2_model_ready = answering_json(_any(["name", "ready"]))
+v2_config = answering_json(_any(["name", "max_batch_size"]))
+v2_stats = answering_json(_any(["model_stats"]))
+v2_all_stats = v2_stats
+v2_index = answering_json({"type": "array", "items": _any(["name"])}, text="The models.")
 
 
-def infer(described: OperationContext) -> Node:
+def v2_infer(described: OperationContext) -> Node:
     """Describe `POST /v2/models/{model}/infer`."""
     service = described.service
     return {

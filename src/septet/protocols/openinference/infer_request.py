@@ -18,7 +18,6 @@ from septet.protocols.codecs.decoded_body import count_quotes
 from septet.protocols.http.http_messages import JSON, HttpRequest, RequestContext, shown
 from septet.protocols.http.request_factory import RequestFactory
 from septet.protocols.http.routes import Encode, Operation, predicts
-from septet.protocols.openinference import infer_openapi
 from septet.protocols.openinference.binary_extension import LENGTH_HEADER, SIZE, BinaryPart, whole
 from septet.protocols.openinference.datatypes import input_elements, input_from_raw
 from septet.protocols.openinference.infer_document import (
@@ -67,7 +66,7 @@ class InferRequestReader:
     @predicts(
         "/v2/models/{model}/infer",
         "/v2/models/{model}/versions/{version}/infer",
-        operation=Operation("v2_infer", "Predict tensors", "protocols", infer_openapi.infer),
+        operation=Operation("v2_infer", "Predict tensors", "protocols", "septet.protocols.openinference.infer_openapi"),
     )
     def infer(self, http: HttpRequest) -> tuple[ServedModel, Request, Encode]:
         """Decode a request.

@@ -11,7 +11,6 @@ from septet.protocols.http.health_routes import ServerState
 from septet.protocols.http.http_messages import HttpReply, HttpRequest
 from septet.protocols.http.request_factory import RequestFactory, checked_id
 from septet.protocols.http.routes import Operation, answers
-from septet.protocols.openinference import infer_openapi
 from septet.protocols.openinference.model_description import (
     EXTENSIONS,
     SERVER,
@@ -26,6 +25,7 @@ from septet.tables.strict_json import strict
 
 MODEL = "/v2/models/{model}"
 VERSION = f"{MODEL}/versions/{{version}}"
+_OPENAPI = "septet.protocols.openinference.infer_openapi"
 #: From the name of a model to the sums of all processes so far.
 StatisticsOf: TypeAlias = Callable[[str], Statistics]
 
@@ -43,7 +43,7 @@ class InferRoutes:
         "GET",
         MODEL,
         VERSION,
-        operation=Operation("v2_model", "Describe the model", "protocols", infer_openapi.model),
+        operation=Operation("v2_model", "Describe the model", "protocols", _OPENAPI),
     )
     async def model(self, http: HttpRequest) -> HttpReply:
         """`GET /v2/models/{model}`: its inputs and outputs."""
@@ -53,7 +53,7 @@ class InferRoutes:
         "GET",
         f"{MODEL}/ready",
         f"{VERSION}/ready",
-        operation=Operation("v2_model_ready", "Can the model answer now?", "protocols", infer_openapi.model_ready),
+        operation=Operation("v2_model_ready", "Can the model answer now?", "protocols", _OPENAPI),
     )
     async def ready(self, http: HttpRequest) -> HttpReply:
         """`GET /v2/models/{model}/ready`: whether it answers. While it loads, the application says so."""
@@ -66,7 +66,7 @@ class InferRoutes:
         "GET",
         f"{MODEL}/config",
         f"{VERSION}/config",
-        operation=Operation("v2_config", "Describe the model as Triton does", "protocols", infer_openapi.config),
+        operation=Operation("v2_config", "Describe the model as Triton does", "protocols", _OPENAPI),
     )
     async def config(self, http: HttpRequest) -> HttpReply:
         """`GET /v2/models/{model}/config`: the model as Triton's configurations describe one."""
@@ -76,7 +76,7 @@ class InferRoutes:
         "GET",
         f"{MODEL}/stats",
         f"{VERSION}/stats",
-        operation=Operation("v2_stats", "Count its predictions", "protocols", infer_openapi.stats),
+        operation=Operation("v2_stats", "Count its predictions", "protocols", _OPENAPI),
     )
     async def stats(self, http: HttpRequest) -> HttpReply:
         """`GET /v2/models/{model}/stats`: sums over all processes."""
@@ -95,7 +95,7 @@ class InferServer:
         self._counted = counted
         self._server: bytes | None = None
 
-    @answers("GET", "/v2", "/v2/", operation=Operation("v2", "Describe the server", "protocols", infer_openapi.server))
+    @answers("GET", "/v2", "/v2/", operation=Operation("v2", "Describe the server", "protocols", _OPENAPI))
     async def server(self, http: HttpRequest) -> HttpReply:
         """`GET /v2`: what this server is."""
         if self._server is None:
@@ -107,7 +107,7 @@ class InferServer:
     @answers(
         "GET",
         "/v2/models/stats",
-        operation=Operation("v2_all_stats", "Count the predictions of all models", "protocols", infer_openapi.stats),
+        operation=Operation("v2_all_stats", "Count the predictions of all models", "protocols", _OPENAPI),
     )
     async def stats(self, http: HttpRequest) -> HttpReply:
         """`GET /v2/models/stats`: sums over all processes, of each model."""
@@ -118,7 +118,7 @@ class InferServer:
     @answers(
         "POST",
         "/v2/repository/index",
-        operation=Operation("v2_index", "List the models", "protocols", infer_openapi.index),
+        operation=Operation("v2_index", "List the models", "protocols", _OPENAPI),
     )
     async def index(self, http: HttpRequest) -> HttpReply:
         """`POST /v2/repository/index`: every model. A body is optional, and may ask for ready models only."""

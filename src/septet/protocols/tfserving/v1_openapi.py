@@ -6,12 +6,12 @@ from septet.protocols.openapi.operations import answering_json, foreign_errors
 from septet.protocols.openapi.schema_nodes import Node, closed
 from septet.protocols.tfserving.signature_def import DEFAULT
 
-models = answering_json({"type": "object", "required": ["models"]})
-status = answering_json({"type": "object", "required": ["model_version_status", "name", "ready"]})
-metadata = answering_json({"type": "object", "required": ["model_spec", "metadata"]})
+v1_models = answering_json({"type": "object", "required": ["models"]})
+v1_status = answering_json({"type": "object", "required": ["model_version_status", "name", "ready"]})
+v1_metadata = answering_json({"type": "object", "required": ["model_spec", "metadata"]})
 
 
-def predict(described: OperationContext) -> Node:
+def v1_predict(described: OperationContext) -> Node:
     """Describe `POST /v1/models/{model}:predict`."""
     signature = described.signature
     rows, tensors = json_schema.raw_rows(signature), json_schema.raw_tensors(signature)

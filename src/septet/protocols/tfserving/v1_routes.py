@@ -17,7 +17,6 @@ from septet.protocols.http.health_routes import ServerState
 from septet.protocols.http.http_messages import HttpReply, HttpRequest
 from septet.protocols.http.request_factory import RequestFactory, answered, checked_id
 from septet.protocols.http.routes import Encode, Operation, answers, predicts
-from septet.protocols.tfserving import v1_openapi
 from septet.protocols.tfserving.signature_def import DEFAULT, model_metadata
 from septet.registry import Models, ServedModel
 from septet.tensors import nested
@@ -30,6 +29,7 @@ BODY_FORMAT = RowsFormat(
 )
 MODEL = "/v1/models/{model}"
 VERSION = f"{MODEL}/versions/{{version}}"
+_OPENAPI = "septet.protocols.tfserving.v1_openapi"
 
 
 class V1Routes:
@@ -53,7 +53,7 @@ class V1Routes:
     @predicts(
         f"{MODEL}:predict",
         f"{VERSION}:predict",
-        operation=Operation("v1_predict", "Predict rows or tensors", "protocols", v1_openapi.predict),
+        operation=Operation("v1_predict", "Predict rows or tensors", "protocols", _OPENAPI),
     )
     def predict(self, http: HttpRequest) -> tuple[ServedModel, Request, Encode]:
         """`POST /v1/models/{model}:predict`.
@@ -70,7 +70,7 @@ class V1Routes:
         "GET",
         MODEL,
         VERSION,
-        operation=Operation("v1_status", "Can the model answer now?", "protocols", v1_openapi.status),
+        operation=Operation("v1_status", "Can the model answer now?", "protocols", _OPENAPI),
     )
     async def status(self, http: HttpRequest) -> HttpReply:
         """`GET /v1/models/{model}`: what TensorFlow Serving and KServe say of a model, in one body.
@@ -92,7 +92,7 @@ class V1Routes:
         "GET",
         f"{MODEL}/metadata",
         f"{VERSION}/metadata",
-        operation=Operation("v1_metadata", "Describe the model", "protocols", v1_openapi.metadata),
+        operation=Operation("v1_metadata", "Describe the model", "protocols", _OPENAPI),
     )
     async def metadata(self, http: HttpRequest) -> HttpReply:
         """`GET /v1/models/{model}/metadata`: the signature in TensorFlow's words."""
@@ -129,7 +129,7 @@ class V1Models:
     def __init__(self, models: Models) -> None:
         self._models = models
 
-    @answers("GET", "/v1/models", operation=Operation("v1_models", "List the models", "protocols", v1_openapi.models))
+    @answers("GET", "/v1/models", operation=Operation("v1_models", "List the models", "protocols", _OPENAPI))
     async def models(self, http: HttpRequest) -> HttpReply:
         """`GET /v1/models`."""
         names = [each.service.identity.name for each in self._models]
