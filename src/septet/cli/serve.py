@@ -1,5 +1,6 @@
 """`septet serve`: models over HTTP."""
 
+import gc
 from argparse import Namespace
 from collections.abc import Sequence
 
@@ -39,12 +40,16 @@ def run(args: Namespace) -> int:
 
         print(as_toml(resolved), end="")
         return 0
+    # Modules live as long as the process: while they are imported, the collector would look at them in vain.
+    gc.disable()
     from septet.assembly import serving
     from septet.assembly.serving import Addresses
     from septet.cli.banner import banner, banner_of_several
     from septet.cli.progress import Progress
     from septet.service import Service
 
+    gc.freeze()
+    gc.enable()
     settings = resolved.settings
     progress = Progress(f"loading {', '.join(map(str, args.paths))} ...")
 
