@@ -8,7 +8,7 @@ from http import HTTPStatus
 from typing import Final
 
 from septet.protocols.http.app import App
-from septet.protocols.http.http_messages import HttpReply
+from septet.protocols.http.http_messages import JSON, HttpReply
 from septet.protocols.http.response_headers import flags_header, identity_headers
 from septet.server.connection_phase import BODY, CLOSING, HEAD, IDLE, LINGERING, NEW
 from septet.server.connection_registry import ConnectionRegistry, ManagedConnection
@@ -23,6 +23,17 @@ KEEP, CLOSE = b"\r\n", b"connection: close\r\n\r\n"
 STATUS_LINES: Final = {status: b"HTTP/1.1 %d \r\n" % status for status in range(100, 600)} | {
     each.value: f"HTTP/1.1 {each.value} {each.phrase}\r\n".encode() for each in HTTPStatus
 }
+# A reply in three pieces that come again and again, and two of its own: to put five pieces together takes half as long
+# as to fill in eight.
+_MOST_KNOWN_LENGTHS: Final = 1024
+_LENGTHS: Final = [b"content-length: %d\r\nx-request-id: " % size for size in range(_MOST_KNOWN_LENGTHS)]
+
+
+def _head(status: int, media_type: bytes) -> bytes:
+    return b"%bcontent-type: %b\r\n" % (STATUS_LINES[status], media_type)
+
+
+_JSON_HEADS: Final = {status: _head(status, JSON) for status in STATUS_LINES}
 
 
 @lru_cache
@@ -69,6 +80,8 @@ class HttpServerState:
         # The model that the last reply named, and the headers that all of its replies have.
         self._identity: Identity | None = None
         self._common = b""
+        # Behind the id of a reply that has no other headers.
+        self._end = b""
         # These headers for each model that replies have named in this second.
         self._common_of: dict[Identity | None, bytes] = {}
         self._renew_date()
@@ -78,17 +91,20 @@ class HttpServerState:
         identity = reply.model or self.app.identity
         if identity is not self._identity:
             self._name(identity)
-        more = (*flags_header(reply.flags), *reply.headers) if reply.flags else reply.headers
-        return b"%bcontent-type: %b\r\ncontent-length: %d\r\nx-request-id: %b\r\n%b%b%b%b" % (
-            STATUS_LINES[reply.status],
-            reply.media_type,
-            len(reply.body),
+        body, size = reply.body, len(reply.body)
+        if keep and not reply.flags and not reply.headers:
+            end = self._end
+        else:
+            more = (*flags_header(reply.flags), *reply.headers) if reply.flags else reply.headers
+            end = b"\r\n%b%b%b" % (self._common, _lines(more), KEEP if keep else CLOSE)
+        pieces = (
+            _JSON_HEADS[reply.status] if reply.media_type is JSON else _head(reply.status, reply.media_type),
+            _LENGTHS[size] if size < _MOST_KNOWN_LENGTHS else b"content-length: %d\r\nx-request-id: " % size,
             reply.id.encode(),
-            self._common,
-            _lines(more) if more else b"",
-            KEEP if keep else CLOSE,
-            reply.body if with_body else b"",
+            end,
+            body if with_body else b"",
         )
+        return b"".join(pieces)
 
     def _renew_date(self) -> None:
         """Write the headers that all replies have with the date of now (RFC 9110, 6.6.1)."""
@@ -102,3 +118,4 @@ class HttpServerState:
         if common is None:
             common = self._common_of[identity] = _lines(((b"date", self._date), *identity_headers(identity)))
         self._identity, self._common = identity, common
+        self._end = b"\r\n%b%b" % (common, KEEP)
