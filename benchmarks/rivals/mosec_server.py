@@ -3,7 +3,7 @@
 import os
 
 import numpy as np
-from mosec import BenchmarkServer, Worker
+from mosec import Server, Worker
 from session import make_session
 
 batch = int(os.environ.get("BATCH", "1"))
@@ -28,7 +28,7 @@ class BatchedIris(Iris):
 
 
 if __name__ == "__main__":
-    server = BenchmarkServer()
+    server = Server()
     if batch > 1:
         server.append_worker(BatchedIris, num=1, max_batch_size=batch, max_wait_time=2, route="/predict")
     else:
