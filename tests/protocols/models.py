@@ -16,9 +16,9 @@ from septet.model.signature import DTYPES, Column, Kind, Signature, Tensor
 from septet.protocols.http.app import App
 from septet.protocols.http.http_messages import Handle, HttpReply, HttpRequest
 from septet.protocols.http.request_factory import RequestFactory
-from septet.protocols.http.routes import Decode, Encode, answers, documented_paths, predicts
+from septet.protocols.http.routes import Decode, DocumentedRoute, Encode, answers, documented_paths, predicts
 from septet.protocols.native.native_routes import NativeRoutes
-from septet.protocols.openapi.openapi_document import DocumentedRoute, openapi
+from septet.protocols.openapi.openapi_document import openapi
 from septet.protocols.openinference.grpc_service import GrpcService
 from septet.registry import Models, ServedModel
 from septet.service import Service
