@@ -59,10 +59,10 @@ def listen_on_reserved(reserved: socket.socket, backlog: int) -> None:
     Raises:
         OSError: it cannot listen.
     """
-    reserved.listen(backlog)
     if os.name == "posix":
-        # Nobody else can bind the port all the same: the socket listens now.
+        # Before it listens: that binds it once more, where such connections may be left of a server before.
         reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    reserved.listen(backlog)
 
 
 def _on_every_address(host: str, port: int, make: MakeSocket, flag: str) -> list[socket.socket]:
