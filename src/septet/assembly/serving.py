@@ -1,6 +1,8 @@
 """`septet serve`: from a path and settings to a running server, in this process or in several."""
 
 import contextlib
+import logging
+import os
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -10,21 +12,32 @@ from socket import socket
 
 import msgspec
 
+from septet.assembly.admin_routes import AdminRoutes
 from septet.assembly.composition import application, layout
 from septet.assembly.loading import LoadedModels, ModelLoader
-from septet.errors import MissingExtra
+from septet.assembly.releases import Releases
+from septet.assembly.served_files import WatchedFiles
+from septet.errors import MissingExtra, StartupError
+from septet.events import NullObserver
 from septet.monitoring.log import AccessLog, configure
 from septet.monitoring.shared_metrics import SharedMetrics
 from septet.monitoring.worker_metrics import TurnObservers
 from septet.protocols.http.app import App
+from septet.registry import Models
+from septet.server.admin_server import AdminServer
+from septet.server.admin_socket import NO_SOCKET, default_admin_path, listening_for_admin
 from septet.server.http_server import SecondaryServer
 from septet.server.listener import bind, reserve
+from septet.server.release_channel import LocalChannel
+from septet.server.release_coordinator import ServedFiles
 from septet.server.supervisor import SupervisionPolicy, supervise
 from septet.server.worker import WorkerHooks, run_worker
 from septet.server.worker_context import WorkerContext
 from septet.service import Service
 from septet.settings import Settings
 from septet.types import Middleware
+
+logger = logging.getLogger("septet")
 
 
 class Addresses(msgspec.Struct, frozen=True):
@@ -55,21 +68,23 @@ def serve(
     with contextlib.ExitStack() as held:
         calls = [held.enter_context(each) for each in _reserved(settings)]
         sockets = bind(server.host, server.port, server.backlog)
+        admin = _admin_socket(settings, sockets[0].getsockname()[1], held)
+        files = WatchedFiles(loader, watch=server.watch)
         counted = layout(loader.count, _grpc_templates() if calls else ())
         addresses = Addresses(address(sockets, settings), [_shown(each) for each in calls])
         process = ServingProcess(loader, settings, begun, addresses, announce)
         if server.workers == 1 and server.max_requests == 0:
-            shared_metrics = SharedMetrics(counted)
-            return process.run(ListeningSockets(sockets, calls), shared_metrics, 0, lambda: None, first=True)
+            return process.run_alone(ListeningSockets(sockets, calls, admin), SharedMetrics(counted), files)
         loader.share()
         policy = SupervisionPolicy(server.workers, server.drain_delay_seconds + server.grace_seconds)
         # The parent holds both ports whichever worker comes or goes, and gives them up when the end begins.
         return supervise(
-            partial(process.start, len(sockets)),
+            partial(process.start, len(sockets), len(calls)),
             lambda: None,
-            sockets=[*sockets, *calls],
+            sockets=[*sockets, *calls, *admin],
             layout=counted,
             policy=policy,
+            files=files,
         )
 
 
@@ -82,6 +97,25 @@ def _reserved(settings: Settings) -> list[socket]:
     if any(find_spec(name) is None for name in ("hpack", "google.protobuf")):
         raise MissingExtra("--grpc-port needs hpack and protobuf: pip install 'septet[grpc]'")
     return reserve(server.host, server.grpc_port)
+
+
+def _admin_socket(settings: Settings, port: int, held: contextlib.ExitStack) -> list[socket]:
+    """The socket for the server's owner; none where that is not wanted, or where its usual place cannot be used.
+
+    Raises:
+        StartupError: the path that the settings name cannot be used.
+    """
+    chosen = settings.server.admin_socket
+    if chosen == NO_SOCKET or os.name != "posix":
+        return []
+    path = default_admin_path(port) if chosen is None else Path(chosen).absolute()
+    try:
+        return [held.enter_context(listening_for_admin(path, settings.server.backlog))]
+    except StartupError as error:
+        if chosen is not None:
+            raise
+        logger.warning("septet release cannot reach this server: %s", error.message)
+        return []
 
 
 def _grpc_templates() -> tuple[str, ...]:
@@ -107,6 +141,7 @@ class ListeningSockets(msgspec.Struct, frozen=True):
 
     http: Sequence[socket]
     grpc: Sequence[socket] = ()
+    admin: Sequence[socket] = ()
 
 
 class ConnectionGauge:
@@ -153,16 +188,22 @@ class ServingProcess:
         self._addresses = addresses
         self._announce = announce
 
-    def start(self, http: int, context: WorkerContext) -> int:
-        """Run as a worker under a supervisor; the first `http` of its sockets are for HTTP."""
-        sockets = ListeningSockets(context.sockets[:http], context.sockets[http:])
-        return self.run(sockets, context.shared_metrics, context.slot, context.ready, first=context.first)
+    def start(self, http: int, grpc: int, context: WorkerContext) -> int:
+        """Run as a worker under a supervisor; the first `http` of its sockets are for HTTP, then `grpc` for gRPC."""
+        calls = context.sockets[http : http + grpc]
+        sockets = ListeningSockets(context.sockets[:http], calls, context.sockets[http + grpc :])
+        return self._run(sockets, context.shared_metrics, context.slot, context, context.ready, first=context.first)
 
-    def run(
+    def run_alone(self, sockets: ListeningSockets, shared_metrics: SharedMetrics, files: ServedFiles) -> int:
+        """Run as the only process."""
+        return self._run(sockets, shared_metrics, 0, LocalChannel(files), lambda: None, first=True)
+
+    def _run(
         self,
         sockets: ListeningSockets,
         shared_metrics: SharedMetrics,
         slot: int,
+        channel: WorkerContext | LocalChannel,
         ready: Callable[[], None],
         *,
         first: bool,
@@ -176,6 +217,7 @@ class ServingProcess:
         connections = ConnectionGauge(shared_metrics, slot)
         loaded: list[LoadedModels] = []
         secondary_servers: list[SecondaryServer] = []
+        released: list[Releases] = []
 
         def load() -> None:
             models = self._loader.load(first=first)
@@ -185,6 +227,9 @@ class ServingProcess:
             observer = TurnObservers(worker_metrics, AccessLog(access=self._settings.logs.access))
             application(app, self._settings, observer, shared_metrics.snapshot, names)
             models.install(app.models)
+            releases = Releases(app.models, self._loader, names, channel.send)
+            released.append(releases)
+            secondary_servers.extend(self._admin_servers(app.models, releases, sockets.admin))
             if sockets.grpc:
                 from septet.assembly.grpc_serving import grpc_server
 
@@ -205,19 +250,37 @@ class ServingProcess:
             worker_metrics.loaded(load_seconds=models.load_seconds, startup_seconds=started)
             app.state.starting = False
             ready()
+            channel.listen(released[0].receive)
             if first and slot == 0:
                 self._announce(models.services, self._addresses)
 
         # A lone process tells callers that its model is loading. One among others must not take a request that
         # another could answer: it listens when it is ready, and until the first one is, callers wait to be accepted.
+        alone = channel if isinstance(channel, LocalChannel) else None
+
+        def beat() -> None:
+            shared_metrics.beat(slot, time.monotonic())
+            if alone is not None:
+                alone.look(settled=True)
+
         hooks = WorkerHooks(
             load=load,
             on_ready=begin,
-            on_heartbeat=lambda: shared_metrics.beat(slot, time.monotonic()),
+            on_heartbeat=beat,
+            on_hangup=None if alone is None else partial(alone.look, settled=False),
             on_connections=connections.http,
             on_listening=connections.listening,
             crowded=connections.crowded,
             secondary_servers=secondary_servers,
-            listens_early=shared_metrics.slots == 1,
+            listens_early=alone is not None,
         )
         return run_worker(app, sockets.http, self._settings, hooks)
+
+    def _admin_servers(self, models: Models, releases: Releases, sockets: Sequence[socket]) -> list[SecondaryServer]:
+        if not sockets:
+            return []
+        limits = self._settings.limits
+        app = App(models)
+        routes = AdminRoutes(releases.release)
+        app.install(lambda _: (), (routes,), NullObserver(), max_body_bytes=limits.max_body_bytes)
+        return [AdminServer(app, each, limits) for each in sockets]

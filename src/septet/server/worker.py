@@ -5,14 +5,15 @@ import contextlib
 import gc
 import logging
 import os
+import signal
 import socket
-import threading
 from collections.abc import Callable, Sequence
 
 import msgspec
 import uvloop
 
 from septet.protocols.http.app import App
+from septet.server.daemon_thread import in_daemon_thread
 from septet.server.http_server import HttpServer, SecondaryServer
 from septet.server.http_server_state import HttpServerState
 from septet.settings import Settings
@@ -27,6 +28,7 @@ class WorkerHooks(msgspec.Struct, frozen=True):
         load: loads the models into the application; raises StartupError where it cannot.
         on_ready: called once the worker answers predictions.
         on_heartbeat: called every second while the event loop runs.
+        on_hangup: called where the signal SIGHUP comes; None where that is left to the process's parent.
         on_connections: called with how many HTTP connections are open.
         on_listening: called with whether HTTP connections are accepted.
         crowded: whether another worker should accept the next connection first.
@@ -37,6 +39,7 @@ class WorkerHooks(msgspec.Struct, frozen=True):
     load: Callable[[], None]
     on_ready: Callable[[], None]
     on_heartbeat: Callable[[], None]
+    on_hangup: Callable[[], None] | None
     on_connections: Callable[[int], None]
     on_listening: Callable[[bool], None]
     crowded: Callable[[], bool]
@@ -67,10 +70,13 @@ async def _serve(app: App, sockets: list[socket.socket], settings: Settings, hoo
     server = HttpServer(state, settings.server, crowded=hooks.crowded, on_listening=hooks.on_listening)
     serving = asyncio.create_task(server.serve(sockets))
     helpers = [asyncio.create_task(state.registry.sweep()), asyncio.create_task(_beat(hooks.on_heartbeat))]
+    if hooks.on_hangup is not None and hasattr(signal, "SIGHUP"):
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, hooks.on_hangup)
     try:
         await _listening(serving, server.listening)
         if hooks.listens_early:
-            loading = _loading(hooks.load)
+            # So that the loop can answer that it is not ready, and can stop.
+            loading = in_daemon_thread(hooks.load, "septet-load")
             await asyncio.wait((serving, loading), return_when=asyncio.FIRST_COMPLETED)
             if not loading.done():
                 await serving
@@ -92,32 +98,6 @@ async def _serve(app: App, sockets: list[socket.socket], settings: Settings, hoo
         for helper in helpers:
             helper.cancel()
     return server.exit_code
-
-
-def _loading(load: Callable[[], None]) -> "asyncio.Future[None]":
-    """Load in a thread of its own, so that the loop can answer that it is not ready, and can stop."""
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[None] = loop.create_future()
-
-    def settle(error: BaseException | None) -> None:
-        if future.cancelled():
-            return
-        if error is None:
-            future.set_result(None)
-        else:
-            future.set_exception(error)
-
-    def work() -> None:
-        failure: BaseException | None = None
-        try:
-            load()
-        except BaseException as error:  # noqa: BLE001 - raised again where it is waited for
-            failure = error
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits
-            loop.call_soon_threadsafe(settle, failure)
-
-    threading.Thread(target=work, name="septet-load", daemon=True).start()
-    return future
 
 
 async def _listening(serving: "asyncio.Task[None]", listening: asyncio.Event) -> None:
