@@ -6,6 +6,8 @@ value, another optional column) and may give more outputs.
 
 from collections.abc import Iterator
 
+import msgspec
+
 from septet.model.signature import Column, Signature, Tensor
 
 
@@ -54,7 +56,9 @@ def _columns(before: Tensor, after: Tensor) -> Iterator[str]:
         if found is None:
             yield f"the column {column.name!r} is gone"
         else:
-            yield from _column(column, found)
+            # A column that has the tensor's own type has changed with it, which is said already.
+            derived = (column.dtype, found.dtype) == (before.dtype, after.dtype)
+            yield from _column(msgspec.structs.replace(column, dtype=found.dtype) if derived else column, found)
     for column in new.values():
         if not column.optional:
             yield f"the column {column.name!r} is new, and requests of today do not have it"
