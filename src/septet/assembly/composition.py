@@ -96,6 +96,7 @@ def open_service(path: Path, settings: Settings) -> Service:
         close=partial(_close, batcher),
         batch_rows=batch_rows,
         merging=merging,
+        stuck=batcher.stuck,
         gate=batcher.gate,
     )
 

@@ -1,6 +1,9 @@
 """`septet serve`: from a path and settings to a running server, in this process or in several."""
 
 import contextlib
+import logging
+import os
+import sys
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -14,9 +17,11 @@ from septet.assembly.composition import application, layout
 from septet.assembly.loading import LoadedModels, ModelLoader
 from septet.errors import MissingExtra
 from septet.monitoring.log import AccessLog, configure
+from septet.monitoring.metrics_layout import MetricsLayout
 from septet.monitoring.shared_metrics import SharedMetrics
 from septet.monitoring.worker_metrics import TurnObservers
 from septet.protocols.http.app import App
+from septet.registry import Models
 from septet.server.http_server import SecondaryServer
 from septet.server.listener import bind, reserve
 from septet.server.supervisor import SupervisionPolicy, supervise
@@ -25,6 +30,8 @@ from septet.server.worker_context import WorkerContext
 from septet.service import Service
 from septet.settings import Settings
 from septet.types import Middleware
+
+logger = logging.getLogger("septet")
 
 
 class Addresses(msgspec.Struct, frozen=True):
@@ -58,11 +65,12 @@ def serve(
         counted = layout(loader.count, _grpc_templates() if calls else ())
         addresses = Addresses(address(sockets, settings), [_shown(each) for each in calls])
         process = ServingProcess(loader, settings, begun, addresses, announce)
-        if server.workers == 1 and server.max_requests == 0:
-            shared_metrics = SharedMetrics(counted)
-            return process.run(ListeningSockets(sockets, calls), shared_metrics, 0, lambda: None, first=True)
-        loader.share()
-        policy = SupervisionPolicy(server.workers, server.drain_delay_seconds + server.grace_seconds)
+        if sys.platform == "win32" and server.workers == 1:  # it cannot fork
+            return process.run(ListeningSockets(sockets, calls), lone_context(sockets, counted))
+        if server.workers > 1:
+            loader.share()
+        grace = server.drain_delay_seconds + server.grace_seconds
+        policy = SupervisionPolicy(server.workers, grace, server.hang_seconds)
         # The parent holds both ports whichever worker comes or goes, and gives them up when the end begins.
         return supervise(
             partial(process.start, len(sockets)),
@@ -100,6 +108,12 @@ def address(sockets: list[socket], settings: Settings) -> str:
     host, port = settings.server.host, sockets[0].getsockname()[1]
     scheme = "http" if settings.server.tls_certificate is None else "https"
     return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+
+
+def lone_context(sockets: Sequence[socket], counted: MetricsLayout) -> WorkerContext:
+    """That of a process without a parent: nobody hears what it tells."""
+    silent = os.open(os.devnull, os.O_WRONLY)
+    return WorkerContext(0, 0, sockets, SharedMetrics(counted), silent)
 
 
 class ListeningSockets(msgspec.Struct, frozen=True):
@@ -156,18 +170,11 @@ class ServingProcess:
     def start(self, http: int, context: WorkerContext) -> int:
         """Run as a worker under a supervisor; the first `http` of its sockets are for HTTP."""
         sockets = ListeningSockets(context.sockets[:http], context.sockets[http:])
-        return self.run(sockets, context.shared_metrics, context.slot, context.ready, first=context.first)
+        return self.run(sockets, context)
 
-    def run(
-        self,
-        sockets: ListeningSockets,
-        shared_metrics: SharedMetrics,
-        slot: int,
-        ready: Callable[[], None],
-        *,
-        first: bool,
-    ) -> int:
-        """Load the models, serve, and return the exit code; `first`: nobody has answered yet."""
+    def run(self, sockets: ListeningSockets, context: WorkerContext) -> int:
+        """Load the models, serve, and return the exit code."""
+        shared_metrics, slot, first = context.shared_metrics, context.slot, context.first
         begun = self._begun if first else time.perf_counter()
         app = App()
         # Ready when all routes are there, and gRPC is, too.
@@ -204,20 +211,34 @@ class ServingProcess:
             started = time.perf_counter() - begun
             worker_metrics.loaded(load_seconds=models.load_seconds, startup_seconds=started)
             app.state.starting = False
-            ready()
+            context.ready()
             if first and slot == 0:
                 self._announce(models.services, self._addresses)
 
-        # A lone process tells callers that its model is loading. One among others must not take a request that
+        def beat() -> None:
+            context.beat()
+            self._look_for_stuck_runs(app.models, context)
+
+        # A lone worker tells callers that its model is loading. One among others must not take a request that
         # another could answer: it listens when it is ready, and until the first one is, callers wait to be accepted.
         hooks = WorkerHooks(
             load=load,
             on_ready=begin,
-            on_heartbeat=lambda: shared_metrics.beat(slot, time.monotonic()),
+            on_heartbeat=beat,
             on_connections=connections.http,
             on_listening=connections.listening,
             crowded=connections.crowded,
             secondary_servers=secondary_servers,
-            listens_early=shared_metrics.slots == 1,
+            listens_early=first and self._settings.server.workers == 1,
         )
         return run_worker(app, sockets.http, self._settings, hooks)
+
+    def _look_for_stuck_runs(self, models: Models, context: WorkerContext) -> None:
+        """Ask to be replaced where a run does not end, though nobody waits for it: again, until it is so."""
+        longest = self._settings.server.stuck_run_seconds
+        for model in models:
+            seconds = model.service.stuck()
+            if seconds > longest:
+                name = model.service.identity.name
+                logger.error("the model %s has a run that has not ended for %.0f s since it was to stop", name, seconds)
+                context.stuck()

@@ -3,8 +3,8 @@
 It handles no request and knows no model. It waits until a signal arrives, a worker writes to its pipe or a deadline
 passes, and then decides: a crashed worker is replaced at once while the others answer (more slowly if it keeps
 crashing, until the parent gives up); a worker whose event loop hangs is killed and replaced; SIGHUP renews the workers
-one at a time, each replacement ready before its predecessor is asked to stop; SIGTERM and SIGINT end all of them,
-requests first.
+one at a time, each replacement ready before its predecessor is asked to stop; one that tells of a run which does not
+end is renewed in the same way; SIGTERM and SIGINT end all of them, requests first.
 """
 
 import logging
@@ -30,6 +30,8 @@ LOGGER = "septet"
 TICK_SECONDS = 1.0
 #: From the end of the workers' own grace period to the kill.
 KILL_DELAY_SECONDS = 1.0
+#: As shells have it, for a process that SIGINT ends.
+INTERRUPTED = 128 + signal.SIGINT
 
 
 class SupervisionPolicy(msgspec.Struct, frozen=True):
@@ -56,7 +58,8 @@ def supervise(
 ) -> int:
     """Run `start` in each of `policy.workers` processes until told to stop, and return the exit code.
 
-    0: all workers finished their requests; 1: some were killed, or they crashed too often. `on_ready` is called
+    0: all workers finished their requests; 1: some were killed, or they crashed too often; 130: a second interrupt ended
+    them at once. `on_ready` is called
     once, when all workers are ready for the first time. The sockets are closed when the end begins. For the main
     thread of a process that has no other threads.
 
@@ -95,6 +98,7 @@ class _Supervisor:
         self._stopping = False
         self._failure: str | None = None
         self._exit_code = 0
+        self._interrupted = False
         self._checked_at = self._not_held_up_since = time.monotonic()
 
     def serve(self, on_ready: Callable[[], None]) -> None:
@@ -115,7 +119,7 @@ class _Supervisor:
         self._pool.close()
         if self._failure is not None:
             raise StartupError(self._failure)
-        return self._exit_code
+        return INTERRUPTED if self._interrupted else self._exit_code
 
     def _turn(self) -> None:
         """Wait for something to happen, and deal with it."""
@@ -161,8 +165,18 @@ class _Supervisor:
             if worker is self._renewal:
                 self._renewal = None
                 self._to_renew.popleft().stop(self._stop_by(now))
+        if worker.stuck:
+            self._renew_stuck(worker)
         if worker.pipe_closed:
             self._wakeups.remove(worker.pipe)
+
+    def _renew_stuck(self, worker: WorkerProcess) -> None:
+        """Put another in the place of a worker in which a run does not end; it answers what else it can until then."""
+        if self._stopping or worker.stop_by is not None or worker in self._to_renew:
+            return
+        self._log.error("worker %d (process %d) has a run that does not end; renewing it", worker.index, worker.pid)
+        self._shared_metrics.restarted()
+        self._to_renew.append(worker)
 
     def _stop_by(self, now: float) -> float:
         return now + self._policy.grace_seconds + KILL_DELAY_SECONDS
@@ -177,6 +191,7 @@ class _Supervisor:
                 if worker.pid not in waiting and worker.stop_by is None and worker is not self._renewal
             )
         elif number == signal.SIGINT and self._stopping:
+            self._interrupted = True
             for worker in self._pool.workers:
                 worker.kill()
         elif number in (signal.SIGTERM, signal.SIGINT) and not self._stopping:

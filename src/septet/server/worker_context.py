@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from septet.monitoring.shared_metrics import SharedMetrics
 
-READY, FAILED = b"R", b"F"
+READY, FAILED, STUCK = b"R", b"F", b"S"
 LONGEST_MESSAGE_BYTES = 32768
 
 
@@ -48,6 +48,10 @@ class WorkerContext:
     def fail(self, message: str) -> None:
         """Tell the parent why this worker cannot start; the worker then returns 2."""
         self._send(FAILED + message.encode(errors="backslashreplace")[:LONGEST_MESSAGE_BYTES])
+
+    def stuck(self) -> None:
+        """Tell the parent that a run does not end, and that another worker must take this one's place."""
+        self._send(STUCK)
 
     def beat(self) -> None:
         """Show that the event loop is alive; call it every second."""

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Sequence
 
 from septet.monitoring.shared_metrics import SharedMetrics
-from septet.server.worker_context import FAILED, READY, WorkerContext
+from septet.server.worker_context import FAILED, READY, STUCK, WorkerContext
 from septet.server.worker_fork import StartWorker, fork
 
 CHUNK_BYTES = 65536
@@ -22,6 +22,7 @@ class WorkerProcess:
     Attributes:
         ready_at: in monotonic seconds; None before.
         stop_by: when it is killed, in monotonic seconds, once it was asked to stop; None before.
+        stuck: it has said that a run in it does not end.
         hung: it was killed because its event loop hung.
         pipe_closed: the worker has closed its end of the pipe.
         exit_code: negative for the signal that ended it.
@@ -34,6 +35,7 @@ class WorkerProcess:
         self.pipe = pipe
         self.ready_at: float | None = None
         self.stop_by: float | None = None
+        self.stuck = False
         self.hung = False
         self.pipe_closed = False
         self.exit_code = 0
@@ -46,11 +48,14 @@ class WorkerProcess:
                 received = os.read(self.pipe, CHUNK_BYTES)
                 self.pipe_closed = not received
                 self._received += received
-        if self.ready_at is None and self._received.startswith(READY):
+        became_ready = self.ready_at is None and self._received.startswith(READY)
+        if became_ready:
             self.ready_at = now
             self._received = self._received.removeprefix(READY)
-            return True
-        return False
+        if self._received.startswith(STUCK):
+            self.stuck = True
+            self._received = self._received.lstrip(STUCK)
+        return became_ready
 
     @property
     def failure(self) -> str | None:

@@ -30,7 +30,7 @@ from septet.runtimes.run_control import RUN_CONTROL, RunControl, RunStopped
 from septet.types import Array, Tensors
 
 if TYPE_CHECKING:
-    from onnxruntime import InferenceSession, RunOptions
+    from onnxruntime import InferenceSession
 
 _log = logging.getLogger(__name__)
 _DESCRIPTORS = Path("/proc/self/fd")  # Linux
@@ -60,7 +60,7 @@ class OnnxRuntime:
         self.open_ended: str | None = None
         self.facts = facts
         self._run = session.run
-        self._run_options = _run_options()
+        self._options = _run_options()
         # The inputs in which no text may be missing; empty for nearly every model.
         self.texts: tuple[str, ...] = ()
         self._names = [tensor.name for tensor in signature.outputs]
@@ -123,16 +123,17 @@ class OnnxRuntime:
 
     def _stoppable(self, control: RunControl, names: list[str], tensors: Tensors) -> Sequence[Any]:
         """Run the session so that it ends soon where it is told to stop."""
-        options = self._run_options()
+        options = self._options()
         # Each error is raised too.
         options.log_severity_level = 4
         with control.stopping(partial(setattr, options, "terminate", True)):  # noqa: FBT003 - it is set
             try:
-                return self._run(names, tensors, options)
+                found: Sequence[Any] = self._run(names, tensors, options)
             except Exception as exc:
                 if control.stopped:
                     raise RunStopped from exc
                 raise
+        return found
 
 
 def _closed(*_: object) -> list[Array]:
@@ -263,7 +264,7 @@ def _log_dropped(path: Path, shapes: Shapes) -> None:
         _log.warning("output %r of %s is a sequence of tensors of different shapes and is left out", name, path.name)
 
 
-def _run_options() -> "type[RunOptions]":
+def _run_options() -> Any:
     from onnxruntime import RunOptions
 
     return RunOptions
