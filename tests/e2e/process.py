@@ -130,6 +130,11 @@ class ServerProcess:
         self.process.wait()
 
 
+def children(pid: int) -> list[int]:
+    """The processes that a process has started, such as the workers of a server."""
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
 def septet_serve(model: Path | str, *options: str, python: Sequence[str] = ()) -> list[str]:
     """The command line of `septet serve` under this very Python; `python` are options of the interpreter."""
     return [sys.executable, *python, "-m", "septet", "serve", str(model), "--port", "{port}", *options]

@@ -28,8 +28,6 @@ from septet.server.admin_server import AdminServer
 from septet.server.admin_socket import NO_SOCKET, default_admin_path, listening_for_admin
 from septet.server.http_server import SecondaryServer
 from septet.server.listener import bind, reserve
-from septet.server.release_channel import LocalChannel
-from septet.server.release_coordinator import ServedFiles
 from septet.server.supervisor import SupervisionPolicy, supervise
 from septet.server.worker import WorkerHooks, run_worker
 from septet.server.worker_context import WorkerContext
@@ -73,10 +71,10 @@ def serve(
         counted = layout(loader.count, _grpc_templates() if calls else ())
         addresses = Addresses(address(sockets, settings), [_shown(each) for each in calls])
         process = ServingProcess(loader, settings, begun, addresses, announce)
-        if server.workers == 1 and server.max_requests == 0:
-            return process.run_alone(ListeningSockets(sockets, calls, admin), SharedMetrics(counted), files)
-        loader.share()
-        policy = SupervisionPolicy(server.workers, server.drain_delay_seconds + server.grace_seconds)
+        if server.workers > 1:
+            loader.share()
+        grace = server.drain_delay_seconds + server.grace_seconds
+        policy = SupervisionPolicy(server.workers, grace, server.hang_seconds)
         # The parent holds both ports whichever worker comes or goes, and gives them up when the end begins.
         return supervise(
             partial(process.start, len(sockets), len(calls)),
@@ -136,14 +134,6 @@ def address(sockets: list[socket], settings: Settings) -> str:
     return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
-class ListeningSockets(msgspec.Struct, frozen=True):
-    """What a process accepts connections from."""
-
-    http: Sequence[socket]
-    grpc: Sequence[socket] = ()
-    admin: Sequence[socket] = ()
-
-
 class ConnectionGauge:
     """How many connections a process has, over HTTP and gRPC together, as the others see it."""
 
@@ -189,26 +179,13 @@ class ServingProcess:
         self._announce = announce
 
     def start(self, http: int, grpc: int, context: WorkerContext) -> int:
-        """Run as a worker under a supervisor; the first `http` of its sockets are for HTTP, then `grpc` for gRPC."""
-        calls = context.sockets[http : http + grpc]
-        sockets = ListeningSockets(context.sockets[:http], calls, context.sockets[http + grpc :])
-        return self._run(sockets, context.shared_metrics, context.slot, context, context.ready, first=context.first)
+        """Load the models, serve, and return the exit code.
 
-    def run_alone(self, sockets: ListeningSockets, shared_metrics: SharedMetrics, files: ServedFiles) -> int:
-        """Run as the only process."""
-        return self._run(sockets, shared_metrics, 0, LocalChannel(files), lambda: None, first=True)
-
-    def _run(
-        self,
-        sockets: ListeningSockets,
-        shared_metrics: SharedMetrics,
-        slot: int,
-        channel: WorkerContext | LocalChannel,
-        ready: Callable[[], None],
-        *,
-        first: bool,
-    ) -> int:
-        """Load the models, serve, and return the exit code; `first`: nobody has answered yet."""
+        The first `http` sockets of the context are for HTTP, then `grpc` for gRPC; one more is for admin operations.
+        """
+        sockets, calls = context.sockets[:http], context.sockets[http : http + grpc]
+        admin = context.sockets[http + grpc :]
+        shared_metrics, slot, first = context.shared_metrics, context.slot, context.first
         begun = self._begun if first else time.perf_counter()
         app = App()
         # Ready when all routes are there, and gRPC is, too.
@@ -227,10 +204,10 @@ class ServingProcess:
             observer = TurnObservers(worker_metrics, AccessLog(access=self._settings.logs.access))
             application(app, self._settings, observer, shared_metrics.snapshot, names)
             models.install(app.models)
-            releases = Releases(app.models, self._loader, names, channel.send)
+            releases = Releases(app.models, self._loader, names, context.send)
             released.append(releases)
-            secondary_servers.extend(self._admin_servers(app.models, releases, sockets.admin))
-            if sockets.grpc:
+            secondary_servers.extend(self._admin_servers(app.models, releases, admin))
+            if calls:
                 from septet.assembly.grpc_serving import grpc_server
 
                 secondary_servers.append(
@@ -238,7 +215,7 @@ class ServingProcess:
                         app,
                         self._settings,
                         observer,
-                        sockets.grpc,
+                        calls,
                         on_connections=connections.grpc,
                         crowded=connections.crowded,
                     )
@@ -249,38 +226,42 @@ class ServingProcess:
             started = time.perf_counter() - begun
             worker_metrics.loaded(load_seconds=models.load_seconds, startup_seconds=started)
             app.state.starting = False
-            ready()
-            channel.listen(released[0].receive)
+            context.ready()
+            context.listen(released[0].receive)
             if first and slot == 0:
                 self._announce(models.services, self._addresses)
 
-        # A lone process tells callers that its model is loading. One among others must not take a request that
-        # another could answer: it listens when it is ready, and until the first one is, callers wait to be accepted.
-        alone = channel if isinstance(channel, LocalChannel) else None
-
         def beat() -> None:
-            shared_metrics.beat(slot, time.monotonic())
-            if alone is not None:
-                alone.look(settled=True)
+            context.beat()
+            self._look_for_stuck_runs(app.models, context)
 
+        # A lone worker tells callers that its model is loading. One among others must not take a request that
+        # another could answer: it listens when it is ready, and until the first one is, callers wait to be accepted.
         hooks = WorkerHooks(
             load=load,
             on_ready=begin,
             on_heartbeat=beat,
-            on_hangup=None if alone is None else partial(alone.look, settled=False),
             on_connections=connections.http,
             on_listening=connections.listening,
             crowded=connections.crowded,
             secondary_servers=secondary_servers,
-            listens_early=alone is not None,
+            listens_early=first and self._settings.server.workers == 1,
         )
-        return run_worker(app, sockets.http, self._settings, hooks)
+        return run_worker(app, sockets, self._settings, hooks)
 
     def _admin_servers(self, models: Models, releases: Releases, sockets: Sequence[socket]) -> list[SecondaryServer]:
-        if not sockets:
-            return []
         limits = self._settings.limits
         app = App(models)
         routes = AdminRoutes(releases.release)
         app.install(lambda _: (), (routes,), NullObserver(), max_body_bytes=limits.max_body_bytes)
         return [AdminServer(app, each, limits) for each in sockets]
+
+    def _look_for_stuck_runs(self, models: Models, context: WorkerContext) -> None:
+        """Ask to be replaced where a run does not end, though nobody waits for it: again, until it is so."""
+        longest = self._settings.server.stuck_run_seconds
+        for model in models:
+            seconds = model.service.stuck()
+            if seconds > longest:
+                name = model.service.identity.name
+                logger.error("the model %s has a run that has not ended for %.0f s since it was to stop", name, seconds)
+                context.stuck()

@@ -2,9 +2,10 @@
 
 It handles no request and knows no model. It waits until a signal arrives, a worker writes to its pipe or a deadline
 passes, and then decides: a crashed worker is replaced at once while the others answer (more slowly if it keeps
-crashing, until the parent gives up); a worker whose event loop hangs is killed and replaced; a release is prepared by
-all workers and then switched to by all, see `ReleaseCoordinator`; SIGHUP releases what has changed on disk; SIGTERM and
-SIGINT end all of them, requests first.
+crashing, until the parent gives up); a worker whose event loop hangs is killed and replaced; one that tells of a run
+which does not end is renewed: its replacement is ready before it is asked to stop. A release is prepared by all workers
+and then switched to by all, see `ReleaseCoordinator`; SIGHUP releases what has changed on disk. SIGTERM and SIGINT end
+all of them, requests first.
 """
 
 import logging
@@ -13,6 +14,7 @@ import signal
 import socket
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 
 import msgspec
@@ -31,6 +33,8 @@ LOGGER = "septet"
 TICK_SECONDS = 1.0
 #: From the end of the workers' own grace period to the kill.
 KILL_DELAY_SECONDS = 1.0
+#: As shells have it, for a process that SIGINT ends.
+INTERRUPTED = 128 + signal.SIGINT
 
 
 class SupervisionPolicy(msgspec.Struct, frozen=True):
@@ -58,16 +62,16 @@ def supervise(
 ) -> int:
     """Run `start` in each of `policy.workers` processes until told to stop, and return the exit code.
 
-    0: all workers finished their requests; 1: some were killed, or they crashed too often. `on_ready` is called once,
-    when all workers are ready for the first time. `files` are those of the models. The sockets are closed when the end
-    begins. For the main thread of a process that has no other threads.
+    0: all workers finished their requests; 1: some were killed, or crashed too often; 130: a second interrupt ended
+    them at once. `on_ready` is called once, when all workers are ready for the first time. `files` are those of the
+    models. The sockets are closed when the end begins. For the main thread of a process that has no other threads.
 
     Raises:
         StartupError: a worker could not start (its message, once), or this system cannot fork.
     """
     if sys.platform == "win32":
         raise StartupError("several workers need a system that can fork, and Windows cannot: use --workers 1")
-    # One slot more than workers: a worker and its replacement may run at the same time.
+    # One slot more than workers: a renewed worker and its predecessor run at the same time.
     shared_metrics = SharedMetrics(layout, policy.workers + 1)
     with Wakeups() as wakeups:
         pool = WorkerPool(start, sockets, shared_metrics)
@@ -98,10 +102,13 @@ class _Supervisor:
         self._crashes = CrashPolicy(policy.workers)
         self._releases = ReleaseCoordinator(self._tell, files)
         self._due: dict[int, float] = {}
+        self._to_renew: deque[WorkerProcess] = deque()
+        self._renewal: WorkerProcess | None = None
         self._announced = False
         self._stopping = False
         self._failure: str | None = None
         self._exit_code = 0
+        self._interrupted = False
         self._checked_at = self._not_held_up_since = self._looked_at = time.monotonic()
 
     def serve(self, on_ready: Callable[[], None]) -> None:
@@ -110,6 +117,7 @@ class _Supervisor:
         while not self._stopping:
             self._start_due()
             self._turn()
+            self._renew_next()
             self._look()
             if not self._announced and self._all_ready():
                 self._announced = True
@@ -129,7 +137,7 @@ class _Supervisor:
         self._pool.close()
         if self._failure is not None:
             raise StartupError(self._failure)
-        return self._exit_code
+        return INTERRUPTED if self._interrupted else self._exit_code
 
     def _turn(self) -> None:
         """Wait for something to happen, and deal with it."""
@@ -175,10 +183,23 @@ class _Supervisor:
         if before is None and worker.ready_at is not None:
             self._crashes.became_ready()
             self._releases.joined(worker.pid, worker.generation)
+            if worker is self._renewal:
+                self._renewal = None
+                self._to_renew.popleft().stop(self._stop_by(now))
         for message in messages:
             self._releases.received(worker.pid, message)
+        if worker.stuck:
+            self._renew_stuck(worker)
         if worker.pipe_closed:
             self._wakeups.remove(worker.pipe)
+
+    def _renew_stuck(self, worker: WorkerProcess) -> None:
+        """Put another in the place of a worker in which a run does not end; it answers what else it can until then."""
+        if self._stopping or worker.stop_by is not None or worker in self._to_renew:
+            return
+        self._log.error("worker %d (process %d) has a run that does not end; renewing it", worker.index, worker.pid)
+        self._shared_metrics.restarted()
+        self._to_renew.append(worker)
 
     def _tell(self, pid: int, message: ToWorker) -> None:
         for worker in self._pool.workers:
@@ -193,6 +214,7 @@ class _Supervisor:
             self._log.info("looking for models that have changed on disk")
             self._releases.look(settled=False)
         elif number == signal.SIGINT and self._stopping:
+            self._interrupted = True
             for worker in self._pool.workers:
                 worker.kill()
         elif number in (signal.SIGTERM, signal.SIGINT) and not self._stopping:
@@ -216,8 +238,34 @@ class _Supervisor:
         """Decide what follows from the end of a worker."""
         if self._stopping:
             self._exit_code = self._exit_code if worker.clean else 1
-        elif worker.stop_by is None:
+        elif worker is self._renewal:
+            self._abandon_renewal(f"the new one {worker.exit_reason}")
+        elif worker.stop_by is not None:
+            return
+        elif self._has_successor(worker):
+            if not worker.clean:
+                self._log.error(
+                    "worker %d (process %d) %s; another is starting", worker.index, worker.pid, worker.exit_reason
+                )
+                self._shared_metrics.restarted()
+        else:
             self._replace(worker, now)
+
+    def _abandon_renewal(self, reason: str) -> None:
+        self._renewal = None
+        self._to_renew.clear()
+        self._log.error("renewal abandoned, the workers that answer go on: %s", reason)
+
+    def _has_successor(self, worker: WorkerProcess) -> bool:
+        if worker not in self._to_renew:
+            return False
+        is_next = self._to_renew[0] is worker
+        self._to_renew.remove(worker)
+        if is_next and self._renewal is not None:
+            # It is on the way, and from now on a worker like any other.
+            self._renewal = None
+            return True
+        return False
 
     def _replace(self, worker: WorkerProcess, now: float) -> None:
         if worker.clean and worker.ready_at is not None:
@@ -241,6 +289,13 @@ class _Supervisor:
         )
         self._shared_metrics.restarted()
         self._due[worker.index] = now + delay
+
+    def _renew_next(self) -> None:
+        room = len(self._pool.workers) + len(self._due) <= self._policy.workers
+        if self._to_renew and self._renewal is None and room:
+            self._renewal = self._spawn(self._to_renew[0].index)
+            if self._renewal is None:
+                self._abandon_renewal("it cannot be started")
 
     def _check_workers(self, now: float) -> None:
         """Kill workers that took too long to leave, and those that stand still."""

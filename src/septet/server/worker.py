@@ -5,7 +5,6 @@ import contextlib
 import gc
 import logging
 import os
-import signal
 import socket
 from collections.abc import Callable, Sequence
 
@@ -28,7 +27,6 @@ class WorkerHooks(msgspec.Struct, frozen=True):
         load: loads the models into the application; raises StartupError where it cannot.
         on_ready: called once the worker answers predictions.
         on_heartbeat: called every second while the event loop runs.
-        on_hangup: called where the signal SIGHUP comes; None where that is left to the process's parent.
         on_connections: called with how many HTTP connections are open.
         on_listening: called with whether HTTP connections are accepted.
         crowded: whether another worker should accept the next connection first.
@@ -39,7 +37,6 @@ class WorkerHooks(msgspec.Struct, frozen=True):
     load: Callable[[], None]
     on_ready: Callable[[], None]
     on_heartbeat: Callable[[], None]
-    on_hangup: Callable[[], None] | None
     on_connections: Callable[[int], None]
     on_listening: Callable[[bool], None]
     crowded: Callable[[], bool]
@@ -70,8 +67,6 @@ async def _serve(app: App, sockets: list[socket.socket], settings: Settings, hoo
     server = HttpServer(state, settings.server, crowded=hooks.crowded, on_listening=hooks.on_listening)
     serving = asyncio.create_task(server.serve(sockets))
     helpers = [asyncio.create_task(state.registry.sweep()), asyncio.create_task(_beat(hooks.on_heartbeat))]
-    if hooks.on_hangup is not None and hasattr(signal, "SIGHUP"):
-        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, hooks.on_hangup)
     try:
         await _listening(serving, server.listening)
         if hooks.listens_early:

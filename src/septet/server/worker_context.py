@@ -12,8 +12,9 @@ import msgspec
 from septet.monitoring.shared_metrics import SharedMetrics
 from septet.server.release_messages import FromWorker, ToWorker
 
-#: How a line begins that a worker sends: that it is ready, why it cannot start, a message about a release.
-READY, FAILED, MESSAGE = b"R", b"F", b"M"
+#: How a line begins that a worker sends: that it is ready, why it cannot start, that a run does not end, a message
+#: about a release.
+READY, FAILED, STUCK, MESSAGE = b"R", b"F", b"S", b"M"
 LONGEST_REASON_BYTES = 32768
 _CHUNK_BYTES = 65536
 
@@ -80,6 +81,10 @@ class WorkerContext:
 
         loop = asyncio.get_running_loop()
         loop.add_reader(self._pipe, readable)
+
+    def stuck(self) -> None:
+        """Tell the parent that a run does not end, and that another worker must take this one's place."""
+        self._send(STUCK)
 
     def beat(self) -> None:
         """Show that the event loop is alive; call it every second."""

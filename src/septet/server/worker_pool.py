@@ -11,7 +11,7 @@ import msgspec
 
 from septet.monitoring.shared_metrics import SharedMetrics
 from septet.server.release_messages import FromWorker, ToWorker
-from septet.server.worker_context import FAILED, MESSAGE, READY, WorkerContext
+from septet.server.worker_context import FAILED, MESSAGE, READY, STUCK, WorkerContext
 from septet.server.worker_fork import StartWorker, fork
 
 CHUNK_BYTES = 65536
@@ -25,6 +25,7 @@ class WorkerProcess:
     Attributes:
         ready_at: in monotonic seconds; None before.
         stop_by: when it is killed, in monotonic seconds, once it was asked to stop; None before.
+        stuck: it has said that a run in it does not end.
         hung: it was killed because its event loop hung.
         pipe_closed: the worker has closed its end of the pipe.
         failure: why it could not start, in its own words; None where it did.
@@ -39,6 +40,7 @@ class WorkerProcess:
         self.pipe = pipe
         self.ready_at: float | None = None
         self.stop_by: float | None = None
+        self.stuck = False
         self.hung = False
         self.pipe_closed = False
         self.exit_code = 0
@@ -63,6 +65,8 @@ class WorkerProcess:
                 self.ready_at = now
             elif kind == FAILED:
                 self.failure = msgspec.json.decode(text, type=str)
+            elif kind == STUCK:
+                self.stuck = True
             elif kind == MESSAGE:
                 messages.append(msgspec.json.decode(text, type=FromWorker))
         return messages

@@ -49,6 +49,28 @@ class Server(msgspec.Struct, frozen=True):
     grace_seconds: Annotated[
         float, Meta(gt=0, le=3600, description="after that: time for requests in flight to finish", extra=_SECONDS)
     ] = 30.0
+    stuck_run_seconds: Annotated[
+        float,
+        Meta(
+            gt=0,
+            le=3600,
+            description="time for a run to end after nobody waits for it any more; then its worker is replaced",
+            extra=_SECONDS,
+        ),
+    ] = 5.0
+    hang_seconds: Annotated[
+        float,
+        Meta(ge=5, le=3600, description="time after which a worker that stands still is replaced", extra=_SECONDS),
+    ] = 60.0
+    poison_seconds: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=86400,
+            description="time for which values that ended a worker twice are refused; 0 refuses none",
+            extra=_SECONDS,
+        ),
+    ] = 600.0
     max_requests: Annotated[
         int, Meta(ge=0, description="requests after which a worker is replaced by a fresh one; 0 for never")
     ] = 0
