@@ -50,6 +50,21 @@ def reserve(host: str, port: int) -> list[socket.socket]:
     return _on_every_address(host, port, _reserve, "--grpc-port")
 
 
+def listen_on_reserved(reserved: socket.socket, backlog: int) -> None:
+    """Listen on a socket of `reserve`; where several processes share it, each may.
+
+    A connection takes over from its listening socket whether its address may be bound again. Without that, a port whose
+    connections this server has closed could not be bound for a minute (TIME_WAIT).
+
+    Raises:
+        OSError: it cannot listen.
+    """
+    reserved.listen(backlog)
+    if os.name == "posix":
+        # Nobody else can bind the port all the same: the socket listens now.
+        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+
+
 def _on_every_address(host: str, port: int, make: MakeSocket, flag: str) -> list[socket.socket]:
     addresses = _addresses(host, port)
     with contextlib.ExitStack() as undo:
