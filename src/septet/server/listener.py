@@ -53,16 +53,16 @@ def reserve(host: str, port: int) -> list[socket.socket]:
 def listen_on_reserved(reserved: socket.socket, backlog: int) -> None:
     """Listen on a socket of `reserve`; where several processes share it, each may.
 
-    A connection takes over from its listening socket whether its address may be bound again. Without that, a port whose
-    connections this server has closed could not be bound for a minute (TIME_WAIT).
+    From here on the address may be bound again, which connections take over from their listening socket: otherwise a
+    port could not be used for a minute after connections of an earlier server on it were closed (TIME_WAIT). Nobody
+    else can bind it all the same, since the socket listens.
 
     Raises:
         OSError: it cannot listen.
     """
-    reserved.listen(backlog)
     if os.name == "posix":
-        # Nobody else can bind the port all the same: the socket listens now.
         reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    reserved.listen(backlog)
 
 
 def _on_every_address(host: str, port: int, make: MakeSocket, flag: str) -> list[socket.socket]:
