@@ -53,14 +53,14 @@ def reserve(host: str, port: int) -> list[socket.socket]:
 def listen_on_reserved(reserved: socket.socket, backlog: int) -> None:
     """Listen on a socket of `reserve`; where several processes share it, each may.
 
-    A connection takes over from its listening socket whether its address may be bound again. Without that, a port whose
-    connections this server has closed could not be bound for a minute (TIME_WAIT).
+    From here on the address may be bound again, which connections take over from their listening socket: otherwise a
+    port could not be used for a minute after connections of an earlier server on it were closed (TIME_WAIT). Nobody
+    else can bind it all the same, since the socket listens.
 
     Raises:
         OSError: it cannot listen.
     """
     if os.name == "posix":
-        # Before it listens: that binds it once more, where such connections may be left of a server before.
         reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     reserved.listen(backlog)
 
