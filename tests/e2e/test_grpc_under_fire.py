@@ -181,7 +181,7 @@ def resident_bytes(process: ServerProcess) -> int:
     """Of the process, and those it has started."""
     pid = process.process.pid
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return sum(_resident(int(each)) for each in [pid, *children])
+    return sum(map(_resident, [pid, *map(int, children)]))
 
 
 def _resident(pid: int) -> int:

@@ -44,6 +44,12 @@ def stalled(peer: Peer) -> None:
     peer.send(h2_frames.settings({h2_frames.INITIAL_WINDOW_SIZE: 0}))
 
 
+def drained(peer: Peer) -> None:
+    """The time is over in which the client could acknowledge."""
+    peer.connection.shutdown()
+    peer.connection._refuse_streams()
+
+
 def asked(path: str, number: int = 1) -> bytes:
     return head(number, path) + data(number, ASKED, last=True)
 
