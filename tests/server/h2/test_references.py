@@ -11,6 +11,7 @@ from septet.server.h2.frame_reader import FrameReader
 from septet.server.h2.grpc_calls import GrpcCall
 from septet.server.h2.h2_connection import H2Connection
 from septet.server.h2.h2_frames import ErrorCode
+from septet.server.h2.h2_server_state import MAX_ABANDONED_BYTES
 from septet.server.h2.h2_streams import H2Streams
 from septet.server.h2.header_decoder import HeaderDecoder
 from septet.settings import Limits
@@ -77,7 +78,7 @@ PHASES: dict[str, tuple[bytes, Callable[[Peer], object]]] = {
     "draining": (asked(LATE), lambda peer: peer.connection.shutdown()),
     "drained": (
         asked(LATE) + h2_frames.frame(h2_frames.PING, h2_frames.ACK, 0, b"farewell"),
-        lambda peer: (peer.connection.shutdown(), peer.connection._refuse_streams()),
+        drained,
     ),
     "not read": (asked(ECHO), lambda peer: peer.connection.pause_writing()),
     "aborted": (asked(LATE), lambda peer: peer.connection.abort()),
@@ -101,5 +102,22 @@ def test_a_connection_and_its_calls_are_gone_when_the_client_is(phase: str) -> N
         await peer.turn()
         del peer.connection, peer.transport
         assert [kind for each, kind in alive().items() if each not in others] == []
+
+    run(scenario)
+
+
+def test_the_memory_of_much_that_was_abandoned_is_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    given_back = []
+    monkeypatch.setattr("septet.server.h2.h2_server_state.return_freed_memory", lambda: given_back.append(True))
+
+    async def scenario() -> None:
+        peer = Peer()
+        for size in (100_000, MAX_ABANDONED_BYTES):
+            peer.transport, peer.connection = peer.connect()
+            peer.send(HELLO, head(1), data(1, b"\0" + (1_000_000).to_bytes(4) + b"x"))
+            peer.connection._streams.calls[1]._buffer.extend(bytes(size))
+            peer.connection.connection_lost(None)
+            peer.state.registry.second_passed()
+            assert given_back == [True] * (size > 100_000)
 
     run(scenario)

@@ -78,7 +78,8 @@ class H2Connection(asyncio.Protocol):
         """Cancel what nobody waits for any more, and leave no cycle of objects behind: a collector seldom runs."""
         self._over = True
         self._registry.remove(self)
-        self._cancel_calls()
+        if self._refusing_timer is not None:
+            self._refusing_timer.cancel()
         self._streams.close()
         self._reader.close()
 
