@@ -219,8 +219,9 @@ def test_messages_that_are_never_complete_hold_no_more_than_is_stated(server: tu
     client.close()
 
 
-def test_the_port_can_be_had_again_at_once_after_a_stop(tmp_path: Path) -> None:
-    with serving(tmp_path / "first") as (process, address):
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_the_port_can_be_had_again_at_once_after_a_stop(tmp_path: Path, workers: str) -> None:
+    with serving(tmp_path / "first", "--workers", workers) as (process, address):
         client = RawClient(address)
         client.send(client.call(1))
         client.until(is_answer)
@@ -230,7 +231,7 @@ def test_the_port_can_be_had_again_at_once_after_a_stop(tmp_path: Path) -> None:
         client.close()
         assert process.process.wait(60) == 0
     port = address.rsplit(":", 1)[1]
-    with serving(tmp_path / "second", "--grpc-port", port) as (_, again):
+    with serving(tmp_path / "second", "--grpc-port", port, "--workers", workers) as (_, again):
         assert again == address
 
 
