@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from septet.server.h2 import h2_frames
+from septet.server.h2.grpc_calls import MESSAGES_PER_TURN
 from septet.server.h2.grpc_headers import ResponseTrailers
 from septet.settings import Limits
 from septet.types import Identity
@@ -302,11 +303,33 @@ def test_large_answers_of_a_conversation_come_one_after_the_other() -> None:
     run(scenario)
 
 
-def test_a_thousand_messages_at_once_are_answered_in_their_order() -> None:
+def test_a_thousand_messages_at_once_are_answered_in_their_order_some_in_each_turn() -> None:
     async def scenario() -> None:
         bodies = [b"%d" % number for number in range(3000)]
-        answer = Client(Peer()).ask(TALK, *map(message, bodies))
+        client = Client(Peer())
+        answer = client.ask(TALK, *map(message, bodies))
+        assert 0 < len(answer.messages) < 1000
+        before = len(answer.messages)
+        while not answer.ended():
+            await client.peer.turn(1)
+            client.exchange()
+            assert len(answer.messages) - before <= MESSAGES_PER_TURN
+            before = len(answer.messages)
         assert answer.messages == bodies
+        assert answer.status == 0
+
+    run(scenario)
+
+
+def test_a_conversation_that_is_cancelled_answers_no_more_of_what_has_come() -> None:
+    async def scenario() -> None:
+        peer = Peer()
+        client = Client(peer)
+        client.ask(TALK, *(message(b"x") for _ in range(100)), last=False)
+        client.h2.reset_stream(1)
+        client.exchange()
+        await peer.turn()
+        assert len(peer.asked) == MESSAGES_PER_TURN
 
     run(scenario)
 

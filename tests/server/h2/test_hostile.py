@@ -142,6 +142,10 @@ CONNECTION_FAULTS: dict[str, tuple[bytes, ErrorCode]] = {
         HELLO + b"".join(head(number, "/no", last=True) for number in range(1, 2 * FRAMES_PER_SECOND + 5, 2)),
         ErrorCode.ENHANCE_YOUR_CALM,
     ),
+    "many calls without a message": (
+        HELLO + b"".join(head(number, last=True) for number in range(1, 2 * FRAMES_PER_SECOND + 5, 2)),
+        ErrorCode.ENHANCE_YOUR_CALM,
+    ),
     "many calls of no type": (
         HELLO
         + b"".join(

@@ -4,6 +4,7 @@ A call never blocks: the connection passes it what has arrived, it calls the app
 predictions that come in one turn of the event loop share a run of the model, and none needs a task.
 """
 
+import asyncio
 import time
 from abc import ABC, abstractmethod
 from collections import deque
@@ -16,6 +17,7 @@ from septet.errors import Cancelled, DeadlineExceeded, Malformed, SeptetError, T
 from septet.protocols.http.content_encoding import CODING
 from septet.protocols.http.http_messages import HttpReply, HttpRequest
 from septet.protocols.rpc.methods import Method, timeout_of
+from septet.server.h2.frame_budget import FrameBudget
 from septet.server.h2.grpc_headers import INTERNAL, UNAVAILABLE
 from septet.server.h2.grpc_messages import PREFIX_BYTES, GrpcMessage, MessageBuffer
 from septet.server.h2.h2_frames import ErrorCode
@@ -27,6 +29,8 @@ from septet.types import Pending
 MAX_STREAMS: Final = 256
 #: What a stream may send before its message is known to be larger, in bytes.
 STREAM_WINDOW: Final = 1 << 17
+#: Of a stream, in a turn of the event loop.
+MESSAGES_PER_TURN: Final = 32
 _TIMEOUT: Final = b"grpc-timeout"
 _MOST_MILLISECONDS: Final = 99_999_999  # gRPC writes a timeout with at most eight digits
 
@@ -44,9 +48,11 @@ class StreamOwner(Protocol):
     Attributes:
         state: what it shares with the others.
         refusing_streams: it takes no more calls.
+        budget: of frames that bring nothing.
     """
 
     state: H2ServerState
+    budget: FrameBudget
     refusing_streams: bool
 
     def may_begin(self, call: "GrpcCall") -> bool:
@@ -129,6 +135,7 @@ class GrpcCall(ABC):
     def refuse(self, error: SeptetError) -> None:
         """End the call with an error that its handler knows nothing of."""
         state = self._owner.state
+        self._owner.budget.charge(1)
         self.observed = True
         self._held = None
         reply = state.app.refuse(error, self._head.path, self._head.headers)
@@ -316,12 +323,12 @@ class WatchCall(UnaryCall):
 class BidirectionalCall(GrpcCall):
     """Messages come and go, each answered in turn, until the caller ends or the server does."""
 
-    __slots__ = ("_begun", "_turning")
+    __slots__ = ("_begun", "_resuming", "_turning")
 
     def __init__(self, owner: StreamOwner, number: int, method: Method, head: CallHead) -> None:
         super().__init__(owner, number, method, head)
         self._begun = time.monotonic()
-        self._turning = False
+        self._turning = self._resuming = False
 
     def _take(self, data: bytes) -> None:
         if not self._buffer:
@@ -354,18 +361,36 @@ class BidirectionalCall(GrpcCall):
             self.refuse(error)
 
     def _turn(self) -> None:
-        """Answer what can be answered now: a loop, since the answers to many may come at once."""
+        """Answer what can be answered now: a loop, since the answers to many may come at once.
+
+        After some messages the rest waits for the next turn of the event loop: a frame may hold thousands.
+        """
         if self._turning:
             return
         self._turning = True
+        taken = 0
         try:
             while self._free and (message := self._buffer.take(self._owner.state.limits.max_body_bytes)) is not None:
                 self.since = self._owner.state.registry.seconds
                 self._ask(message, self._headers())
+                taken += 1
+                if taken == MESSAGES_PER_TURN and self._free and self._buffer:
+                    self._resume_later()
+                    return
         finally:
             self._turning = False
-        if self._free:
+        if self._free and not self._resuming:
             self._end_if_answered()
+
+    def _resume_later(self) -> None:
+        if not self._resuming:
+            self._resuming = True
+            asyncio.get_running_loop().call_soon(self._resume)
+
+    def _resume(self) -> None:
+        self._resuming = False
+        if not self.closed:
+            self._go_on()
 
     @property
     def _free(self) -> bool:
