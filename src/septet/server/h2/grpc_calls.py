@@ -368,15 +368,15 @@ class BidirectionalCall(GrpcCall):
         if self._turning:
             return
         self._turning = True
-        taken = 0
+        most_bytes = self._owner.state.limits.max_body_bytes
         try:
-            while self._free and (message := self._buffer.take(self._owner.state.limits.max_body_bytes)) is not None:
+            for _ in range(MESSAGES_PER_TURN):
+                if not self._free or (message := self._buffer.take(most_bytes)) is None:
+                    break
                 self.since = self._owner.state.registry.seconds
                 self._ask(message, self._headers())
-                taken += 1
-                if taken == MESSAGES_PER_TURN and self._free and self._buffer:
-                    self._resume_later()
-                    return
+            else:
+                self._resume_later()
         finally:
             self._turning = False
         if self._free and not self._resuming:
