@@ -16,8 +16,11 @@ from septet.server.request_head_cache import RequestHeadCache
 from septet.settings import Limits
 from septet.types import Identity
 
-# Long enough for a refused client to read why.
+# Behind the last answer: silence after which the connection is closed, long enough for a client to read why it was
+# refused; and how long, and how many bytes, a client may send on meanwhile.
 LINGER_SECONDS = 2.0
+MAX_LINGER_SECONDS = 10
+MAX_LINGER_BYTES = 64 << 20
 KEEP, CLOSE = b"\r\n", b"connection: close\r\n\r\n"
 #: By status; those without a name have none.
 STATUS_LINES: Final = {status: b"HTTP/1.1 %d \r\n" % status for status in range(100, 600)} | {
