@@ -144,8 +144,8 @@ def test_a_connection_is_used_again_and_again() -> None:
 def test_nothing_is_answered_behind_the_last_answer() -> None:
     peer = Peer()
     peer.app.draining = True
-    peer.send(PREDICT + GET)
-    assert peer.statuses == [200]
+    peer.send(PREDICT + GET, GET)
+    assert peer.statuses == [200, 200]
     peer.seconds_pass(100)
     assert peer.transport.closed
 

@@ -106,9 +106,9 @@ class HttpConnection(asyncio.Protocol):
         self._phase = CLOSING
         for request in self._queue:
             self._app.abandon(request.http)
+        self._state.abandon(self._waiting_bytes + self._parser.close())
         self._drop_unanswered()
         self._refusal = None
-        self._parser.close()
         self._current, pending, self._pending = None, self._pending, None
         if pending is not None:
             pending.cancel()

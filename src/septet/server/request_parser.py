@@ -87,11 +87,13 @@ class RequestParser:
         taken, self.complete = self.complete, []
         return taken
 
-    def close(self) -> None:
-        """Let go of everything."""
+    def close(self) -> int:
+        """Let go of everything; the bytes of the body that was read."""
+        dropped = self._body_bytes if self.phase == BODY else 0
         self._http = None
         self._body = b""
         self._gathered = None
+        return dropped
 
     # What httptools calls. An error raised here is the callback error's context.
 

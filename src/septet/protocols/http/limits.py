@@ -24,11 +24,11 @@ def check_content_length(value: bytes, limit: int) -> int:
 
     Raises:
         TooLarge: they are over the limit.
-        Malformed: it is no number of at most 20 digits. Zeros may lead, but a length of more digits is none.
+        Malformed: it is no number, or has more than 20 digits with zeros in front.
     """
-    if not value.isdigit() or len(value) > _MAX_DIGITS:
+    if not value.isdigit() or (len(value) > _MAX_DIGITS and value.startswith(b"0")):
         raise Malformed("The header Content-Length must be a number of at most 20 digits.")
-    size = int(value)
+    size = int(value[:_MAX_DIGITS])
     check_length(size, limit)
     return size
 
