@@ -13,10 +13,13 @@ import uvloop
 from septet.events import NullObserver
 from septet.protocols.http.app import App
 from septet.protocols.http.http_messages import HttpReply, HttpRequest
+from septet.protocols.http.routes import Encode
+from septet.registry import ServedModel
 from septet.server.http_connection import HttpConnection
 from septet.server.http_server_state import HttpServerState
 from septet.settings import Limits
 from septet.testing import EchoPredictor, HeldPredictor
+from septet.types import Request
 from tests.protocols.models import classifier, decoder, owner
 from tests.server.memory import IDENTITY, Slow
 
@@ -69,20 +72,21 @@ class Listening:
         self.app.install(lambda _: model_owners, owners, NullObserver(), max_body_bytes=1_000_000)
         self.state = HttpServerState(self.app, Limits(max_body_bytes=1_000_000), lambda _: None)
         self.made: list[weakref.ref[HttpConnection]] = []
+        # Behind the connections: what they hold, where it could be kept by itself.
+        self.parsers: list[weakref.ref[object]] = []
 
-    def _decode(self, http: HttpRequest):  # type: ignore[no-untyped-def]  # noqa: ANN202
-        from septet.types import Request
-
+    def _decode(self, http: HttpRequest) -> tuple[ServedModel, Request, Encode]:
         return self.model, Request({}, 1, "an-id"), lambda request, _: HttpReply(200, http.body, request.id)
 
     def connection(self) -> HttpConnection:
         made = HttpConnection(self.state)
         self.made.append(weakref.ref(made))
+        self.parsers.append(weakref.ref(made._parser))
         return made
 
     @property
     def alive(self) -> int:
-        return sum(each() is not None for each in self.made)
+        return sum(each() is not None for each in (*self.made, *self.parsers))
 
 
 @pytest.fixture(params=[asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])

@@ -309,21 +309,23 @@ class HttpConnection(asyncio.Protocol):
             return
         self._answering_queue = True
         end = perf_counter() + TURN_SECONDS
-        while self._queue and self._current is None and not self._write_paused and self._phase < CLOSING:
-            if self._resting:
-                break
+        while self._can_answer() and perf_counter() < end:
             request = self._queue.popleft()
             self._waiting_bytes -= len(request.http.body)
             self._answer(request.http, keep_alive=request.keep_alive)
-            if perf_counter() > end:
-                self._rest()
         self._answering_queue = False
         if self._phase >= CLOSING or self._write_paused:
             return
-        if self._refusal is not None and self._current is None and not self._queue:
+        if self._can_answer():
+            self._rest()
+        elif self._refusal is not None and self._current is None and not self._queue:
             self._send_refusal(self._refusal)
         else:
             self._update_reading()
+
+    def _can_answer(self) -> bool:
+        """Whether a request waits whose turn it is."""
+        return bool(self._queue) and self._current is None and not self._write_paused and self._phase < CLOSING
 
     # Reading, or not.
 
