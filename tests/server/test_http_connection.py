@@ -131,7 +131,8 @@ def test_a_connection_for_one_request_is_closed_behind_its_answer(first: bytes) 
     peer = Peer().send(first)
     assert peer.statuses == [200]
     assert peer.answers[0].headers["connection"] == "close"
-    assert peer.transport.closed
+    assert peer.transport.ended
+    assert not peer.connection.eof_received()
 
 
 def test_a_connection_is_used_again_and_again() -> None:
@@ -143,10 +144,10 @@ def test_a_connection_is_used_again_and_again() -> None:
 def test_nothing_is_answered_behind_the_last_answer() -> None:
     peer = Peer()
     peer.app.draining = True
-    peer.send(PREDICT + GET)
-    assert peer.statuses == [200]
+    peer.send(PREDICT + GET, GET)
+    assert peer.statuses == [200, 200]
     peer.seconds_pass(100)
-    assert peer.transport.aborted
+    assert peer.transport.closed
 
 
 def test_an_offer_to_upgrade_is_declined_by_answering() -> None:
@@ -176,8 +177,8 @@ def test_what_a_refused_client_still_sends_is_discarded_for_a_moment() -> None:
     assert peer.statuses == [413]
     assert not peer.transport.closed
     assert peer.transport.reading
-    peer.seconds_pass(3)
-    assert peer.transport.aborted
+    peer.seconds_pass(4)
+    assert peer.transport.closed
 
 
 def test_a_caller_that_expects_it_is_told_to_continue() -> None:
@@ -280,7 +281,7 @@ def test_what_follows_a_last_request_does_not_cost_it_its_answer() -> None:
     peer = Peer().send(SLOW.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n") + GET)
     peer.answer()
     assert peer.statuses == [200]
-    assert peer.transport.closed
+    assert peer.transport.ended
 
 
 def test_a_client_that_reads_nothing_is_not_answered_any_further() -> None:
@@ -368,7 +369,7 @@ def test_draining_closes_what_is_idle_and_answers_what_is_not() -> None:
     idle.loop.run_until_complete(closed(idle.transport))
     busy.answer()
     assert busy.answers[0].headers["connection"] == "close"
-    assert busy.transport.closed
+    assert busy.transport.ended
 
 
 def test_a_request_that_was_on_its_way_when_draining_began_is_answered() -> None:
@@ -376,7 +377,7 @@ def test_a_request_that_was_on_its_way_when_draining_began_is_answered() -> None
     peer.call(peer.connection.shutdown)
     peer.send(GET)
     assert peer.statuses == [200, 200]
-    assert peer.transport.closed
+    assert peer.transport.ended
 
 
 def test_the_date_is_taken_anew() -> None:

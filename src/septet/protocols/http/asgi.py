@@ -1,5 +1,6 @@
 """The application as ASGI 3 (https://asgi.readthedocs.io): under uvicorn, gunicorn, granian, hypercorn, or mounted."""
 
+import io
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
@@ -62,8 +63,9 @@ class Asgi:
         await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else reply.body})
 
     async def _body(self, headers: dict[bytes, bytes], receive: Receive) -> bytes:
-        check_content_length(headers.get(b"content-length", b""), self._max_body_bytes)
-        parts: list[bytes] = []
+        if b"content-length" in headers:
+            check_content_length(headers[b"content-length"], self._max_body_bytes)
+        gathered = io.BytesIO()
         size = 0
         while True:
             message = await receive()
@@ -72,9 +74,11 @@ class Asgi:
             part = message.get("body", b"")
             size += len(part)
             check_length(size, self._max_body_bytes)
-            parts.append(part)
+            if not message.get("more_body", False) and size == len(part):
+                return bytes(part)
+            gathered.write(part)
             if not message.get("more_body", False):
-                return parts[0] if len(parts) == 1 else b"".join(parts)
+                return gathered.getvalue()
 
 
 def _path(scope: Scope) -> str:
