@@ -37,7 +37,8 @@ def strict(body: bytes, example: str, *, constant: Callable[[str], Any] = _refus
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     document = dict(pairs)
     if len(document) != len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
+        seen: set[str] = set()
+        # `add` returns None.
+        twice = next(key for key, _ in pairs if key in seen or seen.add(key))
         raise Malformed(f"The key {shown_key(twice)!r} stands twice in one object. Send each key once.")
     return document

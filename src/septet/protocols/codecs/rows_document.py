@@ -8,11 +8,12 @@ that stand twice.
 
 import re
 from collections.abc import Mapping
+from itertools import islice
 from typing import Any, Final, NamedTuple, TypeAlias
 
 import msgspec
 
-from septet.errors import Invalid, Problem, invalid
+from septet.errors import MOST_PROBLEMS, Invalid, Problem, invalid
 from septet.model.received import received, shown_key
 from septet.model.signature import Signature
 from septet.model.values import Mismatch
@@ -147,10 +148,11 @@ class RowsDocument:
             text = f"The body must be a JSON object such as {self._format.example}."
             raise Invalid(text, (Problem(None, None, "a JSON object", received(document)),))
         forms, options = self._format.forms, self._format.options
-        unknown = [shown_key(key) for key in document if key not in {*forms, *options}]
+        known = {*forms, *options}
+        unknown = list(islice((key for key in document if key not in known), MOST_PROBLEMS))
         if unknown:
             expected = " or ".join(map(repr, (*forms, *options)))
-            raise invalid([Problem(None, key, expected, "an unknown key") for key in unknown], "key")
+            raise invalid([Problem(None, shown_key(key), expected, "an unknown key") for key in unknown], "key")
         for name, option in options.items():
             _check(name, option, document.get(name))
         given = [form for form in forms if document.get(form) is not None]

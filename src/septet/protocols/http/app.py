@@ -7,13 +7,14 @@ import asyncio
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
+from functools import cached_property, partial
 from typing import TypeAlias
 
 import msgspec
 
 from septet.errors import MethodNotAllowed, NotFound, SeptetError, Unavailable
 from septet.events import Finished, NullObserver, Observer
+from septet.model.received import shown_names
 from septet.protocols.http.content_encoding import CODING, expanded
 from septet.protocols.http.error_bodies import STATUS
 from septet.protocols.http.error_responses import failed, id_of, refused
@@ -33,6 +34,8 @@ from septet.registry import Models, ServedModel
 from septet.types import Identity, Pending
 
 UNMATCHED = "unmatched"
+# Characters of a caller's path, or method, that an error repeats.
+_SHOWN_PATH = 200
 
 #: The objects whose declared routes belong to one model.
 Bind: TypeAlias = Callable[[ServedModel], Sequence[object]]
@@ -93,6 +96,7 @@ class App:
             if found.decode is not None and "{" not in path
         }
         self._table = RouteTable(paths)
+        self.__dict__.pop("_short_paths", None)
         self.identity = None if sole is None else sole.service.identity
 
     @property
@@ -178,7 +182,7 @@ class App:
             raise self._unknown(http.path)
         handler = routes.handlers.get("GET" if http.method == "HEAD" else http.method)
         if handler is None:
-            text = f"{http.path} answers {routes.allowed}, not {http.method}."
+            text = f"{http.path[:_SHOWN_PATH]} answers {routes.allowed}, not {http.method[:_SHOWN_PATH]}."
             raise MethodNotAllowed(text, routes.allowed)
         return handler
 
@@ -195,17 +199,18 @@ class App:
         if self.identity is not None:
             served = f"This server has the model {self.identity.name!r}, version {self.identity.version!r}"
         else:
-            served = f"This server has the models {', '.join(repr(each.service.identity.name) for each in models)}"
-            if path in self._short_paths():
+            served = f"This server has the models {shown_names(each.service.identity.name for each in models)}"
+            if path in self._short_paths:
                 served += f", so ask /models/NAME{path} for one of them"
-        return NotFound(f"There is no {path[:200]!r} here. {served}; GET /openapi.json lists what there is.")
+        return NotFound(f"There is no {path[:_SHOWN_PATH]!r} here. {served}; GET /openapi.json lists what there is.")
 
-    def _short_paths(self) -> set[str]:
+    @cached_property
+    def _short_paths(self) -> frozenset[str]:
         """The paths that a single model would answer without its name."""
-        found: set[str] = set()
-        for model, owners in self._bound.items():
-            found.update(model_paths(model, model.service.identity, *owners, short=True))
-        return found
+        found = ((model, model.service.identity, owners) for model, owners in self._bound.items())
+        return frozenset(
+            path for model, named, owners in found for path in model_paths(model, named, *owners, short=True)
+        )
 
 
 class _PendingReply:
