@@ -126,7 +126,7 @@ class TableConverter:
             return {name: values for name, values in batch.columns.items() if name in known}
         noun = "column in the header row" if batch.form is TableForm.TEXTS else "column"
         found: dict[str, Values] = {}
-        problems = []
+        problems: list[Problem] = []
         for given, values in batch.columns.items():
             name = given if given in known else given.strip()
             if len(problems) >= MOST_PROBLEMS:

@@ -170,7 +170,9 @@ def _placed(
     if not isinstance(labels, Mapping):
         return labels, raw or _presumed(signature, len(labels))
     order = {key: at for at, key in enumerate(labels)}
-    by_value = [min((key for key in spellings(value) if key in order), key=order.get, default=None) for value in raw]
+    by_value = [
+        min((key for key in spellings(value) if key in order), key=order.__getitem__, default=None) for value in raw
+    ]
     if raw and None not in by_value:
         return tuple(labels[key] for key in by_value if key is not None), raw
     if not raw and class_count(signature) is None:

@@ -1,7 +1,7 @@
 """What a caller sent, as an error repeats it."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Final
 
@@ -39,6 +39,15 @@ def shown_names(names: Iterable[object], *, quoted: bool = True) -> str:
     first = list(islice(names, SHOWN_NAMES + 1))
     shown = ", ".join(map(repr if quoted else str, first[:SHOWN_NAMES]))
     return f"{shown}, …" if len(first) > SHOWN_NAMES else shown
+
+
+def duplicates(names: Iterable[str]) -> Iterator[str]:
+    """The names that stood before, each as often as it comes again."""
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            yield name
+        seen.add(name)
 
 
 def shape_text(shape: tuple[int | None, ...]) -> str:

@@ -9,7 +9,7 @@ from typing import Any, TextIO
 
 from septet.errors import MOST_PROBLEMS, Malformed, Problem, invalid
 from septet.model.base64_text import to_base64
-from septet.model.received import shown_key
+from septet.model.received import duplicates, shown_key
 from septet.tables.column_batch import BATCH_ROWS, ColumnBatch, TableForm, rows_of_values
 from septet.tables.json_table import json_text
 
@@ -42,9 +42,7 @@ class CsvReader:
         else:
             raise Malformed("The CSV is empty. Send a header row of column names, then the rows.")
         names = found[0]
-        seen: set[str] = set()
-        # `add` returns None.
-        twice = list(islice(dict.fromkeys(name for name in names if name in seen or seen.add(name)), MOST_PROBLEMS))
+        twice = list(islice(dict.fromkeys(duplicates(names)), MOST_PROBLEMS))
         if twice:
             raise invalid([Problem(None, shown_key(name), "each column once", "twice") for name in twice])
         return names

@@ -12,6 +12,7 @@ from typing import Any, Final
 from septet.columns.cell_texts import TextColumns, read_text
 from septet.columns.row_tensors import RowTensors
 from septet.errors import MOST_PROBLEMS, Invalid, Malformed, Problem, invalid
+from septet.lengthy_work import BYTES_ON_LOOP, CAREFUL_BYTES_ON_LOOP, PARSED_BYTES_ON_LOOP, leave_loop
 from septet.model.received import received, shown_key
 from septet.model.signature import Signature
 from septet.model.values import Mismatch
@@ -49,10 +50,15 @@ class CsvBody:
         Raises:
             Malformed: it is not UTF-8 or not CSV.
             Invalid: its columns or cells do not fit the signature. Row 0 is the first after the header.
+            LengthyWork: it is long.
         """
+        if len(body) > BYTES_ON_LOOP:
+            leave_loop()
         plain = self._plain(body) if header is not False else None
         if plain is not None:
             return DecodedBody(self._rows.tensors(plain, len(plain)), len(plain))
+        if len(body) > PARSED_BYTES_ON_LOOP:
+            leave_loop()
         text = _text(body)
         if header is not False:
             self._check_header(text)
@@ -76,6 +82,8 @@ class CsvBody:
     def _decoded(self, lines: list[list[str]], order: Sequence[int | None], width: int) -> DecodedBody:
         rows: Sequence[Sequence[Any]] | None = self._read(lines, order, width)
         if rows is None:
+            if len(lines) * width > CAREFUL_BYTES_ON_LOOP:
+                leave_loop()
             problems: list[Problem] = []
             found: list[list[Any]] = []
             for index, line in enumerate(lines):

@@ -6,8 +6,9 @@ from typing import Annotated, Any, NoReturn
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from septet.lengthy_work import BYTES_ON_LOOP, leave_loop
 from septet.model.signature import Signature
-from septet.protocols.codecs.decoded_body import DecodedBody, count_quotes
+from septet.protocols.codecs.decoded_body import COUNTED_BYTES, DecodedBody, check_marks, count_quotes, most_marks
 from septet.protocols.codecs.json_diagnosis import JsonDiagnosis
 from septet.protocols.codecs.json_values import REFUSED, ValueDecoder, form_decoders
 from septet.settings import ExtraColumns
@@ -28,6 +29,9 @@ class JsonBody:
 
     def __init__(self, signature: Signature, *, max_rows: int, extra_columns: ExtraColumns = "refuse") -> None:
         self._diagnosis = JsonDiagnosis(signature, max_rows=max_rows, extra_columns=extra_columns)
+        self._max_rows = max_rows
+        # Where other keys are passed over, a record has any number of values.
+        self._most_marks = most_marks(signature, max_rows) if extra_columns == "refuse" else None
         self._decode: Callable[[bytes], Any] = _undecoded
         self._decode_wide: Callable[[bytes], Any] = _undecoded
         self._decoders: tuple[ValueDecoder | None, ...] = ()
@@ -50,7 +54,13 @@ class JsonBody:
         Raises:
             Malformed: it is not JSON, not UTF-8, or has a key twice.
             Invalid: its values do not fit the signature.
+            LengthyWork: it is long.
         """
+        if len(body) > COUNTED_BYTES:
+            if self._most_marks is not None:
+                check_marks(body, self._most_marks, self._max_rows)
+            if len(body) > BYTES_ON_LOOP:
+                leave_loop()
         try:
             try:
                 parsed = self._decode(body)

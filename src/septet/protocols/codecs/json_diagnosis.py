@@ -12,6 +12,7 @@ import numpy as np
 from septet.columns.row_tensors import RowTensors
 from septet.columns.stacking import completed
 from septet.errors import MOST_PROBLEMS, Invalid, Malformed, Problem, SeptetError, invalid
+from septet.lengthy_work import CAREFUL_BYTES_ON_LOOP, leave_loop
 from septet.model.received import SHOWN_NAMES, received, shape_text, shown_key, shown_names
 from septet.model.signature import DTYPES, Column, Signature, Tensor
 from septet.model.values import Mismatch, bare, is_optional, read, read_carried
@@ -43,7 +44,10 @@ class JsonDiagnosis:
 
         Raises:
             Malformed, Invalid: as the compiled decoder.
+            LengthyWork: the body is long.
         """
+        if len(body) > CAREFUL_BYTES_ON_LOOP:
+            leave_loop()
         document = self.strict(body)
         if not isinstance(document, dict):
             text = 'The body must be a JSON object such as {"data": [[...]]}.'

@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from septet.errors import MethodNotAllowed, NotFound, SeptetError, Unavailable
+from septet.errors import MethodNotAllowed, NotFound, SeptetError, TooLarge, Unavailable
 from septet.events import Finished, NullObserver, Observer
 from septet.model.received import shown_names
 from septet.protocols.http.content_encoding import CODING, expanded
@@ -30,10 +30,13 @@ from septet.protocols.http.routes import (
     model_paths,
     server_paths,
 )
+from septet.protocols.http.work_thread import WorkThread
 from septet.registry import Models, ServedModel
 from septet.types import Identity, Pending
 
 UNMATCHED = "unmatched"
+# Bytes of a body that asks for no prediction.
+_MOST_SMALL_BYTES = 1 << 15
 # Characters of a caller's path, or method, that an error repeats.
 _SHOWN_PATH = 200
 
@@ -57,6 +60,7 @@ class App:
         self._bind: Bind = _nothing
         self._observer: Observer = NullObserver()
         self._most_bytes = 0
+        self._work_thread = WorkThread()
         # What `bind` made for each model that is served.
         self._bound: dict[ServedModel, Sequence[object]] = {}
         self._table = RouteTable({})
@@ -91,7 +95,9 @@ class App:
         # The server's own last: no model may hide one of them, such as `/v2/models/stats`.
         paths |= server_paths(*self._owners)
         self._predicting = {
-            path: PredictRoute(found.template, found.decode, found.model, self._observer, self._most_bytes)
+            path: PredictRoute(
+                found.template, found.decode, found.model, self._observer, self._most_bytes, self._work_thread
+            )
             for path, found in paths.items()
             if found.decode is not None and "{" not in path
         }
@@ -165,8 +171,9 @@ class App:
             handler = self._handler(http, routes)
             if parameters:
                 http = msgspec.structs.replace(http, parameters=parameters)
-            coded = http.method == "POST" and CODING in http.headers
-            reply = await handler(expanded(http, self._most_bytes) if coded else http)
+            if http.method == "POST":
+                http = _small(http, self._most_bytes)
+            reply = await handler(http)
         except Exception as error:  # noqa: BLE001 - every failure becomes an error body
             reply = failed(error, template, http, model)
         except asyncio.CancelledError:
@@ -230,6 +237,19 @@ class _PendingReply:
         # Without `cancel`, a task is cancelled only where the event loop ends.
         if done is not None and not task.cancelled():
             done(task.result())
+
+
+def _small(http: HttpRequest, most: int) -> HttpRequest:
+    """The request with its body expanded to `most` bytes, to be read on the event loop: it predicts nothing.
+
+    Raises:
+        TooLarge: the body is larger than such a one can be.
+    """
+    if CODING in http.headers and len(http.body) <= _MOST_SMALL_BYTES:
+        http = expanded(http, min(most, _MOST_SMALL_BYTES))
+    if len(http.body) > _MOST_SMALL_BYTES:
+        raise TooLarge(f"The body is over the {_MOST_SMALL_BYTES} bytes that this path takes.")
+    return http
 
 
 def _names(path: str, model: str) -> bool:
