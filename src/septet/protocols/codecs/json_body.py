@@ -6,10 +6,10 @@ from typing import Annotated, Any, NoReturn
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from septet.lengthy_work import BYTES_ON_LOOP, leave_loop
 from septet.model.signature import Signature
-from septet.protocols.codecs.decoded_body import COUNTED_BYTES, DecodedBody, check_marks, count_quotes, most_marks
+from septet.protocols.codecs.decoded_body import DecodedBody, count_quotes
 from septet.protocols.codecs.json_diagnosis import JsonDiagnosis
+from septet.protocols.codecs.json_size import JsonSize
 from septet.protocols.codecs.json_values import REFUSED, ValueDecoder, form_decoders
 from septet.settings import ExtraColumns
 from septet.tables.json_table import FORMS
@@ -29,9 +29,9 @@ class JsonBody:
 
     def __init__(self, signature: Signature, *, max_rows: int, extra_columns: ExtraColumns = "refuse") -> None:
         self._diagnosis = JsonDiagnosis(signature, max_rows=max_rows, extra_columns=extra_columns)
-        self._max_rows = max_rows
         # Where other keys are passed over, a record has any number of values.
-        self._most_marks = most_marks(signature, max_rows) if extra_columns == "refuse" else None
+        size = JsonSize(signature, max_rows, open_ended=extra_columns != "refuse")
+        self._unchecked, self._check_size = size.unchecked, size.check
         self._decode: Callable[[bytes], Any] = _undecoded
         self._decode_wide: Callable[[bytes], Any] = _undecoded
         self._decoders: tuple[ValueDecoder | None, ...] = ()
@@ -56,11 +56,8 @@ class JsonBody:
             Invalid: its values do not fit the signature.
             LengthyWork: it is long.
         """
-        if len(body) > COUNTED_BYTES:
-            if self._most_marks is not None:
-                check_marks(body, self._most_marks, self._max_rows)
-            if len(body) > BYTES_ON_LOOP:
-                leave_loop()
+        if len(body) > self._unchecked:
+            self._check_size(body)
         try:
             try:
                 parsed = self._decode(body)

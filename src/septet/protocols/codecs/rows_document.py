@@ -14,16 +14,17 @@ from typing import Any, Final, NamedTuple, TypeAlias
 import msgspec
 
 from septet.errors import MOST_PROBLEMS, Invalid, Problem, invalid
-from septet.lengthy_work import BYTES_ON_LOOP, CAREFUL_BYTES_ON_LOOP, leave_loop
+from septet.lengthy_work import CAREFUL_BYTES_ON_LOOP, leave_loop
 from septet.model.received import received, shown_key
 from septet.model.signature import Signature
 from septet.model.values import Mismatch
 from septet.protocols.codecs.base64_objects import Base64Objects
 from septet.protocols.codecs.column_names import ColumnNames
 from septet.protocols.codecs.dataframe_split import DataframeSplit, in_order, rows
-from septet.protocols.codecs.decoded_body import COUNTED_BYTES, DecodedBody, check_marks, count_quotes, most_marks
+from septet.protocols.codecs.decoded_body import DecodedBody, count_quotes
 from septet.protocols.codecs.instances import Instances
 from septet.protocols.codecs.json_diagnosis import JsonDiagnosis
+from septet.protocols.codecs.json_size import JsonSize
 from septet.protocols.codecs.json_values import REFUSED, ValueDecoder, form_decoders
 from septet.settings import ExtraColumns
 from septet.tables.strict_json import strict
@@ -71,10 +72,8 @@ class RowsDocument:
         self, signature: Signature, rows_format: RowsFormat, *, max_rows: int, extra_columns: ExtraColumns = "refuse"
     ) -> None:
         self._format = rows_format
-        self._max_rows = max_rows
-        # Where other columns are passed over, rows have any number of values; a frame has an index, of any number.
-        bounded = extra_columns == "refuse" and SPLIT not in rows_format.forms
-        self._most_marks = most_marks(signature, max_rows) if bounded else None
+        # Where other columns are passed over, rows have any number of values.
+        self._size = JsonSize(signature, max_rows, open_ended=extra_columns != "refuse")
         self._decoders = form_decoders(signature, max_rows=max_rows, extra_columns=extra_columns)
         self._diagnosis = JsonDiagnosis(signature, max_rows=max_rows, extra_columns=extra_columns)
         self._base64 = Base64Objects(signature)
@@ -93,7 +92,8 @@ class RowsDocument:
             Invalid: it is not what the protocol asks for, or its values do not fit the signature.
             LengthyWork: it is long.
         """
-        self._begin(body)
+        if len(body) > self._size.unchecked:
+            self._size.check(body)
         try:
             read = self._compiled(body)
         except REFUSED:
@@ -102,7 +102,8 @@ class RowsDocument:
 
     def value(self, form: str, body: bytes) -> DecodedBody:
         """Decode a body that is the value of a form itself, without a key; raises as for a whole body."""
-        self._begin(body)
+        if len(body) > self._size.unchecked:
+            self._size.check(body)
         try:
             read = self._value(form, body, body, 0)
         except REFUSED:
@@ -112,13 +113,6 @@ class RowsDocument:
         if len(body) > CAREFUL_BYTES_ON_LOOP:
             leave_loop()
         return self._diagnosed(form, self._strict(body))
-
-    def _begin(self, body: bytes) -> None:
-        if len(body) > COUNTED_BYTES:
-            if self._most_marks is not None:
-                check_marks(body, self._most_marks, self._max_rows)
-            if len(body) > BYTES_ON_LOOP:
-                leave_loop()
 
     def _compiled(self, body: bytes) -> KeyedRows | None:
         values = msgspec.structs.astuple(self._decode(body))
