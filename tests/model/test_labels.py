@@ -174,7 +174,7 @@ def test_each_label_of_a_multilabel_model_is_named() -> None:
             NAMES,
             "just one output of floats",
         ),
-        (CLASSIFIER, {"0": "a", "1": "b", "3": "c"}, "no label for 2; the keys must be the class values [0, 1, 2] or"),
+        (CLASSIFIER, {"0": "a", "1": "b", "3": "c"}, "no label for 2; the keys must be the class values 0, 1, 2 or"),
         (classifier(labels=NAMES, dtype="string"), NAMES[::-1], "the model's own classes in another order"),
     ],
 )

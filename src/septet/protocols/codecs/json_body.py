@@ -9,6 +9,7 @@ from msgspec import UNSET, UnsetType
 from septet.model.signature import Signature
 from septet.protocols.codecs.decoded_body import DecodedBody, count_quotes
 from septet.protocols.codecs.json_diagnosis import JsonDiagnosis
+from septet.protocols.codecs.json_size import JsonSize
 from septet.protocols.codecs.json_values import REFUSED, ValueDecoder, form_decoders
 from septet.settings import ExtraColumns
 from septet.tables.json_table import FORMS
@@ -28,6 +29,9 @@ class JsonBody:
 
     def __init__(self, signature: Signature, *, max_rows: int, extra_columns: ExtraColumns = "refuse") -> None:
         self._diagnosis = JsonDiagnosis(signature, max_rows=max_rows, extra_columns=extra_columns)
+        # Where other keys are passed over, a record has any number of values.
+        size = JsonSize(signature, max_rows, open_ended=extra_columns != "refuse")
+        self._unchecked, self._check_size = size.unchecked, size.check
         self._decode: Callable[[bytes], Any] = _undecoded
         self._decode_wide: Callable[[bytes], Any] = _undecoded
         self._decoders: tuple[ValueDecoder | None, ...] = ()
@@ -50,7 +54,10 @@ class JsonBody:
         Raises:
             Malformed: it is not JSON, not UTF-8, or has a key twice.
             Invalid: its values do not fit the signature.
+            LengthyWork: it is long.
         """
+        if len(body) > self._unchecked:
+            self._check_size(body)
         try:
             try:
                 parsed = self._decode(body)

@@ -12,6 +12,7 @@ from typing import Final
 import msgspec
 
 from septet.errors import Malformed, TooLarge, UnsupportedMediaType
+from septet.lengthy_work import BYTES_ON_LOOP, leave_loop
 from septet.protocols.http.http_messages import HttpReply, HttpRequest
 
 CODING: Final = b"content-encoding"
@@ -28,6 +29,7 @@ def expanded(http: HttpRequest, most: int) -> HttpRequest:
         UnsupportedMediaType: the coding is neither gzip nor deflate.
         Malformed: the bytes are damaged.
         TooLarge: they are more than `most` when expanded.
+        LengthyWork: they are many.
     """
     coding = http.headers[CODING].strip().lower()
     if coding in (b"identity", b""):
@@ -51,6 +53,8 @@ def compressed(reply: HttpReply, accepted: bytes) -> HttpReply:
     coding = accepted.strip().lower()
     if coding not in (b"gzip", b"deflate") or len(reply.body) < _WORTH:
         return reply
+    if len(reply.body) > BYTES_ON_LOOP:
+        leave_loop()
     body = gzip.compress(reply.body, _LEVEL, mtime=0) if coding == b"gzip" else zlib.compress(reply.body, _LEVEL)
     headers = (*reply.headers, (CODING, coding), (b"vary", b"accept-encoding"))
     return msgspec.structs.replace(reply, body=body, headers=headers)
@@ -59,7 +63,10 @@ def compressed(reply: HttpReply, accepted: bytes) -> HttpReply:
 def _expand(body: bytes, bits: int, most: int) -> bytes:
     stream = zlib.decompressobj(bits)
     try:
-        found = stream.decompress(body, most + 1)
+        found = stream.decompress(body, min(most, BYTES_ON_LOOP) + 1)
+        if len(found) > BYTES_ON_LOOP:
+            leave_loop()
+            found += stream.decompress(stream.unconsumed_tail, most + 1 - len(found))
     except zlib.error as error:
         raise Malformed(f"The body cannot be expanded: {error}.") from None
     if len(found) > most:
