@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from septet.events import Finished
-from septet.monitoring.log import AccessLog, Format, Level, configure
+from septet.monitoring.log import MOST_REFUSALS, AccessLog, Format, Level, configure
 from septet.types import Identity
 
 IRIS = Identity("iris", "1", "sha256:00")
@@ -119,6 +119,18 @@ def test_a_connection_too_many_is_an_error(configured: Configured) -> None:
     turned_away = msgspec.structs.replace(event(503), route="unmatched", code="unavailable")
     AccessLog(access=False).turned(0, [turned_away])
     assert msgspec.json.decode(read())["level"] == "error"
+
+
+def test_a_flood_of_connections_too_many_is_a_few_lines(configured: Configured) -> None:
+    read = configured("text", "info")
+    log = AccessLog(access=False)
+    refused = Finished("unmatched", "an-id", "unavailable", 503, 0, 0.0)
+    for _ in range(200):
+        log.turned(1, [refused])
+    assert MOST_REFUSALS <= read().count("\n") <= 3 * MOST_REFUSALS
+    failed = Finished("/predict", "an-id", "internal", 500, 0, 0.0)
+    log.turned(100, [failed] * 100)
+    assert read().count("\n") == 100
 
 
 def test_a_failure_carries_its_message(configured: Configured) -> None:

@@ -5,6 +5,7 @@ import datetime as dt
 import logging
 import os
 from collections.abc import Mapping, Sequence
+from time import monotonic
 from typing import Literal, TypeAlias
 
 import msgspec
@@ -17,6 +18,8 @@ Level: TypeAlias = Literal["debug", "info", "warning", "error"]
 LOGGER = "septet"
 STDERR = 2
 FAILED, REFUSED, EVERYTHING = 500, 400, 0
+# Of requests that reach no route, since a transport refuses them, so many failures are logged in a second.
+MOST_REFUSALS = 10
 
 
 #: What a line may carry beside its event, in this order. Others give them as `extra={"id": ...}`.
@@ -84,7 +87,8 @@ class LineHandler(logging.Handler):
 class AccessLog:
     """Logs requests: failures always, all with `access`, refusals at level debug; of `least_status` or above.
 
-    A probe that finds the server starting or draining has found no failure: that is logged as a refusal is.
+    A probe that finds the server starting or draining has found no failure: that is logged as a refusal is. Of failures
+    before any route was reached, such as one connection too many, a few a second are logged, and the others counted.
 
     It sees no payload: an event has none.
     """
@@ -93,12 +97,27 @@ class AccessLog:
         self._logger = logging.getLogger(LOGGER)
         quiet = REFUSED if self._logger.isEnabledFor(logging.DEBUG) else FAILED
         self.least_status = EVERYTHING if access else quiet
+        # Until when refusals are counted together, how many there were, by `monotonic`.
+        self._refusals_until = 0.0
+        self._refusals = 0
 
     def turned(self, started: int, finished: Sequence[Finished]) -> None:  # noqa: ARG002 - an arrival is not logged
         """Log the requests that are of interest."""
         for event in finished:
-            if event.status >= self.least_status and (self.least_status < FAILED or not _is_not_ready(event)):
+            if event.status >= self.least_status and (self.least_status < FAILED or not self._is_spared(event)):
                 self._log(event)
+
+    def _is_spared(self, event: Finished) -> bool:
+        """Whether a failure is not logged: not being ready is none, and what transports refuse may come as a flood."""
+        if event.route.startswith("/"):
+            return _is_not_ready(event)
+        now = monotonic()
+        if now >= self._refusals_until:
+            if self._refusals > MOST_REFUSALS:
+                self._logger.warning("%d more requests were refused unread", self._refusals - MOST_REFUSALS)
+            self._refusals_until, self._refusals = now + 1, 0
+        self._refusals += 1
+        return self._refusals > MOST_REFUSALS
 
     def _log(self, event: Finished) -> None:
         level = logging.INFO if self.least_status == EVERYTHING else logging.DEBUG

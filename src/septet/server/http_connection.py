@@ -108,7 +108,9 @@ class HttpConnection(asyncio.Protocol):
             self._app.abandon(request.http)
         self._state.abandon(self._waiting_bytes + self._parser.close())
         self._drop_unanswered()
-        self._refusal = None
+        if self._refusal is not None:
+            self._app.refuse(self._refusal, self._parser.path, self._parser.headers)
+            self._refusal = None
         self._current, pending, self._pending = None, self._pending, None
         if pending is not None:
             pending.cancel()

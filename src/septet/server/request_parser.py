@@ -13,7 +13,7 @@ import httptools
 import msgspec
 
 from septet.errors import SeptetError
-from septet.protocols.http.http_messages import HttpRequest
+from septet.protocols.http.http_messages import HttpRequest, headers_of
 from septet.protocols.http.limits import check_length, head_size, head_too_large
 from septet.server.connection_phase import BODY, HEAD, IDLE
 from septet.server.request_head import body_length, check_head, parser_error, path_and_query
@@ -128,7 +128,7 @@ class RequestParser:
             raise head_too_large(limits)
         self.phase = BODY
         self._stalled_bytes = -self._chunk_bytes
-        headers = self.headers = dict(pairs)
+        headers = self.headers = headers_of(pairs)
         version = parser.get_http_version()
         check_head(parser.get_method(), version, pairs, headers)
         if b"upgrade" in headers and parser.should_upgrade():
