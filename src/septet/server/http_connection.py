@@ -266,7 +266,7 @@ class HttpConnection(asyncio.Protocol):
     def _go_on(self) -> None:
         """Do this turn's part of what was left."""
         self._resting = False
-        if self._phase >= CLOSING:
+        if self._phase >= CLOSING or self._transport.is_closing():
             return
         if self._unparsed and not self._is_blocked():
             error = self._parse_slice(self._unparsed)
@@ -296,7 +296,7 @@ class HttpConnection(asyncio.Protocol):
         keep = self._keep_alive and not (last and (self._closing or self._app.state.draining))
         transport.write(state.rendered(reply, keep=keep, with_body=http.method != "HEAD"))
         if not keep:
-            self._linger()
+            self._linger(unread=not last)
         elif not last:
             self._answer_queue()
         elif self._phase == ANSWERING:
@@ -374,20 +374,26 @@ class HttpConnection(asyncio.Protocol):
         self._refusal = None
         reply = self._app.refuse(error, self._parser.path, self._parser.headers)
         self._transport.write(self._state.rendered(reply, keep=False, with_body=True))
-        self._linger()
+        self._linger(unread=True)
 
-    def _linger(self) -> None:
-        """Send no more, and discard what still comes for a moment; what waits behind the last answer has none."""
+    def _linger(self, *, unread: bool) -> None:
+        """Send no more, and discard what still comes for a moment; what waits behind the last answer has none.
+
+        `unread` says whether more is known to come.
+        """
         self._drop_unanswered()
-        if self._peer_ended:
+        transport = self._transport
+        half_close = transport.can_write_eof()
+        # TLS cannot end one direction: a client that waits for the end would wait for nothing.
+        if self._peer_ended or transport.is_closing() or not (half_close or unread):
             self._close()
             return
         self._enter(LINGERING)
         self._linger_until = self._since + (1 if self._stopping else MAX_LINGER_SECONDS)
         self._sent = None
         self._stuck_since = self._since
-        if self._transport.can_write_eof():
-            self._transport.write_eof()
+        if half_close:
+            transport.write_eof()
         self._update_reading()
 
     def _discard(self, size: int) -> None:
