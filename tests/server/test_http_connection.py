@@ -267,6 +267,13 @@ def test_a_head_that_never_ends_is_refused(head: bytes) -> None:
     assert peer.statuses == [431]
 
 
+def test_empty_lines_before_a_request_are_passed_over_but_not_for_ever() -> None:
+    peer = Peer(Limits(max_header_bytes=1024)).send(b"\r\n" * 100 + GET)
+    assert peer.statuses == [200]
+    peer.send(*[b"\r\n" * 100] * 20)
+    assert peer.statuses == [200, 431]
+
+
 @pytest.mark.parametrize("step", [100, 1000, 5000])
 def test_a_complete_head_over_the_limit_is_refused(step: int) -> None:
     sent = request(b"A: " + b"b" * 1100, first=b"GET /echo HTTP/1.1")

@@ -8,8 +8,8 @@ is not parsed again (`RequestHeadCache`). Codecs, predictor and answers are thos
 Order: requests that are pipelined behind an unfinished one wait, and so does the refusal of what follows them.
 
 Fairness: a transport may bring 256 KB at once, many times in one turn of the event loop, and each may hold thousands of
-requests or chunks. A connection parses for a millisecond in a turn, answers for another, and leaves the rest, and
-reading, to a later turn.
+requests or chunks. A connection parses for a third of a millisecond in a turn, answers for another, and leaves the
+rest, and reading, to a later turn.
 
 Memory: a connection that is ahead is not read: behind `MAX_PIPELINED` requests, or `MAX_WAITING_BYTES` of their
 bodies; nor one whose client does not read its answers, which is not answered any further either. What a client abandons
@@ -42,8 +42,8 @@ MAX_PIPELINED: Final = 16
 MAX_WAITING_BYTES: Final = 1 << 20
 # What one connection may do in a turn of the event loop: bytes to parse where each may begin something, and seconds to
 # answer pipelined requests in.
-SLICE_BYTES: Final = 4096
-TURN_SECONDS: Final = 0.001
+SLICE_BYTES: Final = 2048
+TURN_SECONDS: Final = 0.0003
 # A chunk of so many bytes is most of what a transport reads at once: more may follow within the same turn.
 LARGE_CHUNK_BYTES: Final = 65_536
 NOTHING: Final = memoryview(b"")
@@ -267,6 +267,7 @@ class HttpConnection(asyncio.Protocol):
         """Do this turn's part of what was left."""
         self._resting = False
         if self._phase >= CLOSING or self._transport.is_closing():
+            self._update_reading()
             return
         if self._unparsed and not self._is_blocked():
             error = self._parse_slice(self._unparsed)
@@ -346,7 +347,7 @@ class HttpConnection(asyncio.Protocol):
             self._rest()
         paused = blocked or self._resting or bool(self._unparsed)
         if self._phase >= CLOSING:
-            paused = self._discarded_bytes > MAX_LINGER_BYTES
+            paused = self._resting or self._discarded_bytes > MAX_LINGER_BYTES
         if paused is self._read_paused or self._transport.is_closing():
             return
         self._read_paused = paused
@@ -401,8 +402,11 @@ class HttpConnection(asyncio.Protocol):
         self._discarded_bytes += size
         if self._discarded_bytes > MAX_LINGER_BYTES:
             self._update_reading()
-        elif self._registry.seconds < self._linger_until:
+            return
+        if self._registry.seconds < self._linger_until:
             self._since = self._registry.seconds
+        if size >= LARGE_CHUNK_BYTES:
+            self._rest()
 
     def _drop_unanswered(self) -> None:
         self._queue.clear()

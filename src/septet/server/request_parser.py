@@ -54,7 +54,7 @@ class RequestParser:
         self._body = b""
         self._gathered: io.BytesIO | None = None
         self._body_bytes = 0
-        # The bytes of whole chunks since the request began, or its body last grew; negative within that very chunk.
+        # The bytes of whole chunks since a request began or ended, or its body grew; negative within that very chunk.
         self._stalled_bytes = 0
         self._chunk_bytes = 0
 
@@ -76,10 +76,9 @@ class RequestParser:
             except httptools.HttpParserError as error:
                 return self._collected(parser_error(error))
             break
-        if self.phase != IDLE:
-            self._stalled_bytes += len(data)
-            if self._stalled_bytes > self._limits.max_header_bytes:
-                return self._collected(head_too_large(self._limits))
+        self._stalled_bytes += len(data)
+        if self._stalled_bytes > self._limits.max_header_bytes:
+            return self._collected(head_too_large(self._limits))
         return None
 
     def taken(self) -> list[PipelinedRequest]:
@@ -162,6 +161,7 @@ class RequestParser:
         parser = self._http
         assert parser is not None  # noqa: S101 - it is the one that calls
         self.phase = IDLE
+        self._stalled_bytes = -self._chunk_bytes
         self.expects_continue = False
         path, _, query = self._url.partition(b"?")
         if b"%" in path or b"#" in self._url or not path.startswith(b"/"):
