@@ -8,8 +8,8 @@ is not parsed again (`RequestHeadCache`). Codecs, predictor and answers are thos
 Order: requests that are pipelined behind an unfinished one wait, and so does the refusal of what follows them.
 
 Fairness: a transport may bring 256 KB at once, many times in one turn of the event loop, and each may hold thousands of
-requests or chunks. A connection parses for a millisecond in a turn, answers for another, and leaves the rest, and
-reading, to a later turn.
+requests or chunks. A connection parses for a third of a millisecond in a turn, answers for another, and leaves the
+rest, and reading, to a later turn.
 
 Memory: a connection that is ahead is not read: behind `MAX_PIPELINED` requests, or `MAX_WAITING_BYTES` of their
 bodies; nor one whose client does not read its answers, which is not answered any further either. What a client abandons
@@ -42,8 +42,8 @@ MAX_PIPELINED: Final = 16
 MAX_WAITING_BYTES: Final = 1 << 20
 # What one connection may do in a turn of the event loop: bytes to parse where each may begin something, and seconds to
 # answer pipelined requests in.
-SLICE_BYTES: Final = 4096
-TURN_SECONDS: Final = 0.001
+SLICE_BYTES: Final = 2048
+TURN_SECONDS: Final = 0.0003
 # A chunk of so many bytes is most of what a transport reads at once: more may follow within the same turn.
 LARGE_CHUNK_BYTES: Final = 65_536
 NOTHING: Final = memoryview(b"")
@@ -108,7 +108,9 @@ class HttpConnection(asyncio.Protocol):
             self._app.abandon(request.http)
         self._state.abandon(self._waiting_bytes + self._parser.close())
         self._drop_unanswered()
-        self._refusal = None
+        if self._refusal is not None:
+            self._app.refuse(self._refusal, self._parser.path, self._parser.headers)
+            self._refusal = None
         self._current, pending, self._pending = None, self._pending, None
         if pending is not None:
             pending.cancel()
@@ -264,7 +266,8 @@ class HttpConnection(asyncio.Protocol):
     def _go_on(self) -> None:
         """Do this turn's part of what was left."""
         self._resting = False
-        if self._phase >= CLOSING:
+        if self._phase >= CLOSING or self._transport.is_closing():
+            self._update_reading()
             return
         if self._unparsed and not self._is_blocked():
             error = self._parse_slice(self._unparsed)
@@ -294,7 +297,7 @@ class HttpConnection(asyncio.Protocol):
         keep = self._keep_alive and not (last and (self._closing or self._app.state.draining))
         transport.write(state.rendered(reply, keep=keep, with_body=http.method != "HEAD"))
         if not keep:
-            self._linger()
+            self._linger(unread=not last)
         elif not last:
             self._answer_queue()
         elif self._phase == ANSWERING:
@@ -344,7 +347,7 @@ class HttpConnection(asyncio.Protocol):
             self._rest()
         paused = blocked or self._resting or bool(self._unparsed)
         if self._phase >= CLOSING:
-            paused = self._discarded_bytes > MAX_LINGER_BYTES
+            paused = self._resting or self._discarded_bytes > MAX_LINGER_BYTES
         if paused is self._read_paused or self._transport.is_closing():
             return
         self._read_paused = paused
@@ -372,20 +375,26 @@ class HttpConnection(asyncio.Protocol):
         self._refusal = None
         reply = self._app.refuse(error, self._parser.path, self._parser.headers)
         self._transport.write(self._state.rendered(reply, keep=False, with_body=True))
-        self._linger()
+        self._linger(unread=True)
 
-    def _linger(self) -> None:
-        """Send no more, and discard what still comes for a moment; what waits behind the last answer has none."""
+    def _linger(self, *, unread: bool) -> None:
+        """Send no more, and discard what still comes for a moment; what waits behind the last answer has none.
+
+        `unread` says whether more is known to come.
+        """
         self._drop_unanswered()
-        if self._peer_ended:
+        transport = self._transport
+        half_close = transport.can_write_eof()
+        # TLS cannot end one direction: a client that waits for the end would wait for nothing.
+        if self._peer_ended or transport.is_closing() or not (half_close or unread):
             self._close()
             return
         self._enter(LINGERING)
         self._linger_until = self._since + (1 if self._stopping else MAX_LINGER_SECONDS)
         self._sent = None
         self._stuck_since = self._since
-        if self._transport.can_write_eof():
-            self._transport.write_eof()
+        if half_close:
+            transport.write_eof()
         self._update_reading()
 
     def _discard(self, size: int) -> None:
@@ -393,8 +402,11 @@ class HttpConnection(asyncio.Protocol):
         self._discarded_bytes += size
         if self._discarded_bytes > MAX_LINGER_BYTES:
             self._update_reading()
-        elif self._registry.seconds < self._linger_until:
+            return
+        if self._registry.seconds < self._linger_until:
             self._since = self._registry.seconds
+        if size >= LARGE_CHUNK_BYTES:
+            self._rest()
 
     def _drop_unanswered(self) -> None:
         self._queue.clear()

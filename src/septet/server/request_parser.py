@@ -13,7 +13,7 @@ import httptools
 import msgspec
 
 from septet.errors import SeptetError
-from septet.protocols.http.http_messages import HttpRequest
+from septet.protocols.http.http_messages import HttpRequest, headers_of
 from septet.protocols.http.limits import check_length, head_size, head_too_large
 from septet.server.connection_phase import BODY, HEAD, IDLE
 from septet.server.request_head import body_length, check_head, parser_error, path_and_query
@@ -54,7 +54,7 @@ class RequestParser:
         self._body = b""
         self._gathered: io.BytesIO | None = None
         self._body_bytes = 0
-        # The bytes of whole chunks since the request began, or its body last grew; negative within that very chunk.
+        # The bytes of whole chunks since a request began or ended, or its body grew; negative within that very chunk.
         self._stalled_bytes = 0
         self._chunk_bytes = 0
 
@@ -76,10 +76,9 @@ class RequestParser:
             except httptools.HttpParserError as error:
                 return self._collected(parser_error(error))
             break
-        if self.phase != IDLE:
-            self._stalled_bytes += len(data)
-            if self._stalled_bytes > self._limits.max_header_bytes:
-                return self._collected(head_too_large(self._limits))
+        self._stalled_bytes += len(data)
+        if self._stalled_bytes > self._limits.max_header_bytes:
+            return self._collected(head_too_large(self._limits))
         return None
 
     def taken(self) -> list[PipelinedRequest]:
@@ -128,7 +127,7 @@ class RequestParser:
             raise head_too_large(limits)
         self.phase = BODY
         self._stalled_bytes = -self._chunk_bytes
-        headers = self.headers = dict(pairs)
+        headers = self.headers = headers_of(pairs)
         version = parser.get_http_version()
         check_head(parser.get_method(), version, pairs, headers)
         if b"upgrade" in headers and parser.should_upgrade():
@@ -162,6 +161,7 @@ class RequestParser:
         parser = self._http
         assert parser is not None  # noqa: S101 - it is the one that calls
         self.phase = IDLE
+        self._stalled_bytes = -self._chunk_bytes
         self.expects_continue = False
         path, _, query = self._url.partition(b"?")
         if b"%" in path or b"#" in self._url or not path.startswith(b"/"):

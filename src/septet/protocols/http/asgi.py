@@ -6,7 +6,7 @@ from typing import Any
 
 from septet.errors import SeptetError
 from septet.protocols.http.app import App
-from septet.protocols.http.http_messages import HttpReply, HttpRequest
+from septet.protocols.http.http_messages import HttpReply, HttpRequest, headers_of
 from septet.protocols.http.limits import check_content_length, check_length
 from septet.protocols.http.response_headers import flags_header, identity_headers
 
@@ -36,7 +36,7 @@ class Asgi:
             await send({"type": "websocket.close", "code": 1003, "reason": "There are no web sockets here."})
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = dict(scope["headers"])
+        headers = headers_of(list(scope["headers"]))
         try:
             body = await self._body(headers, receive)
         except Disconnected:
