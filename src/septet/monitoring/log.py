@@ -106,9 +106,10 @@ class AccessLog:
     def turned(self, started: int, finished: Sequence[Finished]) -> None:  # noqa: ARG002 - an arrival is not logged
         """Log the requests that are of interest."""
         for event in finished:
-            if event.status >= self.least_status and (self.least_status < FAILED or not _is_no_failure(event)):
-                if self.least_status < FAILED or self._has_room():
-                    self._log(event)
+            if event.status < self.least_status:
+                continue
+            if self.least_status < FAILED or (not _is_no_failure(event) and self._has_room()):
+                self._log(event)
 
     def _has_room(self) -> bool:
         """Whether one more line may be written in this second."""

@@ -39,7 +39,7 @@ def test_the_work_of_a_block_grows_as_its_bytes_do(piece: bytes) -> None:
 
         copied = 0
 
-        def __getitem__(self, key):  # type: ignore[no-untyped-def,override] # noqa: ANN001, ANN204
+        def __getitem__(self, key):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN204
             found = super().__getitem__(key)
             if isinstance(found, bytes):
                 Counted.copied += len(found)

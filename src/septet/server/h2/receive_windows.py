@@ -68,8 +68,9 @@ class ReceiveWindows:
             self._serve()
 
     def close(self) -> None:
-        """The connection is gone."""
+        """The connection is gone: let go of everything."""
         self._waiting.clear()
+        self._write = _pass_over
 
     def _serve(self) -> None:
         """Give leave to those who wait, in their order."""
@@ -97,3 +98,7 @@ class ReceiveWindows:
         if change < 0:
             self._serve()
         return True
+
+
+def _pass_over(_: bytes) -> None:
+    """Nobody is interested any more."""
