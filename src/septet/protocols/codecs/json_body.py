@@ -1,5 +1,6 @@
 """JSON request bodies: `{"data": ...}`, `{"records": ...}` or `{"inputs": ...}`, with an optional `id`."""
 
+import re
 from collections.abc import Callable
 from typing import Annotated, Any, NoReturn
 
@@ -17,6 +18,7 @@ from septet.tables.json_table import FORMS
 RequestId = Annotated[str, msgspec.Meta(min_length=1, max_length=128, pattern=r"^[!-~]*\Z")]
 # Of one key.
 _TWO_QUOTES = 2
+_ROWS_BEGIN = re.compile(rb'\s*\{\s*"(data|records)"\s*:')
 _TO_TUPLE = msgspec.structs.astuple
 
 
@@ -58,6 +60,9 @@ class JsonBody:
         """
         if len(body) > self._unchecked:
             self._check_size(body)
+            read = self._long(body)
+            if read is not None:
+                return read
         try:
             try:
                 parsed = self._decode(body)
@@ -77,6 +82,22 @@ class JsonBody:
         except REFUSED as error:
             return self._diagnosis(body, str(error))
         return self._diagnosis(body, "") if read is None else read
+
+    def _long(self, body: bytes) -> DecodedBody | None:
+        """The tensors of a long body that has rows and nothing else; None where it must be read at once."""
+        begin, end = _ROWS_BEGIN.match(body), body.rstrip()
+        if begin is None or not end.endswith(b"}"):
+            return None
+        decoder = self._decoders[FORMS.index(begin[1].decode())] if self._decoders else None
+        try:
+            read = None if decoder is None else decoder(end[begin.end() : -1])
+        except REFUSED:
+            return None
+        if read is None:
+            return None
+        if count_quotes(body) != read.quotes + _TWO_QUOTES or b"\\" in body:
+            self._diagnosis.strict(body)
+        return DecodedBody(read.tensors, read.rows)
 
     def _read(self, body: bytes, parsed: Any) -> DecodedBody | None:
         """The tensors of a parsed body; None where it must be diagnosed."""

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from septet.columns.casting import Caster
 from septet.columns.row_tensors import RowTensors
 from septet.columns.stacking import completed
 from septet.errors import MOST_PROBLEMS, Invalid, Malformed, Problem, SeptetError, invalid
@@ -25,6 +26,8 @@ from septet.tables.strict_json import strict
 from septet.types import Array
 
 MAX_ID_LENGTH = 128
+# Values that are looked at together.
+_QUICK = 1000
 
 
 class JsonDiagnosis:
@@ -193,6 +196,8 @@ class JsonDiagnosis:
 
     def _array(self, tensor: Tensor, value: object, problems: list[Problem]) -> Array | None:
         shape = tensor.shape
+        if self._signature.rows and isinstance(value, list) and len(value) > self._max_rows:
+            check_rows(len(value), self._max_rows)
         if shape[1:] == (1,) and isinstance(value, list) and not any(isinstance(item, list) for item in value):
             value = [[item] for item in value]
         cells: list[Any] = []
@@ -230,10 +235,35 @@ class JsonDiagnosis:
             problems.append(Problem(row, place, f"{wanted} (shape {shape_text(tensor.shape)})", received(value)))
             return
         sizes[axis] = len(value)
+        if axis == len(tensor.shape) - 1 and not tensor.columns and len(value) > _QUICK:
+            self._walk_values(tensor, value, at, sizes, cells, problems)
+            return
         for index, item in enumerate(value):
             if len(problems) >= MOST_PROBLEMS:
                 break
             self._walk(tensor, item, (*at, index), sizes, cells, problems)
+
+    def _walk_values(
+        self,
+        tensor: Tensor,
+        value: list[Any],
+        at: tuple[int, ...],
+        sizes: list[int | None],
+        cells: list[Any],
+        problems: list[Problem],
+    ) -> None:
+        """Visit the values of a long list: one by one only where some are not plainly right."""
+        caster = Caster(tensor.dtype, (bare(tensor),), carried=True)
+        for start in range(0, len(value), _QUICK):
+            part = value[start : start + _QUICK]
+            quick = caster.quick(part)
+            if quick is not None:
+                cells += quick.tolist()
+                continue
+            for index, item in enumerate(part, start):
+                if len(problems) >= MOST_PROBLEMS:
+                    return
+                self._walk(tensor, item, (*at, index), sizes, cells, problems)
 
     def _value(self, tensor: Tensor, at: tuple[int, ...], value: object) -> Any:
         return read_carried(self._column(tensor, at) or bare(tensor), tensor.dtype, _as_text(value, tensor.dtype))

@@ -14,15 +14,17 @@ from septet.lengthy_work import BYTES_ON_LOOP, leave_loop
 from septet.model.signature import Signature
 from septet.protocols.codecs.decoded_body import count_outside
 
-# There is one before each value, at most two where it is the first of a list.
-_MARKS: Final = b",[{"
+# With the comma, there is one of these before each value, and one more where it is the first of a list.
+_LISTS: Final = b"[{"
 _DEEP: Final = b"[" * 1000
 # Keys and values beside the rows.
 _BESIDE: Final = 1024
 
 
 class JsonSize:
-    """Bounds the JSON bodies of one signature; not their values where `open_ended`, or where a size of it is free.
+    """Bounds the JSON bodies of one signature, where no size of it is free.
+
+    Where they are `open_ended`, a row may have values that the model does not: then lists and objects are bounded.
 
     Attributes:
         unchecked: bytes up to which a body need not be passed to `check`.
@@ -30,7 +32,8 @@ class JsonSize:
 
     def __init__(self, signature: Signature, max_rows: int, *, open_ended: bool = False) -> None:
         self._max_rows = max_rows
-        self._most = None if open_ended else _most_marks(signature, max_rows)
+        self._marks = _LISTS if open_ended else _LISTS + b","
+        self._most = _most_marks(signature, max_rows, open_ended=open_ended)
         self.unchecked = BYTES_ON_LOOP if self._most is None else min(self._most, BYTES_ON_LOOP)
 
     def check(self, body: bytes) -> None:
@@ -41,20 +44,20 @@ class JsonSize:
             Invalid: it has too many values.
             LengthyWork: it is long.
         """
+        if len(body) > BYTES_ON_LOOP:
+            leave_loop()
         # A mark takes a byte.
         if self._most is not None and len(body) > self._most:
             self._check_marks(body, self._most)
-        if len(body) > BYTES_ON_LOOP:
-            leave_loop()
 
     def _check_marks(self, body: bytes, most: int) -> None:
         values = np.frombuffer(body, np.uint8)
-        if sum(int(np.count_nonzero(values == mark)) for mark in _MARKS) <= most:
+        if sum(int(np.count_nonzero(values == mark)) for mark in self._marks) <= most:
             return
         leave_loop()
         if b"\\" in body:
             body = body.replace(b"\\\\", b"").replace(b'\\"', b"")
-        if count_outside(body, _MARKS) <= most:
+        if count_outside(body, self._marks) <= most:
             return
         if _DEEP in body:
             raise Malformed("The body is nested too deeply.")
@@ -63,7 +66,7 @@ class JsonSize:
         raise Invalid(f"{text} Split it into several requests.", (problem,))
 
 
-def _most_marks(signature: Signature, max_rows: int) -> int | None:
+def _most_marks(signature: Signature, max_rows: int, *, open_ended: bool) -> int | None:
     """Twice the marks that JSON of so many rows has, in the longest of its forms; None where a size is free."""
     marks = 2
     for tensor in signature.inputs:
@@ -71,5 +74,5 @@ def _most_marks(signature: Signature, max_rows: int) -> int | None:
         if None in inner:
             return None
         nested = [math.prod(size or 0 for size in inner[:depth]) for depth in range(len(inner) + 1)]
-        marks += sum(nested) + nested[-1]
+        marks += sum(nested[:-1] if open_ended else (*nested, nested[-1]))
     return 2 * marks * (max_rows if signature.rows else 1) + _BESIDE

@@ -6,6 +6,7 @@ in bytes; who would be beyond that is refused.
 
 import asyncio
 import contextlib
+import gc
 import threading
 from collections.abc import Callable
 from queue import SimpleQueue
@@ -69,10 +70,18 @@ class WorkThread:
         work, found.work = found.work, None
         outcome: Any = None
         if work is not None:
+            collecting = gc.isenabled()
+            # Of a million values none is in a cycle: the collector would look at them again and again, and keep the
+            # event loop waiting while it does.
+            gc.disable()
             try:
                 outcome = work()
             except Exception as error:  # noqa: BLE001 - whatever it is, the caller tells it
                 outcome = error
+            finally:
+                if collecting:
+                    gc.enable()
+        del work
         # The loop may have ended meanwhile.
         with contextlib.suppress(RuntimeError):
             found.loop.call_soon_threadsafe(self._ended, found, outcome)

@@ -4,6 +4,7 @@ Names, datatypes, shapes and rows are checked here. Values (missing ones, bounds
 for every protocol alike.
 """
 
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -33,7 +34,7 @@ class InputSpec(NamedTuple):
         for axis, size in self.fixed:
             if shape[axis] != size:
                 return False
-        return len(self.fixed) == len(shape) or min(shape) >= 0
+        return len(self.fixed) == len(shape) or (min(shape) >= 0 and max(shape) <= sys.maxsize)
 
 
 class InferSchema:
