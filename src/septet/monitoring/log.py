@@ -101,7 +101,6 @@ class AccessLog:
         self._logger = logging.getLogger(LOGGER)
         quiet = REFUSED if self._logger.isEnabledFor(logging.DEBUG) else FAILED
         self.least_status = EVERYTHING if access else quiet
-        # Until when refusals are counted together, how many there were, by `monotonic`.
 
     def turned(self, started: int, finished: Sequence[Finished]) -> None:  # noqa: ARG002 - an arrival is not logged
         """Log the requests that are of interest."""
