@@ -55,8 +55,8 @@ def run(bench: Bench) -> BenchmarkReport:
     ]
     table = ReportTable("", ("input", "how many", "ms", "ms for twice as many", "ratio"), rows)
     setting = {
-        "time": f"CPU time in this process, and of what a server does the time of the clock: the least of {_PARTS}; of a "
-        f"ratio above {MOST} the least of {_TRIES} tries",
+        "time": f"CPU time in this process, and of what a server does the time of the clock, the least of {_PARTS}; of "
+        f"a ratio above {MOST} the least of {_TRIES} tries",
         "size": f"doubled from a small one until it takes {least * 1000:g} ms, or is as large as is read",
     }
     failures = tuple(f"{each.name}: {each.ratio:.2f} times" for each in found if each.ratio > MOST)
