@@ -138,7 +138,7 @@ JSON_INPUTS = (
     ),
     GrowingInput("brackets in each other", lambda n: asked(FOUR, "/predict", b"[" * n, status=400)),
     GrowingInput(
-        "characters of a text", lambda n: asked(texts(), "/predict", as_json({"data": [["a" * n]]})), 1 << 16, 1 << 23
+        "characters of a text", lambda n: asked(texts(), "/predict", as_json({"data": [["a" * n]]})), 1 << 16, 1 << 22
     ),
     GrowingInput(
         "escaped characters", lambda n: asked(texts(), "/predict", as_json({"data": [['"' * n]]})), 1 << 14, 1 << 22
@@ -147,7 +147,7 @@ JSON_INPUTS = (
         "digits of a number",
         lambda n: asked(FOUR, "/predict", b'{"data":[[1.%b,1,1,1]]}' % (b"1" * n)),
         1 << 14,
-        1 << 23,
+        1 << 22,
     ),
     GrowingInput(
         "digits of a whole number",
@@ -159,7 +159,7 @@ JSON_INPUTS = (
         "blanks between rows",
         lambda n: asked(FOUR, "/predict", b'{"data":[[1,2,3,4]%b,[1,2,3,4]]}' % (b" " * n)),
         1 << 16,
-        1 << 23,
+        1 << 22,
     ),
     GrowingInput(
         "a request id",
@@ -320,7 +320,7 @@ FILE_BODIES = (
         1 << 14,
         1 << 22,
     ),
-    GrowingInput("CSV field", lambda n: asked(texts(), "/predict", b'x\n"' + b"a" * n + b'"\n', CSV), 1 << 16, 1 << 23),
+    GrowingInput("CSV field", lambda n: asked(texts(), "/predict", b'x\n"' + b"a" * n + b'"\n', CSV), 1 << 16, 1 << 22),
     GrowingInput("npy values", lambda n: asked(FOUR, "/predict", _npy(np.zeros((n, 4))), NPY), 500, 10_000),
     GrowingInput(
         "npy texts",

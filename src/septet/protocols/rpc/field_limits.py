@@ -28,7 +28,8 @@ def check_fields(body: bytes, counted: Collection[int]) -> None:
     spans = [(0, len(body))]
     try:
         # Messages that are found on the way follow.
-        for place, (at, end) in enumerate(spans):
+        for place, (start, end) in enumerate(spans):
+            at = start
             while at < end:
                 left -= 1
                 if left < 0:
