@@ -230,6 +230,16 @@ V2_INPUTS = (
         "V2 inputs that come twice", lambda n: asked(FOUR, V2, v2_body(*[ONE_ROW] * n), status=400), 200, 1 << 15
     ),
     GrowingInput(
+        "V2 outputs as raw bytes",
+        lambda n: asked(
+            separate(n),
+            V2,
+            v2_body(*(v2_tensor(name, [1, 1], [0.5]) for name in names_of(n)), parameters={"binary_data_output": True}),
+        ),
+        200,
+        1 << 12,
+    ),
+    GrowingInput(
         "V2 outputs that are asked for",
         lambda n: asked(
             separate(n),

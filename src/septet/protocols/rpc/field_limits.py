@@ -1,4 +1,4 @@
-"""How many fields a message may have: looked at before it is parsed, for of each of two bytes a parser makes an object.
+"""How many fields a message may have: looked at before it is parsed, for a parser makes an object of two bytes.
 
 Of the wire format (https://protobuf.dev/programming-guides/encoding/) only keys and lengths are read. What is no message
 is left to the parser, which says so.
