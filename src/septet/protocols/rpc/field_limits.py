@@ -1,7 +1,7 @@
 """How many fields a message may have: looked at before it is parsed, for a parser makes an object of two bytes.
 
-Of the wire format (https://protobuf.dev/programming-guides/encoding/) only keys and lengths are read. What is no message
-is left to the parser, which says so.
+Of the wire format (https://protobuf.dev/programming-guides/encoding/) only keys and lengths are read. What is no
+message is left to the parser, which says so.
 """
 
 from collections.abc import Collection
