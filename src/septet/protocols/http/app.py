@@ -159,6 +159,11 @@ class App:
         self._observer.finished(Finished(UNMATCHED, reply.id, reply.code, reply.status, 0, 0.0, message=reply.message))
         return reply
 
+    def abandon(self, http: HttpRequest) -> None:
+        """Give the observer the event of a complete request that its caller gave up before it was its turn."""
+        self._observer.started()
+        self._observer.finished(_event(UNMATCHED, http, None, 0.0, None))
+
     async def _handle(self, http: HttpRequest) -> HttpReply:
         observer = self._observer
         observer.started()

@@ -57,6 +57,7 @@ _MOST_CACHED = 256
 _MLFLOW: dict[str, str] = {
     "invalid": "INVALID_PARAMETER_VALUE",
     "not_found": "ENDPOINT_NOT_FOUND",
+    "conflict": "RESOURCE_CONFLICT",
     "overloaded": "REQUEST_LIMIT_EXCEEDED",
     "cancelled": "CANCELLED",
     "unimplemented": "NOT_IMPLEMENTED",
