@@ -5,15 +5,19 @@ import time
 from dataclasses import dataclass
 
 from benchmarks.bench import Bench
-from benchmarks.complexity_inputs import EVERY, GrowingInput, Work
+from benchmarks.complexity_inputs import GrowingInput, Work
+from benchmarks.growing_bodies import FILE_BODIES, JSON_INPUTS, V2_INPUTS
+from benchmarks.growing_connections import CONNECTIONS, served
+from benchmarks.growing_files import ANSWERS, FILES
 from benchmarks.report import BenchmarkReport, ReportTable
 
+EVERY: tuple[GrowingInput, ...] = (*JSON_INPUTS, *V2_INPUTS, *FILE_BODIES, *ANSWERS, *FILES, *CONNECTIONS)
 #: Above this ratio of times for twice the input, the work grows faster than the input.
 MOST = 2.5
 # Work of less time is mostly what comes before it.
 _LEAST_SECONDS = 0.02
 _PARTS = 5
-_TRIES = 4
+_TRIES = 6
 
 
 @dataclass(frozen=True)
@@ -35,16 +39,24 @@ def run(bench: Bench) -> BenchmarkReport:
     """Measure every kind of input."""
     least = _LEAST_SECONDS / 10 if bench.quick else _LEAST_SECONDS
     found = []
-    for each in EVERY:
-        found.append(doubling(each, least))
-        print(f"{found[-1].ratio:5.2f}  {each.name}", flush=True)
-    table = ReportTable(
-        "",
-        ("input", "how many", "ms", "ms for twice as many", "ratio"),
-        [(each.name, f"{each.count:,}", f"{each.seconds * 1000:.1f}", f"{each.doubled * 1000:.1f}", f"{each.ratio:.2f}") for each in found],
-    )  # fmt: skip
+    with served():
+        for each in EVERY:
+            found.append(doubling(each, least))
+            print(f"{found[-1].ratio:5.2f}  {each.name}", flush=True)
+    rows = [
+        (
+            each.name,
+            f"{each.count:,}",
+            f"{each.seconds * 1000:.1f}",
+            f"{each.doubled * 1000:.1f}",
+            f"{each.ratio:.2f}",
+        )
+        for each in found
+    ]
+    table = ReportTable("", ("input", "how many", "ms", "ms for twice as many", "ratio"), rows)
     setting = {
-        "time": f"CPU time in this process, the least of {_PARTS}; of a ratio above {MOST} the least of {_TRIES} tries",
+        "time": f"CPU time in this process, and of what a server does the time of the clock, the least of {_PARTS}; of "
+        f"a ratio above {MOST} the least of {_TRIES} tries, and of the next size",
         "size": f"doubled from a small one until it takes {least * 1000:g} ms, or is as large as is read",
     }
     failures = tuple(f"{each.name}: {each.ratio:.2f} times" for each in found if each.ratio > MOST)
@@ -61,10 +73,18 @@ def doubling(growing: GrowingInput, least: float = _LEAST_SECONDS) -> Doubling:
         count *= 2
         work = growing.of(count)
         seconds = _seconds(work)
-    twice = growing.of(min(2 * count, growing.most))
     count = min(count, growing.most // 2)
-    work = growing.of(count)
-    best = None
+    found = _measured(growing, count)
+    if found.ratio > MOST:
+        # Work that grows faster does so at the next size as well; a cache that is full is full only once.
+        other = 2 * count if 4 * count <= growing.most else count // 2
+        found = min(found, _measured(growing, other), key=lambda each: each.ratio)
+    return found
+
+
+def _measured(growing: GrowingInput, count: int) -> Doubling:
+    work, twice = growing.of(count), growing.of(2 * count)
+    best: Doubling | None = None
     for _ in range(_TRIES):
         pairs = [(_seconds(work), _seconds(twice)) for _ in range(_PARTS)]
         found = Doubling(growing.name, count, min(one for one, _ in pairs), min(two for _, two in pairs))
@@ -82,7 +102,8 @@ def _seconds(work: Work) -> float:
     gc.disable()
     try:
         begun = time.thread_time()
-        work()
-        return time.thread_time() - begun
+        spent = work()
+        # How long a server took is told by the work itself.
+        return spent if isinstance(spent, float) else time.thread_time() - begun
     finally:
         gc.enable()

@@ -1,5 +1,7 @@
 """The routes that describe a model: metadata and labels."""
 
+import asyncio
+
 import msgspec
 
 from septet.errors import NotFound
@@ -11,6 +13,8 @@ from septet.protocols.native.metadata import metadata
 from septet.service import Service
 from septet.settings import Limits
 
+# Labels and columns of a model that is described in a thread.
+_MANY = 1000
 _OPENAPI = "septet.protocols.native.native_openapi"
 
 
@@ -24,8 +28,13 @@ class ModelInfo:
     @answers("GET", "/metadata", operation=Operation("metadata", "Describe the model", "model", _OPENAPI))
     async def metadata(self, http: HttpRequest) -> HttpReply:
         """`GET /metadata`: what the model is and takes, from its own artefact."""
-        facts = metadata(self._service, limits=self._limits)
-        return self._json(http, facts)
+        service, limits = self._service, self._limits
+        signature = service.signature
+        if len(signature.labels) + len(signature.columns) > _MANY:
+            loop = asyncio.get_running_loop()
+            body = await loop.run_in_executor(None, lambda: msgspec.json.encode(metadata(service, limits=limits)))
+            return HttpReply(200, body, checked_id(http.headers), model=service.identity)
+        return self._json(http, metadata(service, limits=limits))
 
     @answers("GET", "/label", operation=Operation("label", "List the labels", "model", _OPENAPI))
     async def label(self, http: HttpRequest) -> HttpReply:

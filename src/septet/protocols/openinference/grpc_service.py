@@ -16,11 +16,15 @@ from septet.protocols.http.routes import Encode, PathRoutes, answers, predicts
 from septet.protocols.native.metadata import metadata
 from septet.protocols.openinference.infer_messages import InferMessages
 from septet.protocols.rpc.descriptors import Message, message
+from septet.protocols.rpc.field_limits import UNCHECKED_BYTES, check_fields
 from septet.protocols.rpc.methods import Method, methods_of, parsed, read, written
 from septet.protocols.rpc.paths import INFER, INFERENCE, STREAM_INFER
 from septet.registry import Models, ServedModel
 from septet.settings import Limits
 from septet.types import Request
+
+# The fields of a request that hold messages: parameters, inputs and outputs.
+_COUNTED = (4, 5, 6)
 
 
 class GrpcService:
@@ -132,6 +136,8 @@ class GrpcService:
         return await self._rest_message(http, "/v2/repository/index", kind, "models", method="POST")
 
     def _decode(self, http: HttpRequest, *, streamed: bool) -> tuple[ServedModel, Request, Encode]:
+        if len(http.body) > UNCHECKED_BYTES:
+            check_fields(http.body, _COUNTED)
         asked = parsed(self._request, http.body)
         context = http.known_context or http.context
         request_id = _fit_for_a_header(asked.id) or context.id or new_id()

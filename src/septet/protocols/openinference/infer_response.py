@@ -136,17 +136,18 @@ class InferResponseWriter:
         names = names or self._names
         pieces: list[Sequence[bytes]] = []
         raws: list[Sequence[bytes | memoryview]] = []
-        constant = b""
+        fixed: list[bytes] = []
         for name, form in zip(names, forms or self._json, strict=False):
             begin, values, end, raw = self._output(name, tensors[name], count, form)
-            constant += begin
+            fixed.append(begin)
             if values is not None:
-                pieces += ([constant] * count, values)
-                constant = b""
-            constant += end + b","
+                pieces += ([b"".join(fixed)] * count, values)
+                fixed = []
+            fixed += (end, b",")
             if raw is not None:
                 raws.append(raw)
-        constant = constant[:-1] + b"]}"
+        fixed[-1] = b"]}"
+        constant = b"".join(fixed)
         if not pieces:
             return [(constant, raw) for raw in zip(*raws, strict=True)]
         texts = map(b"".join, zip(*pieces, [constant] * count, strict=True))
