@@ -97,6 +97,7 @@ def open_service(path: Path, settings: Settings) -> Service:
         batch_rows=batch_rows,
         merging=merging,
         stuck=batcher.stuck,
+        watch=batcher.watch,
         gate=batcher.gate,
     )
 

@@ -20,6 +20,8 @@ from septet.monitoring.log import AccessLog, configure
 from septet.monitoring.metrics_layout import MetricsLayout
 from septet.monitoring.shared_metrics import SharedMetrics
 from septet.monitoring.worker_metrics import TurnObservers
+from septet.predictor.run_record import RunRecord
+from septet.predictor.run_watch import RunWatch
 from septet.protocols.http.app import App
 from septet.registry import Models
 from septet.server.http_server import SecondaryServer
@@ -70,7 +72,7 @@ def serve(
         if server.workers > 1:
             loader.share()
         grace = server.drain_delay_seconds + server.grace_seconds
-        policy = SupervisionPolicy(server.workers, grace, server.hang_seconds)
+        policy = SupervisionPolicy(server.workers, grace, server.hang_seconds, server.poison_seconds)
         # The parent holds both ports whichever worker comes or goes, and gives them up when the end begins.
         return supervise(
             partial(process.start, len(sockets)),
@@ -113,7 +115,7 @@ def address(sockets: list[socket], settings: Settings) -> str:
 def lone_context(sockets: Sequence[socket], counted: MetricsLayout) -> WorkerContext:
     """That of a process without a parent: nobody hears what it tells."""
     silent = os.open(os.devnull, os.O_WRONLY)
-    return WorkerContext(0, 0, sockets, SharedMetrics(counted), silent)
+    return WorkerContext(0, 0, sockets, SharedMetrics(counted), silent, RunRecord(1))
 
 
 class ListeningSockets(msgspec.Struct, frozen=True):
@@ -155,6 +157,22 @@ class ConnectionGauge:
         self._shared_metrics.connected(self._slot, self._http + self._grpc, listening=self._listening)
 
 
+class WatchedModels:
+    """Has the runs of a process watched while they are to be."""
+
+    def __init__(self, watch: RunWatch) -> None:
+        self._watch = watch
+        self._on = False
+
+    def look(self, models: Models) -> None:
+        """Begin, or end, where that has changed; a model that came meanwhile is watched, too."""
+        on = self._watch.on
+        if on or self._on:
+            for model in models:
+                model.service.watch(self._watch.around if on else None)
+        self._on = on
+
+
 class ServingProcess:
     """One process that serves: the only one, or a worker among several."""
 
@@ -181,6 +199,7 @@ class ServingProcess:
         app.state.starting = True
         worker_metrics = shared_metrics.claim(slot)
         connections = ConnectionGauge(shared_metrics, slot)
+        watched = WatchedModels(RunWatch(context.run_record, slot))
         loaded: list[LoadedModels] = []
         secondary_servers: list[SecondaryServer] = []
 
@@ -211,6 +230,7 @@ class ServingProcess:
             started = time.perf_counter() - begun
             worker_metrics.loaded(load_seconds=models.load_seconds, startup_seconds=started)
             app.state.starting = False
+            watched.look(app.models)
             context.ready()
             if first and slot == 0:
                 self._announce(models.services, self._addresses)
@@ -218,6 +238,7 @@ class ServingProcess:
         def beat() -> None:
             context.beat()
             self._look_for_stuck_runs(app.models, context)
+            watched.look(app.models)
 
         # A lone worker tells callers that its model is loading. One among others must not take a request that
         # another could answer: it listens when it is ready, and until the first one is, callers wait to be accepted.

@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 
 from septet.monitoring.shared_metrics import SharedMetrics
+from septet.predictor.run_record import RunRecord
 
 READY, FAILED, STUCK = b"R", b"F", b"S"
 LONGEST_MESSAGE_BYTES = 32768
@@ -20,6 +21,7 @@ class WorkerContext:
         slot: its row of the shared metrics; no other living process has it.
         sockets: bound and listening, shared with the other workers.
         shared_metrics: shared with the other workers and the parent.
+        run_record: shared with them as well.
         first: no worker was ready before it was made.
     """
 
@@ -30,6 +32,7 @@ class WorkerContext:
         sockets: Sequence[socket.socket],
         shared_metrics: SharedMetrics,
         pipe: int,
+        run_record: RunRecord,
         *,
         first: bool = True,
     ) -> None:
@@ -38,6 +41,7 @@ class WorkerContext:
         self.sockets = sockets
         self.shared_metrics = shared_metrics
         self.first = first
+        self.run_record = run_record
         self._pipe = pipe
 
     def ready(self) -> None:

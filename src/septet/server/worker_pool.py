@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Sequence
 
 from septet.monitoring.shared_metrics import SharedMetrics
+from septet.predictor.run_record import RunRecord
 from septet.server.worker_context import FAILED, READY, STUCK, WorkerContext
 from septet.server.worker_fork import StartWorker, fork
 
@@ -95,12 +96,18 @@ class WorkerProcess:
 
 
 class WorkerPool:
-    """Starts and reaps workers, and lends each a slot of the shared metrics."""
+    """Starts and reaps workers, and lends each a slot of the shared metrics.
+
+    Attributes:
+        workers: that live now.
+        run_record: what they run.
+    """
 
     def __init__(self, start: StartWorker, sockets: Sequence[socket.socket], shared_metrics: SharedMetrics) -> None:
         self._start = start
         self._sockets = sockets
         self._shared_metrics = shared_metrics
+        self.run_record = RunRecord(shared_metrics.slots)
         self._free = deque(range(shared_metrics.slots))
         self._answered = False
         self._parent_pipe, self._parent_pipe_end = os.pipe()
@@ -116,7 +123,9 @@ class WorkerPool:
         os.set_blocking(reading, False)
         self._answered = self._answered or any(worker.ready_at is not None for worker in self.workers)
         first = not self._answered
-        context = WorkerContext(index, self._free[0], self._sockets, self._shared_metrics, writing, first=first)
+        context = WorkerContext(
+            index, self._free[0], self._sockets, self._shared_metrics, writing, self.run_record, first=first
+        )
         others = [worker.pipe for worker in self.workers]
         try:
             pid = fork(
