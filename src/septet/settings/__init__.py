@@ -118,6 +118,18 @@ class Limits(msgspec.Struct, frozen=True):
     max_timeout_seconds: Annotated[
         float, Meta(gt=0, le=86400, description="longest deadline a caller may name", extra=_SECONDS)
     ] = 300.0
+    route_timeouts: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="timeout_seconds for one protocol's routes, gRPC's among those of /v2: /predict, /invocations, "
+            "/v1 or /v2, = and the seconds; repeatable",
+            extra={
+                "flag": "route-timeout",
+                "pattern": r"^/(predict|invocations|v1|v2)=(?=.*[1-9])\d{1,5}(\.\d{1,3})?$",
+                "metavar": "ROUTE=SECONDS",
+            },
+        ),
+    ] = ()
     max_header_bytes: Annotated[
         int, Meta(ge=1024, le=16_777_216, description="largest request line and headers together", extra=_BYTES)
     ] = 32_768
@@ -139,6 +151,11 @@ class Limits(msgspec.Struct, frozen=True):
             "/invocations ignores them always, as MLflow does"
         ),
     ] = "refuse"
+
+    def seconds_of(self, route: str) -> float:
+        """The time to answer a request of these routes that names no deadline."""
+        found = dict(each.split("=") for each in self.route_timeouts).get(route)
+        return self.timeout_seconds if found is None else float(found)
 
 
 class Model(msgspec.Struct, frozen=True):

@@ -115,7 +115,7 @@ class NativeRoutes:
         reader = self._readers.get(context.media_type) or self._body_readers.find(context.media_type)
         body = reader(http.body)
         return self._request_factory.request(
-            body.tensors, body.rows, body.id or context.id, outputs, trace=context.trace
+            body.tensors, body.rows, body.id or context.id, outputs, timeout=context.timeout, trace=context.trace
         )
 
     async def _answer_sample(self, http: HttpRequest) -> tuple[Request, Response]:
@@ -124,7 +124,9 @@ class NativeRoutes:
             raise NotFound("There is no sample that this model answers; pack it with data to have a self-test.")
         rows = len(next(iter(service.sample.values()))) if service.signature.rows else 1
         context = http.context
-        request = self._request_factory.request(service.sample, rows, context.id, trace=context.trace)
+        request = self._request_factory.request(
+            service.sample, rows, context.id, timeout=context.timeout, trace=context.trace
+        )
         response = await self._served.predict(request)
         if service.expected is not None and mismatches(service.expected, response.tensors):
             error = ModelFailed("The model no longer gives the answers it gave when it was packed.")

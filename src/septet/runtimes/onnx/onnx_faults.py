@@ -19,7 +19,7 @@ _VALUE_FAULTS = (
     *("Unknown Category", "Status Message: stod", "Status Message: stof", "Status Message: stoi"),
     # As many values as no machine holds, or fewer than none. A model that lacks memory for its sample, too, is broken.
     *("Failed to allocate memory for requested buffer", "Tensor shape.Size() must be >= 0"),
-    "Calculation for Tensor storage size overflowed",
+    *("Calculation for Tensor storage size overflowed", "SafeIntOnOverflow() Integer overflow"),
 )
 
 
