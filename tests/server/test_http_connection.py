@@ -302,11 +302,14 @@ def test_a_client_that_reads_nothing_for_long_is_given_up() -> None:
 
 
 def test_a_caller_that_ends_its_sending_is_still_answered() -> None:
-    peer = Peer().send(SLOW + GET)
-    assert peer.connection.eof_received()
-    peer.answer()
-    assert peer.statuses == [200, 200]
-    assert peer.transport.closed
+    async def story() -> None:
+        peer = Peer().send(SLOW + GET)
+        assert peer.connection.eof_received()
+        peer.answer()
+        assert peer.statuses == [200, 200]
+        assert peer.transport.closed
+
+    asyncio.run(story())
 
 
 def test_an_end_in_the_middle_of_a_request_closes() -> None:

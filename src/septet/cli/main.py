@@ -16,6 +16,7 @@ from septet.errors import SeptetError
 # One module of `septet.cli` per command, imported when it is chosen: `septet --version` needs no numpy.
 COMMANDS = {
     "serve": "serve a model over HTTP",
+    "release": "serve a new version of a model in a server that runs",
     "inspect": "show what a model or package is, without running code from it",
     "check": "prove that a model or package is whole, runs and is fresh",
     "predict": "answer rows of a file, without a server",
