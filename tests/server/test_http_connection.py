@@ -302,14 +302,13 @@ def test_a_client_that_reads_nothing_for_long_is_given_up() -> None:
 
 
 def test_a_caller_that_ends_its_sending_is_still_answered() -> None:
-    async def story() -> None:
-        peer = Peer().send(SLOW + GET)
-        assert peer.connection.eof_received()
-        peer.answer()
-        assert peer.statuses == [200, 200]
-        assert peer.transport.closed
-
-    asyncio.run(story())
+    peer = Peer().send(SLOW + GET)
+    kept: list[bool] = []
+    peer.call(lambda: kept.append(peer.connection.eof_received()))
+    assert kept == [True]
+    peer.answer()
+    assert peer.statuses == [200, 200]
+    assert peer.transport.closed
 
 
 def test_an_end_in_the_middle_of_a_request_closes() -> None:
