@@ -2,6 +2,7 @@
 
 import signal
 import socket
+import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -164,3 +165,30 @@ def test_more_memory_than_there_is_is_refused_as_the_values_fault(multiplying: P
             assert refused.status_code == 422, refused.text
         assert server.prediction("/predict", body([2, 0])) == [[2, 0]]
         assert children(server.process.pid) == before
+
+
+def test_a_configured_answer_takes_the_place_of_a_late_one_in_every_protocol(counting: Path, tmp_path: Path) -> None:
+    options = ["--timeout-seconds", "0.3", "--fallback", '{{"y": [7, 8]}}']
+    with ServerProcess(septet_serve(counting, *options), tmp_path / "log") as server:
+        tensor = {"name": "x", "datatype": "FP32", "shape": [1, 2], "data": [1e18, 0]}
+        asked = {
+            "/predict": body([1e18, 0]),
+            "/v2/models/model/infer": {"inputs": [tensor]},
+            "/v1/models/model:predict": body([1e18, 0]),
+            "/invocations": body([1e18, 0]),
+        }
+        for path, document in asked.items():
+            answer = server.post(path, document)
+            assert (answer.status_code, answer.headers["septet-flags"]) == (200, "fallback"), answer.text
+            assert "7.0" in answer.text
+        assert server.post("/predict", body([1e18, 0])).json()["flags"] == ["fallback"]
+        answer = server.post("/predict", body([2, 0]))
+        assert "septet-flags" not in answer.headers
+        assert answer.json()["prediction"] == [[4, 2]]
+
+
+def test_an_answer_that_the_model_cannot_give_stops_the_start(counting: Path) -> None:
+    command = [word.format(port=0) for word in septet_serve(counting, "--fallback", '{{"y": [7]}}')]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode == 2
+    assert "the output 'y' of a row is float32 of shape [2], not [7]" in ended.stderr

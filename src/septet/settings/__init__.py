@@ -210,6 +210,14 @@ class Model(msgspec.Struct, frozen=True):
     max_batch_rows: Annotated[
         int, Meta(ge=1, le=1_000_000, description="most rows of waiting requests that are run together")
     ] = 256
+    fallback: Annotated[
+        str | None,
+        Meta(
+            description="answer for each row where the model fails, is overloaded or late: a JSON object with the "
+            'values of each output; "none" for errors, whatever the package says',
+            extra={"metavar": "JSON"},
+        ),
+    ] = None
     middleware: Annotated[
         tuple[str, ...],
         Meta(

@@ -28,7 +28,7 @@ from septet.protocols.http.http_messages import JSON, HttpReply, HttpRequest
 from septet.protocols.http.request_factory import RequestFactory, answered
 from septet.protocols.http.routes import Encode, Operation, answers, predicts
 from septet.registry import ServedModel
-from septet.types import Identity, Request, Response
+from septet.types import FALLBACK, Identity, Request, Response
 
 MAX_DIGITS = 10
 _OPENAPI = "septet.protocols.native.native_openapi"
@@ -128,6 +128,10 @@ class NativeRoutes:
             service.sample, rows, context.id, timeout=context.timeout, trace=context.trace
         )
         response = await self._served.predict(request)
+        if FALLBACK in response.flags:
+            error = ModelFailed("The model did not answer; its fallback did.")
+            error.request_id = request.id
+            raise error
         if service.expected is not None and mismatches(service.expected, response.tensors):
             error = ModelFailed("The model no longer gives the answers it gave when it was packed.")
             error.request_id = request.id
