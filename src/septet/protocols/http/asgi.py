@@ -60,7 +60,8 @@ class Asgi:
         watching = asyncio.ensure_future(_disconnected(receive))
         try:
             await asyncio.wait((future, watching), return_when=asyncio.FIRST_COMPLETED)
-            return future.result() if future.done() else None
+            gone = not future.done() and watching.result()
+            return None if gone else await future
         finally:
             watching.cancel()
             if not future.done():
@@ -101,10 +102,12 @@ def _resolve(future: "asyncio.Future[HttpReply]", reply: HttpReply) -> None:
         future.set_result(reply)
 
 
-async def _disconnected(receive: Receive) -> None:
-    """Wait until the caller has gone."""
-    while (await receive())["type"] != "http.disconnect":
-        pass
+async def _disconnected(receive: Receive) -> bool:
+    """Wait for what comes behind the body: whether it is that the caller has gone."""
+    try:
+        return (await receive())["type"] == "http.disconnect"
+    except Exception:  # noqa: BLE001 - a server's own; it says nothing of the caller
+        return False
 
 
 def _path(scope: Scope) -> str:
