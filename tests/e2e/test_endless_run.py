@@ -7,11 +7,13 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import grpc
 import httpx
 import numpy as np
 import pytest
 
-from tests.e2e.process import ServerProcess, children, septet_serve
+from septet.protocols.rpc.descriptors import message
+from tests.e2e.process import ServerProcess, children, free_port, septet_serve
 from tests.runtimes.onnx_models import FLOAT, INT64, TensorProto, constant, info, model, node, onnx, saved
 from tests.waiting import until
 
@@ -116,6 +118,34 @@ def test_a_run_ends_when_its_caller_has_gone(counting: Path, tmp_path: Path) -> 
         with pytest.raises(httpx.ReadTimeout):
             httpx.post(f"http://127.0.0.1:{server.port}/predict", json=body([1e18, 0]), timeout=0.5, trust_env=False)
         assert server.prediction("/predict", body([3, 0])) == [[6, 3]]
+
+
+def test_a_run_ends_when_its_grpc_call_is_cancelled_or_past_its_deadline(counting: Path, tmp_path: Path) -> None:
+    port = free_port()
+    options = ["--timeout-seconds", "300", "--grpc-port", str(port)]
+    ask = "/inference.GRPCInferenceService/ModelInfer"
+    with (
+        ServerProcess(septet_serve(counting, *options), tmp_path / "log") as server,
+        grpc.insecure_channel(f"127.0.0.1:{port}") as channel,
+    ):
+        call = channel.unary_unary(ask)
+        begun = time.monotonic()
+        with pytest.raises(grpc.RpcError) as late:
+            call(infer_request(1e18), timeout=0.5)
+        assert late.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+        assert time.monotonic() - begun < 30
+        asked = call.future(infer_request(1e18))
+        until(lambda: server.metric("septet_in_flight") >= 1)
+        asked.cancel()
+        assert server.prediction("/predict", body([3, 0])) == [[6, 3]]
+
+
+def infer_request(value: float) -> bytes:
+    """A `ModelInferRequest` for the counting model."""
+    request = message("inference.ModelInferRequest")(model_name="model")
+    tensor = request.inputs.add(name="x", datatype="FP32", shape=[1, 2])
+    tensor.contents.fp32_contents.extend([value, 0])
+    return bytes(request.SerializeToString())
 
 
 def test_a_worker_whose_run_cannot_be_stopped_is_replaced(multiplying: Path, tmp_path: Path) -> None:
