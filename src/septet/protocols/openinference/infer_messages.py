@@ -240,7 +240,10 @@ def _serialized(answer: Message) -> bytes:
 
 def _seconds(asked: Message, http: HttpRequest) -> float | None:
     """The time left: the call's, the parameter's, or the shorter of the two."""
-    left = shorter(timeout_of(http.headers), http.context.timeout)
+    left = timeout_of(http.headers)
+    wanted = (http.known_context or http.context).timeout
+    if wanted is not None:
+        left = shorter(left, wanted)
     return shorter(left, timeout(_parameters(asked))) if asked.parameters else left
 
 

@@ -102,7 +102,7 @@ class InferRequestReader:
             parsed.rows,
             request_id,
             parsed.outputs,
-            timeout=shorter(parsed.seconds, context.timeout),
+            timeout=parsed.seconds if context.timeout is None else shorter(parsed.seconds, context.timeout),
             trace=context.trace,
         )
         return self._served, request, parsed.encode if own is None else self._writer.encode(own, parsed.forms)
