@@ -1,7 +1,7 @@
 """HTTP messages as records, so that every transport (our own runner, any ASGI server) drives the same handlers."""
 
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeAlias
 
 import msgspec
@@ -119,6 +119,14 @@ def timeout_header(headers: Mapping[bytes, bytes]) -> float | None:
         text = f"The header septet-timeout is {shown(value)}; expected seconds above 0, such as 0.5."
         raise Malformed(text)
     return float(value)
+
+
+def headers_of(pairs: Sequence[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    """Headers by name. Of one that repeats the last counts, but for codings of the body, which are one list."""
+    headers = dict(pairs)
+    if len(headers) != len(pairs) and b"content-encoding" in headers:
+        headers[b"content-encoding"] = b", ".join(value for name, value in pairs if name == b"content-encoding")
+    return headers
 
 
 def media_type(headers: Mapping[bytes, bytes]) -> bytes:
