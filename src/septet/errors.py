@@ -210,6 +210,10 @@ class LabelsMismatch(StartupError):
     """Raised when a label file is missing, unreadable or does not fit the model's output."""
 
 
+class FallbackInvalid(StartupError):
+    """Raised when the answer to give in place of a model does not fit the model's outputs."""
+
+
 class VersionsMismatch(StartupError):
     """Raised when the libraries here cannot run what others trained."""
 

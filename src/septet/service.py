@@ -1,15 +1,22 @@
 """What a server serves: a record, so that servers, protocols and jobs need not know how a predictor is built."""
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeAlias
 
 import msgspec
 
+from septet.errors import SeptetError
 from septet.model.freshness import Freshness
 from septet.model.golden import Golden
 from septet.model.manifest import Manifest
 from septet.model.signature import Signature
-from septet.types import Identity, Predictor, Tensors
+from septet.types import Identity, Predictor, Request, Tensors
+
+#: Computes requests that may share a run: each one's outputs, or its error.
+Run: TypeAlias = Callable[[Sequence[Request]], list[Tensors | SeptetError]]
+#: What stands around the runs of a model, whose digest it is given.
+Watch: TypeAlias = Callable[[Run, str], Run]
 
 
 class Merging(msgspec.Struct, frozen=True):
@@ -36,6 +43,10 @@ def _nothing_known() -> Merging:
 
 def _nothing_stuck() -> float:
     return 0.0
+
+
+def _nothing_watched(_: Watch | None) -> None:
+    """There is no run."""
 
 
 def _nothing_to_close() -> None:
@@ -92,6 +103,7 @@ class Service(msgspec.Struct, frozen=True):
         close: frees the model and its thread; called once, when no request is under way and none will come.
         batch_rows: the most rows of waiting requests that are run together; 1 where requests are never merged.
         stuck: for how many seconds a run has not ended that nobody waits for any more; 0 where none is so.
+        watch: takes what is put around each run of the model, with its digest, from now on; None for nothing.
         gate: closed while the predictor refuses requests.
     """
 
@@ -108,4 +120,5 @@ class Service(msgspec.Struct, frozen=True):
     batch_rows: int = 1
     merging: Callable[[], Merging] = _nothing_known
     stuck: Callable[[], float] = _nothing_stuck
+    watch: Callable[[Watch | None], None] = _nothing_watched
     gate: ArrivalGate = msgspec.field(default_factory=ArrivalGate)

@@ -81,6 +81,10 @@ class Pending(Protocol):
         """Want no answer any more: none will be given."""
 
 
+#: The flag of an answer that its owner wrote for when the model cannot answer.
+FALLBACK = "fallback"
+
+
 class DoneAlready:
     """The `Pending` of a request that has its answer already."""
 

@@ -19,7 +19,7 @@ def made() -> Asgi:
     return Asgi(app, max_body_bytes=100)
 
 
-def run(messages: list[dict[str, Any]], **scope: Any) -> list[dict[str, Any]]:
+def run(messages: list[dict[str, Any]], application: Asgi | None = None, **scope: Any) -> list[dict[str, Any]]:
     sent: list[dict[str, Any]] = []
     queue = iter(messages)
 
@@ -30,7 +30,7 @@ def run(messages: list[dict[str, Any]], **scope: Any) -> list[dict[str, Any]]:
         sent.append(message)
 
     known = {"type": "http", "http_version": "1.1", "method": "POST", "path": "/predict", "query_string": b""}
-    asyncio.run(made()({**known, "headers": [], **scope}, receive, send))
+    asyncio.run((application or made())({**known, "headers": [], **scope}, receive, send))
     return sent
 
 
@@ -63,6 +63,23 @@ def test_a_body_that_becomes_too_large_is_refused_on_the_way() -> None:
 
 def test_a_caller_who_goes_away_gets_nothing() -> None:
     assert run([part(b"{", more=True), {"type": "http.disconnect"}]) == []
+
+
+def test_a_caller_who_goes_away_while_its_answer_takes_gives_up_its_work() -> None:
+    cancelled: list[str] = []
+
+    async def never(_: Any) -> Any:
+        try:
+            await asyncio.sleep(3600)
+        except asyncio.CancelledError:
+            cancelled.append("cancelled")
+            raise
+
+    service = models.classifier()
+    slow = models.owner(("GET", "/slow", never))
+    app = Asgi(models.app(service, models.native(service), slow), max_body_bytes=100)
+    assert run([part(b""), {"type": "http.disconnect"}], application=app, method="GET", path="/slow") == []
+    assert cancelled == ["cancelled"]
 
 
 def test_head_has_the_headers_of_get_and_no_body() -> None:

@@ -285,6 +285,29 @@ def known_colours() -> Any:
     return model([encode], [info("x", STRING, [None, 1])], [info("y", FLOAT, [None, 1, 2])])
 
 
+@pytest.mark.parametrize(
+    ("size", "said"),
+    [(10**13, "Failed to allocate memory"), (2**62, "overflow"), (-5, "must be >= 0")],
+)
+def test_more_values_than_memory_holds_are_the_callers_fault(tmp_path: Path, size: int, said: str) -> None:
+    zeros = node("ConstantOfShape", ["x"], ["y"])
+    made = model([zeros], [info("x", INT64, [1])], [info("y", FLOAT, [None])])
+    with pytest.raises(InputRejected, match=f"^ConstantOfShape: .*{said}") as refused:
+        served(saved(tmp_path, made)).run({"x": np.array([size], np.int64)})
+    assert "onnxruntime" not in str(refused.value)
+
+
+def test_a_division_by_zero_is_the_callers_fault(tmp_path: Path) -> None:
+    made = model(
+        [node("Div", ["x", "z"], ["y"])],
+        [info("x", INT64, [None, 1]), info("z", INT64, [None, 1])],
+        [info("y", INT64, [None, 1])],
+    )
+    zero = np.array([[0]], np.int64)
+    with pytest.raises(InputRejected, match=r"^Div: Integer division by zero"):
+        served(saved(tmp_path, made)).run({"x": zero, "z": zero})
+
+
 def test_an_unknown_category_is_the_callers_fault_in_the_engines_words(tmp_path: Path) -> None:
     runtime = served(saved(tmp_path, known_colours()))
     with pytest.raises(InputRejected, match=r"^OneHotEncoder: Unknown Category and zeros = 0\.$"):

@@ -58,3 +58,12 @@ def test_a_worker_that_becomes_ready_starts_the_count_anew() -> None:
     crashes.became_ready()
 
     assert crashes.crashed(5.0, was_ready=False) is not None
+
+
+def test_what_callers_send_never_ends_the_server() -> None:
+    crashes = CrashPolicy(workers=1)
+
+    delays = [crashes.crashed(0.0, was_ready=True, by_request=True) for _ in range(3 * LIMIT_PER_WORKER)]
+
+    assert None not in delays
+    assert delays[-1] == LONGEST_DELAY_SECONDS

@@ -210,7 +210,13 @@ def samples(field: Field, folder: Path) -> tuple[str, Value]:
     if field.kind in ("int", "float"):
         low = max(field.limits.ge or 0, field.limits.gt or 0)
         return str(low + 1), low + 1
-    text = {"root_path": "/below", "trust": DIGEST, "middleware": "module:function"}.get(field.name, "text")
+    shaped = {
+        "root_path": "/below",
+        "trust": DIGEST,
+        "middleware": "module:function",
+        "route_timeouts": "/v2=0.5",
+    }
+    text = shaped.get(field.name, "text")
     return text, (text,) if field.kind == "strings" else text
 
 

@@ -97,6 +97,7 @@ def open_service(path: Path, settings: Settings) -> Service:
         batch_rows=batch_rows,
         merging=merging,
         stuck=batcher.stuck,
+        watch=batcher.watch,
         gate=batcher.gate,
     )
 
@@ -224,14 +225,14 @@ def application(
         return statistics(snapshot(), names.index(name) + 1, _PREDICTING)
 
     def bind(model: ServedModel) -> Sequence[object]:
-        request_factory = RequestFactory(model, limits)
+        infer = RequestFactory(model, limits, "/v2")
         return (
-            NativeRoutes(request_factory),
+            NativeRoutes(RequestFactory(model, limits, "/predict")),
             ModelInfo(model.service, limits=limits),
-            InferRequestReader(request_factory),
-            InferRoutes(request_factory, counted, app.state),
-            V1Routes(request_factory, app.state),
-            InvocationsRoute(request_factory),
+            InferRequestReader(infer),
+            InferRoutes(infer, counted, app.state),
+            V1Routes(RequestFactory(model, limits, "/v1"), app.state),
+            InvocationsRoute(RequestFactory(model, limits, "/invocations")),
         )
 
     owners = (

@@ -14,11 +14,16 @@ from septet.assembly.composition import open_service
 from septet.assembly.opening import missing_name
 from septet.assembly.sharing import Stamp, shareable, stamp
 from septet.errors import SeptetError, SettingsInvalid, StaleModel, StartupError
+from septet.model.fallback_answer import fallback_from_json, fallback_row
+from septet.predictor.fallback import FallbackPredictor
 from septet.registry import Models
 from septet.server.release_messages import ReleaseOrder
 from septet.service import Service
 from septet.settings import Settings
 from septet.types import Middleware, Predictor
+
+#: In place of a fallback answer: none.
+NO_FALLBACK = "none"
 
 logger = logging.getLogger("septet")
 
@@ -57,7 +62,7 @@ class ModelLoader:
     ) -> None:
         """Raise SettingsInvalid where a setting that is for one model is given for several."""
         if len(paths) > 1:
-            for key in ("name", "version", "labels"):
+            for key in ("name", "version", "labels", "fallback"):
                 if getattr(settings.model, key) is not None:
                     raise SettingsInvalid(f"{key} is for one model, and {len(paths)} are given; pack it into the model")
         self._paths = list(paths)
@@ -195,7 +200,29 @@ def load_service(path: Path, settings: Settings) -> Service:
 
 
 def _wrapped(service: Service, settings: Settings, middleware: Sequence[Middleware]) -> Service:
-    return with_middleware(service, (*middleware, *map(_imported, settings.model.middleware)))
+    wrapped = with_middleware(service, (*middleware, *map(_imported, settings.model.middleware)))
+    return with_fallback(wrapped, settings.model.fallback)
+
+
+def with_fallback(service: Service, chosen: str | None) -> Service:
+    """The service with an answer in place of some errors: what is `chosen`, as JSON, else what its package says.
+
+    Raises:
+        FallbackInvalid: the answer does not fit the model's outputs.
+    """
+    if chosen == NO_FALLBACK:
+        return service
+    if chosen is None:
+        values, source = service.manifest.fallback, f"the fallback of the package {service.identity.name!r}"
+    else:
+        source = "model.fallback"
+        values = fallback_from_json(chosen, source)
+    if values is None:
+        return service
+    signature = service.signature
+    row = fallback_row(values, signature, source)
+    predictor = FallbackPredictor(service.predictor, service.identity, row, by_row=signature.rows)
+    return msgspec.structs.replace(service, predictor=predictor)
 
 
 def with_middleware(service: Service, middleware: Sequence[Middleware]) -> Service:

@@ -16,6 +16,7 @@ from septet.assembly.admin_routes import AdminRoutes
 from septet.assembly.composition import application, layout
 from septet.assembly.loading import LoadedModels, ModelLoader
 from septet.assembly.releases import Releases
+from septet.assembly.run_oversight import RunOversight
 from septet.assembly.served_files import WatchedFiles
 from septet.errors import MissingExtra, StartupError
 from septet.events import NullObserver
@@ -74,7 +75,7 @@ def serve(
         if server.workers > 1:
             loader.share()
         grace = server.drain_delay_seconds + server.grace_seconds
-        policy = SupervisionPolicy(server.workers, grace, server.hang_seconds)
+        policy = SupervisionPolicy(server.workers, grace, server.hang_seconds, server.poison_seconds)
         # The parent holds both ports whichever worker comes or goes, and gives them up when the end begins.
         return supervise(
             partial(process.start, len(sockets), len(calls)),
@@ -192,6 +193,7 @@ class ServingProcess:
         app.state.starting = True
         worker_metrics = shared_metrics.claim(slot)
         connections = ConnectionGauge(shared_metrics, slot)
+        oversight = RunOversight(context, self._settings.server.stuck_run_seconds)
         loaded: list[LoadedModels] = []
         secondary_servers: list[SecondaryServer] = []
         released: list[Releases] = []
@@ -226,21 +228,18 @@ class ServingProcess:
             started = time.perf_counter() - begun
             worker_metrics.loaded(load_seconds=models.load_seconds, startup_seconds=started)
             app.state.starting = False
+            oversight.beat(app.models)
             context.ready()
             context.listen(released[0].receive)
             if first and slot == 0:
                 self._announce(models.services, self._addresses)
-
-        def beat() -> None:
-            context.beat()
-            self._look_for_stuck_runs(app.models, context)
 
         # A lone worker tells callers that its model is loading. One among others must not take a request that
         # another could answer: it listens when it is ready, and until the first one is, callers wait to be accepted.
         hooks = WorkerHooks(
             load=load,
             on_ready=begin,
-            on_heartbeat=beat,
+            on_heartbeat=partial(oversight.beat, app.models),
             on_connections=connections.http,
             on_listening=connections.listening,
             crowded=connections.crowded,
@@ -255,13 +254,3 @@ class ServingProcess:
         routes = AdminRoutes(releases.release)
         app.install(lambda _: (), (routes,), NullObserver(), max_body_bytes=limits.max_body_bytes)
         return [AdminServer(app, each, limits) for each in sockets]
-
-    def _look_for_stuck_runs(self, models: Models, context: WorkerContext) -> None:
-        """Ask to be replaced where a run does not end, though nobody waits for it: again, until it is so."""
-        longest = self._settings.server.stuck_run_seconds
-        for model in models:
-            seconds = model.service.stuck()
-            if seconds > longest:
-                name = model.service.identity.name
-                logger.error("the model %s has a run that has not ended for %.0f s since it was to stop", name, seconds)
-                context.stuck()

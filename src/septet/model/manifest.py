@@ -88,6 +88,7 @@ class Manifest(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_f
         description: for people.
         row_independent: whether its code, which Septet does not know, answers each row by itself. Golden rows must
             prove it at every start.
+        fallback: what is answered for each row where the model cannot answer, by output; None for an error.
     """
 
     name: str
@@ -103,6 +104,7 @@ class Manifest(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_f
     prepare: str | None = None
     description: str | None = None
     row_independent: bool = False
+    fallback: dict[str, Any] | None = None
     format: int = 1
 
 

@@ -42,8 +42,9 @@ from septet.predictor.paced_refusals import MOST_ARRIVALS, PacedRefusals
 from septet.predictor.queued_request import QueuedRequest
 from septet.predictor.run_thread import RunThread
 from septet.predictor.scheduling import earliest_deadline, expired_at, is_full, next_run
-from septet.predictor.thread_run import Run, ThreadRun
+from septet.predictor.thread_run import ThreadRun
 from septet.runtimes.run_control import RunControl
+from septet.service import Run, Watch
 from septet.types import Done, Identity, Predictor, Request, Response, Tensors, Timings, tell
 
 logger = logging.getLogger("septet.predictor")
@@ -80,6 +81,7 @@ class Batcher(Predictor):
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._run: Run = runner.run
+        self._unwatched: Run = runner.run
         self._key = runner.key
         self._identity = identity
         self._learn = learn
@@ -348,9 +350,15 @@ class Batcher(Predictor):
         if running:
             self._watch(loop, (*running, *self._waiting))
 
+    def watch(self, watch: Watch | None) -> None:
+        """Put this around each run from now on, or nothing."""
+        if self._run is not _closed:
+            self._run = self._unwatched if watch is None else watch(self._unwatched, self._identity.digest)
+
     def close(self) -> None:
         """Free the model and end its thread, as soon as no run is under way; what is asked from now on is refused."""
-        self._run, self._learn = _closed, None
+        self._run = self._unwatched = _closed
+        self._learn = None
         # Whatever still comes is told so on the loop, and needs no thread.
         self._estimate = RunEstimate(LatencyModel(0.0, 0.0), 1)
         if self._thread is not None:

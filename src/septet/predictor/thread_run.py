@@ -2,8 +2,7 @@
 
 import logging
 import math
-from collections.abc import Callable, Sequence
-from typing import TypeAlias
+from collections.abc import Callable
 
 import msgspec
 
@@ -11,11 +10,9 @@ from septet.errors import ModelFailed
 from septet.predictor.model_runner import Outcome
 from septet.predictor.queued_request import QueuedRequest
 from septet.runtimes.run_control import RunControl
-from septet.types import Request
+from septet.service import Run
 
 _log = logging.getLogger("septet.predictor")
-
-Run: TypeAlias = Callable[[Sequence[Request]], list[Outcome]]
 
 
 class ThreadRun(msgspec.Struct, eq=False):

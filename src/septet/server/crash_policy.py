@@ -5,7 +5,7 @@ from collections import deque
 WINDOW_SECONDS = 60.0
 #: A worker that cannot start at all: the model, the memory or the machine is at fault, and trying again rarely helps.
 UNREADY_LIMIT = 5
-#: Crashes for each worker within the window: a request that kills the engine, sent over and over.
+#: Crashes for each worker within the window that no request is known to have caused.
 LIMIT_PER_WORKER = 20
 #: So many crashes within the window, for each worker, are replaced at once.
 AT_ONCE_PER_WORKER = 2
@@ -18,28 +18,36 @@ class CrashPolicy:
 
     def __init__(self, workers: int) -> None:
         self._workers = workers
-        self._times: deque[float] = deque()
+        # When, and whether a request is blamed.
+        self._crashes: deque[tuple[float, bool]] = deque()
         self._unready = 0
 
     def became_ready(self) -> None:
         """A worker can start: earlier failures to start are forgotten."""
         self._unready = 0
 
-    def crashed(self, now: float, *, was_ready: bool) -> float | None:
-        """Seconds to wait before the replacement is started, or None for giving up."""
-        self._times.append(now)
-        while self._times[0] < now - WINDOW_SECONDS:
-            self._times.popleft()
+    def crashed(self, now: float, *, was_ready: bool, by_request: bool = False) -> float | None:
+        """Seconds to wait before the replacement is started, or None for giving up.
+
+        What callers send must not end the server: a crash `by_request` only makes replacing slower.
+        """
+        self._crashes.append((now, by_request))
+        while self._crashes[0][0] < now - WINDOW_SECONDS:
+            self._crashes.popleft()
         if not was_ready:
             self._unready += 1
-        if self._unready >= UNREADY_LIMIT or len(self._times) >= LIMIT_PER_WORKER * self._workers:
+        if self._unready >= UNREADY_LIMIT or self._unexplained >= LIMIT_PER_WORKER * self._workers:
             return None
-        excess = max(self._unready, len(self._times) - AT_ONCE_PER_WORKER * self._workers)
+        excess = max(self._unready, len(self._crashes) - AT_ONCE_PER_WORKER * self._workers)
         return min(LONGEST_DELAY_SECONDS, FIRST_DELAY_SECONDS * 2.0**excess) if excess > 0 else 0.0
+
+    @property
+    def _unexplained(self) -> int:
+        return sum(not by_request for _, by_request in self._crashes)
 
     @property
     def reason(self) -> str:
         """Why it gave up."""
         if self._unready >= UNREADY_LIMIT:
             return f"{self._unready} workers in a row died before they were ready"
-        return f"{len(self._times)} workers crashed within {WINDOW_SECONDS:.0f} seconds"
+        return f"{self._unexplained} workers crashed within {WINDOW_SECONDS:.0f} seconds"

@@ -33,6 +33,7 @@ class RequestParser:
     Attributes:
         phase: what is read: `IDLE` (between two requests), `HEAD` or `BODY`.
         complete: the requests that are complete and were not taken yet, in order.
+        takes_interim: whether the client may be sent interim responses: by HTTP/1.0 it must not.
         expects_continue: whether the client waits for `100 Continue` before it sends the body that is read.
         body_left: how many bytes follow that are nothing but this body; 0 where that is not known, as with chunks.
         headers: of the request that is read, once they are complete.
@@ -44,6 +45,7 @@ class RequestParser:
         self.phase = IDLE
         self.complete: list[PipelinedRequest] = []
         self.expects_continue = False
+        self.takes_interim = True
         self.body_left = 0
         self._url = b""
         self._pairs: list[tuple[bytes, bytes]] = []
@@ -129,6 +131,7 @@ class RequestParser:
         self._stalled_bytes = -self._chunk_bytes
         headers = self.headers = headers_of(pairs)
         version = parser.get_http_version()
+        self.takes_interim = version == "1.1"
         check_head(parser.get_method(), version, pairs, headers)
         if b"upgrade" in headers and parser.should_upgrade():
             self._offered = True

@@ -44,11 +44,13 @@ class SupervisionPolicy(msgspec.Struct, frozen=True):
         workers: how many, at least 1.
         grace_seconds: for finishing requests after SIGTERM.
         hang_seconds: a ready worker that has not beaten for so long is replaced.
+        poison_seconds: for how long runs are watched after a crash, and what caused two is refused.
     """
 
     workers: int
     grace_seconds: float
     hang_seconds: float = 60.0
+    poison_seconds: float = 600.0
 
 
 def supervise(
@@ -199,7 +201,17 @@ class _Supervisor:
             return
         self._log.error("worker %d (process %d) has a run that does not end; renewing it", worker.index, worker.pid)
         self._shared_metrics.restarted()
+        self._blame(worker, time.monotonic())
         self._to_renew.append(worker)
+
+    def _blame(self, worker: WorkerProcess, now: float) -> int:
+        """Watch what the workers run for a while, and note what this one ran; return how many requests it was."""
+        seconds = self._policy.poison_seconds
+        if seconds <= 0.0:
+            return 0
+        record = self._pool.run_record
+        record.watch(now + seconds)
+        return record.blame(worker.slot, now + seconds)
 
     def _tell(self, pid: int, message: ToWorker) -> None:
         for worker in self._pool.workers:
@@ -278,14 +290,20 @@ class _Supervisor:
             self._replace_crashed(worker, now)
 
     def _replace_crashed(self, worker: WorkerProcess, now: float) -> None:
-        delay = self._crashes.crashed(now, was_ready=worker.ready_at is not None)
+        requests = self._blame(worker, now) if worker.ready_at is not None else 0
+        delay = self._crashes.crashed(now, was_ready=worker.ready_at is not None, by_request=requests > 0)
         if delay is None:
             self._log.error("giving up: %s; the last one %s", self._crashes.reason, worker.exit_reason)
             self._exit_code = 1
             self._stop(now)
             return
         self._log.error(
-            "worker %d (process %d) %s; replaced in %.1f s", worker.index, worker.pid, worker.exit_reason, delay
+            "worker %d (process %d) %s%s; replaced in %.1f s",
+            worker.index,
+            worker.pid,
+            worker.exit_reason,
+            f" while it ran {requests} requests" if requests else "",
+            delay,
         )
         self._shared_metrics.restarted()
         self._due[worker.index] = now + delay

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from septet.monitoring.shared_metrics import SharedMetrics
+from septet.predictor.run_record import RunRecord
 from septet.server.release_messages import FromWorker, ToWorker
 
 #: How a line begins that a worker sends: that it is ready, why it cannot start, that a run does not end, a message
@@ -27,6 +28,7 @@ class WorkerContext:
         slot: its row of the shared metrics; no other living process has it.
         sockets: bound and listening, shared with the other workers.
         shared_metrics: shared with the other workers and the parent.
+        run_record: shared with them as well.
         first: no worker was ready before it was made.
     """
 
@@ -37,6 +39,7 @@ class WorkerContext:
         sockets: Sequence[socket.socket],
         shared_metrics: SharedMetrics,
         pipe: int,
+        run_record: RunRecord,
         *,
         first: bool = True,
     ) -> None:
@@ -45,6 +48,7 @@ class WorkerContext:
         self.sockets = sockets
         self.shared_metrics = shared_metrics
         self.first = first
+        self.run_record = run_record
         self._pipe = pipe
 
     def ready(self) -> None:

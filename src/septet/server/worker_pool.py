@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import msgspec
 
 from septet.monitoring.shared_metrics import SharedMetrics
+from septet.predictor.run_record import RunRecord
 from septet.server.release_messages import FromWorker, ToWorker
 from septet.server.worker_context import FAILED, MESSAGE, READY, STUCK, WorkerContext
 from septet.server.worker_fork import StartWorker, fork
@@ -110,12 +111,18 @@ class WorkerProcess:
 
 
 class WorkerPool:
-    """Starts and reaps workers, and lends each a slot of the shared metrics."""
+    """Starts and reaps workers, and lends each a slot of the shared metrics.
+
+    Attributes:
+        workers: that live now.
+        run_record: what they run.
+    """
 
     def __init__(self, start: StartWorker, sockets: Sequence[socket.socket], shared_metrics: SharedMetrics) -> None:
         self._start = start
         self._sockets = sockets
         self._shared_metrics = shared_metrics
+        self.run_record = RunRecord(shared_metrics.slots)
         self._free = deque(range(shared_metrics.slots))
         self._answered = False
         self._parent_pipe, self._parent_pipe_end = os.pipe()
@@ -133,7 +140,9 @@ class WorkerPool:
         os.set_blocking(own, False)
         self._answered = self._answered or any(worker.ready_at is not None for worker in self.workers)
         first = not self._answered
-        context = WorkerContext(index, self._free[0], self._sockets, self._shared_metrics, theirs, first=first)
+        context = WorkerContext(
+            index, self._free[0], self._sockets, self._shared_metrics, theirs, self.run_record, first=first
+        )
         others = [worker.pipe for worker in self.workers]
         try:
             pid = fork(

@@ -133,6 +133,18 @@ class Limits(msgspec.Struct, frozen=True):
     max_timeout_seconds: Annotated[
         float, Meta(gt=0, le=86400, description="longest deadline a caller may name", extra=_SECONDS)
     ] = 300.0
+    route_timeouts: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="timeout_seconds for one protocol's routes, gRPC's among those of /v2: /predict, /invocations, "
+            "/v1 or /v2, = and the seconds; repeatable",
+            extra={
+                "flag": "route-timeout",
+                "pattern": r"^/(predict|invocations|v1|v2)=(?=.*[1-9])\d{1,5}(\.\d{1,3})?$",
+                "metavar": "ROUTE=SECONDS",
+            },
+        ),
+    ] = ()
     max_header_bytes: Annotated[
         int, Meta(ge=1024, le=16_777_216, description="largest request line and headers together", extra=_BYTES)
     ] = 32_768
@@ -163,6 +175,11 @@ class Limits(msgspec.Struct, frozen=True):
             "/invocations ignores them always, as MLflow does"
         ),
     ] = "refuse"
+
+    def seconds_of(self, route: str) -> float:
+        """The time to answer a request of these routes that names no deadline."""
+        found = dict(each.split("=") for each in self.route_timeouts).get(route)
+        return self.timeout_seconds if found is None else float(found)
 
 
 class Model(msgspec.Struct, frozen=True):
@@ -202,6 +219,14 @@ class Model(msgspec.Struct, frozen=True):
     max_batch_rows: Annotated[
         int, Meta(ge=1, le=1_000_000, description="most rows of waiting requests that are run together")
     ] = 256
+    fallback: Annotated[
+        str | None,
+        Meta(
+            description="answer for each row where the model fails, is overloaded or late: a JSON object with the "
+            'values of each output; "none" for errors, whatever the package says',
+            extra={"metavar": "JSON"},
+        ),
+    ] = None
     middleware: Annotated[
         tuple[str, ...],
         Meta(

@@ -1,7 +1,9 @@
 """The application as ASGI 3 (https://asgi.readthedocs.io): under uvicorn, gunicorn, granian, hypercorn, or mounted."""
 
+import asyncio
 import io
 from collections.abc import Awaitable, Callable, MutableMapping
+from functools import partial
 from typing import Any
 
 from septet.errors import SeptetError
@@ -46,7 +48,25 @@ class Asgi:
             return
         root_path = scope.get("root_path", "").rstrip("/")
         request = HttpRequest(scope["method"], _path(scope), scope["query_string"], headers, body, root_path)
-        await self._send(send, scope, await self._app(request))
+        reply = await self._answered(request, receive)
+        if reply is not None:
+            await self._send(send, scope, reply)
+
+    async def _answered(self, request: HttpRequest, receive: Receive) -> HttpReply | None:
+        """The reply; None where the caller goes away before: then its work is given up."""
+        future: asyncio.Future[HttpReply] = asyncio.get_running_loop().create_future()
+        pending = self._app.answer(request, partial(_resolve, future))
+        if future.done():  # as most are, whose model runs on the loop
+            return future.result()
+        watching = asyncio.ensure_future(_disconnected(receive))
+        try:
+            await asyncio.wait((future, watching), return_when=asyncio.FIRST_COMPLETED)
+            gone = not future.done() and watching.result()
+            return None if gone else await future
+        finally:
+            watching.cancel()
+            if not future.done():
+                pending.cancel()
 
     async def _send(self, send: Send, scope: Scope, reply: HttpReply, *, close: bool = False) -> None:
         headers = [
@@ -79,6 +99,19 @@ class Asgi:
             gathered.write(part)
             if not message.get("more_body", False):
                 return gathered.getvalue()
+
+
+def _resolve(future: "asyncio.Future[HttpReply]", reply: HttpReply) -> None:
+    if not future.done():
+        future.set_result(reply)
+
+
+async def _disconnected(receive: Receive) -> bool:
+    """Wait for what comes behind the body: whether it is that the caller has gone."""
+    try:
+        return (await receive())["type"] == "http.disconnect"
+    except Exception:  # noqa: BLE001 - a server's own; it says nothing of the caller
+        return False
 
 
 def _path(scope: Scope) -> str:

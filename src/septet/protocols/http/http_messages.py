@@ -1,5 +1,6 @@
 """HTTP messages as records, so that every transport (our own runner, any ASGI server) drives the same handlers."""
 
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeAlias
 
@@ -10,6 +11,9 @@ from septet.types import Identity, Timings
 
 JSON = b"application/json"
 MAX_ID_LENGTH = 128
+#: The header in which a caller says how many seconds it waits for the answer.
+TIMEOUT = b"septet-timeout"
+_SECONDS = re.compile(rb"[0-9]{1,10}(\.[0-9]{1,9})?")
 
 
 class RequestContext(msgspec.Struct, frozen=True, gc=False):
@@ -19,11 +23,13 @@ class RequestContext(msgspec.Struct, frozen=True, gc=False):
         id: the caller's `x-request-id`, or None.
         trace: the W3C `traceparent` as received, or None.
         media_type: the content type without its parameters, in lower case; empty where there is none.
+        timeout: within how many seconds the caller wants its answer, or None.
     """
 
     id: str | None
     trace: str | None
     media_type: bytes
+    timeout: float | None = None
 
 
 class HttpRequest(msgspec.Struct, frozen=True, gc=False):
@@ -48,7 +54,7 @@ class HttpRequest(msgspec.Struct, frozen=True, gc=False):
         """What the headers say.
 
         Raises:
-            Malformed: the id is not one.
+            Malformed: the id is not one, or the timeout none.
         """
         return self.known_context or context_of(self.headers)
 
@@ -95,9 +101,24 @@ def context_of(headers: Mapping[bytes, bytes]) -> RequestContext:
     """What the headers say.
 
     Raises:
-        Malformed: the id is not one.
+        Malformed: the id is not one, or the timeout none.
     """
-    return RequestContext(request_id_of(headers), traceparent_of(headers), media_type(headers))
+    return RequestContext(request_id_of(headers), traceparent_of(headers), media_type(headers), timeout_header(headers))
+
+
+def timeout_header(headers: Mapping[bytes, bytes]) -> float | None:
+    """Within how many seconds the caller wants its answer, by its header `septet-timeout`, or None.
+
+    Raises:
+        Malformed: it is not a number above 0, of up to ten digits and with a point at most.
+    """
+    value = headers.get(TIMEOUT)
+    if value is None:
+        return None
+    if not _SECONDS.fullmatch(value) or not float(value):
+        text = f"The header septet-timeout is {shown(value)}; expected seconds above 0, such as 0.5."
+        raise Malformed(text)
+    return float(value)
 
 
 def headers_of(pairs: Sequence[tuple[bytes, bytes]]) -> dict[bytes, bytes]:

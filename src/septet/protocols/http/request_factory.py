@@ -21,11 +21,12 @@ os.register_at_fork(after_in_child=_spare.clear)
 class RequestFactory:
     """A model behind its limits. Protocols decode to a `Request` made here, and encode from its `Response`."""
 
-    def __init__(self, model: ServedModel, limits: Limits) -> None:
+    def __init__(self, model: ServedModel, limits: Limits, route: str = "") -> None:
+        """Take the beginning of the paths that the requests come by, such as `/v2`; they may have their own timeout."""
         self.model = model
         self.service = model.service
         self.limits = limits
-        self._timeout = limits.timeout_seconds
+        self._timeout = limits.seconds_of(route)
         self._longest = limits.max_timeout_seconds
 
     def request(

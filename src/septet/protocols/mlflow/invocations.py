@@ -90,7 +90,9 @@ class InvocationsRoute:
         """
         context = http.known_context or http.context
         body = self._decode(http, context.media_type)
-        request = self._request_factory.request(body.tensors, body.rows, context.id, self._wanted, trace=context.trace)
+        request = self._request_factory.request(
+            body.tensors, body.rows, context.id, self._wanted, timeout=context.timeout, trace=context.trace
+        )
         return self._served, request, self._as_csv if prefers_csv(http.headers.get(b"accept", b"")) else self._as_json
 
     def _decode(self, http: HttpRequest, kind: bytes) -> DecodedBody:

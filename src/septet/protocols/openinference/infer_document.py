@@ -131,6 +131,13 @@ def flag(parameters: Parameters, name: str) -> bool | None:
     )
 
 
+def shorter(one: float | None, other: float | None) -> float | None:
+    """The shorter of two times, each of which may be missing."""
+    if one is None or other is None:
+        return one if other is None else other
+    return min(one, other)
+
+
 def timeout(parameters: Parameters) -> float | None:
     """The caller's deadline in seconds; the protocol's `timeout` is in microseconds, and 0 stands for none."""
     microseconds = number(parameters, "timeout", 0)

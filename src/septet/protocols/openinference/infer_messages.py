@@ -21,7 +21,7 @@ from septet.protocols.http.routes import Encode
 from septet.protocols.openinference import typed_contents
 from septet.protocols.openinference.classification import best
 from septet.protocols.openinference.datatypes import DATATYPES, input_from_raw, raw_bytes
-from septet.protocols.openinference.infer_document import number, refuse_shared_memory, timeout
+from septet.protocols.openinference.infer_document import number, refuse_shared_memory, shorter, timeout
 from septet.protocols.openinference.infer_schema import InferSchema
 from septet.protocols.openinference.missing_parameter import MISSING, places
 from septet.protocols.rpc.descriptors import Message, message
@@ -246,10 +246,10 @@ def _serialized(answer: Message) -> bytes:
 def _seconds(asked: Message, http: HttpRequest) -> float | None:
     """The time left: the call's, the parameter's, or the shorter of the two."""
     left = timeout_of(http.headers)
-    if not asked.parameters:
-        return left
-    named = timeout(_parameters(asked))
-    return min((each for each in (left, named) if each is not None), default=None)
+    wanted = (http.known_context or http.context).timeout
+    if wanted is not None:
+        left = shorter(left, wanted)
+    return shorter(left, timeout(_parameters(asked))) if asked.parameters else left
 
 
 def _missing(given: Message) -> object:

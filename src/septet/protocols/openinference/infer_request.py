@@ -34,6 +34,7 @@ from septet.protocols.openinference.infer_document import (
     number,
     quotes,
     refuse_shared_memory,
+    shorter,
     timeout,
 )
 from septet.protocols.openinference.infer_response import OCTETS, InferResponseWriter, OutputForm
@@ -105,7 +106,12 @@ class InferRequestReader:
         """A request whose document is cached; `own` is the id in its body."""
         request_id = own or context.id
         request = self._request_factory.request(
-            tensors, parsed.rows, request_id, parsed.outputs, timeout=parsed.seconds, trace=context.trace
+            tensors,
+            parsed.rows,
+            request_id,
+            parsed.outputs,
+            timeout=parsed.seconds if context.timeout is None else shorter(parsed.seconds, context.timeout),
+            trace=context.trace,
         )
         return self._served, request, parsed.encode if own is None else self._writer.encode(own, parsed.forms)
 
@@ -135,7 +141,9 @@ class InferRequestReader:
                 self._cache.keep_json(body, document, parsed)
             elif all(given.data is NO_DATA for given in document.inputs):
                 self._cache.keep_binary(body, document, parsed)
-        request = self._request_factory.request(tensors, rows, request_id, names, timeout=seconds, trace=context.trace)
+        request = self._request_factory.request(
+            tensors, rows, request_id, names, timeout=shorter(seconds, context.timeout), trace=context.trace
+        )
         return self._served, request, encode
 
     def _is_plain(self, document: InferDocument) -> bool:
@@ -223,7 +231,7 @@ class InferRequestReader:
             text = f"A body without JSON is the model's only input, and this model has {len(specs)}."
             raise Invalid(text, (Problem(None, None, "JSON before the tensors", "none"),))
         tensors, rows = self._schema.tensors([(specs[0].tensor.name, whole(body, specs[0]))])
-        request = self._request_factory.request(tensors, rows, context.id, trace=context.trace)
+        request = self._request_factory.request(tensors, rows, context.id, timeout=context.timeout, trace=context.trace)
         return self._served, request, self._writer.encode(None, self._writer.raw)
 
 

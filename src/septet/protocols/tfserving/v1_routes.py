@@ -64,7 +64,9 @@ class V1Routes:
         """
         context = http.known_context or http.context
         form, body = self._body(http.body)
-        request = self._request_factory.request(body.tensors, body.rows, context.id, trace=context.trace)
+        request = self._request_factory.request(
+            body.tensors, body.rows, context.id, timeout=context.timeout, trace=context.trace
+        )
         return self._served, request, self._outputs if form == INPUTS else self._predictions
 
     @answers(

@@ -9,6 +9,7 @@ _STATUS = re.compile(r"^\[ONNXRuntimeError\] : \d+ : [A-Z_]+ : ")
 _NODE = re.compile(r"^Non-zero status code returned while running (\w+) node\. Name:'[^']*' Status Message: ")
 _LOADING = re.compile(r"^Load model from .*? failed: ?")
 _SOURCE = re.compile(r"\S*/onnxruntime_src/\S+:\d+ .*?\) (?=\S)")
+_PLACE = re.compile(r"\b[\w/]+\.(?:cc|h):\d+ \w+ (?=\S)")
 _OPSET = re.compile(r"Opset (\d+) is under development.*support for domain (\S+) is till opset (\d+)", re.DOTALL)
 _IR = re.compile(r"IR version: (\d+), max supported IR version: (\d+)")
 _OPERATOR = re.compile(r"Fatal error: ([\w.]*):(\w+)\(|No Op registered for (\w+)|No opset import for domain '([^']*)'")
@@ -19,7 +20,8 @@ _VALUE_FAULTS = (
     *("Unknown Category", "Status Message: stod", "Status Message: stof", "Status Message: stoi"),
     # As many values as no machine holds, or fewer than none. A model that lacks memory for its sample, too, is broken.
     *("Failed to allocate memory for requested buffer", "Tensor shape.Size() must be >= 0"),
-    "Calculation for Tensor storage size overflowed",
+    *("Calculation for Tensor storage size overflowed", "SafeIntOnOverflow() Integer overflow"),
+    "Integer division by zero",
 )
 
 
@@ -83,4 +85,4 @@ def _cleaned(text: str) -> str:
     """The first line, without status codes, source files of the engine, and C++ signatures."""
     line = _NODE.sub(r"\1: ", _LOADING.sub("", _STATUS.sub("", text.strip())))
     line = _SOURCE.sub("", line).splitlines()[0]
-    return _STATUS.sub("", line.strip()).strip() or "no reason given"
+    return _PLACE.sub("", _STATUS.sub("", line.strip())).strip() or "no reason given"

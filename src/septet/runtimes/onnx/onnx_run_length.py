@@ -48,7 +48,7 @@ _STANDARD: Final = frozenset(("", "ai.onnx.ml"))
 
 
 #: Operators that are looked at, those of nested graphs each time: as many as they are learned of.
-MOST_STEPS: Final = 1_000_000
+MOST_STEPS: Final = 300_000
 
 
 class _OpenEnded(Exception):
