@@ -85,6 +85,12 @@ class Unimplemented(SeptetError):
     code = "unimplemented"
 
 
+class Conflict(SeptetError):
+    """Raised when what is asked for does not fit what is served now."""
+
+    code = "conflict"
+
+
 class TooLarge(SeptetError):
     """Raised when a body is over its limit of bytes."""
 

@@ -34,6 +34,10 @@ def _nothing_known() -> Merging:
     return Merging(merged=False, reason="nothing is known of the model's rows")
 
 
+def _nothing_stuck() -> float:
+    return 0.0
+
+
 def _nothing_to_close() -> None:
     """Free nothing."""
 
@@ -87,6 +91,7 @@ class Service(msgspec.Struct, frozen=True):
         merging: whether rows of different requests share a run, at the time of the call: a cold model may learn that.
         close: frees the model and its thread; called once, when no request is under way and none will come.
         batch_rows: the most rows of waiting requests that are run together; 1 where requests are never merged.
+        stuck: for how many seconds a run has not ended that nobody waits for any more; 0 where none is so.
         gate: closed while the predictor refuses requests.
     """
 
@@ -102,4 +107,5 @@ class Service(msgspec.Struct, frozen=True):
     close: Callable[[], None] = _nothing_to_close
     batch_rows: int = 1
     merging: Callable[[], Merging] = _nothing_known
+    stuck: Callable[[], float] = _nothing_stuck
     gate: ArrivalGate = msgspec.field(default_factory=ArrivalGate)

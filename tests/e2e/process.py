@@ -38,7 +38,10 @@ def free_port() -> int:
 
 
 class ServerProcess:
-    """One running server. `{port}` in the command is replaced by a free port. A context manager, ready once entered."""
+    """One running server. `{port}` in the command is replaced by its port, a free one where none is given.
+
+    A context manager, ready once entered.
+    """
 
     def __init__(
         self,
@@ -48,8 +51,9 @@ class ServerProcess:
         environment: Mapping[str, str] | None = None,
         ready: str = "/health/ready",
         folder: Path = ROOT,
+        port: int | None = None,
     ) -> None:
-        self.port = free_port()
+        self.port = free_port() if port is None else port
         self.client = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=30, trust_env=False)
         self._command = [word.format(port=self.port) for word in command]
         self._log = log
@@ -128,6 +132,11 @@ class ServerProcess:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
+
+
+def children(pid: int) -> list[int]:
+    """The processes that a process has started, such as the workers of a server."""
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def septet_serve(model: Path | str, *options: str, python: Sequence[str] = ()) -> list[str]:

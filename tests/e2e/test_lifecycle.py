@@ -19,10 +19,11 @@ import httpx
 import onnx
 import pytest
 
-from tests.e2e.process import IRIS, ServerProcess, septet_serve
+from tests.e2e.process import IRIS, ROOT, ServerProcess, children, septet_serve
 from tests.waiting import until
 
 SERVICES = Path(__file__).parent / "services"
+PATH = os.pathsep.join((str(SERVICES), str(ROOT / "src")))
 ROW = {"data": [[5.1, 3.5, 1.4, 0.2]]}
 CALLERS = 4
 
@@ -48,7 +49,7 @@ joblib.dump(make_pipeline(first, second, LogisticRegression(max_iter=1000)).fit(
 def serving(path: Path, log: Path, *options: str, environment: Mapping[str, str], ready: str) -> ServerProcess:
     trust = f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}"
     command = septet_serve(path, "--trust", trust, *options)
-    return ServerProcess(command, log, environment={"PYTHONPATH": str(SERVICES), **environment}, ready=ready)
+    return ServerProcess(command, log, environment={"PYTHONPATH": PATH, **environment}, ready=ready)
 
 
 def test_it_is_alive_but_not_ready_while_the_model_loads(slow: Path, tmp_path: Path) -> None:
@@ -153,10 +154,6 @@ def counted(server: ServerProcess) -> float:
     return server.metric("septet_requests_total", route="/predict")
 
 
-def children(pid: int) -> list[int]:
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-
-
 def test_a_worker_killed_under_load_costs_nobody_an_answer(tmp_path: Path) -> None:
     with ServerProcess(septet_serve(IRIS, "--workers", "2"), tmp_path / "log") as server:
         stop = threading.Event()
@@ -218,8 +215,8 @@ def test_workers_share_a_model_until_it_changes(tmp_path: Path) -> None:
         new.write_bytes(onnx_with_metadata(model.read_bytes()))
         new.replace(model)
         server.process.send_signal(signal.SIGHUP)
-        until(lambda: not set(before) & set(children(server.process.pid)))
-        assert server.client.get("/metadata").json()["digest"] != digest
+        until(lambda: server.client.get("/metadata").json()["digest"] != digest)
+        assert children(server.process.pid) == before
         assert server.prediction("/predict", ROW)
 
 

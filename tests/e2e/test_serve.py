@@ -17,7 +17,7 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from tests.e2e.process import IRIS, ROOT, ServerProcess, free_port, septet_serve
+from tests.e2e.process import IRIS, ROOT, ServerProcess, children, free_port, septet_serve
 from tests.waiting import until
 
 ROW = {"data": [[5.1, 3.5, 1.4, 0.2]]}
@@ -31,10 +31,6 @@ def refused(*arguments: str, environment: dict[str, str] | None = None) -> tuple
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, env=env, timeout=60)
     assert "Traceback" not in done.stderr, done.stderr
     return done.returncode, done.stderr
-
-
-def children(pid: int) -> list[int]:
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def test_every_answer_is_the_number_that_the_engine_itself_computes(tmp_path: Path) -> None:

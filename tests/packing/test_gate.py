@@ -343,6 +343,7 @@ class RecordingRuntime:
     def __init__(self, refused: float | None = None) -> None:
         self.signature = SIGNATURE
         self.independence = Independence(proven=True, reason="it is a function of its row", exact=True)
+        self.open_ended: str | None = None
         self.asked: list[Any] = []
         self._refused = refused
 

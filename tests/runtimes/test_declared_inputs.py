@@ -26,6 +26,7 @@ class Remembering:
     def __init__(self, *names: str) -> None:
         self.signature = signature(*names)
         self.independence = Independence(proven=True, reason="it answers zeros", exact=True)
+        self.open_ended: str | None = None
         self.facts = {"engine": "none"}
         self.given: Tensors = {}
         self.closed = False

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from septet.errors import StartupError
-from septet.server.listener import bind, reserve
+from septet.server.listener import bind, listen_on_reserved, reserve
 
 Bind = Callable[[str, int], list[socket.socket]]
 
@@ -111,3 +111,35 @@ def test_a_reserved_port_is_taken_for_other_servers(reserved: socket.socket) -> 
         reserve("127.0.0.1", port)
     with pytest.raises(StartupError, match="another process listens there"):
         bind("127.0.0.1", port, backlog=16)
+
+
+def leave_in_time_wait(listening: socket.socket) -> tuple[str, int]:
+    """End a server whose side closed a connection first, and return where it was."""
+    address: tuple[str, int] = listening.getsockname()
+    listening.setblocking(True)  # noqa: FBT003 - the standard library's signature
+    with socket.create_connection(address, timeout=30) as client:
+        accepted, _ = listening.accept()
+        listening.close()
+        accepted.close()
+        assert client.recv(1) == b""
+    return address
+
+
+def test_a_port_can_be_had_again_at_once_after_its_server_has_closed_connections() -> None:
+    (listening,) = bind("127.0.0.1", 0, backlog=16)
+    for again in bind(*leave_in_time_wait(listening), backlog=16):
+        again.close()
+
+
+def test_a_reserved_port_can_be_had_again_at_once_after_its_server_has_closed_connections(
+    reserved: socket.socket,
+) -> None:
+    listen_on_reserved(reserved, 16)
+    for again in reserve(*leave_in_time_wait(reserved)):
+        again.close()
+
+
+def test_a_reserved_port_on_which_somebody_listens_is_taken_for_other_servers(reserved: socket.socket) -> None:
+    listen_on_reserved(reserved, 16)
+    with pytest.raises(StartupError, match="another process listens there"):
+        reserve("127.0.0.1", reserved.getsockname()[1])

@@ -80,6 +80,8 @@ def open_service(path: Path, settings: Settings) -> Service:
         max_pending=settings.limits.max_pending,
         learn=partial(_learn, opened, runner, merging) if warmup is None else None,
     )
+    if opened.runtime.open_ended is not None:
+        logger.info("runs are made beside the event loop: %s", opened.runtime.open_ended)
     facts = {"load_seconds": loaded - begun, "warmup_seconds": warm - loaded}
     return Service(
         identity=opened.identity,
@@ -94,6 +96,7 @@ def open_service(path: Path, settings: Settings) -> Service:
         close=partial(_close, batcher),
         batch_rows=batch_rows,
         merging=merging,
+        stuck=batcher.stuck,
         gate=batcher.gate,
     )
 

@@ -15,6 +15,7 @@ from septet.assembly.opening import missing_name
 from septet.assembly.sharing import Stamp, shareable, stamp
 from septet.errors import SeptetError, SettingsInvalid, StaleModel, StartupError
 from septet.registry import Models
+from septet.server.release_messages import ReleaseOrder
 from septet.service import Service
 from septet.settings import Settings
 from septet.types import Middleware, Predictor
@@ -59,15 +60,45 @@ class ModelLoader:
             for key in ("name", "version", "labels"):
                 if getattr(settings.model, key) is not None:
                     raise SettingsInvalid(f"{key} is for one model, and {len(paths)} are given; pack it into the model")
-        self._paths = paths
+        self._paths = list(paths)
         self._settings = settings
         self._middleware = middleware
         self._shared: dict[Path, tuple[Stamp, Service]] = {}
+        # What was released in place of the path at an index.
+        self._orders: dict[int, ReleaseOrder] = {}
 
     @property
     def count(self) -> int:
         """How many models there are."""
         return len(self._paths)
+
+    @property
+    def paths(self) -> dict[int, Path]:
+        """Where the models are loaded from, by their place; without services that were there already."""
+        return {index: path for index, path in enumerate(self._paths) if isinstance(path, Path)}
+
+    def order(self, index: int) -> ReleaseOrder:
+        """The order to load the model at a place again."""
+        path = str(self._paths[index])
+        return self._orders.get(index) or ReleaseOrder(path)
+
+    def replace(self, index: int, order: ReleaseOrder) -> None:
+        """Load the model at a place from where it was released, from now on."""
+        self._shared.pop(self.paths.get(index, Path()), None)
+        self._paths[index] = Path(order.path)
+        self._orders[index] = order
+
+    def release(self, order: ReleaseOrder) -> Service:
+        """Load a new version of a model, with the middleware around its predictor.
+
+        Raises:
+            StartupError: it cannot be served.
+        """
+        settings = _settings_of(order, self._settings)
+        service = open_service(Path(order.path), settings)
+        if not order.force:
+            refuse_stale(service, settings)
+        return _wrapped(service, settings, self._middleware)
 
     def share(self) -> None:
         """Load, before the workers are forked, what may be, so that all have it in the same memory.
@@ -101,11 +132,14 @@ class ModelLoader:
         services: list[Service] = []
         missing: dict[str, str] = {}
         names: list[str] = []
-        for path in self._paths:
+        for index, path in enumerate(self._paths):
+            settings = self._settings
+            if (order := self._orders.get(index)) is not None:
+                settings = _settings_of(order, settings)
             try:
-                service = self._open(path)
+                service = self._open(path, settings)
                 if first:
-                    refuse_stale(service, self._settings)
+                    refuse_stale(service, settings)
             except SeptetError as error:
                 if not self._settings.server.allow_missing:
                     raise
@@ -124,14 +158,26 @@ class ModelLoader:
                 raise StartupError(f"two models have the name {name!r}; each needs a name of its own")
         return LoadedModels(services, missing, names)
 
-    def _open(self, path: Path | Service) -> Service:
+    def _open(self, path: Path | Service, settings: Settings) -> Service:
         """The shared service, unless the model has changed since: a worker that is renewed serves what is there now."""
         if isinstance(path, Service):
             return path
         shared = self._shared.get(path)
         if shared is not None and shared[0] == stamp(path):
             return shared[1]
-        return open_service(path, self._settings)
+        return open_service(path, settings)
+
+
+def _settings_of(order: ReleaseOrder, settings: Settings) -> Settings:
+    """The settings with what an order says of its model."""
+    model = settings.model
+    said = msgspec.structs.replace(
+        model,
+        name=order.name or model.name,
+        version=order.version or model.version,
+        trust=(*model.trust, *order.trust),
+    )
+    return msgspec.structs.replace(settings, model=said)
 
 
 def _shown(model: Path | Service) -> str:

@@ -1,6 +1,8 @@
 """`septet serve`: from a path and settings to a running server, in this process or in several."""
 
 import contextlib
+import logging
+import os
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -10,13 +12,20 @@ from socket import socket
 
 import msgspec
 
+from septet.assembly.admin_routes import AdminRoutes
 from septet.assembly.composition import application, layout
 from septet.assembly.loading import LoadedModels, ModelLoader
-from septet.errors import MissingExtra
+from septet.assembly.releases import Releases
+from septet.assembly.served_files import WatchedFiles
+from septet.errors import MissingExtra, StartupError
+from septet.events import NullObserver
 from septet.monitoring.log import AccessLog, configure
 from septet.monitoring.shared_metrics import SharedMetrics
 from septet.monitoring.worker_metrics import TurnObservers
 from septet.protocols.http.app import App
+from septet.registry import Models
+from septet.server.admin_server import AdminServer
+from septet.server.admin_socket import NO_SOCKET, default_admin_path, listening_for_admin
 from septet.server.http_server import SecondaryServer
 from septet.server.listener import bind, reserve
 from septet.server.supervisor import SupervisionPolicy, supervise
@@ -25,6 +34,8 @@ from septet.server.worker_context import WorkerContext
 from septet.service import Service
 from septet.settings import Settings
 from septet.types import Middleware
+
+logger = logging.getLogger("septet")
 
 
 class Addresses(msgspec.Struct, frozen=True):
@@ -55,21 +66,23 @@ def serve(
     with contextlib.ExitStack() as held:
         calls = [held.enter_context(each) for each in _reserved(settings)]
         sockets = bind(server.host, server.port, server.backlog)
+        admin = _admin_socket(settings, sockets[0].getsockname()[1], held)
+        files = WatchedFiles(loader, watch=server.watch)
         counted = layout(loader.count, _grpc_templates() if calls else ())
         addresses = Addresses(address(sockets, settings), [_shown(each) for each in calls])
         process = ServingProcess(loader, settings, begun, addresses, announce)
-        if server.workers == 1 and server.max_requests == 0:
-            shared_metrics = SharedMetrics(counted)
-            return process.run(ListeningSockets(sockets, calls), shared_metrics, 0, lambda: None, first=True)
-        loader.share()
-        policy = SupervisionPolicy(server.workers, server.drain_delay_seconds + server.grace_seconds)
+        if server.workers > 1:
+            loader.share()
+        grace = server.drain_delay_seconds + server.grace_seconds
+        policy = SupervisionPolicy(server.workers, grace, server.hang_seconds)
         # The parent holds both ports whichever worker comes or goes, and gives them up when the end begins.
         return supervise(
-            partial(process.start, len(sockets)),
+            partial(process.start, len(sockets), len(calls)),
             lambda: None,
-            sockets=[*sockets, *calls],
+            sockets=[*sockets, *calls, *admin],
             layout=counted,
             policy=policy,
+            files=files,
         )
 
 
@@ -82,6 +95,25 @@ def _reserved(settings: Settings) -> list[socket]:
     if any(find_spec(name) is None for name in ("hpack", "google.protobuf")):
         raise MissingExtra("--grpc-port needs hpack and protobuf: pip install 'septet[grpc]'")
     return reserve(server.host, server.grpc_port)
+
+
+def _admin_socket(settings: Settings, port: int, held: contextlib.ExitStack) -> list[socket]:
+    """The socket for the server's owner; none where that is not wanted, or where its usual place cannot be used.
+
+    Raises:
+        StartupError: the path that the settings name cannot be used.
+    """
+    chosen = settings.server.admin_socket
+    if chosen == NO_SOCKET or os.name != "posix":
+        return []
+    path = default_admin_path(port) if chosen is None else Path(chosen).absolute()
+    try:
+        return [held.enter_context(listening_for_admin(path, settings.server.backlog))]
+    except StartupError as error:
+        if chosen is not None:
+            raise
+        logger.warning("septet release cannot reach this server: %s", error.message)
+        return []
 
 
 def _grpc_templates() -> tuple[str, ...]:
@@ -100,13 +132,6 @@ def address(sockets: list[socket], settings: Settings) -> str:
     host, port = settings.server.host, sockets[0].getsockname()[1]
     scheme = "http" if settings.server.tls_certificate is None else "https"
     return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
-
-
-class ListeningSockets(msgspec.Struct, frozen=True):
-    """What a process accepts connections from."""
-
-    http: Sequence[socket]
-    grpc: Sequence[socket] = ()
 
 
 class ConnectionGauge:
@@ -153,21 +178,14 @@ class ServingProcess:
         self._addresses = addresses
         self._announce = announce
 
-    def start(self, http: int, context: WorkerContext) -> int:
-        """Run as a worker under a supervisor; the first `http` of its sockets are for HTTP."""
-        sockets = ListeningSockets(context.sockets[:http], context.sockets[http:])
-        return self.run(sockets, context.shared_metrics, context.slot, context.ready, first=context.first)
+    def start(self, http: int, grpc: int, context: WorkerContext) -> int:
+        """Load the models, serve, and return the exit code.
 
-    def run(
-        self,
-        sockets: ListeningSockets,
-        shared_metrics: SharedMetrics,
-        slot: int,
-        ready: Callable[[], None],
-        *,
-        first: bool,
-    ) -> int:
-        """Load the models, serve, and return the exit code; `first`: nobody has answered yet."""
+        The first `http` sockets of the context are for HTTP, then `grpc` for gRPC; one more is for admin operations.
+        """
+        sockets, calls = context.sockets[:http], context.sockets[http : http + grpc]
+        admin = context.sockets[http + grpc :]
+        shared_metrics, slot, first = context.shared_metrics, context.slot, context.first
         begun = self._begun if first else time.perf_counter()
         app = App()
         # Ready when all routes are there, and gRPC is, too.
@@ -176,6 +194,7 @@ class ServingProcess:
         connections = ConnectionGauge(shared_metrics, slot)
         loaded: list[LoadedModels] = []
         secondary_servers: list[SecondaryServer] = []
+        released: list[Releases] = []
 
         def load() -> None:
             models = self._loader.load(first=first)
@@ -185,7 +204,10 @@ class ServingProcess:
             observer = TurnObservers(worker_metrics, AccessLog(access=self._settings.logs.access))
             application(app, self._settings, observer, shared_metrics.snapshot, names)
             models.install(app.models)
-            if sockets.grpc:
+            releases = Releases(app.models, self._loader, names, context.send)
+            released.append(releases)
+            secondary_servers.extend(self._admin_servers(app.models, releases, admin))
+            if calls:
                 from septet.assembly.grpc_serving import grpc_server
 
                 secondary_servers.append(
@@ -193,7 +215,7 @@ class ServingProcess:
                         app,
                         self._settings,
                         observer,
-                        sockets.grpc,
+                        calls,
                         on_connections=connections.grpc,
                         crowded=connections.crowded,
                     )
@@ -204,20 +226,42 @@ class ServingProcess:
             started = time.perf_counter() - begun
             worker_metrics.loaded(load_seconds=models.load_seconds, startup_seconds=started)
             app.state.starting = False
-            ready()
+            context.ready()
+            context.listen(released[0].receive)
             if first and slot == 0:
                 self._announce(models.services, self._addresses)
 
-        # A lone process tells callers that its model is loading. One among others must not take a request that
+        def beat() -> None:
+            context.beat()
+            self._look_for_stuck_runs(app.models, context)
+
+        # A lone worker tells callers that its model is loading. One among others must not take a request that
         # another could answer: it listens when it is ready, and until the first one is, callers wait to be accepted.
         hooks = WorkerHooks(
             load=load,
             on_ready=begin,
-            on_heartbeat=lambda: shared_metrics.beat(slot, time.monotonic()),
+            on_heartbeat=beat,
             on_connections=connections.http,
             on_listening=connections.listening,
             crowded=connections.crowded,
             secondary_servers=secondary_servers,
-            listens_early=shared_metrics.slots == 1,
+            listens_early=first and self._settings.server.workers == 1,
         )
-        return run_worker(app, sockets.http, self._settings, hooks)
+        return run_worker(app, sockets, self._settings, hooks)
+
+    def _admin_servers(self, models: Models, releases: Releases, sockets: Sequence[socket]) -> list[SecondaryServer]:
+        limits = self._settings.limits
+        app = App(models)
+        routes = AdminRoutes(releases.release)
+        app.install(lambda _: (), (routes,), NullObserver(), max_body_bytes=limits.max_body_bytes)
+        return [AdminServer(app, each, limits) for each in sockets]
+
+    def _look_for_stuck_runs(self, models: Models, context: WorkerContext) -> None:
+        """Ask to be replaced where a run does not end, though nobody waits for it: again, until it is so."""
+        longest = self._settings.server.stuck_run_seconds
+        for model in models:
+            seconds = model.service.stuck()
+            if seconds > longest:
+                name = model.service.identity.name
+                logger.error("the model %s has a run that has not ended for %.0f s since it was to stop", name, seconds)
+                context.stuck()

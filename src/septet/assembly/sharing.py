@@ -36,8 +36,11 @@ def shareable(path: Path, settings: Settings) -> bool:
 
 
 def stamp(path: Path) -> Stamp:
-    """What changes when a model's files do."""
-    files = sorted(path.rglob("*")) if path.is_dir() else [path, *(path.parent / name for name in LABEL_NAMES)]
+    """What changes when a model's files do; empty where there are none."""
+    try:
+        files = sorted(path.rglob("*")) if path.is_dir() else [path, *(path.parent / name for name in LABEL_NAMES)]
+    except OSError:  # no path at all, such as one that is too long
+        return ()
     found = []
     for file in files:
         try:

@@ -16,10 +16,12 @@ from septet.errors import SeptetError
 # One module of `septet.cli` per command, imported when it is chosen: `septet --version` needs no numpy.
 COMMANDS = {
     "serve": "serve a model over HTTP",
+    "release": "serve a new version of a model in a server that runs",
     "inspect": "show what a model or package is, without running code from it",
     "check": "prove that a model or package is whole, runs and is fresh",
     "predict": "answer rows of a file, without a server",
     "pack": "make a package from a model file",
+    "render": "write the configuration of a balancer in front of several servers",
     "bench": "measure how fast a model is served, and up to which rate",
 }
 

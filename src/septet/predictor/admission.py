@@ -15,10 +15,19 @@ GROUP_REFUSALS = 12
 #: The groups after which the last of those that were refused together is told.
 MOST_GROUPS = 25
 
+#: After how many seconds to ask again where a run does not end: the process is replaced, or the run ends after all.
+UNENDED_RETRY_SECONDS = 5
+
 
 def queue_full(max_pending: int) -> Overloaded:
     """The refusal of a request that comes when as many wait as may."""
     return Overloaded(f"{max_pending} requests wait already. Try again in a moment.")
+
+
+def unended(seconds: float) -> Overloaded:
+    """The refusal of a request behind a run that does not end, though nobody waits for it any more."""
+    text = f"The model is held up by a run that has not ended for {seconds:.1f} s. Try again in a moment."
+    return Overloaded(text, UNENDED_RETRY_SECONDS)
 
 
 def expected_wait(now: float, free_at: float, waiting_rows: int, estimate: RunEstimate) -> float:

@@ -10,9 +10,13 @@ than a run of its own.
 A run that is expected to be short is made on the loop itself: handing it to a thread costs more than it takes. A longer
 one is made in a thread, one at a time, and what arrives meanwhile is the next batch. So are short ones where so many
 wait that the loop would be held up. The estimate comes from warm-up, so that one rule serves small models, heavy
-models, and a small model given very many rows; a model that was quick at warm-up and then is not, is noticed. Where no
-row was known that the model answers, it starts cold, each request by itself in the thread, and is warmed up on the
-first that it does answer.
+models, and a small model given very many rows; a model that was quick at warm-up and then is not, is noticed. A run
+whose length the caller's values decide (`Runtime.open_ended`), or that has more in its rows than any before it
+(`run_size`), is never made on the loop. Where no row was known that the model answers, it starts cold, each request by
+itself in the thread, and is warmed up on the first that it does answer.
+
+A run in the thread for which nobody waits any more is told to stop (`RunControl`). Until it has, what comes is refused.
+Where it never does, `stuck` says so, and the process has to be replaced.
 
 While requests are refused, `PacedRefusals` has those that come read in groups.
 
@@ -24,41 +28,33 @@ import asyncio
 import contextlib
 import logging
 import math
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from functools import partial
 from typing import TypeAlias
 
-import msgspec
-
 from septet.errors import SeptetError, Unavailable
-from septet.predictor.admission import expected_wait, queue_full, refusal
-from septet.predictor.latency_model import LONG_SECONDS, LatencyModel, RunEstimate, cold_estimate
+from septet.predictor.admission import expected_wait, queue_full, refusal, unended
+from septet.predictor.latency_model import INLINE_SECONDS, LONG_SECONDS, LatencyModel, RunEstimate, cold_estimate
 from septet.predictor.model_runner import ModelRunner, Outcome
 from septet.predictor.paced_refusals import MOST_ARRIVALS, PacedRefusals
 from septet.predictor.queued_request import QueuedRequest
+from septet.predictor.run_thread import RunThread
 from septet.predictor.scheduling import earliest_deadline, expired_at, is_full, next_run
+from septet.predictor.thread_run import Run, ThreadRun
+from septet.runtimes.run_control import RunControl
 from septet.types import Done, Identity, Predictor, Request, Response, Tensors, Timings, tell
 
 logger = logging.getLogger("septet.predictor")
 
 #: From the tensors of a request that was answered to the latency of runs, and how many rows may be merged.
 Learn: TypeAlias = Callable[[Tensors], tuple[LatencyModel, int]]
-Run: TypeAlias = Callable[[Sequence[Request]], list[Outcome]]
 
 # How often those who wait are counted anew while they are too many.
 RECOUNT_SECONDS = 0.001
-
-
-class _ThreadRun(msgspec.Struct, frozen=True, eq=False):
-    """A run in the thread: whose it is, since when, of how many rows."""
-
-    batch: list[QueuedRequest]
-    begun: float
-    rows: int
-    work: "Future[tuple[list[Outcome], float]]"
+#: A run that was told to stop mostly does so within some milliseconds. After so long, nobody waits for that any more.
+STOP_SECONDS = 0.25
 
 
 class Batcher(Predictor):
@@ -87,6 +83,7 @@ class Batcher(Predictor):
         self._key = runner.key
         self._identity = identity
         self._learn = learn
+        self._sizes = runner.sizes
         self._estimate = cold_estimate() if latency is None else RunEstimate(latency, max_batch_rows)
         self._max_pending = max_pending
         self._clock = clock
@@ -101,9 +98,9 @@ class Batcher(Predictor):
         # How long the runs on the loop were expected to take in this turn: the machine may have been busy besides.
         self._spent = 0.0
         # The run in the thread, and when it is expected to be over.
-        self._running: _ThreadRun | None = None
+        self._running: ThreadRun | None = None
         self._done_at = 0.0
-        self._executor: ThreadPoolExecutor | None = None
+        self._thread: RunThread | None = None
         # Set for when, by our own clock: the handle of an event loop need not know.
         self._alarm: asyncio.Handle | None = None
         self._alarm_at = math.inf
@@ -130,7 +127,12 @@ class Batcher(Predictor):
             loop = asyncio.get_running_loop()
             loop.call_soon(self._look_again, loop)
             # `RunEstimate.is_short`, spelled out where most requests pass.
-            if self._lone and rows <= estimate.short_rows and now >= estimate.not_inline_before:
+            if (
+                self._lone
+                and rows <= estimate.short_rows
+                and now >= estimate.not_inline_before
+                and (self._sizes is None or self._is_small(request))
+            ):
                 self._run_at_once(queued)
                 return queued
         self._waiting.append(queued)
@@ -142,7 +144,10 @@ class Batcher(Predictor):
 
     def _admit(self, queued: QueuedRequest, now: float) -> None:
         """Let a request wait behind the run under way, unless it would be late."""
-        request, estimate = queued.request, self._estimate
+        request, estimate, running = queued.request, self._estimate, self._running
+        if running is not None and now - running.abandoned > STOP_SECONDS:
+            self._refusals.refuse(queued, unended(now - running.begun))
+            return
         wait = expected_wait(now, self._done_at, self._waiting_rows, estimate)
         error = refusal(now, request.deadline, request.rows, wait, estimate)
         if error is not None:
@@ -151,6 +156,11 @@ class Batcher(Predictor):
         self._waiting.append(queued)
         self._waiting_rows += request.rows
         self._watch(asyncio.get_running_loop(), (queued,))
+
+    def _is_small(self, request: Request) -> bool:
+        """Whether the run of a request is known to be as short as the latency of warm-up says."""
+        sizes = self._sizes
+        return sizes is None or sizes.measure(request.tensors, request.rows) <= sizes.known
 
     def _run_at_once(self, queued: QueuedRequest) -> None:
         request, begun = queued.request, queued.arrived
@@ -195,45 +205,65 @@ class Batcher(Predictor):
             if not run.batch:
                 continue
             requests = [queued.request for queued in run.batch]
-            if run.inline:
+            if run.inline and (self._sizes is None or all(map(self._is_small, requests))):
                 self._run_inline(run.batch, requests, begun, run.rows)
             else:
-                self._run_in_thread(loop, run.batch, requests, begun, run.rows)
+                self._run_in_thread(loop, run.batch, begun, run.rows)
 
     # The thread.
 
     def _run_in_thread(
-        self,
-        loop: asyncio.AbstractEventLoop,
-        batch: list[QueuedRequest],
-        requests: Sequence[Request],
-        begun: float,
-        rows: int,
+        self, loop: asyncio.AbstractEventLoop, batch: list[QueuedRequest], begun: float, rows: int
     ) -> None:
-        if self._executor is None:
-            self._executor = ThreadPoolExecutor(1, "septet-runtime")
+        if self._thread is None:
+            self._thread = RunThread()
         self._done_at = begun + self._estimate.thread_seconds(rows)
-        work = self._executor.submit(_timed, self._run, self._clock, requests)
-        self._running = run = _ThreadRun(batch, begun, rows, work)
+        control = RunControl(len(batch), self._abandoned)
+        for queued in batch:
+            queued.control = control
+        self._running = run = ThreadRun(batch, begun, rows, control)
         self._watch(loop, (*batch, *self._waiting))
-        work.add_done_callback(partial(self._ended, run, loop))
+        compute, clock = self._run, self._clock
 
-    def _ended(
-        self, run: _ThreadRun, loop: asyncio.AbstractEventLoop, _: "Future[tuple[list[Outcome], float]]"
-    ) -> None:
-        """In the thread, when a run is over."""
-        with contextlib.suppress(RuntimeError):  # nobody is left to answer: the loop is closed
-            loop.call_soon_threadsafe(self._finish, run, loop)
+        def work() -> None:
+            run.compute(compute, clock)
+            with contextlib.suppress(RuntimeError):  # nobody is left to answer: the loop is closed
+                loop.call_soon_threadsafe(self._finish, run, loop)
 
-    def _finish(self, run: _ThreadRun, loop: asyncio.AbstractEventLoop) -> None:
+        self._thread.submit(work)
+
+    def _abandoned(self) -> None:
+        """Nobody waits for the run in the thread any more, and it was told to stop."""
+        run = self._running
+        if run is not None:
+            run.abandoned = self._clock()
+            asyncio.get_running_loop().call_later(STOP_SECONDS, self._give_up, run)
+
+    def _give_up(self, run: ThreadRun) -> None:
+        """Refuse what waits behind a run that does not stop."""
+        if self._running is not run:
+            return
+        waiting, self._waiting, self._waiting_rows = self._waiting, deque(), 0
+        seconds = self._clock() - run.begun
+        for queued in waiting:
+            queued.fail(unended(seconds))
+
+    def stuck(self) -> float:
+        """For how many seconds the run in the thread has not ended, though nobody waits for it; 0 where none is so."""
+        run = self._running
+        return 0.0 if run is None else max(0.0, self._clock() - run.abandoned)
+
+    def _finish(self, run: ThreadRun, loop: asyncio.AbstractEventLoop) -> None:
         """Answer a run of the thread, and begin the next."""
         self._running = None
         ended = self._clock()
-        outcomes, seconds = run.work.result()
+        outcomes, seconds = run.outcomes, run.seconds
         self._settle(run.batch, outcomes, run.begun, ended, run.rows)
+        self._learn_size(run)
         # Until the answers are on their way the thread has nothing to do.
         handover = self._clock() - run.begun - seconds
-        self._estimate = self._estimate.after_thread_run(run.rows, seconds, handover)
+        if not run.control.stopped:
+            self._estimate = self._estimate.after_thread_run(run.rows, seconds, handover)
         if self._learn is not None and not isinstance(outcomes[0], SeptetError):
             self._begin_to_learn(loop, self._learn, run.batch[0].request.tensors, seconds)
         if not self._waiting and self.gate.closed:
@@ -241,21 +271,38 @@ class Batcher(Predictor):
             self.gate.let_in(MOST_ARRIVALS)
         self._end_turn(loop)
 
+    def _learn_size(self, run: ThreadRun) -> None:
+        """A run that was as short as those on the loop may be made there the next time."""
+        sizes = self._sizes
+        if sizes is not None and run.seconds < INLINE_SECONDS and len(run.batch) == 1:
+            request = run.batch[0].request
+            self._sizes = sizes.learned(request.tensors, request.rows)
+
     def _begin_to_learn(self, loop: asyncio.AbstractEventLoop, learn: Learn, tensors: Tensors, seconds: float) -> None:
         """A cold model has answered one request, since nothing is merged yet: warm it up on that."""
         self._learn = None
         self._estimate = self._estimate.relearned(LatencyModel(seconds, 0.0), 1, inline=False)
-        # Beside what runs meanwhile: nobody should wait for the many runs that it takes.
-        loop.run_in_executor(None, learn, tensors).add_done_callback(self._learned)
 
-    def _learned(self, learning: "asyncio.Future[tuple[LatencyModel, int]]") -> None:
+        def work() -> None:
+            found: tuple[LatencyModel, int] | Exception
+            try:
+                found = learn(tensors)
+            except Exception as error:  # noqa: BLE001 - told on the loop
+                found = error
+            with contextlib.suppress(RuntimeError):  # the loop is closed
+                loop.call_soon_threadsafe(self._learned, found)
+
+        # Beside what runs meanwhile: nobody should wait for the many runs that it takes, not even the exit.
+        threading.Thread(target=work, name="septet-learn", daemon=True).start()
+
+    def _learned(self, found: tuple[LatencyModel, int] | Exception) -> None:
         """A cold model is warm; where it did not answer the same values again, it is served as it is."""
-        if learning.cancelled() or self._run is _closed:
+        if self._run is _closed:
             return
-        if (error := learning.exception()) is not None:
-            logger.warning("the model cannot be warmed up and is asked each request by itself (%s)", error)
+        if isinstance(found, Exception):
+            logger.warning("the model cannot be warmed up and is asked each request by itself (%s)", found)
             return
-        self._estimate = self._estimate.relearned(*learning.result())
+        self._estimate = self._estimate.relearned(*found)
 
     # Answers.
 
@@ -306,16 +353,9 @@ class Batcher(Predictor):
         self._run, self._learn = _closed, None
         # Whatever still comes is told so on the loop, and needs no thread.
         self._estimate = RunEstimate(LatencyModel(0.0, 0.0), 1)
-        if self._executor is not None:
-            self._executor.shutdown(wait=False)
-            self._executor = None
-
-
-def _timed(run: Run, clock: Callable[[], float], requests: Sequence[Request]) -> tuple[list[Outcome], float]:
-    """Run in the thread; how long it took there as well."""
-    begun = clock()
-    outcomes = run(requests)
-    return outcomes, clock() - begun
+        if self._thread is not None:
+            self._thread.close()
+            self._thread = None
 
 
 def _closed(requests: Sequence[Request]) -> list[Outcome]:

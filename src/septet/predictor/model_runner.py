@@ -6,10 +6,12 @@ from itertools import accumulate
 from operator import attrgetter
 from typing import TypeAlias
 
-from septet.errors import Invalid, ModelFailed, Problem, SeptetError, invalid
+from septet.errors import DeadlineExceeded, Invalid, ModelFailed, Problem, SeptetError, invalid
 from septet.model.signature import Signature
 from septet.model.validation import Checker
+from septet.predictor.run_size import UNKNOWN_SIZES, run_sizes
 from septet.runtimes.base import InputRejected, Runtime
+from septet.runtimes.run_control import RunStopped, is_stopped
 from septet.tensors import Outputs, Part, joined, plain
 from septet.types import Request, Tensors
 
@@ -24,6 +26,7 @@ class ModelRunner:
     Attributes:
         sample: a request's tensors which the model is known to answer: where a run fails, it tells whether the model
             is broken or the caller's values are at fault. None where no such tensors are known yet.
+        sizes: up to which runs are known to be as short as warm-up says; None where the number of rows tells.
     """
 
     def __init__(self, runtime: Runtime, signature: Signature, sample: Tensors | None = None) -> None:
@@ -32,6 +35,10 @@ class ModelRunner:
         self._check = Checker(signature)
         self._kept = signature.rows and runtime.independence.kept
         self.sample = sample
+        if runtime.open_ended is None:
+            self.sizes = run_sizes(signature, sample, independent=runtime.independence.proven)
+        else:
+            self.sizes = UNKNOWN_SIZES
         # Only where an inner dimension is free can two valid requests differ in shape.
         ragged = any(size is None for tensor in signature.inputs for size in tensor.shape[1:])
         #: Requests of equal keys may share a run: same wanted outputs, same inner shapes.
@@ -46,8 +53,10 @@ class ModelRunner:
             return [self._alone(requests[0])]
         try:
             return self._together(requests)
+        except RunStopped:
+            return [_stopped() for _ in requests]
         except Exception:  # noqa: BLE001 - whatever an engine raises, the sound requests must still be answered
-            return [self._alone(request) for request in requests]
+            return [_stopped() if is_stopped() else self._alone(request) for request in requests]
 
     def _together(self, requests: Sequence[Request]) -> list[Outcome]:
         """One run for all; where values are wrong, for all but the requests that have them."""
@@ -76,6 +85,8 @@ class ModelRunner:
                 _verify(outputs, request.rows)
         except SeptetError as error:
             return error
+        except RunStopped:
+            return _stopped()
         except InputRejected as error:
             return self._rejected(str(error))
         except Exception:
@@ -100,6 +111,10 @@ class ModelRunner:
         except Exception:  # noqa: BLE001 - any failure means the same here
             return False
         return True
+
+
+def _stopped() -> SeptetError:
+    return DeadlineExceeded("Nobody waited for the run any more, and it was stopped.")
 
 
 def _verify(outputs: Tensors, rows: int) -> None:

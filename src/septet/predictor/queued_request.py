@@ -5,6 +5,7 @@ from collections.abc import Hashable
 import msgspec
 
 from septet.errors import DeadlineExceeded, SeptetError
+from septet.runtimes.run_control import RunControl
 from septet.types import Done, Request, tell
 
 
@@ -16,16 +17,21 @@ class QueuedRequest(msgspec.Struct, gc=False, eq=False):
         done: takes the answer; None where nobody wants it any more.
         key: requests of equal keys may share a run.
         arrived: in monotonic seconds.
+        control: of the run in the thread that it shares; None before, and for a run on the loop.
     """
 
     request: Request
     done: Done | None
     key: Hashable
     arrived: float
+    control: RunControl | None = None
 
     def cancel(self) -> None:
         """Nobody waits any more."""
-        self.done = None
+        if self.done is not None:
+            self.done = None
+            if self.control is not None:
+                self.control.leave()
 
     def fail(self, error: SeptetError) -> None:
         """Give an error to the one who waits, with the id of the request at fault."""
@@ -37,3 +43,5 @@ class QueuedRequest(msgspec.Struct, gc=False, eq=False):
     def expire(self) -> None:
         """Its time is over."""
         self.fail(DeadlineExceeded("The answer was not ready before the request's deadline."))
+        if self.control is not None:
+            self.control.leave()

@@ -9,6 +9,8 @@ from septet.preprocessing.preprocessing_step import PreprocessingStep
 from septet.runtimes.base import Independence, Runtime
 from septet.types import Tensors
 
+_FOREIGN = "the package's prepare.py is code that Septet does not know"
+
 
 class PreprocessedRuntime:
     """A runtime that takes raw columns.
@@ -16,11 +18,13 @@ class PreprocessedRuntime:
     Attributes:
         signature: what is declared, or the model's own with the step's inputs.
         independence: that of a model behind code which may look at its whole batch.
+        open_ended: what such code does with a value is not known.
     """
 
     def __init__(self, runtime: Runtime, step: PreprocessingStep, declared: Signature | None = None) -> None:
         self.signature = declared or msgspec.structs.replace(runtime.signature, inputs=step.inputs)
         self.independence = _independence(runtime.independence)
+        self.open_ended = _FOREIGN
         self._runtime = runtime
         self._step = step
 
@@ -37,6 +41,4 @@ class PreprocessedRuntime:
 def _independence(model: Independence) -> Independence:
     if not model.proven and not model.foreign:
         return model
-    return Independence(
-        proven=False, reason="the package's prepare.py is code that Septet does not know", foreign=True, kept=model.kept
-    )
+    return Independence(proven=False, reason=_FOREIGN, foreign=True, kept=model.kept)

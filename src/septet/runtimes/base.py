@@ -65,6 +65,10 @@ class Runtime(Protocol):
     def independence(self) -> Independence:
         """Whether each row's answer depends on that row alone."""
 
+    @property
+    def open_ended(self) -> str | None:
+        """Why the values of a request may decide how long a run takes; None where its rows and shapes alone do."""
+
     def run(self, tensors: Tensors, outputs: Sequence[str] | None = None) -> Tensors:
         """Compute the wanted outputs (None: all) for arrays of the signature's dtypes and shapes.
 
@@ -72,6 +76,7 @@ class Runtime(Protocol):
 
         Raises:
             InputRejected: the engine refused these values.
+            RunStopped: the run was told to stop; see `septet.runtimes.run_control`.
             Exception: anything else the engine raises, untranslated.
         """
 

@@ -58,6 +58,7 @@ class DeclaredInputs:
         self._names = tuple(names.items())
         self.signature = signature
         self.independence = runtime.independence
+        self.open_ended = runtime.open_ended
         self.facts: Mapping[str, Any] = getattr(runtime, "facts", {})
 
     def run(self, tensors: Tensors, outputs: Sequence[str] | None = None) -> Tensors:

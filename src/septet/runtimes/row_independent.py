@@ -11,6 +11,7 @@ class RowIndependentRuntime:
     def __init__(self, runtime: Runtime) -> None:
         self.signature = runtime.signature
         self.independence = Independence(proven=True, reason=_REASON, kept=runtime.independence.kept)
+        self.open_ended = runtime.open_ended
         # The very functions: nothing stands between a request and the model.
         self.run = runtime.run
         self.close = runtime.close

@@ -16,6 +16,7 @@ from septet.server import tls
 from septet.server.acceptor import Acceptor
 from septet.server.h2.h2_connection import H2Connection
 from septet.server.h2.h2_server_state import H2ServerState
+from septet.server.listener import listen_on_reserved
 from septet.settings import Settings
 
 # For the TLS handshakes of those who have connected when the end begins.
@@ -56,7 +57,7 @@ class GrpcServer:
         for each in self._sockets:
             try:
                 # Where several workers share the socket it may listen already.
-                each.listen(self._settings.server.backlog)
+                listen_on_reserved(each, self._settings.server.backlog)
             except OSError as error:
                 raise StartupError(f"cannot listen for gRPC: {error}") from error
             each.setblocking(False)  # noqa: FBT003 - the standard library's signature

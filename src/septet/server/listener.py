@@ -50,6 +50,21 @@ def reserve(host: str, port: int) -> list[socket.socket]:
     return _on_every_address(host, port, _reserve, "--grpc-port")
 
 
+def listen_on_reserved(reserved: socket.socket, backlog: int) -> None:
+    """Listen on a socket of `reserve`; where several processes share it, each may.
+
+    From here on the address may be bound again, which connections take over from their listening socket: otherwise a
+    port could not be used for a minute after connections of an earlier server on it were closed (TIME_WAIT). Nobody
+    else can bind it all the same, since the socket listens.
+
+    Raises:
+        OSError: it cannot listen.
+    """
+    if os.name == "posix":
+        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    reserved.listen(backlog)
+
+
 def _on_every_address(host: str, port: int, make: MakeSocket, flag: str) -> list[socket.socket]:
     addresses = _addresses(host, port)
     with contextlib.ExitStack() as undo:

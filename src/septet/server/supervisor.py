@@ -2,9 +2,10 @@
 
 It handles no request and knows no model. It waits until a signal arrives, a worker writes to its pipe or a deadline
 passes, and then decides: a crashed worker is replaced at once while the others answer (more slowly if it keeps
-crashing, until the parent gives up); a worker whose event loop hangs is killed and replaced; SIGHUP renews the workers
-one at a time, each replacement ready before its predecessor is asked to stop; SIGTERM and SIGINT end all of them,
-requests first.
+crashing, until the parent gives up); a worker whose event loop hangs is killed and replaced; one that tells of a run
+which does not end is renewed: its replacement is ready before it is asked to stop. A release is prepared by all workers
+and then switched to by all, see `ReleaseCoordinator`; SIGHUP releases what has changed on disk. SIGTERM and SIGINT end
+all of them, requests first.
 """
 
 import logging
@@ -22,6 +23,8 @@ from septet.errors import StartupError
 from septet.monitoring.metrics_layout import MetricsLayout
 from septet.monitoring.shared_metrics import SharedMetrics
 from septet.server.crash_policy import LONGEST_DELAY_SECONDS, CrashPolicy
+from septet.server.release_coordinator import ReleaseCoordinator, ServedFiles
+from septet.server.release_messages import ToWorker
 from septet.server.wakeups import Wakeups
 from septet.server.worker_fork import StartWorker
 from septet.server.worker_pool import WorkerPool, WorkerProcess
@@ -30,6 +33,8 @@ LOGGER = "septet"
 TICK_SECONDS = 1.0
 #: From the end of the workers' own grace period to the kill.
 KILL_DELAY_SECONDS = 1.0
+#: As shells have it, for a process that SIGINT ends.
+INTERRUPTED = 128 + signal.SIGINT
 
 
 class SupervisionPolicy(msgspec.Struct, frozen=True):
@@ -53,12 +58,13 @@ def supervise(
     sockets: Sequence[socket.socket],
     layout: MetricsLayout,
     policy: SupervisionPolicy,
+    files: ServedFiles,
 ) -> int:
     """Run `start` in each of `policy.workers` processes until told to stop, and return the exit code.
 
-    0: all workers finished their requests; 1: some were killed, or they crashed too often. `on_ready` is called
-    once, when all workers are ready for the first time. The sockets are closed when the end begins. For the main
-    thread of a process that has no other threads.
+    0: all workers finished their requests; 1: some were killed, or crashed too often; 130: a second interrupt ended
+    them at once. `on_ready` is called once, when all workers are ready for the first time. `files` are those of the
+    models. The sockets are closed when the end begins. For the main thread of a process that has no other threads.
 
     Raises:
         StartupError: a worker could not start (its message, once), or this system cannot fork.
@@ -68,7 +74,8 @@ def supervise(
     # One slot more than workers: a renewed worker and its predecessor run at the same time.
     shared_metrics = SharedMetrics(layout, policy.workers + 1)
     with Wakeups() as wakeups:
-        supervisor = _Supervisor(WorkerPool(start, sockets, shared_metrics), policy, shared_metrics, wakeups)
+        pool = WorkerPool(start, sockets, shared_metrics)
+        supervisor = _Supervisor(pool, policy, shared_metrics, wakeups, files)
         supervisor.serve(on_ready)
         for listening in sockets:
             # New connections are refused at once, rather than left in a backlog that nobody accepts.
@@ -80,7 +87,12 @@ class _Supervisor:
     """The decisions. Times are in monotonic seconds."""
 
     def __init__(
-        self, pool: WorkerPool, policy: SupervisionPolicy, shared_metrics: SharedMetrics, wakeups: Wakeups
+        self,
+        pool: WorkerPool,
+        policy: SupervisionPolicy,
+        shared_metrics: SharedMetrics,
+        wakeups: Wakeups,
+        files: ServedFiles,
     ) -> None:
         self._pool = pool
         self._policy = policy
@@ -88,6 +100,7 @@ class _Supervisor:
         self._wakeups = wakeups
         self._log = logging.getLogger(LOGGER)
         self._crashes = CrashPolicy(policy.workers)
+        self._releases = ReleaseCoordinator(self._tell, files)
         self._due: dict[int, float] = {}
         self._to_renew: deque[WorkerProcess] = deque()
         self._renewal: WorkerProcess | None = None
@@ -95,7 +108,8 @@ class _Supervisor:
         self._stopping = False
         self._failure: str | None = None
         self._exit_code = 0
-        self._checked_at = self._not_held_up_since = time.monotonic()
+        self._interrupted = False
+        self._checked_at = self._not_held_up_since = self._looked_at = time.monotonic()
 
     def serve(self, on_ready: Callable[[], None]) -> None:
         """Keep the workers until told to stop, or until it makes no sense."""
@@ -104,9 +118,17 @@ class _Supervisor:
             self._start_due()
             self._turn()
             self._renew_next()
+            self._look()
             if not self._announced and self._all_ready():
                 self._announced = True
                 on_ready()
+
+    def _look(self) -> None:
+        """Look once a second for models that have changed on disk."""
+        now = time.monotonic()
+        if now - self._looked_at >= TICK_SECONDS:
+            self._looked_at = now
+            self._releases.look(settled=True)
 
     def drain(self) -> int:
         """Let the workers finish, and return the exit code."""
@@ -115,7 +137,7 @@ class _Supervisor:
         self._pool.close()
         if self._failure is not None:
             raise StartupError(self._failure)
-        return self._exit_code
+        return INTERRUPTED if self._interrupted else self._exit_code
 
     def _turn(self) -> None:
         """Wait for something to happen, and deal with it."""
@@ -144,7 +166,7 @@ class _Supervisor:
 
     def _spawn(self, index: int) -> WorkerProcess | None:
         try:
-            worker = self._pool.spawn(index, self._wakeups.descriptors)
+            worker = self._pool.spawn(index, self._wakeups.descriptors, self._releases.generation)
         except OSError as error:
             # The other workers still answer: waiting for the system to recover is better than falling with it.
             self._log.error("worker %d cannot be started now: %s", index, error)
@@ -156,27 +178,43 @@ class _Supervisor:
         return sum(worker.ready_at is not None for worker in self._pool.workers) == self._policy.workers
 
     def _read_pipe(self, worker: WorkerProcess, now: float) -> None:
-        if worker.read_pipe(now):
+        before = worker.ready_at
+        messages = worker.read_pipe(now)
+        if before is None and worker.ready_at is not None:
             self._crashes.became_ready()
+            self._releases.joined(worker.pid, worker.generation)
             if worker is self._renewal:
                 self._renewal = None
                 self._to_renew.popleft().stop(self._stop_by(now))
+        for message in messages:
+            self._releases.received(worker.pid, message)
+        if worker.stuck:
+            self._renew_stuck(worker)
         if worker.pipe_closed:
             self._wakeups.remove(worker.pipe)
+
+    def _renew_stuck(self, worker: WorkerProcess) -> None:
+        """Put another in the place of a worker in which a run does not end; it answers what else it can until then."""
+        if self._stopping or worker.stop_by is not None or worker in self._to_renew:
+            return
+        self._log.error("worker %d (process %d) has a run that does not end; renewing it", worker.index, worker.pid)
+        self._shared_metrics.restarted()
+        self._to_renew.append(worker)
+
+    def _tell(self, pid: int, message: ToWorker) -> None:
+        for worker in self._pool.workers:
+            if worker.pid == pid:
+                worker.send(message)
 
     def _stop_by(self, now: float) -> float:
         return now + self._policy.grace_seconds + KILL_DELAY_SECONDS
 
     def _on_signal(self, number: int, now: float) -> None:
         if number == signal.SIGHUP and not self._stopping:
-            self._log.info("renewing the workers one by one")
-            waiting = {worker.pid for worker in self._to_renew}
-            self._to_renew.extend(
-                worker
-                for worker in self._pool.workers
-                if worker.pid not in waiting and worker.stop_by is None and worker is not self._renewal
-            )
+            self._log.info("looking for models that have changed on disk")
+            self._releases.look(settled=False)
         elif number == signal.SIGINT and self._stopping:
+            self._interrupted = True
             for worker in self._pool.workers:
                 worker.kill()
         elif number in (signal.SIGTERM, signal.SIGINT) and not self._stopping:
@@ -193,6 +231,7 @@ class _Supervisor:
         ended = self._pool.reap(now)
         for worker in ended:
             self._wakeups.remove(worker.pipe)
+            self._releases.left(worker.pid)
         return ended
 
     def _on_exit(self, worker: WorkerProcess, now: float) -> None:

@@ -6,13 +6,13 @@ import gc
 import logging
 import os
 import socket
-import threading
 from collections.abc import Callable, Sequence
 
 import msgspec
 import uvloop
 
 from septet.protocols.http.app import App
+from septet.server.daemon_thread import in_daemon_thread
 from septet.server.http_server import HttpServer, SecondaryServer
 from septet.server.http_server_state import HttpServerState
 from septet.settings import Settings
@@ -70,7 +70,8 @@ async def _serve(app: App, sockets: list[socket.socket], settings: Settings, hoo
     try:
         await _listening(serving, server.listening)
         if hooks.listens_early:
-            loading = _loading(hooks.load)
+            # So that the loop can answer that it is not ready, and can stop.
+            loading = in_daemon_thread(hooks.load, "septet-load")
             await asyncio.wait((serving, loading), return_when=asyncio.FIRST_COMPLETED)
             if not loading.done():
                 await serving
@@ -92,32 +93,6 @@ async def _serve(app: App, sockets: list[socket.socket], settings: Settings, hoo
         for helper in helpers:
             helper.cancel()
     return server.exit_code
-
-
-def _loading(load: Callable[[], None]) -> "asyncio.Future[None]":
-    """Load in a thread of its own, so that the loop can answer that it is not ready, and can stop."""
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[None] = loop.create_future()
-
-    def settle(error: BaseException | None) -> None:
-        if future.cancelled():
-            return
-        if error is None:
-            future.set_result(None)
-        else:
-            future.set_exception(error)
-
-    def work() -> None:
-        failure: BaseException | None = None
-        try:
-            load()
-        except BaseException as error:  # noqa: BLE001 - raised again where it is waited for
-            failure = error
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits
-            loop.call_soon_threadsafe(settle, failure)
-
-    threading.Thread(target=work, name="septet-load", daemon=True).start()
-    return future
 
 
 async def _listening(serving: "asyncio.Task[None]", listening: asyncio.Event) -> None:

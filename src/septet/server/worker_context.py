@@ -1,15 +1,22 @@
-"""What a worker process is given by its parent, and its line back."""
+"""What a worker process is given by its parent, and the pipe between both."""
 
+import asyncio
 import contextlib
 import os
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+
+import msgspec
 
 from septet.monitoring.shared_metrics import SharedMetrics
+from septet.server.release_messages import FromWorker, ToWorker
 
-READY, FAILED = b"R", b"F"
-LONGEST_MESSAGE_BYTES = 32768
+#: How a line begins that a worker sends: that it is ready, why it cannot start, that a run does not end, a message
+#: about a release.
+READY, FAILED, STUCK, MESSAGE = b"R", b"F", b"S", b"M"
+LONGEST_REASON_BYTES = 32768
+_CHUNK_BYTES = 65536
 
 
 class WorkerContext:
@@ -45,9 +52,39 @@ class WorkerContext:
         self.beat()
         self._send(READY)
 
-    def fail(self, message: str) -> None:
+    def fail(self, reason: str) -> None:
         """Tell the parent why this worker cannot start; the worker then returns 2."""
-        self._send(FAILED + message.encode(errors="backslashreplace")[:LONGEST_MESSAGE_BYTES])
+        text = reason.encode(errors="backslashreplace")[:LONGEST_REASON_BYTES].decode(errors="ignore")
+        self._send(FAILED + msgspec.json.encode(text))
+
+    def send(self, message: FromWorker) -> None:
+        """Tell the parent something about a release."""
+        self._send(MESSAGE + msgspec.json.encode(message))
+
+    def listen(self, receive: Callable[[ToWorker], None]) -> None:
+        """Call `receive` with each message of the parent, on the running event loop, until that ends."""
+        decoder = msgspec.json.Decoder(ToWorker)
+        received = bytearray()
+
+        def readable() -> None:
+            chunk = b""
+            with contextlib.suppress(OSError):  # the parent has ended, and this process will
+                chunk = os.read(self._pipe, _CHUNK_BYTES)
+            if not chunk:
+                loop.remove_reader(self._pipe)
+                return
+            received.extend(chunk)
+            *lines, rest = received.split(b"\n")
+            received[:] = rest
+            for line in lines:
+                receive(decoder.decode(line))
+
+        loop = asyncio.get_running_loop()
+        loop.add_reader(self._pipe, readable)
+
+    def stuck(self) -> None:
+        """Tell the parent that a run does not end, and that another worker must take this one's place."""
+        self._send(STUCK)
 
     def beat(self) -> None:
         """Show that the event loop is alive; call it every second."""
@@ -56,4 +93,4 @@ class WorkerContext:
     def _send(self, message: bytes) -> None:
         # Without a parent nobody listens, and the process is about to end.
         with contextlib.suppress(OSError):
-            os.write(self._pipe, message)
+            os.write(self._pipe, message + b"\n")

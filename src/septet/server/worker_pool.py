@@ -7,8 +7,11 @@ import socket
 from collections import deque
 from collections.abc import Sequence
 
+import msgspec
+
 from septet.monitoring.shared_metrics import SharedMetrics
-from septet.server.worker_context import FAILED, READY, WorkerContext
+from septet.server.release_messages import FromWorker, ToWorker
+from septet.server.worker_context import FAILED, MESSAGE, READY, STUCK, WorkerContext
 from septet.server.worker_fork import StartWorker, fork
 
 CHUNK_BYTES = 65536
@@ -22,40 +25,57 @@ class WorkerProcess:
     Attributes:
         ready_at: in monotonic seconds; None before.
         stop_by: when it is killed, in monotonic seconds, once it was asked to stop; None before.
+        stuck: it has said that a run in it does not end.
         hung: it was killed because its event loop hung.
         pipe_closed: the worker has closed its end of the pipe.
+        failure: why it could not start, in its own words; None where it did.
+        generation: how many releases were committed when it was started.
         exit_code: negative for the signal that ended it.
     """
 
-    def __init__(self, context: WorkerContext, pid: int, pipe: int) -> None:
+    def __init__(self, context: WorkerContext, pid: int, pipe: int, generation: int = 0) -> None:
         self.index = context.index
         self.slot = context.slot
         self.pid = pid
         self.pipe = pipe
         self.ready_at: float | None = None
         self.stop_by: float | None = None
+        self.stuck = False
         self.hung = False
         self.pipe_closed = False
         self.exit_code = 0
+        self.failure: str | None = None
+        self.generation = generation
         self._received = b""
 
-    def read_pipe(self, now: float) -> bool:
-        """Read what the worker tells; true when it has just become ready."""
+    def read_pipe(self, now: float) -> list[FromWorker]:
+        """Read what the worker tells: that it is ready, why it cannot start, and what this returns, about releases."""
         with contextlib.suppress(BlockingIOError):
             while not self.pipe_closed:
-                received = os.read(self.pipe, CHUNK_BYTES)
+                received = b""
+                with contextlib.suppress(ConnectionResetError):  # it has ended with something unread
+                    received = os.read(self.pipe, CHUNK_BYTES)
                 self.pipe_closed = not received
                 self._received += received
-        if self.ready_at is None and self._received.startswith(READY):
-            self.ready_at = now
-            self._received = self._received.removeprefix(READY)
-            return True
-        return False
+        *lines, self._received = self._received.split(b"\n")
+        messages: list[FromWorker] = []
+        for line in lines:
+            kind, text = line[:1], line[1:]
+            if kind == READY:
+                self.ready_at = now
+            elif kind == FAILED:
+                self.failure = msgspec.json.decode(text, type=str)
+            elif kind == STUCK:
+                self.stuck = True
+            elif kind == MESSAGE:
+                messages.append(msgspec.json.decode(text, type=FromWorker))
+        return messages
 
-    @property
-    def failure(self) -> str | None:
-        """Why it could not start, in its own words."""
-        return self._received[len(FAILED) :].decode(errors="replace") if self._received.startswith(FAILED) else None
+    def send(self, message: ToWorker) -> None:
+        """Tell it something about a release."""
+        # A worker that has ended, or does not read, takes part in no release.
+        with contextlib.suppress(OSError):
+            os.write(self.pipe, msgspec.json.encode(message) + b"\n")
 
     @property
     def clean(self) -> bool:
@@ -101,31 +121,33 @@ class WorkerPool:
         self._parent_pipe, self._parent_pipe_end = os.pipe()
         self.workers: list[WorkerProcess] = []
 
-    def spawn(self, index: int, parent_descriptors: Sequence[int]) -> WorkerProcess:
+    def spawn(self, index: int, parent_descriptors: Sequence[int], generation: int = 0) -> WorkerProcess:
         """Fork a worker; `parent_descriptors` are descriptors of the parent that the child must not keep.
+
+        `generation` is how many releases were committed until now.
 
         Raises:
             OSError: the system has no process or pipe to spare.
         """
-        reading, writing = os.pipe()
-        os.set_blocking(reading, False)
+        own, theirs = (end.detach() for end in socket.socketpair())
+        os.set_blocking(own, False)
         self._answered = self._answered or any(worker.ready_at is not None for worker in self.workers)
         first = not self._answered
-        context = WorkerContext(index, self._free[0], self._sockets, self._shared_metrics, writing, first=first)
+        context = WorkerContext(index, self._free[0], self._sockets, self._shared_metrics, theirs, first=first)
         others = [worker.pipe for worker in self.workers]
         try:
             pid = fork(
                 self._start,
                 context,
                 parent_pipe=self._parent_pipe,
-                parent_descriptors=[*parent_descriptors, *others, reading, self._parent_pipe_end],
+                parent_descriptors=[*parent_descriptors, *others, own, self._parent_pipe_end],
             )
         except OSError:
-            os.close(reading)
+            os.close(own)
             raise
         finally:
-            os.close(writing)
-        worker = WorkerProcess(context, pid, reading)
+            os.close(theirs)
+        worker = WorkerProcess(context, pid, own, generation)
         self._free.popleft()
         self.workers.append(worker)
         return worker

@@ -17,6 +17,11 @@ Level: TypeAlias = Literal["debug", "info", "warning", "error"]
 Format: TypeAlias = Literal["text", "json"]
 ExtraColumns: TypeAlias = Literal["refuse", "ignore"]
 
+#: What a model's name, its version and the digest of a trusted file look like.
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
+VERSION_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,127}$"
+DIGEST_PATTERN = r"^(sha256:)?[0-9a-f]{12,64}$"
+
 _SECONDS = {"unit": "seconds"}
 _BYTES = {"unit": "bytes"}
 _DAYS = {"unit": "days"}
@@ -44,6 +49,28 @@ class Server(msgspec.Struct, frozen=True):
     grace_seconds: Annotated[
         float, Meta(gt=0, le=3600, description="after that: time for requests in flight to finish", extra=_SECONDS)
     ] = 30.0
+    stuck_run_seconds: Annotated[
+        float,
+        Meta(
+            gt=0,
+            le=3600,
+            description="time for a run to end after nobody waits for it any more; then its worker is replaced",
+            extra=_SECONDS,
+        ),
+    ] = 5.0
+    hang_seconds: Annotated[
+        float,
+        Meta(ge=5, le=3600, description="time after which a worker that stands still is replaced", extra=_SECONDS),
+    ] = 60.0
+    poison_seconds: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=86400,
+            description="time for which values that ended a worker twice are refused; 0 refuses none",
+            extra=_SECONDS,
+        ),
+    ] = 600.0
     max_requests: Annotated[
         int, Meta(ge=0, description="requests after which a worker is replaced by a fresh one; 0 for never")
     ] = 0
@@ -70,6 +97,16 @@ class Server(msgspec.Struct, frozen=True):
         Meta(description="directory in which processes of another ASGI server share metrics; default: none"),
     ] = None
 
+    admin_socket: Annotated[
+        str | None,
+        Meta(
+            description="Unix socket for septet release, for this user alone; none for no such socket; default: "
+            "PORT.sock in a folder of the user's"
+        ),
+    ] = None
+    watch: Annotated[bool, Meta(description="release a model again when its files change, as septet release does")] = (
+        False
+    )
     allow_missing: Annotated[
         bool, Meta(description="of several models, serve those that can be loaded where others cannot")
     ] = False
@@ -125,14 +162,14 @@ class Model(msgspec.Struct, frozen=True):
     name: Annotated[
         str | None,
         Meta(
-            pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$",
+            pattern=NAME_PATTERN,
             description="the model's name; default: the package's, else the file's",
         ),
     ] = None
     version: Annotated[
         str | None,
         Meta(
-            pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,127}$",
+            pattern=VERSION_PATTERN,
             description="the model's version; default: the package's, else 0",
         ),
     ] = None
@@ -144,7 +181,7 @@ class Model(msgspec.Struct, frozen=True):
         tuple[str, ...],
         Meta(
             description="digest of a file that may run code when it is loaded (see septet inspect); repeatable",
-            extra={"pattern": r"^(sha256:)?[0-9a-f]{12,64}$", "metavar": "DIGEST"},
+            extra={"pattern": DIGEST_PATTERN, "metavar": "DIGEST"},
         ),
     ] = ()
     nullable: Annotated[

@@ -1,10 +1,10 @@
 """A supervised pool whose workers answer lines, for the tests to start as a process.
 
 Arguments: `workers hang_seconds grace_seconds behaviour-file`. The file's text says how a starting worker behaves:
-`work`, `refuse` (cannot start), `die`, `raise` and `exit` (end before they are ready), `wait` (until the text is
-`work`); with `crowded` the system at first has no process to spare. A worker answers `pid` with its process id, `slow`
-with the same a little later, `count` with what all workers counted: requests, restarts and requests in flight; `stick`
-makes its loop stand still, `leave` makes it end well.
+`work`, `refuse` (cannot start), `die`, `raise` and `exit` (end before they are ready); with `crowded` the system at
+first has no process to spare. A worker answers `pid` with its process id, `slow` with the same a little later, `count`
+with what all workers counted: requests, restarts and requests in flight; `stick` makes its loop stand still, `leave`
+makes it end well.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from septet.errors import StartupError
@@ -23,9 +23,9 @@ from septet.monitoring.log import configure
 from septet.monitoring.metrics_layout import MetricsLayout
 from septet.monitoring.worker_metrics import WorkerMetrics
 from septet.server.listener import bind
+from septet.server.release_messages import ReleaseOrder
 from septet.server.supervisor import SupervisionPolicy, supervise
 from septet.server.worker_context import WorkerContext
-from tests.waiting import until
 
 
 class Lines:
@@ -73,6 +73,16 @@ class Lines:
         return 0
 
 
+class NoFiles:
+    """Nothing to release."""
+
+    def changed(self, *, settled: bool) -> Sequence[ReleaseOrder]:  # noqa: ARG002 - the protocol's signature
+        return ()
+
+    def released(self, index: int, order: ReleaseOrder) -> None:
+        """Remember nothing."""
+
+
 def behave(file: Path) -> None:
     match file.read_text():
         case "refuse":
@@ -83,9 +93,6 @@ def behave(file: Path) -> None:
             raise ValueError("a defect")
         case "exit":
             sys.exit(4)
-        case "wait":
-            file.with_name("waiting").touch()
-            until(lambda: file.read_text() == "work")
 
 
 def crowded(fork: Callable[[], int]) -> Callable[[], int]:
@@ -121,6 +128,7 @@ def main(workers: str, hang_seconds: str, grace_seconds: str, behaviour: str) ->
             sockets=sockets,
             layout=MetricsLayout(["/line"], ["ok"]),
             policy=policy,
+            files=NoFiles(),
         )
     except StartupError as error:
         logging.getLogger("septet").error(error.message)  # noqa: TRY400 - a message for people

@@ -15,6 +15,7 @@ STATUS: dict[str, int] = {
     "not_found": 404,
     "method_not_allowed": 405,
     "request_timeout": 408,
+    "conflict": 409,
     "too_large": 413,
     "unsupported_media_type": 415,
     "invalid": 422,
@@ -34,6 +35,7 @@ GRPC: dict[str, str] = {
     "not_found": "NOT_FOUND",
     "method_not_allowed": "UNIMPLEMENTED",
     "request_timeout": "DEADLINE_EXCEEDED",
+    "conflict": "FAILED_PRECONDITION",
     "too_large": "RESOURCE_EXHAUSTED",  # what gRPC itself says of a message over its limit
     "unsupported_media_type": "INVALID_ARGUMENT",
     "unimplemented": "UNIMPLEMENTED",

@@ -22,6 +22,7 @@ class EchoRuntime:
         signature: as given.
         facts: the name of the engine.
         independence: proven, unless another one is given.
+        open_ended: None: its runs take as long as their rows are many.
         runs: how many rows each run had, in order.
     """
 
@@ -43,6 +44,7 @@ class EchoRuntime:
         self.signature = signature
         self.facts: Mapping[str, Any] = {"engine": "echo"}
         self.independence = independence
+        self.open_ended: str | None = None
         self.runs: list[int] = []
         self._scale = scale
         self._shift = shift

@@ -15,7 +15,12 @@ _OPERATOR = re.compile(r"Fatal error: ([\w.]*):(\w+)\(|No Op registered for (\w+
 _COMPLEX = re.compile(r"tensor\((complex\w+)\) is not currently registered")
 _LOCALE = re.compile(r"locale with name:([\w.@-]+?):")
 # Failures of the engine other than "invalid argument" that only the values can cause.
-_VALUE_FAULTS = ("Unknown Category", "Status Message: stod", "Status Message: stof", "Status Message: stoi")
+_VALUE_FAULTS = (
+    *("Unknown Category", "Status Message: stod", "Status Message: stof", "Status Message: stoi"),
+    # As many values as no machine holds, or fewer than none. A model that lacks memory for its sample, too, is broken.
+    *("Failed to allocate memory for requested buffer", "Tensor shape.Size() must be >= 0"),
+    "Calculation for Tensor storage size overflowed",
+)
 
 
 def explained(exc: Exception, path: Path) -> StartupError:
@@ -77,4 +82,5 @@ def rejection(exc: Exception) -> str | None:
 def _cleaned(text: str) -> str:
     """The first line, without status codes, source files of the engine, and C++ signatures."""
     line = _NODE.sub(r"\1: ", _LOADING.sub("", _STATUS.sub("", text.strip())))
-    return _SOURCE.sub("", line).splitlines()[0].strip() or "no reason given"
+    line = _SOURCE.sub("", line).splitlines()[0]
+    return _STATUS.sub("", line.strip()).strip() or "no reason given"

@@ -48,9 +48,10 @@ _ATTRIBUTES = frozenset(
             "mark",
         ),
         *("num_scan_inputs", "scan_input_axes", "scan_output_axes", "scan_input_directions", "prob_a", "norm"),
-        *("value", "body"),
+        *("value", "body", "then_branch", "else_branch"),
     )
 )
+_BRANCHES = frozenset(("then_branch", "else_branch"))
 _INT_ATTRIBUTE = 2
 
 
@@ -62,6 +63,7 @@ class Node(msgspec.Struct, frozen=True):
             columns.
         tensor: the constant that it holds (its attribute `value`), if any.
         body: the graph that it runs again and again, for a Scan or Loop.
+        branches: the graphs of which it runs one, for an If.
     """
 
     domain: str
@@ -71,6 +73,7 @@ class Node(msgspec.Struct, frozen=True):
     attributes: Mapping[str, tuple[Scalar, ...]]
     tensor: "Initializer | None" = None
     body: "Graph | None" = None
+    branches: "tuple[Graph, ...]" = ()
 
     @property
     def classes(self) -> tuple[Scalar, ...]:
@@ -114,8 +117,8 @@ class Initializer(msgspec.Struct, frozen=True):
 class Graph(msgspec.Struct, frozen=True):
     """The main graph, and the facts of the model around it.
 
-    `functions` are the operators that the file defines itself, by domain and name; `results` are the outputs as they
-    are declared.
+    `bodies` are the graphs of the operators that the file defines itself, by domain and name; `results` are the outputs
+    as they are declared.
     """
 
     nodes: tuple[Node, ...]
@@ -126,7 +129,7 @@ class Graph(msgspec.Struct, frozen=True):
     metadata: Mapping[str, str]
     ir_version: int
     producer: str
-    functions: frozenset[tuple[str, str]] = frozenset()
+    bodies: "Mapping[tuple[str, str], Graph]" = {}
 
     @property
     def outputs(self) -> tuple[str, ...]:
@@ -167,6 +170,7 @@ def _node(data: memoryview) -> Node:
         attributes,
         tensor if isinstance(tensor, Initializer) else None,
         body if isinstance(body, Graph) else None,
+        tuple(part for name, part in parts.items() if name in _BRANCHES and isinstance(part, Graph)),
     )
 
 
@@ -297,7 +301,7 @@ def read(data: memoryview) -> Graph:
     """
     opsets: dict[str, int] = {}
     metadata: dict[str, str] = {}
-    functions: set[tuple[str, str]] = set()
+    bodies: dict[tuple[str, str], Graph] = {}
     ir_version, producer, version, graph = 0, "", "", memoryview(b"")
     for number, value in wire.fields(data):
         match number:
@@ -316,7 +320,7 @@ def read(data: memoryview) -> Graph:
                 key, item = _pair(wire.view(value))
                 metadata[key] = item
             case 25:
-                functions.add(_function(wire.view(value)))
+                bodies.update([_function(wire.view(value))])
             case _:
                 pass
     return msgspec.structs.replace(
@@ -325,13 +329,30 @@ def read(data: memoryview) -> Graph:
         metadata=metadata,
         ir_version=ir_version,
         producer=f"{producer} {version}".strip(),
-        functions=frozenset(functions),
+        bodies=bodies,
     )
 
 
-def _function(data: memoryview) -> tuple[str, str]:
-    texts = {number: wire.text(value) for number, value in wire.fields(data) if number in {1, 10}}
-    return _domain(texts.get(10, "")), texts.get(1, "")
+def _function(data: memoryview) -> tuple[tuple[str, str], Graph]:
+    name = domain = ""
+    nodes: list[Node] = []
+    inputs: list[GraphValue] = []
+    outputs: list[GraphValue] = []
+    for number, value in wire.fields(data):
+        match number:
+            case 1:
+                name = wire.text(value)
+            case 4:
+                inputs.append(GraphValue(wire.text(value), None))
+            case 5:
+                outputs.append(GraphValue(wire.text(value), None))
+            case 7:
+                nodes.append(_node(wire.view(value)))
+            case 10:
+                domain = wire.text(value)
+            case _:
+                pass
+    return (_domain(domain), name), Graph(tuple(nodes), tuple(inputs), tuple(outputs), {}, {}, {}, 0, "")
 
 
 def _opset(data: memoryview) -> tuple[str, int]:

@@ -129,7 +129,7 @@ class _GraphWalk:
         return [*results, *(f"the operator {_named(node)} has more results" for _ in node.outputs[len(results) :])]
 
     def _checked(self, node: Node, values: Values) -> Sequence[AbstractValue]:
-        own = (node.domain, node.op) in self._graph.functions
+        own = (node.domain, node.op) in self._graph.bodies
         rows = any(value is not None and (value.axis is not None or value.sized) for value in values)
         if not rows and not own and node.domain in {"", "ai.onnx.ml"} and node.op not in _RANDOM | _NESTED:
             return self._of_constants(node, values)

@@ -9,6 +9,7 @@ import mmap
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,8 +23,10 @@ from septet.runtimes.onnx.onnx_faults import explained, rejection
 from septet.runtimes.onnx.onnx_graph import Graph
 from septet.runtimes.onnx.onnx_independence import declared_rows, independence
 from septet.runtimes.onnx.onnx_rows import row_dependence
+from septet.runtimes.onnx.onnx_run_length import open_ended
 from septet.runtimes.onnx.onnx_shapes import RowLayout, Shapes, arranged, settle
 from septet.runtimes.onnx.onnx_texts import read_texts, refuse_missing
+from septet.runtimes.run_control import RUN_CONTROL, RunControl, RunStopped
 from septet.types import Array, Tensors
 
 if TYPE_CHECKING:
@@ -39,6 +42,7 @@ class OnnxRuntime:
     Attributes:
         signature: read from the file.
         independence: proven from the graph.
+        open_ended: found in the graph.
         texts: the inputs in which no text may be missing.
         facts: `engine`, `engine_version`, `opset` (by domain), `ir_version`, `producer`, `metadata`.
     """
@@ -53,8 +57,10 @@ class OnnxRuntime:
     ) -> None:
         self.signature = signature
         self.independence = independence
+        self.open_ended: str | None = None
         self.facts = facts
         self._run = session.run
+        self._options = _run_options()
         # The inputs in which no text may be missing; empty for nearly every model.
         self.texts: tuple[str, ...] = ()
         self._names = [tensor.name for tensor in signature.outputs]
@@ -77,7 +83,11 @@ class OnnxRuntime:
         try:
             if self._one_by_one:
                 return self._row_by_row(tensors, names)
-            values = dict(zip(names, self._run(names, tensors), strict=True))
+            control = RUN_CONTROL.get()
+            found = self._run(names, tensors) if control is None else self._stoppable(control, names, tensors)
+            values = dict(zip(names, found, strict=True))
+        except RunStopped:
+            raise
         except Exception as exc:
             reason = rejection(exc)
             if reason is None:
@@ -96,7 +106,9 @@ class OnnxRuntime:
             raise InputRejected(message)
         answers = []
         for row in range(rows):
-            values = self._run(names, {name: array[row : row + 1] for name, array in tensors.items()})
+            one = {name: array[row : row + 1] for name, array in tensors.items()}
+            control = RUN_CONTROL.get()
+            values = self._run(names, one) if control is None else self._stoppable(control, names, one)
             answers.append(
                 [
                     arranged(value, self._layouts.get(name, RowLayout.AS_IS))
@@ -108,6 +120,20 @@ class OnnxRuntime:
     def close(self) -> None:
         """Free the session."""
         self._run = _closed
+
+    def _stoppable(self, control: RunControl, names: list[str], tensors: Tensors) -> Sequence[Any]:
+        """Run the session so that it ends soon where it is told to stop."""
+        options = self._options()
+        # Each error is raised too.
+        options.log_severity_level = 4
+        with control.stopping(partial(setattr, options, "terminate", True)):  # noqa: FBT003 - it is set
+            try:
+                found: Sequence[Any] = self._run(names, tensors, options)
+            except Exception as exc:
+                if control.stopped:
+                    raise RunStopped from exc
+                raise
+        return found
 
 
 def _closed(*_: object) -> list[Array]:
@@ -141,6 +167,7 @@ def load(path: Path, options: LoadOptions) -> OnnxRuntime:
     signature = onnx_signature.signature(graph, shapes)
     runtime = OnnxRuntime(session, shapes, signature, independence(graph, view, shapes), _facts(graph))
     runtime.texts = read_texts(graph, runtime.signature)
+    runtime.open_ended = open_ended(graph)
     return runtime
 
 
@@ -235,6 +262,12 @@ def _log_dropped(path: Path, shapes: Shapes) -> None:
         raise UnsupportedModel(message)
     for name in dropped:
         _log.warning("output %r of %s is a sequence of tensors of different shapes and is left out", name, path.name)
+
+
+def _run_options() -> Any:
+    from onnxruntime import RunOptions
+
+    return RunOptions
 
 
 def _facts(graph: Graph) -> dict[str, Any]:

@@ -28,6 +28,7 @@ class SklearnRuntime:
     Attributes:
         signature: read from the estimator.
         independence: known by the classes of the estimator and of all that it holds.
+        open_ended: of estimators whose classes are not all known: their code may do anything with a value.
         facts: `engine`, `engine_version`, `estimator`.
     """
 
@@ -41,6 +42,7 @@ class SklearnRuntime:
     ) -> None:
         self._native = rows.native
         self.independence = independence
+        self.open_ended = independence.reason if independence.foreign else None
         self._before = outputs.before
         self._each: dict[str, EstimatorOutput] = {output.tensor.name: output for output in outputs.each}
         self._confined = confined

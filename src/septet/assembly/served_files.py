@@ -1,0 +1,39 @@
+"""The files of the models that are served: which have changed on disk, and where each is taken from after a release."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from septet.assembly.loading import ModelLoader
+from septet.assembly.sharing import Stamp, stamp
+from septet.server.release_messages import ReleaseOrder
+
+
+class WatchedFiles:
+    """The `ServedFiles` of a server. `watch`: what has changed is looked for without being asked."""
+
+    def __init__(self, loader: ModelLoader, *, watch: bool) -> None:
+        self._loader = loader
+        self._watch = watch
+        # As they were when they were last loaded, or tried; and as they were a look ago.
+        self._known: dict[int, Stamp] = {index: stamp(path) for index, path in loader.paths.items()}
+        self._seen = dict(self._known)
+
+    def changed(self, *, settled: bool) -> Sequence[ReleaseOrder]:
+        """Orders for what has changed since; `settled`: only what is watched, and is the same in two looks."""
+        if settled and not self._watch:
+            return ()
+        orders = []
+        for index, path in self._loader.paths.items():
+            now = stamp(path)
+            before, self._seen[index] = self._seen[index], now
+            # Files that are gone are on their way: whoever replaces a model may remove the old one first.
+            if now == self._known[index] or not now or (settled and now != before):
+                continue
+            self._known[index] = now
+            orders.append(self._loader.order(index))
+        return orders
+
+    def released(self, index: int, order: ReleaseOrder) -> None:
+        """Take a model from another path from now on."""
+        self._loader.replace(index, order)
+        self._known[index] = self._seen[index] = stamp(Path(order.path))
