@@ -40,19 +40,22 @@ def connect(server: ServerProcess) -> socket.socket:
     return socket.create_connection(("127.0.0.1", server.port), timeout=30)
 
 
+def _memory(server: ServerProcess, field: str) -> int:
+    """The sum of a field of `/proc/PID/status` over the process and its workers, in bytes."""
+    pid = server.process.pid
+    workers = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    found = [re.search(rf"{field}:\s+(\d+)", Path(f"/proc/{each}/status").read_text()) for each in (pid, *workers)]
+    return sum(int(each[1]) for each in found if each is not None) * 1024
+
+
 def resident(server: ServerProcess) -> int:
-    """The bytes of memory that the process has."""
-    status = Path(f"/proc/{server.process.pid}/status").read_text()
-    found = re.search(r"VmRSS:\s+(\d+)", status)
-    assert found is not None
-    return int(found[1]) * 1024
+    """The memory that it has."""
+    return _memory(server, "VmRSS")
 
 
 def peak(server: ServerProcess) -> int:
     """The most that it had."""
-    found = re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{server.process.pid}/status").read_text())
-    assert found is not None
-    return int(found[1]) * 1024
+    return _memory(server, "VmHWM")
 
 
 def until_alone(server: ServerProcess) -> None:

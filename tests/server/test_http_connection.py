@@ -3,16 +3,11 @@
 import asyncio
 
 import pytest
-from hypothesis import given
-from hypothesis import settings as hypothesis_settings
-from hypothesis import strategies as st
 
-from septet.protocols.http.asgi import Asgi
 from septet.protocols.http.error_bodies import STATUS
 from septet.server.http_connection import MAX_PIPELINED
 from septet.server.http_server_state import STATUS_LINES
 from septet.settings import Limits
-from tests.budgets import examples
 from tests.server.memory import HOST, MemoryTransport, Peer
 
 GET = b"GET /echo HTTP/1.1\r\n" + HOST + b"\r\n"
@@ -454,64 +449,6 @@ def test_the_date_is_taken_anew() -> None:
     peer.send(GET)
     dates = [answer.headers["date"] for answer in peer.answers]
     assert dates == ["Thu, 01 Jan 1970 00:00:00 GMT", "Thu, 01 Jan 1970 23:59:59 GMT"]
-
-
-# The same application over ASGI.
-
-METHODS = st.sampled_from(["GET", "POST", "HEAD", "DELETE", "OPTIONS", "PUT"])
-PATHS = st.sampled_from(["/echo", "/", "/nothing", "/echo/", "/health", "/health/ready", "//", "/é"])
-IDS = st.none() | st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=140)
-BODIES = st.binary(max_size=80)
-
-
-async def over_asgi(
-    peer: Peer, method: str, path: str, headers: list[tuple[bytes, bytes]], body: bytes
-) -> tuple[int, dict[str, str], bytes]:
-    scope: dict[str, object] = {
-        "type": "http",
-        "http_version": "1.1",
-        "method": method,
-        "path": path,
-        "headers": headers,
-    }
-    scope |= {"query_string": b"", "root_path": ""}
-    sent: list[dict[str, object]] = []
-
-    async def receive() -> dict[str, object]:
-        return {"type": "http.request", "body": body, "more_body": False}
-
-    async def send(message: object) -> None:
-        sent.append(message)  # type: ignore[arg-type]
-
-    await Asgi(peer.app, max_body_bytes=60)(scope, receive, send)
-    pairs: list[tuple[bytes, bytes]] = sent[0]["headers"]  # type: ignore[assignment]
-    return sent[0]["status"], {n.decode(): v.decode() for n, v in pairs}, sent[1]["body"]  # type: ignore[return-value]
-
-
-@given(METHODS, PATHS, IDS, BODIES)
-@hypothesis_settings(max_examples=examples(75))
-def test_asgi_gives_the_same_answers(method: str, path: str, own_id: str | None, body: bytes) -> None:
-    peer = Peer(Limits(max_body_bytes=60))
-    headers = [(b"host", b"here"), (b"content-length", b"%d" % len(body))]
-    if own_id is not None:
-        headers.append((b"x-request-id", own_id.encode()))
-    target = path.replace("é", "%C3%A9").encode()
-    peer.send(
-        b"%b %b HTTP/1.1\r\n" % (method.encode(), target)
-        + b"".join(b"%b: %b\r\n" % pair for pair in headers)
-        + b"\r\n"
-        + body
-    )
-    head, _, content = peer.transport.written.partition(b"\r\n\r\n")
-    status_line, *lines = head.decode().split("\r\n")
-    own = dict(line.split(": ", 1) for line in lines)
-    status, theirs, their_content = peer.loop.run_until_complete(over_asgi(peer, method, path, headers, body))
-    assert own.pop("date") == "Thu, 01 Jan 1970 00:00:00 GMT"
-    assert int(status_line.split()[1]) == status
-    assert content.replace(own.pop("x-request-id").encode(), b"") == their_content.replace(
-        theirs.pop("x-request-id").encode(), b""
-    )
-    assert own == theirs
 
 
 def test_every_status_has_a_line() -> None:

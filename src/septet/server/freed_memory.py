@@ -7,15 +7,15 @@ large bodies by many clients at once, would grow to several times the size that 
 import ctypes
 import threading
 
-# By then whoever closed a model, or a connection, has let go of it.
+# By then whoever closed a model has let go of it.
 _LATER_SECONDS = 1.0
 
 
-def return_freed_memory() -> None:
-    """Give back the pages that nothing uses. In a thread a second from now: with a large model it takes 0.1 s."""
+def return_freed_memory(seconds: float = _LATER_SECONDS) -> None:
+    """Give back the pages that nothing uses, in a thread, so many seconds from now: it may take 0.1 s."""
     # Other C libraries give pages back by themselves.
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
-        timer = threading.Timer(_LATER_SECONDS, trim, (0,))
+        timer = threading.Timer(seconds, trim, (0,))
         timer.daemon = True
         timer.start()

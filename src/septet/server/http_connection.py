@@ -245,10 +245,11 @@ class HttpConnection(asyncio.Protocol):
     def _take(self, complete: list[PipelinedRequest], error: SeptetError | None) -> None:
         """Answer complete requests, or let them wait for their turn."""
         phase = self._parser.phase
-        if complete or phase > IDLE:
-            phase = phase if phase > IDLE else ANSWERING
-            if complete or phase != self._phase:
-                self._enter(phase)
+        if complete:
+            self._phase = phase if phase > IDLE else ANSWERING
+            self._since = self._registry.seconds
+        elif phase > IDLE and phase != self._phase:
+            self._enter(phase)
         if len(complete) == 1 and self._current is None and not self._queue and not self._write_paused:
             self._answer(complete[0].http, keep_alive=complete[0].keep_alive)
         else:

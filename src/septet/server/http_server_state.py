@@ -121,7 +121,7 @@ class HttpServerState:
         self._renew_date()
         if self._abandoned_bytes > MAX_ABANDONED_BYTES:
             self._abandoned_bytes = 0
-            return_freed_memory()
+            return_freed_memory(0.0)
 
     def _renew_date(self) -> None:
         """Write the headers that all replies have with the date of now (RFC 9110, 6.6.1)."""

@@ -27,7 +27,7 @@ def check_head(
         Malformed: it is so. Before HTTP/1.1 no host need be named.
     """
     if version not in VERSIONS:
-        raise Malformed(f"The request is not HTTP/1.1, but {version}.")
+        raise other_version(version)
     host = headers.get(b"host")
     # Only where a header repeats need they be counted.
     if host is None:
@@ -39,6 +39,11 @@ def check_head(
         raise Malformed(f"The header Host must be a name or an address, perhaps with a port, not {shown(host)}.")
     if method == b"CONNECT":
         raise Malformed("This server opens no tunnels: there is no CONNECT here.")
+
+
+def other_version(version: str) -> Malformed:
+    """The error for a version that is not spoken."""
+    return Malformed(f"The request is not HTTP/1.1, but {version}.")
 
 
 def body_length(version: str, headers: Mapping[bytes, bytes], limit: int) -> int:

@@ -16,7 +16,7 @@ from septet.errors import SeptetError
 from septet.protocols.http.http_messages import HttpRequest, headers_of
 from septet.protocols.http.limits import check_length, head_size, head_too_large
 from septet.server.connection_phase import BODY, HEAD, IDLE
-from septet.server.request_head import body_length, check_head, parser_error, path_and_query
+from septet.server.request_head import VERSIONS, body_length, check_head, other_version, parser_error, path_and_query
 from septet.settings import Limits
 
 
@@ -47,7 +47,9 @@ class RequestParser:
         self.expects_continue = False
         self.takes_interim = True
         self.body_left = 0
-        self._url = b""
+        self._method, self._version, self._url = b"", "", b""
+        # The last one that was found good.
+        self._host: bytes | None = None
         self._pairs: list[tuple[bytes, bytes]] = []
         self.headers: dict[bytes, bytes] = {}
         # The head that was read offers an upgrade: it is given to the parser again.
@@ -116,7 +118,7 @@ class RequestParser:
         """Keep a header, up to the limit of their number; one behind the body (a trailer) means nothing here."""
         if self.phase == BODY:
             return
-        self._pairs.append((name.lower(), value.rstrip(b" \t")))
+        self._pairs.append((name.lower(), value.rstrip()))
         if len(self._pairs) > self._limits.max_headers:
             raise head_too_large(self._limits)
 
@@ -130,14 +132,21 @@ class RequestParser:
         self.phase = BODY
         self._stalled_bytes = -self._chunk_bytes
         headers = self.headers = headers_of(pairs)
-        version = parser.get_http_version()
+        version = self._version = parser.get_http_version()
         self.takes_interim = version == "1.1"
-        check_head(parser.get_method(), version, pairs, headers)
+        method = self._method = parser.get_method()
+        host = headers.get(b"host")
+        # Mostly the same as before, which was found good.
+        if host is None or host != self._host or method == b"CONNECT" or len(headers) != len(pairs):
+            check_head(method, version, pairs, headers)
+            self._host = host
+        elif version not in VERSIONS:
+            raise other_version(version)
         if b"upgrade" in headers and parser.should_upgrade():
             self._offered = True
             return
         self.body_left = body_length(version, headers, limits.max_body_bytes)
-        if headers.get(b"expect", b"").lower() == b"100-continue":
+        if b"expect" in headers and headers[b"expect"].lower() == b"100-continue":
             self.expects_continue = version == "1.1"
 
     def on_body(self, body: bytes) -> None:
@@ -172,19 +181,16 @@ class RequestParser:
         # The whole of it, without a copy.
         body = self._body if self._gathered is None else self._gathered.getvalue()
         headers = self.headers
-        method = parser.get_method().decode("ascii")
-        http = HttpRequest(method, path.decode("utf-8", "replace"), query, headers, body)
-        keep_alive = parser.get_http_version() == "1.1" and parser.should_keep_alive()
+        http = HttpRequest(self._method.decode("ascii"), path.decode("utf-8", "replace"), query, headers, body)
+        keep_alive = self._version == "1.1" and parser.should_keep_alive()
         self.complete.append(PipelinedRequest(http, keep_alive))
         self._url, self._pairs, self.headers = b"", [], {}
         self._body, self._gathered = b"", None
 
     def _without_offer(self) -> bytes:
         """The head that was read, as it would be without the header `Upgrade`, for a new parser."""
-        parser = self._http
-        assert parser is not None  # noqa: S101 - it has just raised
         self._offered = False
-        first = b"%b %b HTTP/%b" % (parser.get_method(), self._url, parser.get_http_version().encode())
+        first = b"%b %b HTTP/%b" % (self._method, self._url, self._version.encode())
         lines = [b"%b: %b" % pair for pair in self._pairs if pair[0] != b"upgrade"]
         self._http = httptools.HttpRequestParser(self)
         return b"\r\n".join((first, *lines, b"", b""))
