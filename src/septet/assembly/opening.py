@@ -6,9 +6,9 @@ from pathlib import Path
 import msgspec
 
 from septet.errors import DamagedModel, GoldenMismatch, PackageInvalid, StartupError
-from septet.model.digest import file_digest, identity_digest
+from septet.model.digested_files import DigestedFiles
 from septet.model.golden import Golden, mismatches
-from septet.model.label_files import with_labels_beside
+from septet.model.label_files import files_beside, with_labels_beside
 from septet.model.labels import read_labels, with_labels
 from septet.model.manifest import Manifest, name_from
 from septet.model.package import MANIFEST_NAME, check_unlisted_labels, read_package
@@ -20,12 +20,14 @@ from septet.preprocessing.preprocessing_step import PreprocessingStep, read_prep
 from septet.runtimes.base import LoadOptions, Runtime
 from septet.runtimes.declared_inputs import with_declared_inputs
 from septet.runtimes.engine_table import engine_for, load
+from septet.runtimes.listed_files import require_listed
 from septet.runtimes.row_independent import RowIndependentRuntime
 from septet.runtimes.versions import require_versions
 from septet.settings import Model
 from septet.types import Identity
 
 NO_LABELS = "none"
+_MOST_SHOWN = 5
 
 _log = logging.getLogger("septet")
 
@@ -73,20 +75,36 @@ def missing_name(path: Path, settings: Model) -> str:
 
 def _file(path: Path, settings: Model, options: LoadOptions) -> OpenedModel:
     engine = engine_for(path)
-    digest = file_digest(path)
+    files = DigestedFiles(path.parent)
+    for each in (path.name, *engine.side_files(path)):
+        files.add(each)
+    for source in _label_files(path.parent, settings.labels):
+        files.add(source.name, source)
     runtime = engine.load(path, options)
     signature = _labelled(runtime.signature, path.parent, settings.labels)
+    files.require_unchanged()
     if settings.nullable:
         signature = _nullable(signature, texts=engine.null_texts)
     name = model_name(path, settings)
-    manifest = Manifest(name, settings.version or "0", engine.key, path.name, signature, {path.name: digest})
-    return OpenedModel(runtime, Identity(name, manifest.version, identity_digest(digest)), manifest, None)
+    manifest = Manifest(name, settings.version or "0", engine.key, path.name, signature, files.digests)
+    return OpenedModel(runtime, Identity(name, manifest.version, files.identity), manifest, None)
+
+
+def _label_files(folder: Path, labels: str | None) -> list[Path]:
+    """The label files that are read for a bare model: the one that is named, else those that lie beside it."""
+    if labels is None:
+        return files_beside(folder)
+    return [] if labels == NO_LABELS else [Path(labels)]
 
 
 def _package(path: Path, settings: Model, options: LoadOptions) -> OpenedModel:
     package = read_package(path)
     manifest = package.manifest
     require_versions(manifest)
+    require_listed(manifest, package.artefact)
+    if unlisted := package.unlisted:
+        shown = ", ".join(unlisted[:_MOST_SHOWN]) + (" ..." if len(unlisted) > _MOST_SHOWN else "")
+        _log.info("%s: the manifest does not list %s, which nothing reads", path, shown)
     if manifest.prepare is None:
         rows = None if package.golden is None else package.golden.request
         options = msgspec.structs.replace(options, signature=manifest.signature, rows=rows)
@@ -105,6 +123,7 @@ def _package(path: Path, settings: Model, options: LoadOptions) -> OpenedModel:
     _prove(path, runtime, package.golden)
     if manifest.row_independent:
         runtime = _with_declared_independence(path, runtime, manifest.signature, package.golden)
+    package.files.require_unchanged()
     identity = Identity(settings.name or manifest.name, settings.version or manifest.version, package.digest)
     return OpenedModel(runtime, identity, manifest, package.golden)
 

@@ -6,6 +6,7 @@ run that waits for them never ends. onnxruntime makes none where a session has o
 each CPU; training libraries bring pools of their own.
 """
 
+from functools import lru_cache
 from pathlib import Path
 from typing import TypeAlias
 
@@ -38,7 +39,7 @@ def shareable(path: Path, settings: Settings) -> bool:
 def stamp(path: Path) -> Stamp:
     """What changes when a model's files do; empty where there are none."""
     try:
-        files = sorted(path.rglob("*")) if path.is_dir() else [path, *(path.parent / name for name in LABEL_NAMES)]
+        files = sorted(path.rglob("*")) if path.is_dir() else [path, *(path.parent / name for name in _beside(path))]
     except OSError:  # no path at all, such as one that is too long
         return ()
     found = []
@@ -49,3 +50,18 @@ def stamp(path: Path) -> Stamp:
             continue
         found.append((str(file), facts.st_ino, facts.st_size, facts.st_mtime_ns))
     return tuple(found)
+
+
+def _beside(path: Path) -> tuple[str, ...]:
+    """The other files of a bare model, by their names; those that cannot be there are found when it is loaded."""
+    try:
+        facts = path.stat()
+        return (*LABEL_NAMES, *_side_files(path, facts.st_ino, facts.st_size, facts.st_mtime_ns))
+    except (StartupError, OSError):
+        return LABEL_NAMES
+
+
+@lru_cache(maxsize=64)
+def _side_files(path: Path, *_: int) -> tuple[str, ...]:
+    # A model is read again only when it has changed: it is looked at every second.
+    return engine_for(path).side_files(path)

@@ -12,6 +12,7 @@ from septet.model.freshness import Freshness
 from septet.model.manifest import Manifest
 from septet.model.package import Package, read_package
 from septet.packing.save import trust_needed
+from septet.runtimes.listed_files import require_listed
 from septet.settings import Settings
 
 
@@ -23,6 +24,7 @@ class ModelSummary(msgspec.Struct, frozen=True):
         manifest: the package's or the one derived from the file; None where only running its code would tell.
         files: SHA-256 by name, of a package every file but the manifest.
         golden_rows: how many cases the package carries; None for a file.
+        unlisted: files in the folder of a package that its manifest does not list, and that nothing reads.
         trust: digests of the files that run code of their own when loaded; usually none.
     """
 
@@ -34,6 +36,7 @@ class ModelSummary(msgspec.Struct, frozen=True):
     files: dict[str, str]
     golden_rows: int | None = None
     trust: tuple[str, ...] = ()
+    unlisted: tuple[str, ...] = ()
 
 
 def describe(path: Path, settings: Settings) -> ModelSummary:
@@ -72,17 +75,20 @@ def plain(description: ModelSummary) -> dict[str, Any]:
         "prepare": manifest.prepare if manifest else None,
         "freshness": msgspec.to_builtins(fresh) if fresh else None,
         "files": description.files,
+        "unlisted": list(description.unlisted),
         "golden_rows": description.golden_rows,
         "trust": list(description.trust),
     }
 
 
 def _of_package(package: Package, settings: Settings) -> ModelSummary:
+    require_listed(package.manifest, package.artefact)
     return ModelSummary(
         path=package.root,
         package=True,
         digest=package.digest,
         manifest=package.manifest,
+        unlisted=package.unlisted,
         freshness=age_of(package.manifest, settings.model),
         files=package.manifest.files,
         golden_rows=golden_rows(package),
@@ -110,5 +116,5 @@ def _of_file(path: Path, settings: Settings) -> ModelSummary:
         digest=service.identity.digest,
         manifest=service.manifest,
         freshness=service.freshness(),
-        files={path.name: file_digest(path)},
+        files=service.manifest.files,
     )

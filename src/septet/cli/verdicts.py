@@ -16,11 +16,13 @@ from septet.cli.data_file import read_tensors
 from septet.cli.model_summary import golden_rows
 from septet.cli.overview import age_text, short_digest
 from septet.errors import (
+    DamagedModel,
     DigestMismatch,
     GoldenMismatch,
     LabelsMismatch,
     PackageInvalid,
     StartupError,
+    UnsupportedModel,
     VersionsMismatch,
 )
 from septet.model.digest import file_digest, identity_digest
@@ -29,6 +31,7 @@ from septet.model.package import Package, read_package
 from septet.packing.parity import Unequal
 from septet.packing.recheck import recheck_parity
 from septet.runtimes.engine_table import engine_named
+from septet.runtimes.listed_files import require_listed
 from septet.settings import Settings
 
 State = Literal["ok", "warn", "FAIL", "skip"]
@@ -91,12 +94,14 @@ def _fail(found: dict[str, Verdict], exc: StartupError) -> None:
 def _read(path: Path, found: dict[str, Verdict]) -> Package | None:
     try:
         package = read_package(path)
-    except (PackageInvalid, DigestMismatch, LabelsMismatch) as exc:
+        require_listed(package.manifest, package.artefact)
+    except (PackageInvalid, DigestMismatch, LabelsMismatch, DamagedModel, UnsupportedModel) as exc:
         _fail(found, exc)
         return None
     count = len(package.manifest.files)
     _note(found, "manifest", "ok", f"{package.manifest.name}, version {package.manifest.version}")
-    _note(found, "digests", "ok", f"{count} file{'s are' if count != 1 else ' is'} as packed")
+    others = f"; not listed, and not read: {', '.join(package.unlisted)}" if package.unlisted else ""
+    _note(found, "digests", "ok", f"{count} file{'s are' if count != 1 else ' is'} as packed{others}")
     return package
 
 

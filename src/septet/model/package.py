@@ -2,25 +2,30 @@
 
 import os
 from collections.abc import Mapping
+from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Final
 
 import msgspec
 
+from septet.control_characters import escaped, has_controls
 from septet.errors import DigestMismatch, LabelsMismatch, ModelNotFound, PackageInvalid
 from septet.model.consistency import check_signature
-from septet.model.digest import bytes_digest, file_digest, identity_digest
+from septet.model.digest import bytes_digest, identity_digest
+from septet.model.digested_files import DigestedFiles
 from septet.model.folder import NewFolder, add_all
 from septet.model.golden import Golden, golden_from_json, golden_to_json
 from septet.model.label_files import LABEL_NAMES, files_beside
 from septet.model.labels import read_labels, with_labels
 from septet.model.manifest import Manifest
+from septet.model.manifest_texts import check_texts
 from septet.model.profile import Profile, profile_from_json, profile_to_json
 from septet.model.septet_toml import manifest_from_toml, manifest_to_toml
 
 MANIFEST_NAME: Final = "septet.toml"
 GOLDEN_NAME: Final = "golden.json"
 PROFILE_NAME: Final = "profile.json"
+_MOST_UNLISTED: Final = 1000
 
 
 class Package(msgspec.Struct, frozen=True, eq=False):
@@ -32,6 +37,7 @@ class Package(msgspec.Struct, frozen=True, eq=False):
         digest: `sha256:` and the SHA-256 of the bytes of `septet.toml`, which names the digest of every other file.
         artefact: the path of the model file.
         golden, profile: read from their files, or None where the package has none.
+        files: those that the manifest lists, as they were when they were verified.
     """
 
     root: Path
@@ -40,6 +46,16 @@ class Package(msgspec.Struct, frozen=True, eq=False):
     artefact: Path
     golden: Golden | None
     profile: Profile | None
+    files: DigestedFiles
+
+    @property
+    def unlisted(self) -> tuple[str, ...]:
+        """The files in its folder that the manifest does not list, and that nothing reads; sorted, at most 1,000."""
+        known = {*self.manifest.files, MANIFEST_NAME}
+        names = (path.relative_to(self.root).as_posix() for path in islice(self.root.rglob("*"), _MOST_UNLISTED))
+        # Label files have rules of their own, see `check_unlisted_labels`.
+        ours = (name for name in names if name not in known and name not in LABEL_NAMES and "__pycache__" not in name)
+        return tuple(sorted(name for name in ours if not (self.root / name).is_dir()))
 
 
 def read_package(root: Path) -> Package:
@@ -64,9 +80,11 @@ def read_package(root: Path) -> Package:
     data = _bytes(source)
     manifest = manifest_from_toml(data, str(source))
     _check_names(manifest, str(source))
+    check_texts(manifest, str(source))
     check_signature(manifest.signature, str(source))
+    files = DigestedFiles(root)
     for name, digest in manifest.files.items():
-        _check_file(root, name, digest)
+        _check_file(files, root, name, digest)
     for name in (GOLDEN_NAME, PROFILE_NAME):
         if name not in manifest.files and (root / name).exists():
             raise PackageInvalid(
@@ -80,6 +98,7 @@ def read_package(root: Path) -> Package:
         artefact=root / manifest.artefact,
         golden=golden_from_json(_bytes(golden), str(golden)) if GOLDEN_NAME in manifest.files else None,
         profile=profile_from_json(_bytes(profile), str(profile)) if PROFILE_NAME in manifest.files else None,
+        files=files,
     )
 
 
@@ -103,12 +122,16 @@ def write_package(
     if root.exists():
         _check_replaceable(root, replace=replace)
     contents = dict(files)
+    for name in (MANIFEST_NAME, GOLDEN_NAME, PROFILE_NAME):
+        if name in contents:
+            raise PackageInvalid(f"{name}: a file of the model cannot have this name, which a package uses; rename it")
     if golden is not None:
         contents[GOLDEN_NAME] = golden_to_json(golden)
     if profile is not None:
         contents[PROFILE_NAME] = profile_to_json(profile)
     declared = msgspec.structs.replace(manifest, files=dict.fromkeys(contents, ""))
     _check_names(declared, str(root))
+    check_texts(declared, str(root))
     check_signature(manifest.signature, str(root))
     try:
         with NewFolder(root) as folder:
@@ -136,6 +159,8 @@ def _check_replaceable(root: Path, *, replace: bool) -> None:
 def _check_names(manifest: Manifest, source: str) -> None:
     for name in manifest.files:
         path = PurePosixPath(name)
+        if has_controls(name):
+            raise PackageInvalid(f"{source}: 'files' lists '{escaped(name)}'; a file's name has no control characters")
         if path.is_absolute() or ".." in path.parts or path.as_posix() != name or "\\" in name or "\0" in name:
             raise PackageInvalid(f"{source}: 'files' lists '{name}'; a file's path is relative and inside the package")
         if name in (".", MANIFEST_NAME):
@@ -145,7 +170,7 @@ def _check_names(manifest: Manifest, source: str) -> None:
             raise PackageInvalid(f"{source}: {role} is '{required}', which 'files' does not list")
 
 
-def _check_file(root: Path, name: str, digest: str) -> None:
+def _check_file(files: DigestedFiles, root: Path, name: str, digest: str) -> None:
     path = root / name
     # `Path.resolve` raises RuntimeError on links in a circle; these are then missing.
     if not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root)):
@@ -157,7 +182,7 @@ def _check_file(root: Path, name: str, digest: str) -> None:
     if not path.is_file():
         raise PackageInvalid(f"{path}: {MANIFEST_NAME} lists this as a file and it is none")
     try:
-        found = file_digest(path)
+        found = files.add(name)
     except OSError as exc:
         raise PackageInvalid(f"{path}: cannot be read: {exc}") from exc
     if found != digest.lower():

@@ -7,9 +7,11 @@ from typing import Any, Unpack
 import msgspec
 import numpy as np
 
-from septet.errors import PackageInvalid
+from septet.errors import DigestMismatch, PackageInvalid
+from septet.model.digested_files import DigestedFiles
 from septet.model.label_files import files_beside, with_labels_beside
 from septet.model.manifest import Manifest, name_from
+from septet.model.manifest_texts import check_identity
 from septet.model.package import write_package
 from septet.model.sample import sample
 from septet.packing.evidence import golden_of, profile_of_data
@@ -17,7 +19,7 @@ from septet.packing.provenance import About, Statement, training
 from septet.packing.save import Saved, trust_needed
 from septet.packing.signatures import declared
 from septet.packing.sources import sources_of
-from septet.packing.statement_check import check_identity, check_statement
+from septet.packing.statement_check import check_statement
 from septet.packing.training_table import rows_of
 from septet.packing.training_tensors import tensors_of
 from septet.predictor.comparison import require_independence
@@ -59,6 +61,9 @@ def pack(  # noqa: PLR0913 - each is a flag of `septet pack`
         raise PackageInvalid("prepare: preprocessing code goes into a package with septet.save, which can check it")
     source, root = Path(file), Path(path)
     engine = engine_for(source)
+    found = DigestedFiles(source.parent)
+    for each in (source.name, *engine.side_files(source)):
+        found.add(each)
     runtime = engine.load(source, LoadOptions(trust=tuple(trust)))
     beside = files_beside(source.parent) if statement.labels is None else []
     signature = with_labels_beside(runtime.signature, source.parent) if beside else runtime.signature
@@ -82,9 +87,14 @@ def pack(  # noqa: PLR0913 - each is a flag of `septet pack`
     if statement.row_independent and signature.rows:
         require_independence(root, runtime, signature, golden)
     profile = None if data is None else profile_of_data(data, signature, answers)
-    files: dict[str, bytes | Path] = {name: source.parent / name for name in (source.name, *engine.side_files(source))}
+    files: dict[str, bytes | Path] = {name: source.parent / name for name in found.digests}
     package = write_package(root, manifest, files, golden=golden, profile=profile, replace=replace)
     runtime.close()
+    for each, digest in found.digests.items():
+        if package.manifest.files[each] != digest:
+            raise DigestMismatch(
+                f"{source.parent / each}: was changed while it was packed; pack it again with --replace"
+            )
     labels = f"{beside[0].name} beside {source.name}" if beside else source.name
     taken = sources_of(signature, statement, data, target, columns=source.name, labels=labels)
     return Saved(package, trust=trust_needed(package), sources=taken)

@@ -19,6 +19,7 @@ from septet.errors import DamagedModel, ModelNotFound, UnsupportedModel
 from septet.model.signature import Signature
 from septet.runtimes.base import Independence, InputRejected, LoadOptions
 from septet.runtimes.onnx import onnx_graph, onnx_signature
+from septet.runtimes.onnx.onnx_external_data import external_files
 from septet.runtimes.onnx.onnx_faults import explained, rejection
 from septet.runtimes.onnx.onnx_graph import Graph
 from septet.runtimes.onnx.onnx_independence import declared_rows, independence
@@ -155,8 +156,9 @@ def load(path: Path, options: LoadOptions) -> OnnxRuntime:
     except DamagedModel as exc:
         message = f"{path}: {exc.message}. Export or copy it again."
         raise DamagedModel(message) from exc
-    _check_external(path, graph)
-    with _source(path, image, graph) as source:
+    external = external_files(path, image)
+    _check_sizes(path, graph)
+    with _source(path, image, graph, external) as source:
         session = _session(path, source, options)
     declared = onnx_signature.outputs(path, session.get_outputs())
     inputs = onnx_signature.inputs(path, session.get_inputs(), graph)
@@ -175,10 +177,10 @@ def side_files(path: Path) -> tuple[str, ...]:
     """The files of weights that a model names, relative to its folder.
 
     Raises:
-        DamagedModel: the file cannot be read.
+        DamagedModel: the file cannot be read, or one of them is missing.
+        UnsupportedModel: one of them does not lie in the folder of the model.
     """
-    graph = onnx_graph.read(_mapped(path))
-    return tuple(sorted({item.location for item in graph.initializers.values() if item.location is not None}))
+    return external_files(path, _mapped(path))
 
 
 def _mapped(path: Path) -> memoryview:
@@ -197,31 +199,25 @@ def _mapped(path: Path) -> memoryview:
         raise DamagedModel(message) from exc
 
 
-def _check_external(path: Path, graph: Graph) -> None:
+def _check_sizes(path: Path, graph: Graph) -> None:
     for item in graph.initializers.values():
         if item.location is None:
             continue
         file = path.parent / item.location
-        if not file.is_file():
-            message = (
-                f"{path}: its weights are in the separate file {item.location!r}, which is missing. Copy it beside "
-                f"the model, to {file}."
-            )
-            raise DamagedModel(message)
         if item.offset + item.length > file.stat().st_size:
             message = f"{file}: the file of weights of {path.name} is truncated. Copy it again."
             raise DamagedModel(message)
 
 
 @contextmanager
-def _source(path: Path, image: memoryview, graph: Graph) -> Iterator[str | bytes]:
+def _source(path: Path, image: memoryview, graph: Graph, external: Sequence[str]) -> Iterator[str | bytes]:
     """The path to load, or the bytes, which the session keeps for as long as it lives."""
     names = frozenset(onnx_graph.zipmaps(graph))
     if not names:
         yield str(path)
         return
     edited = onnx_graph.without_zipmaps(image, names)
-    if any(item.location for item in graph.initializers.values()) or not _DESCRIPTORS.is_dir():
+    if external or not _DESCRIPTORS.is_dir():
         yield edited
         return
     # An anonymous file, gone after loading: a forest of 500 MB would otherwise stay in memory a second time.
