@@ -10,9 +10,9 @@ _CONTROLS: Final = (
     "\\ud800-\\udfff\\U000e0000-\\U000e007f"
 )
 _ANY: Final = re.compile(f"[{_CONTROLS}]")
-_NOT_LAID_OUT: Final = re.compile(f"(?![\n\t])[{_CONTROLS}]")
-_JSON: Final = re.compile(f"(?![\n])[{_CONTROLS}]")
-_LATIN_1: Final = 0xFF
+_NOT_LAID_OUT: Final = re.compile(f"(?!\r?\n|\t)[{_CONTROLS}]")
+_JSON: Final = re.compile(f"(?![\r\n\t])[{_CONTROLS}]")
+_DELETE: Final = 0x7F
 _BASIC_PLANE: Final = 0xFFFF
 
 
@@ -22,7 +22,7 @@ def has_controls(text: str) -> bool:
 
 
 def escaped(text: str) -> str:
-    """A text on one line, with each such character as Python writes it: `\\x1b`, `\\u202e`."""
+    """A text on one line, with each such character as Python writes it in a string."""
     return _ANY.sub(_written, text) if has_controls(text) else text
 
 
@@ -40,7 +40,7 @@ def _written(found: re.Match[str]) -> str:
     if found[0] in "\n\r\t":
         return {"\n": "\\n", "\r": "\\r", "\t": "\\t"}[found[0]]
     number = ord(found[0])
-    if number <= _LATIN_1:
+    if number < _DELETE:
         return f"\\x{number:02x}"
     return f"\\u{number:04x}" if number <= _BASIC_PLANE else f"\\U{number:08x}"
 

@@ -94,7 +94,8 @@ def _label_files(folder: Path, labels: str | None) -> list[Path]:
     """The label files that are read for a bare model: the one that is named, else those that lie beside it."""
     if labels is None:
         return files_beside(folder)
-    return [] if labels == NO_LABELS else [Path(labels)]
+    # One that is missing is told of where it is read.
+    return [] if labels == NO_LABELS or not Path(labels).is_file() else [Path(labels)]
 
 
 def _package(path: Path, settings: Model, options: LoadOptions) -> OpenedModel:

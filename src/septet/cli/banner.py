@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import msgspec
 
 from septet.cli.overview import age_text, columns_text, labels_text, short_digest
+from septet.control_characters import escaped
 from septet.protocols.codecs import examples
 from septet.service import Service
 
@@ -28,10 +29,10 @@ def banner(service: Service, url: str, *, workers: int, grpc: Sequence[str] = ()
         "gRPC at": ", ".join(grpc),
         "try out": f"{here}/docs",
     }
-    lines = [f"{name:<9} {text}" for name, text in facts.items() if text]
+    lines = [f"{name:<9} {escaped(text)}" for name, text in facts.items() if text]
     return "\n".join(
         [
-            f"Septet serves {identity.name}.",
+            f"Septet serves {escaped(identity.name)}.",
             "",
             *(f"  {line}" for line in lines),
             "",

@@ -14,6 +14,7 @@ from septet.bench.load import Load
 from septet.bench.report import Report, document, remarks, table
 from septet.cli.aligned_text import aligned
 from septet.cli.progress import Progress
+from septet.cli.terminal_text import complain, show_text
 from septet.errors import Invalid
 
 
@@ -26,7 +27,7 @@ class BenchProgress:
 
     def __enter__(self) -> Self:
         if not sys.stderr.isatty():
-            print(self._text, file=sys.stderr, flush=True)
+            complain(self._text)
         self._progress.__enter__()
         return self
 
@@ -50,7 +51,7 @@ def show(report: Report, *, json_file: str | None, chart_file: str | None) -> No
         content = document(report, dt.datetime.now(dt.UTC).replace(microsecond=0))
         text = msgspec.json.format(msgspec.json.encode(content), indent=2).decode()
         if json_file == "-":
-            print(text)
+            show_text(text)
         else:
             _write(json_file, text + "\n")
     if chart_file is not None:
@@ -61,8 +62,8 @@ def show(report: Report, *, json_file: str | None, chart_file: str | None) -> No
         server = report.server
         count = len(report.plan.payloads)
         requests = f"{count} different requests" if count > 1 else "one request"
-        print(f"{server['name']} at {server['url']}, {requests}; times in ms")
-        print("\n".join(["", *aligned(table(report.outcome.measurements)), "", *remarks(report)]).rstrip())
+        show_text(f"{server['name']} at {server['url']}, {requests}; times in ms")
+        show_text("\n".join(["", *aligned(table(report.outcome.measurements)), "", *remarks(report)]).rstrip())
 
 
 def _write(path: str, text: str) -> None:

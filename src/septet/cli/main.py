@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from septet.cli.parser import Parser
+from septet.cli.terminal_text import complain
 from septet.errors import SeptetError
 
 # One module of `septet.cli` per command, imported when it is chosen: `septet --version` needs no numpy.
@@ -125,12 +126,12 @@ def _trace(args: Namespace) -> bool:
         return False
     import traceback
 
-    traceback.print_exc()
+    complain(traceback.format_exc().rstrip())
     return True
 
 
 def _complain(message: str) -> None:
-    print(f"error: {message}", file=sys.stderr)
+    complain(f"error: {message}")
 
 
 if __name__ == "__main__":

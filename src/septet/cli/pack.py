@@ -12,6 +12,7 @@ from septet.cli.model_summary import golden_rows
 from septet.cli.overview import short_digest
 from septet.cli.parser import Parser
 from septet.cli.progress import Progress
+from septet.cli.terminal_text import show_text
 from septet.errors import SettingsInvalid
 from septet.model.labels import read_labels
 from septet.model.signature import Signature
@@ -77,7 +78,7 @@ def run(args: Namespace) -> int:
         saved = _packed(args, model)
     # The library knows the labels by the name of its argument, and here they are a file.
     named = {"labels": model.labels} if model.labels and "labels" in saved.sources else {}
-    print(_report(saved, args.out, {**saved.sources, **named}))
+    show_text(_report(saved, args.out, {**saved.sources, **named}))
     return 0
 
 

@@ -1,10 +1,11 @@
 """Predictions as a table that is written as they come, one row for each."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, TextIO, TypeAlias, get_args
+from typing import Any, Literal, TextIO, TypeAlias, cast, get_args
 
 import msgspec
 
+from septet.cli.terminal_text import EscapedStream
 from septet.tables.column_batch import ColumnBatch, TableForm, Writer
 from septet.tables.csv_table import CsvWriter
 from septet.tables.json_table import JsonWriter
@@ -57,7 +58,8 @@ def _single(predictions: Sequence[Any]) -> dict[str, list[Any]]:
     return {"prediction": list(predictions)}
 
 
-def _writer(form: PredictionFormat, stream: TextIO, model: Identity) -> Writer:
+def _writer(form: PredictionFormat, output: TextIO, model: Identity) -> Writer:
+    stream = cast("TextIO", EscapedStream(output, json=form != "csv"))
     if form == "csv":
         return CsvWriter(stream)
     if form == "jsonl":

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from septet.cli.flags import add_paths, add_settings, resolved_settings
 from septet.cli.parser import Parser
+from septet.cli.terminal_text import show_text
 
 ARGUMENTS = "PATH [PATH ...]"
 DESCRIPTION = """\
@@ -38,7 +39,7 @@ def run(args: Namespace) -> int:
     if args.print_config:
         from septet.settings.rendering import as_toml
 
-        print(as_toml(resolved), end="")
+        show_text(as_toml(resolved), end="")
         return 0
     # Modules live as long as the process: while they are imported, the collector would look at them in vain.
     gc.disable()
@@ -60,7 +61,7 @@ def run(args: Namespace) -> int:
             text = banner(services[0], addresses.url, workers=workers, grpc=grpc)
         else:
             text = banner_of_several(services, addresses.url, workers=workers, grpc=grpc)
-        print(text, flush=True)
+        show_text(text)
 
     with progress:
         return serving.serve(args.paths, settings, announce=announce)

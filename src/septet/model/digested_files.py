@@ -64,7 +64,7 @@ class DigestedFiles:
                 same = False
             if not same:
                 raise DigestMismatch(
-                    f"{escaped(str(path))}: was changed while the model was loaded, and what was loaded may be a mixture; "
+                    f"{escaped(str(path))}: was changed while the model was loaded, so it may be a mixture of both; "
                     "load it again when it is written (a file that is renamed into its place is never half there)"
                 )
 

@@ -113,7 +113,10 @@ def write_package(
 ) -> Package:
     """Write a package whole or not at all, with the digests of its files in the manifest, and read it back.
 
+    Digests that `manifest.files` names already are those that the files must have.
+
     Raises:
+        DigestMismatch: a file has another.
         PackageInvalid: the folder exists and may not be replaced, a name or the signature is impossible, or a file
             cannot be read or written.
         LabelsMismatch: the labels do not fit the model's output.
@@ -122,7 +125,7 @@ def write_package(
     if root.exists():
         _check_replaceable(root, replace=replace)
     contents = dict(files)
-    for name in (MANIFEST_NAME, GOLDEN_NAME, PROFILE_NAME):
+    for name in (GOLDEN_NAME, PROFILE_NAME):
         if name in contents:
             raise PackageInvalid(f"{name}: a file of the model cannot have this name, which a package uses; rename it")
     if golden is not None:
@@ -135,7 +138,11 @@ def write_package(
     check_signature(manifest.signature, str(root))
     try:
         with NewFolder(root) as folder:
-            written = msgspec.structs.replace(manifest, files=add_all(folder, contents))
+            digests = add_all(folder, contents)
+            for name, expected in manifest.files.items():
+                if digests.get(name) != expected:
+                    raise DigestMismatch(f"{name}: was changed while it was packed; pack it again")
+            written = msgspec.structs.replace(manifest, files=digests)
             folder.add(MANIFEST_NAME, manifest_to_toml(written).encode())
             package = read_package(folder.path)
             folder.publish()

@@ -7,7 +7,7 @@ from typing import Any, Unpack
 import msgspec
 import numpy as np
 
-from septet.errors import DigestMismatch, PackageInvalid
+from septet.errors import PackageInvalid
 from septet.model.digested_files import DigestedFiles
 from septet.model.label_files import files_beside, with_labels_beside
 from septet.model.manifest import Manifest, name_from
@@ -51,6 +51,7 @@ def pack(  # noqa: PLR0913 - each is a flag of `septet pack`
         Invalid: `data` does not fit the model.
         LabelsMismatch: the labels do not fit the model's output.
         GoldenMismatch: `about` says that rows are independent, and they are not.
+        DigestMismatch: a file was changed meanwhile.
         PackageInvalid: the folder exists (and `replace` is False), or `about` does not fit the model.
         TypeError: `about` has an unknown name.
     """
@@ -88,13 +89,9 @@ def pack(  # noqa: PLR0913 - each is a flag of `septet pack`
         require_independence(root, runtime, signature, golden)
     profile = None if data is None else profile_of_data(data, signature, answers)
     files: dict[str, bytes | Path] = {name: source.parent / name for name in found.digests}
+    manifest = msgspec.structs.replace(manifest, files=found.digests)
     package = write_package(root, manifest, files, golden=golden, profile=profile, replace=replace)
     runtime.close()
-    for each, digest in found.digests.items():
-        if package.manifest.files[each] != digest:
-            raise DigestMismatch(
-                f"{source.parent / each}: was changed while it was packed; pack it again with --replace"
-            )
     labels = f"{beside[0].name} beside {source.name}" if beside else source.name
     taken = sources_of(signature, statement, data, target, columns=source.name, labels=labels)
     return Saved(package, trust=trust_needed(package), sources=taken)

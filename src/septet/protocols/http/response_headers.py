@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import TypeAlias
 
+from septet.control_characters import escaped
 from septet.types import Identity
 
 HeaderPairs: TypeAlias = tuple[tuple[bytes, bytes], ...]
@@ -26,6 +27,4 @@ def flags_header(flags: Sequence[str]) -> HeaderPairs:
 
 def _ascii(text: str) -> bytes:
     """The text with all that is not printable ASCII escaped: a line's end would begin another header."""
-    if not text.isprintable():
-        text = "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
-    return text.encode("ascii", "backslashreplace")
+    return escaped(text).encode("ascii", "backslashreplace")

@@ -38,7 +38,7 @@ _NUMBERS: Final = re.compile(rb"(?:\x3d[\x00-\xff]{4}|\x40[\x80-\xff]{0,9}[\x00-
 _NUMBER_KEYS: Final = frozenset((0x3D, 0x40))
 # onnxruntime takes tensors with this location from an address in its own memory.
 _MEMORY_ADDRESS: Final = "_ORT_MEM_ADDR_"
-_NESTING: Final = 60
+_NESTING: Final = 100
 
 
 def external_files(path: Path, image: memoryview) -> tuple[str, ...]:
@@ -48,7 +48,11 @@ def external_files(path: Path, image: memoryview) -> tuple[str, ...]:
         DamagedModel: the bytes are no ONNX model, or a file is missing.
         UnsupportedModel: a file does not lie in the folder of the model, or its name has control characters.
     """
-    found = sorted(set(_locations(image, "ModelProto", 0)))
+    try:
+        found = sorted(set(_locations(image, "ModelProto", 0)))
+    except DamagedModel as exc:
+        message = f"{path}: {exc.message}. Export or copy it again."
+        raise DamagedModel(message) from exc
     for location in found:
         _check_location(path, location)
     return tuple(sorted({PurePosixPath(location).as_posix() for location in found}))
@@ -59,10 +63,13 @@ def _locations(data: memoryview, kind: str, depth: int) -> Iterator[str]:
         yield from _location(data)
         return
     if depth > _NESTING:
-        message = "the graphs of the model are nested too deeply"
-        raise UnsupportedModel(message)
+        message = "its graphs are nested too deeply"
+        raise DamagedModel(message)
     nested = _NESTED[kind]
     for number, value in wire.fields(data) if kind != "AttributeProto" else _attribute_fields(data):
+        if number == 0:
+            message = "the bytes are not a complete ONNX model: the file is truncated or not an ONNX file"
+            raise DamagedModel(message)
         inner = nested.get(number)
         if inner is not None:
             yield from _locations(wire.view(value), inner, depth + 1)
