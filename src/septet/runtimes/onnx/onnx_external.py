@@ -9,12 +9,11 @@ https://onnx.ai/onnx/repo-docs/ExternalData.html
 """
 
 import os
-import re
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -35,7 +34,7 @@ _MESSAGES: Final = {
     _TENSOR: {_EXTERNAL_DATA: "entry"},
 }
 #: Every place has an entry with this key. A file without it is not walked, nor is a message: the arrays of a forest.
-_KEY: Final = re.compile(rb"location")
+_KEY: Final = b"location"
 _PRUNED: Final = ("attribute", _TENSOR)
 
 
@@ -53,12 +52,14 @@ class ExternalData(msgspec.Struct, frozen=True):
 
 
 def external_data(data: memoryview) -> tuple[ExternalData, ...]:
-    """All places in other files that a model names. The time is linear in the size of the file.
+    """All places in other files that a model names; `data` are the bytes of the whole file.
+
+    The time is linear in its size.
 
     Raises:
         DamagedModel: the bytes are no ONNX model.
     """
-    marks = array("Q", (found.start() for found in _KEY.finditer(data)))
+    marks = array("Q", _marks(data.obj))
     if not marks:
         return ()
     found: list[ExternalData] = []
@@ -72,6 +73,13 @@ def external_data(data: memoryview) -> tuple[ExternalData, ...]:
         elif (place := _place([entry for _, entry, _ in inner])) is not None:
             found.append(place)
     return tuple(found)
+
+
+def _marks(data: Any) -> Iterator[int]:
+    at = data.find(_KEY)
+    while at >= 0:
+        yield at
+        at = data.find(_KEY, at + 1)
 
 
 def _inner(kind: str, message: memoryview, begin: int, marks: "array[int]") -> Iterator[tuple[str, memoryview, int]]:

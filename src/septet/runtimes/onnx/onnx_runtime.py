@@ -244,26 +244,31 @@ def _session(
         settings.add_session_config_entry(
             "session.model_external_initializers_file_folder_path", str(path.parent.resolve())
         )
-    _give_weights(settings, path, places)
+    images = _give_weights(settings, path, places)
     try:
         # Its fallback would try the same provider again, and print.
-        return onnxruntime.InferenceSession(source, settings, providers=["CPUExecutionProvider"], enable_fallback=0)
+        session = onnxruntime.InferenceSession(source, settings, providers=["CPUExecutionProvider"], enable_fallback=0)
     except Exception as exc:
         raise explained(exc, path) from exc
+    # Until here it has read them.
+    del images
+    return session
 
 
-def _give_weights(settings: Any, path: Path, places: tuple[ExternalData, ...]) -> None:
+def _give_weights(settings: Any, path: Path, places: tuple[ExternalData, ...]) -> list[memoryview]:
     """Let the session copy its weights from other files: it would map them, and answer by what is written there later.
 
-    It does so for the main graph; those of inner graphs and functions it maps all the same.
+    It does so for the main graph; those of inner graphs and functions it maps all the same. The images that are
+    returned must live until the session is made.
     """
     give = getattr(settings, "add_external_initializers_from_files_in_memory", None)
     files = {item.location: path.parent / item.location for item in places}
     if give is None:  # an older onnxruntime
-        return
+        return []
     images = {location: _mapped(file) for location, file in files.items() if file.stat().st_size}
     if images:
         give(list(images), list(images.values()), [len(image) for image in images.values()])
+    return list(images.values())
 
 
 def _log_dropped(path: Path, shapes: Shapes) -> None:
