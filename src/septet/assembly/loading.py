@@ -77,6 +77,10 @@ class ModelLoader:
         """Where the models are loaded from, by their place; without services that were there already."""
         return {index: path for index, path in enumerate(self._paths) if isinstance(path, Path)}
 
+    def stamp(self, path: Path) -> Stamp:
+        """What changes when the files of a model do that is loaded from a path with the settings."""
+        return stamp(path, self._settings.model.labels)
+
     def order(self, index: int) -> ReleaseOrder:
         """The order to load the model at a place again."""
         path = str(self._paths[index])
@@ -109,7 +113,7 @@ class ModelLoader:
         before = signal.signal(signal.SIGTERM, _leave)
         for path in self._paths:
             if isinstance(path, Path) and shareable(path, self._settings):
-                found = stamp(path)
+                found = self.stamp(path)
                 try:
                     service = open_service(path, self._settings)
                     refuse_stale(service, self._settings)
@@ -163,7 +167,7 @@ class ModelLoader:
         if isinstance(path, Service):
             return path
         shared = self._shared.get(path)
-        if shared is not None and shared[0] == stamp(path):
+        if shared is not None and shared[0] == self.stamp(path):
             return shared[1]
         return open_service(path, settings)
 

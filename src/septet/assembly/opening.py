@@ -1,14 +1,15 @@
 """From a path to a loaded, proven model: a package folder, or a bare file with a package derived in memory."""
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
 
 from septet.errors import DamagedModel, GoldenMismatch, PackageInvalid, StartupError
-from septet.model.digested_files import DigestedFiles
+from septet.model.digest import DIGEST_PREFIX, DigestedFiles, combined_digest, identity_digest
 from septet.model.golden import Golden, mismatches
-from septet.model.label_files import files_beside, with_labels_beside
+from septet.model.label_files import LABEL_NAMES, with_labels_beside
 from septet.model.labels import read_labels, with_labels
 from septet.model.manifest import Manifest, name_from
 from septet.model.package import MANIFEST_NAME, check_unlisted_labels, read_package
@@ -17,10 +18,10 @@ from septet.model.signature import Column, Signature, Tensor
 from septet.predictor.comparison import require_independence
 from septet.preprocessing.preprocessed_runtime import PreprocessedRuntime
 from septet.preprocessing.preprocessing_step import PreprocessingStep, read_preprocessing_code
+from septet.runtimes.artefact_files import check_artefact_files
 from septet.runtimes.base import LoadOptions, Runtime
 from septet.runtimes.declared_inputs import with_declared_inputs
 from septet.runtimes.engine_table import engine_for, load
-from septet.runtimes.listed_files import require_listed
 from septet.runtimes.row_independent import RowIndependentRuntime
 from septet.runtimes.versions import require_versions
 from septet.settings import Model
@@ -75,37 +76,51 @@ def missing_name(path: Path, settings: Model) -> str:
 
 def _file(path: Path, settings: Model, options: LoadOptions) -> OpenedModel:
     engine = engine_for(path)
-    files = DigestedFiles(path.parent)
-    for each in (path.name, *engine.side_files(path)):
-        files.add(each)
-    for source in _label_files(path.parent, settings.labels):
-        files.add(source.name, source)
+    digested = DigestedFiles()
+    files = files_of(path, settings.labels, digested)
     runtime = engine.load(path, options)
     signature = _labelled(runtime.signature, path.parent, settings.labels)
-    files.require_unchanged()
     if settings.nullable:
         signature = _nullable(signature, texts=engine.null_texts)
     name = model_name(path, settings)
-    manifest = Manifest(name, settings.version or "0", engine.key, path.name, signature, files.digests)
-    return OpenedModel(runtime, Identity(name, manifest.version, files.identity), manifest, None)
+    digested.check_unchanged()
+    manifest = Manifest(name, settings.version or "0", engine.key, path.name, signature, files)
+    return OpenedModel(runtime, Identity(name, manifest.version, bare_digest(path, files)), manifest, None)
 
 
-def _label_files(folder: Path, labels: str | None) -> list[Path]:
-    """The label files that are read for a bare model: the one that is named, else those that lie beside it."""
+def files_of(path: Path, labels: str | None, digested: DigestedFiles) -> dict[str, str]:
+    """The SHA-256 of a bare model file and of those that its answers depend on too, by name: weights and label files.
+
+    `labels` is the setting. A file that the model misses is left out: loading it says so.
+
+    Raises:
+        OSError, DamagedModel: the file cannot be read.
+    """
+    files = {path.name: digested.digest(path)}
+    files |= digested.digests(path.parent, engine_for(path).side_files(path))
+    return files | _label_files(path.parent, labels, digested)
+
+
+def bare_digest(path: Path, files: Mapping[str, str]) -> str:
+    """The digest by which a bare model file is known, from those of its files."""
+    others = {name: digest for name, digest in files.items() if name != path.name}
+    return identity_digest(combined_digest(files[path.name], others))
+
+
+def _label_files(folder: Path, labels: str | None, digested: DigestedFiles) -> dict[str, str]:
     if labels is None:
-        return files_beside(folder)
-    # One that is missing is told of where it is read.
-    return [] if labels == NO_LABELS or not Path(labels).is_file() else [Path(labels)]
+        return digested.digests(folder, LABEL_NAMES)
+    return {} if labels == NO_LABELS else digested.digests(Path(labels).parent, (Path(labels).name,))
 
 
 def _package(path: Path, settings: Model, options: LoadOptions) -> OpenedModel:
     package = read_package(path)
-    manifest = package.manifest
-    require_versions(manifest)
-    require_listed(manifest, package.artefact)
+    check_artefact_files(package)
     if unlisted := package.unlisted:
         shown = ", ".join(unlisted[:_MOST_SHOWN]) + (" ..." if len(unlisted) > _MOST_SHOWN else "")
         _log.info("%s: the manifest does not list %s, which nothing reads", path, shown)
+    manifest = package.manifest
+    require_versions(manifest)
     if manifest.prepare is None:
         rows = None if package.golden is None else package.golden.request
         options = msgspec.structs.replace(options, signature=manifest.signature, rows=rows)
@@ -117,15 +132,17 @@ def _package(path: Path, settings: Model, options: LoadOptions) -> OpenedModel:
     else:
         runtime = with_declared_inputs(runtime, manifest.signature)
         _agree(path, manifest.signature, runtime.signature)
+    digest = package.digest.removeprefix(DIGEST_PREFIX)
     if settings.labels is None:
         check_unlisted_labels(package)
     elif settings.labels != NO_LABELS:
+        digest = combined_digest(digest, _label_files(path, settings.labels, package.digested))
         manifest = msgspec.structs.replace(manifest, signature=_labelled(manifest.signature, path, settings.labels))
+    package.digested.check_unchanged()
     _prove(path, runtime, package.golden)
     if manifest.row_independent:
         runtime = _with_declared_independence(path, runtime, manifest.signature, package.golden)
-    package.files.require_unchanged()
-    identity = Identity(settings.name or manifest.name, settings.version or manifest.version, package.digest)
+    identity = Identity(settings.name or manifest.name, settings.version or manifest.version, identity_digest(digest))
     return OpenedModel(runtime, identity, manifest, package.golden)
 
 

@@ -6,13 +6,14 @@ from typing import Any
 import msgspec
 
 from septet.assembly.composition import age_of, open_service
+from septet.assembly.opening import bare_digest, files_of
 from septet.errors import Untrusted
-from septet.model.digest import file_digest, identity_digest
+from septet.model.digest import DigestedFiles, identity_digest
 from septet.model.freshness import Freshness
 from septet.model.manifest import Manifest
 from septet.model.package import Package, read_package
 from septet.packing.save import trust_needed
-from septet.runtimes.listed_files import require_listed
+from septet.runtimes.artefact_files import check_artefact_files
 from septet.settings import Settings
 
 
@@ -45,7 +46,11 @@ def describe(path: Path, settings: Settings) -> ModelSummary:
     Raises:
         StartupError: it is missing, damaged or of no known format.
     """
-    return _of_package(read_package(path), settings) if path.is_dir() else _of_file(path, settings)
+    if not path.is_dir():
+        return _of_file(path, settings)
+    package = read_package(path)
+    check_artefact_files(package)
+    return _of_package(package, settings)
 
 
 def golden_rows(package: Package) -> int:
@@ -82,7 +87,6 @@ def plain(description: ModelSummary) -> dict[str, Any]:
 
 
 def _of_package(package: Package, settings: Settings) -> ModelSummary:
-    require_listed(package.manifest, package.artefact)
     return ModelSummary(
         path=package.root,
         package=True,
@@ -100,15 +104,15 @@ def _of_file(path: Path, settings: Settings) -> ModelSummary:
     try:
         service = open_service(path, settings)
     except Untrusted:
-        digest = file_digest(path)
+        files = files_of(path, settings.model.labels, DigestedFiles())
         return ModelSummary(
             path=path,
             package=False,
-            digest=identity_digest(digest),
+            digest=bare_digest(path, files),
             manifest=None,
             freshness=None,
-            files={path.name: digest},
-            trust=(identity_digest(digest),),
+            files=files,
+            trust=(identity_digest(files[path.name]),),
         )
     return ModelSummary(
         path=path,

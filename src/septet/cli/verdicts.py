@@ -16,22 +16,19 @@ from septet.cli.data_file import read_tensors
 from septet.cli.model_summary import golden_rows
 from septet.cli.overview import age_text, short_digest
 from septet.errors import (
-    DamagedModel,
     DigestMismatch,
     GoldenMismatch,
     LabelsMismatch,
     PackageInvalid,
     StartupError,
-    UnsupportedModel,
     VersionsMismatch,
 )
-from septet.model.digest import file_digest, identity_digest
 from septet.model.manifest import Manifest
 from septet.model.package import Package, read_package
 from septet.packing.parity import Unequal
 from septet.packing.recheck import recheck_parity
+from septet.runtimes.artefact_files import check_artefact_files
 from septet.runtimes.engine_table import engine_named
-from septet.runtimes.listed_files import require_listed
 from septet.settings import Settings
 
 State = Literal["ok", "warn", "FAIL", "skip"]
@@ -70,8 +67,6 @@ def verdicts(
         package = None
         manifest = None
         _note(found, "manifest", "skip", "a model file has none; `septet pack` makes a package of it")
-        if path.is_file():
-            _note(found, "digests", "ok", f"{path.name} is {short_digest(identity_digest(file_digest(path)))}")
     if manifest is not None or not path.is_dir():
         manifest = _open(path, package, settings, found) or manifest
     if manifest is not None:
@@ -88,14 +83,16 @@ def _note(found: dict[str, Verdict], check: str, state: State, detail: str) -> N
 
 
 def _fail(found: dict[str, Verdict], exc: StartupError) -> None:
-    _note(found, _FAILED_BY.get(type(exc), "loads"), "FAIL", exc.message)
+    # What was noted before is no longer so: a file that was as packed may have been changed since.
+    check = _FAILED_BY.get(type(exc), "loads")
+    found[check] = Verdict(check, "FAIL", exc.message, counts=True)
 
 
 def _read(path: Path, found: dict[str, Verdict]) -> Package | None:
     try:
         package = read_package(path)
-        require_listed(package.manifest, package.artefact)
-    except (PackageInvalid, DigestMismatch, LabelsMismatch, DamagedModel, UnsupportedModel) as exc:
+        check_artefact_files(package)
+    except StartupError as exc:
         _fail(found, exc)
         return None
     count = len(package.manifest.files)
@@ -114,6 +111,7 @@ def _open(path: Path, package: Package | None, settings: Settings, found: dict[s
         _fail(found, exc)
         return None
     if package is None:
+        _note(found, "digests", "ok", f"{path.name} is {short_digest(service.identity.digest)}")
         _note(found, "golden rows", "skip", "a model file has none")
         _note(found, "libraries", "skip", "a model file does not say which it was trained with")
     else:

@@ -11,8 +11,7 @@ import msgspec
 from septet.control_characters import escaped, has_controls
 from septet.errors import DigestMismatch, LabelsMismatch, ModelNotFound, PackageInvalid
 from septet.model.consistency import check_signature
-from septet.model.digest import bytes_digest, identity_digest
-from septet.model.digested_files import DigestedFiles
+from septet.model.digest import DigestedFiles, bytes_digest, identity_digest
 from septet.model.folder import NewFolder, add_all
 from septet.model.golden import Golden, golden_from_json, golden_to_json
 from septet.model.label_files import LABEL_NAMES, files_beside
@@ -37,7 +36,7 @@ class Package(msgspec.Struct, frozen=True, eq=False):
         digest: `sha256:` and the SHA-256 of the bytes of `septet.toml`, which names the digest of every other file.
         artefact: the path of the model file.
         golden, profile: read from their files, or None where the package has none.
-        files: those that the manifest lists, as they were when they were verified.
+        digested: its files as they were when they were verified.
     """
 
     root: Path
@@ -46,7 +45,7 @@ class Package(msgspec.Struct, frozen=True, eq=False):
     artefact: Path
     golden: Golden | None
     profile: Profile | None
-    files: DigestedFiles
+    digested: DigestedFiles
 
     @property
     def unlisted(self) -> tuple[str, ...]:
@@ -82,9 +81,9 @@ def read_package(root: Path) -> Package:
     _check_names(manifest, str(source))
     check_texts(manifest, str(source))
     check_signature(manifest.signature, str(source))
-    files = DigestedFiles(root)
+    digested = DigestedFiles()
     for name, digest in manifest.files.items():
-        _check_file(files, root, name, digest)
+        _check_file(root, name, digest, digested)
     for name in (GOLDEN_NAME, PROFILE_NAME):
         if name not in manifest.files and (root / name).exists():
             raise PackageInvalid(
@@ -98,7 +97,7 @@ def read_package(root: Path) -> Package:
         artefact=root / manifest.artefact,
         golden=golden_from_json(_bytes(golden), str(golden)) if GOLDEN_NAME in manifest.files else None,
         profile=profile_from_json(_bytes(profile), str(profile)) if PROFILE_NAME in manifest.files else None,
-        files=files,
+        digested=digested,
     )
 
 
@@ -110,16 +109,17 @@ def write_package(
     golden: Golden | None = None,
     profile: Profile | None = None,
     replace: bool = False,
+    digested: DigestedFiles | None = None,
 ) -> Package:
     """Write a package whole or not at all, with the digests of its files in the manifest, and read it back.
 
-    Digests that `manifest.files` names already are those that the files must have.
+    `digested` are files that were loaded before and must be the same still when they have been copied.
 
     Raises:
-        DigestMismatch: a file has another.
         PackageInvalid: the folder exists and may not be replaced, a name or the signature is impossible, or a file
             cannot be read or written.
         LabelsMismatch: the labels do not fit the model's output.
+        DigestMismatch: a file of `digested` was changed.
     """
     root = Path(os.path.realpath(root))
     if root.exists():
@@ -138,13 +138,11 @@ def write_package(
     check_signature(manifest.signature, str(root))
     try:
         with NewFolder(root) as folder:
-            digests = add_all(folder, contents)
-            for name, expected in manifest.files.items():
-                if digests.get(name) != expected:
-                    raise DigestMismatch(f"{name}: was changed while it was packed; pack it again")
-            written = msgspec.structs.replace(manifest, files=digests)
+            written = msgspec.structs.replace(manifest, files=add_all(folder, contents))
             folder.add(MANIFEST_NAME, manifest_to_toml(written).encode())
             package = read_package(folder.path)
+            if digested is not None:
+                digested.check_unchanged()
             folder.publish()
     except OSError as exc:
         raise PackageInvalid(f"{root}: the package cannot be written: {exc}") from exc
@@ -177,7 +175,7 @@ def _check_names(manifest: Manifest, source: str) -> None:
             raise PackageInvalid(f"{source}: {role} is '{required}', which 'files' does not list")
 
 
-def _check_file(files: DigestedFiles, root: Path, name: str, digest: str) -> None:
+def _check_file(root: Path, name: str, digest: str, digested: DigestedFiles) -> None:
     path = root / name
     # `Path.resolve` raises RuntimeError on links in a circle; these are then missing.
     if not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root)):
@@ -189,7 +187,7 @@ def _check_file(files: DigestedFiles, root: Path, name: str, digest: str) -> Non
     if not path.is_file():
         raise PackageInvalid(f"{path}: {MANIFEST_NAME} lists this as a file and it is none")
     try:
-        found = files.add(name)
+        found = digested.digest(path)
     except OSError as exc:
         raise PackageInvalid(f"{path}: cannot be read: {exc}") from exc
     if found != digest.lower():
