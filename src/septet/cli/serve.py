@@ -1,11 +1,14 @@
 """`septet serve`: models over HTTP."""
 
 import gc
+import logging
 from argparse import Namespace
 from collections.abc import Sequence
 
 from septet.cli.flags import add_paths, add_settings, resolved_settings
 from septet.cli.parser import Parser
+
+logger = logging.getLogger("septet")
 
 ARGUMENTS = "PATH [PATH ...]"
 DESCRIPTION = """\
@@ -60,7 +63,11 @@ def run(args: Namespace) -> int:
             text = banner(services[0], addresses.url, workers=workers, grpc=grpc)
         else:
             text = banner_of_several(services, addresses.url, workers=workers, grpc=grpc)
-        print(text, flush=True)
+        try:
+            print(text, flush=True)
+        except OSError as error:
+            # Callers need no banner.
+            logger.warning("serving on %s; standard output cannot be written: %s", addresses.url, error.strerror)
 
     with progress:
         return serving.serve(args.paths, settings, announce=announce)
