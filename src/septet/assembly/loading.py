@@ -109,7 +109,7 @@ class ModelLoader:
         Raises:
             StartupError: a model cannot be served.
         """
-        with prompt_end({signal.SIGTERM: 0, signal.SIGINT: INTERRUPTED}, patience=0):
+        with prompt_end({signal.SIGTERM: 0, signal.SIGINT: INTERRUPTED}):
             self._load_shared()
         # The collector would write to every page that it looks at, and so copy it for each worker.
         gc.collect()

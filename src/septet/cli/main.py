@@ -15,7 +15,7 @@ from typing import Protocol
 
 from septet.cli.parser import Parser
 from septet.cli.standard_streams import discard_output, open_closed_streams, output_fault
-from septet.errors import SeptetError
+from septet.errors import SeptetError, StartupError
 from septet.server.prompt_end import ignore_requests, prompt_end
 
 # One module of `septet.cli` per command, imported when it is chosen: `septet --version` needs no numpy.
@@ -30,9 +30,10 @@ COMMANDS = {
     "bench": "measure how fast a model is served, and up to which rate",
 }
 SERVE = "serve"
-INTERRUPTED = 130
+INTERRUPTED, TERMINATED = 130, 143
 #: What the machine has too little of, and what to do.
 SHORTAGES = {
+    errno.EBADF: "standard input or output is closed",
     errno.EMFILE: "too many files are open; allow more with `ulimit -n`",
     errno.ENFILE: "too many files are open on this machine",
     errno.ENOSPC: "no space is left on the device",
@@ -74,8 +75,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     chosen = next((word for word in arguments if not word.startswith("-")), None)
     if chosen == SERVE:
         ignore_requests()
+        # Nothing is served yet, so nothing is left to finish.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
         return _answered(arguments, chosen)
-    with prompt_end({signal.SIGINT: INTERRUPTED}):
+    with prompt_end({signal.SIGINT: INTERRUPTED, signal.SIGTERM: TERMINATED}):
         return _answered(arguments, chosen)
 
 
@@ -117,7 +120,11 @@ def _configure(parser: Parser, name: str) -> None:
 def _run(args: Namespace) -> int:
     try:
         code = int(args.run(args))
-        sys.stdout.flush()
+        fault = output_fault()
+        if isinstance(fault, BrokenPipeError):
+            raise fault
+        if fault is not None:
+            raise StartupError(f"standard output cannot be written: {fault.strerror}")
     except SeptetError as exc:
         _trace(args)
         _complain("\n".join([exc.message, *_details(exc)]))
@@ -138,8 +145,6 @@ def _shortage(exc: Exception) -> str | None:
     if not isinstance(exc, OSError):
         # A library that is not found for want of a descriptor, and the like.
         return SHORTAGES[errno.EMFILE] if os.strerror(errno.EMFILE) in str(exc) else None
-    if (fault := output_fault()) is not None:
-        return f"standard output cannot be written: {fault.strerror or fault}"
     if exc.errno not in SHORTAGES:
         return None
     where = "" if exc.filename is None else f"{exc.filename}: "

@@ -2,6 +2,7 @@
 
 import gc
 import logging
+import signal
 from argparse import Namespace
 from collections.abc import Sequence
 
@@ -70,4 +71,8 @@ def run(args: Namespace) -> int:
             logger.warning("serving on %s; standard output cannot be written: %s", addresses.url, error.strerror)
 
     with progress:
-        return serving.serve(args.paths, settings, announce=announce)
+        code = serving.serve(args.paths, settings, announce=announce)
+    # It is ending: nothing that still arrives may change how.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
+    return code

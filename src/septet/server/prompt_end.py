@@ -15,9 +15,9 @@ PATIENCE_SECONDS = 1.0
 def prompt_end(codes: Mapping[int, int], *, patience: float = PATIENCE_SECONDS) -> Iterator[None]:
     """End the process by the signals of `codes`, with their exit codes, whatever the block does.
 
-    Their handlers are left as they are and have `patience` seconds; a second signal leaves them no time. A thread
-    waits for the signals, which has ended when the block has: what follows may fork. Elsewhere than in the main
-    thread nothing is done.
+    Their handlers have `patience` seconds; a second signal leaves them no time. A signal without a handler ends the
+    process anyway. A thread waits for the signals, which has ended when the block has: what follows may fork. Elsewhere
+    than in the main thread nothing is done.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
