@@ -13,6 +13,7 @@ from argparse import Action, ArgumentParser, Namespace
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from septet.cli.interruption import Interruption
 from septet.cli.parser import Parser
 from septet.cli.standard_streams import discard_output, open_closed_streams, output_fault
 from septet.errors import SeptetError, StartupError
@@ -73,24 +74,29 @@ def main(argv: Sequence[str] | None = None) -> int:
     open_closed_streams()
     arguments = list(sys.argv[1:] if argv is None else argv)
     chosen = next((word for word in arguments if not word.startswith("-")), None)
+    interruption = Interruption()
     if chosen == SERVE:
+        # A server has a plan for signals, and follows it once its workers run. Until then nothing is left to finish.
         ignore_requests()
-        # Nothing is served yet, so nothing is left to finish.
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-        return _answered(arguments, chosen)
-    with prompt_end({signal.SIGINT: INTERRUPTED, signal.SIGTERM: TERMINATED}):
-        return _answered(arguments, chosen)
+        interruption.by(signal.SIGTERM, 0)
+        interruption.by(signal.SIGINT, INTERRUPTED)
+        return _answered(arguments, chosen, interruption)
+    with (
+        interruption.by(signal.SIGINT, INTERRUPTED),
+        prompt_end({signal.SIGINT: INTERRUPTED, signal.SIGTERM: TERMINATED}),
+    ):
+        return _answered(arguments, chosen, interruption)
 
 
-def _answered(arguments: Sequence[str], chosen: str | None) -> int:
+def _answered(arguments: Sequence[str], chosen: str | None, interruption: Interruption) -> int:
     try:
-        return _run(_parsed(arguments, chosen))
+        code = _run(_parsed(arguments, chosen), interruption)
     except SystemExit as exc:
-        return int(exc.code or 0)
+        code = int(exc.code or 0)
     except KeyboardInterrupt:
-        return INTERRUPTED
-    finally:
-        discard_output()
+        code = INTERRUPTED
+    discard_output()
+    return code if interruption.code is None else interruption.code
 
 
 def _parsed(arguments: Sequence[str], chosen: str | None) -> Namespace:
@@ -117,7 +123,7 @@ def _configure(parser: Parser, name: str) -> None:
     parser.set_defaults(run=module.run)
 
 
-def _run(args: Namespace) -> int:
+def _run(args: Namespace, interruption: Interruption) -> int:
     try:
         code = int(args.run(args))
         fault = output_fault()
@@ -133,6 +139,9 @@ def _run(args: Namespace) -> int:
         # The reader has gone (`septet predict ... | head`): nothing more can be written, at exit neither.
         return 1
     except Exception as exc:  # noqa: BLE001 - the outermost handler: any other error is a fault, and reported as one
+        if interruption.code is not None:
+            # A library that was being imported has made an error of it.
+            return interruption.code
         shortage = _shortage(exc)
         hint = "" if _trace(args) or shortage else "\nhint: --log-level debug shows the traceback"
         _complain(shortage or f"{type(exc).__name__}: {exc}{hint}")
