@@ -15,12 +15,15 @@ from septet.assembly.opening import missing_name
 from septet.assembly.sharing import Stamp, shareable, stamp
 from septet.errors import SeptetError, SettingsInvalid, StaleModel, StartupError
 from septet.registry import Models
+from septet.server.prompt_end import prompt_end
 from septet.server.release_messages import ReleaseOrder
 from septet.service import Service
 from septet.settings import Settings
 from septet.types import Middleware, Predictor
 
 logger = logging.getLogger("septet")
+
+INTERRUPTED = 130
 
 
 class LoadedModels(msgspec.Struct, frozen=True):
@@ -110,7 +113,13 @@ class ModelLoader:
         Raises:
             StartupError: a model cannot be served.
         """
-        before = signal.signal(signal.SIGTERM, _leave)
+        with prompt_end({signal.SIGTERM: 0, signal.SIGINT: INTERRUPTED}):
+            self._load_shared()
+        # The collector would write to every page that it looks at, and so copy it for each worker.
+        gc.collect()
+        gc.freeze()
+
+    def _load_shared(self) -> None:
         for path in self._paths:
             if isinstance(path, Path) and shareable(path, self._settings):
                 found = self.stamp(path)
@@ -122,10 +131,6 @@ class ModelLoader:
                         continue
                     raise
                 self._shared[path] = (found, service)
-        # The collector would write to every page that it looks at, and so copy it for each worker.
-        gc.collect()
-        gc.freeze()
-        signal.signal(signal.SIGTERM, before)
 
     def load(self, *, first: bool = True) -> LoadedModels:
         """Load every model; `first`: nobody has answered yet, and a model whose data is too old is refused.
@@ -249,8 +254,3 @@ def _imported(name: str) -> Middleware:
 
 def _name(middleware: Middleware) -> str:
     return repr(getattr(middleware, "__qualname__", middleware))
-
-
-def _leave(*_: object) -> None:
-    """Nothing is served yet, so nothing is left to finish."""
-    sys.exit(0)

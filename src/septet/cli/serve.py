@@ -1,12 +1,16 @@
 """`septet serve`: models over HTTP."""
 
 import gc
+import logging
+import signal
 from argparse import Namespace
 from collections.abc import Sequence
 
 from septet.cli.flags import add_paths, add_settings, resolved_settings
 from septet.cli.parser import Parser
 from septet.cli.terminal_text import show_text
+
+logger = logging.getLogger("septet")
 
 ARGUMENTS = "PATH [PATH ...]"
 DESCRIPTION = """\
@@ -61,7 +65,15 @@ def run(args: Namespace) -> int:
             text = banner(services[0], addresses.url, workers=workers, grpc=grpc)
         else:
             text = banner_of_several(services, addresses.url, workers=workers, grpc=grpc)
-        show_text(text)
+        try:
+            show_text(text)
+        except OSError as error:
+            # Callers need no banner.
+            logger.warning("serving on %s; standard output cannot be written: %s", addresses.url, error.strerror)
 
     with progress:
-        return serving.serve(args.paths, settings, announce=announce)
+        code = serving.serve(args.paths, settings, announce=announce)
+    # It is ending: nothing that still arrives may change how.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
+    return code

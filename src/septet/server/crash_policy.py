@@ -11,6 +11,8 @@ LIMIT_PER_WORKER = 20
 AT_ONCE_PER_WORKER = 2
 FIRST_DELAY_SECONDS = 0.1
 LONGEST_DELAY_SECONDS = 2.0
+#: Where a worker cannot start while others answer.
+LONGEST_START_DELAY_SECONDS = 30.0
 
 
 class CrashPolicy:
@@ -25,13 +27,18 @@ class CrashPolicy:
         """A worker can start: earlier failures to start are forgotten."""
         self._unready = 0
 
-    def crashed(self, now: float, *, was_ready: bool) -> float | None:
-        """Seconds to wait before the replacement is started, or None for giving up."""
+    def crashed(self, now: float, *, was_ready: bool, others_answer: bool = False) -> float | None:
+        """Seconds to wait before the replacement is started, or None for giving up.
+
+        A worker that cannot start is no reason to give up while others answer: it is tried again, more and more seldom.
+        """
+        if not was_ready:
+            self._unready += 1
+            if others_answer:
+                return min(LONGEST_START_DELAY_SECONDS, FIRST_DELAY_SECONDS * 2.0 ** min(self._unready, 16))
         self._times.append(now)
         while self._times[0] < now - WINDOW_SECONDS:
             self._times.popleft()
-        if not was_ready:
-            self._unready += 1
         if self._unready >= UNREADY_LIMIT or len(self._times) >= LIMIT_PER_WORKER * self._workers:
             return None
         excess = max(self._unready, len(self._times) - AT_ONCE_PER_WORKER * self._workers)
