@@ -8,6 +8,7 @@ from septet.cli.flags import add_path, add_settings, settings
 from septet.cli.model_summary import ModelSummary, describe, plain
 from septet.cli.overview import age_text, cost_text, tensor_text
 from septet.cli.parser import Parser
+from septet.cli.terminal import show, show_json
 from septet.model.manifest import Manifest
 from septet.model.signature import Column
 from septet.runtimes.engine_table import engine_for
@@ -39,9 +40,9 @@ def run(args: Namespace) -> int:
     if args.json:
         import msgspec
 
-        print(msgspec.json.format(msgspec.json.encode(plain(description)), indent=2).decode())
+        show_json(msgspec.json.encode(plain(description)))
     else:
-        print("\n".join(_text(description)))
+        show(_text(description))
     return 0
 
 

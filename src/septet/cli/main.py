@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from septet.cli.parser import Parser
+from septet.cli.terminal import complain, indented, show
 from septet.errors import SeptetError
 
 # One module of `septet.cli` per command, imported when it is chosen: `septet --version` needs no numpy.
@@ -48,7 +49,7 @@ class _Version(Action):
     def __call__(self, parser: ArgumentParser, *_: object) -> None:
         from importlib import metadata
 
-        print(f"septet {metadata.version('septet')}")
+        show((f"septet {metadata.version('septet')}",))
         parser.exit()
 
 
@@ -89,7 +90,7 @@ def _run(args: Namespace) -> int:
         sys.stdout.flush()
     except SeptetError as exc:
         _trace(args)
-        _complain("\n".join([exc.message, *_details(exc)]))
+        complain("\n".join([exc.message, *_details(exc)]))
         return 2
     except KeyboardInterrupt:
         return 130
@@ -98,8 +99,8 @@ def _run(args: Namespace) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except Exception as exc:  # noqa: BLE001 - the outermost handler: any other error is a fault, and reported as one
-        hint = "" if _trace(args) else "\nhint: --log-level debug shows the traceback"
-        _complain(f"{type(exc).__name__}: {exc}{hint}")
+        hint = None if _trace(args) else "--log-level debug shows the traceback"
+        complain(f"{type(exc).__name__}: {exc}", hint)
         return 1
     return code
 
@@ -125,12 +126,8 @@ def _trace(args: Namespace) -> bool:
         return False
     import traceback
 
-    traceback.print_exc()
+    show(indented(traceback.format_exc().rstrip()), sys.stderr)
     return True
-
-
-def _complain(message: str) -> None:
-    print(f"error: {message}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 from septet.cli.flags import add_paths, add_settings, resolved_settings
 from septet.cli.parser import Parser
+from septet.cli.terminal import show
+from septet.printable import printable_json
 
 ARGUMENTS = "PATH [PATH ...]"
 DESCRIPTION = """\
@@ -38,7 +40,8 @@ def run(args: Namespace) -> int:
     if args.print_config:
         from septet.settings.rendering import as_toml
 
-        print(as_toml(resolved), end="")
+        # TOML escapes as JSON does.
+        show(printable_json(as_toml(resolved)).removesuffix("\n").split("\n"))
         return 0
     # Modules live as long as the process: while they are imported, the collector would look at them in vain.
     gc.disable()
@@ -57,10 +60,10 @@ def run(args: Namespace) -> int:
         progress.done()
         workers, grpc = settings.server.workers, addresses.grpc
         if len(args.paths) == 1:
-            text = banner(services[0], addresses.url, workers=workers, grpc=grpc)
+            lines = banner(services[0], addresses.url, workers=workers, grpc=grpc)
         else:
-            text = banner_of_several(services, addresses.url, workers=workers, grpc=grpc)
-        print(text, flush=True)
+            lines = banner_of_several(services, addresses.url, workers=workers, grpc=grpc)
+        show(lines)
 
     with progress:
         return serving.serve(args.paths, settings, announce=announce)

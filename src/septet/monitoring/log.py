@@ -10,6 +10,7 @@ from typing import Literal, TypeAlias
 import msgspec
 
 from septet.events import Finished
+from septet.printable import printable, printable_json
 
 Format: TypeAlias = Literal["text", "json"]
 Level: TypeAlias = Literal["debug", "info", "warning", "error"]
@@ -41,8 +42,8 @@ class TextFormatter(logging.Formatter):
         """One line, followed by the traceback, indented, if there is one."""
         time = dt.datetime.fromtimestamp(record.created).astimezone().strftime("%Y-%m-%d %H:%M:%S")
         event, fields = _event(record)
-        line = " ".join([time, f"{record.levelname:<7}", _printable(event), *_pairs(fields)])
-        return "\n  ".join([line, *map(_printable, _traceback(record).splitlines())])
+        line = " ".join([time, f"{record.levelname:<7}", printable(event), *_pairs(fields)])
+        return "\n  ".join([line, *map(printable, _traceback(record).splitlines())])
 
 
 class JSONFormatter(logging.Formatter):
@@ -61,11 +62,11 @@ class JSONFormatter(logging.Formatter):
         if traceback := _traceback(record):
             entry["exception"] = traceback
         try:
-            return msgspec.json.encode(entry, enc_hook=str).decode()
+            return printable_json(msgspec.json.encode(entry, enc_hook=str).decode())
         except UnicodeEncodeError:
             # A lone surrogate, as in a file name that is not UTF-8.
             plain = {name: str(value).encode(errors="backslashreplace").decode() for name, value in entry.items()}
-            return msgspec.json.encode(plain).decode()
+            return printable_json(msgspec.json.encode(plain).decode())
 
 
 class LineHandler(logging.Handler):
@@ -148,10 +149,4 @@ def _traceback(record: logging.LogRecord) -> str:
 
 
 def _pairs(fields: Mapping[str, object]) -> list[str]:
-    return [f"{name}={_printable(str(value))}" for name, value in fields.items()]
-
-
-def _printable(text: str) -> str:
-    if text.isprintable():
-        return text
-    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
+    return [f"{name}={printable(str(value))}" for name, value in fields.items()]

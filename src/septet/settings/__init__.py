@@ -17,10 +17,10 @@ Level: TypeAlias = Literal["debug", "info", "warning", "error"]
 Format: TypeAlias = Literal["text", "json"]
 ExtraColumns: TypeAlias = Literal["refuse", "ignore"]
 
-#: What a model's name, its version and the digest of a trusted file look like.
-NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
-VERSION_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,127}$"
-DIGEST_PATTERN = r"^(sha256:)?[0-9a-f]{12,64}$"
+#: What a model's name, its version and the digest of a trusted file look like. `$` would allow a line feed behind.
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}\Z"
+VERSION_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,127}\Z"
+DIGEST_PATTERN = r"^(sha256:)?[0-9a-f]{12,64}\Z"
 
 _SECONDS = {"unit": "seconds"}
 _BYTES = {"unit": "bytes"}
