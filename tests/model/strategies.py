@@ -9,6 +9,7 @@ from hypothesis.extra import numpy as hnp
 
 from septet.model.manifest import Data, Manifest, Parity, Training
 from septet.model.signature import DTYPES, Column, Kind, Scalar, Signature, Tensor
+from septet.settings import NAME_PATTERN, VERSION_PATTERN
 from septet.types import Array, Tensors
 
 names = st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), min_size=1, max_size=12)
@@ -91,8 +92,8 @@ def _records() -> st.SearchStrategy[Training]:
 def manifests() -> st.SearchStrategy[Manifest]:
     return st.builds(
         Manifest,
-        name=names,
-        version=names,
+        name=st.from_regex(NAME_PATTERN),
+        version=st.from_regex(VERSION_PATTERN),
         runtime=st.sampled_from(["onnx", "sklearn"]),
         artefact=names,
         signature=signatures(),

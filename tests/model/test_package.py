@@ -307,3 +307,42 @@ def test_a_package_that_could_not_be_read_back_is_not_written(root: Path) -> Non
     with pytest.raises(PackageInvalid, match=r"'files' lists 'septet\.toml'"):
         write_package(root, MANIFEST, FILES | {"septet.toml": b"m"})
     assert list(root.parent.iterdir()) == []
+
+
+@pytest.mark.parametrize("key", ["name", "version"])
+@pytest.mark.parametrize(
+    "given",
+    [
+        "",
+        "1\\r\\nSet-Cookie: evil=1",
+        "1\\n",
+        "1\\u0000",
+        "\\u001b[2J1",
+        "1\\u202e",
+        "a b",
+        "ä",
+        "../1",
+        "-1",
+        "1" * 129,
+    ],
+)
+def test_a_name_or_version_that_no_header_can_carry_is_refused(key: str, given: str, root: Path) -> None:
+    written(root)
+    edit(root, f'{key} = "{getattr(MANIFEST, key)}"', f'{key} = "{given}"')
+    with pytest.raises(PackageInvalid, match=rf"{key} is .*; write 1 to 128 letters") as caught:
+        read_package(root)
+    assert caught.value.message.isprintable()
+
+
+def test_no_package_is_written_with_such_a_name(root: Path) -> None:
+    evil = msgspec.structs.replace(MANIFEST, name="pets\r\n")
+    with pytest.raises(PackageInvalid, match="name is"):
+        write_package(root, evil, FILES, golden=GOLDEN)
+    assert not root.exists()
+
+
+@pytest.mark.parametrize("name", ["a\r\nb", "a\x1b[2J", "a\u202eb", "a\0b"])
+def test_a_file_whose_name_does_not_print_is_refused(name: str, root: Path) -> None:
+    with pytest.raises(PackageInvalid, match="inside the package") as caught:
+        written(root, {**FILES, name: b"x"})
+    assert caught.value.message.isprintable()

@@ -1,3 +1,4 @@
+import json
 import logging
 import os
 from collections.abc import Callable, Iterator
@@ -138,6 +139,23 @@ def test_a_caller_cannot_forge_a_line_of_text(configured: Configured) -> None:
     logging.getLogger("septet").info("id %s", "x\r\n2026-01-01 00:00:00 ERROR \x1b[2J")
 
     assert read().count("\n") == 1
+
+
+@pytest.mark.parametrize("style", ["text", "json"])
+@pytest.mark.parametrize("sign", ["\x1b", "\x7f", "\x9b", "\x85", "\u202e", "\u2028", "\u200b", "\ufeff"])
+def test_a_line_shows_every_character_that_it_has(configured: Configured, style: Format, sign: str) -> None:
+    read = configured(style, "info")
+    try:
+        fail_with(f"in a traceback {sign}")
+    except ValueError:
+        logging.getLogger("septet").exception("event %s", sign, extra={"id": sign, "error": sign})
+    AccessLog(access=True).turned(0, [event(200, id=sign, route=sign, code=sign, trace=sign, message=sign)])
+    lines = read()
+    assert lines.replace("\n", "").isprintable()
+    if style == "json":
+        first = json.loads(lines.splitlines()[0])
+        assert first["event"] == f"event {sign}"
+        assert first["id"] == sign
 
 
 @pytest.mark.parametrize("style", ["text", "json"])

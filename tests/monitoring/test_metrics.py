@@ -2,6 +2,7 @@ import subprocess
 import sys
 from collections.abc import Iterable
 
+import msgspec
 from prometheus_client import Metric
 from prometheus_client.openmetrics import parser as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
@@ -115,3 +116,13 @@ def test_the_metrics_library_is_not_imported_before_the_first_scrape() -> None:
     code = "import sys, septet.monitoring.metrics; sys.exit('prometheus_client' in sys.modules)"
 
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_model_of_another_server_is_escaped_whatever_name_it_has_there() -> None:
+    evil = "e\x1b]0;owned\r\u2028\x85"
+    facts = msgspec.structs.replace(DATED, identity=Identity(evil, evil, evil))
+    for accept in (None, "application/openmetrics-text; version=1.0.0"):
+        body, _ = exposition(counted(), [evil], [facts], accept)
+        text = body.decode()
+        assert text.replace("\n", "").isprintable()
+        assert r"e\\x1b]0;owned\\r" in text

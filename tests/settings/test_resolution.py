@@ -1,5 +1,6 @@
 """Which value wins, and what is refused."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from septet.errors import SettingsInvalid
-from septet.settings import Settings
+from septet.settings import DIGEST_PATTERN, NAME_PATTERN, VERSION_PATTERN, Settings
 from septet.settings.fields import Field, Value, fields
 from septet.settings.resolution import explain, resolve
 
@@ -309,3 +310,11 @@ def test_a_secret_is_in_no_message_and_no_representation(config: Path) -> None:
     settings = resolve(flags, {})
     assert settings.server.tls_key_password == "s3cret"
     assert "s3cret" not in repr(settings)
+
+
+@pytest.mark.parametrize("pattern", [NAME_PATTERN, VERSION_PATTERN, DIGEST_PATTERN])
+def test_no_pattern_of_an_identity_lets_a_line_feed_pass(pattern: str) -> None:
+    good = "abcdef123456"
+    assert re.search(pattern, good)
+    for bad in (f"{good}\n", f"{good}\r", f"{good}\0", f"{good}\u2028", f"{good}\n{good}"):
+        assert not re.search(pattern, bad)

@@ -47,6 +47,21 @@ def several() -> list[Service]:
     ]
 
 
+def hostile_service() -> Service:
+    """A model whose texts try to be markup, and to turn the direction of writing."""
+    service, evil = models.iris(), "<b>evil</b>\u202e\u0085"
+    signature, manifest = service.signature, service.manifest
+    tensor = signature.inputs[0]
+    columns = tuple(msgspec.structs.replace(each, name=evil + each.name, unit=evil + "cm") for each in tensor.columns)
+    signature = msgspec.structs.replace(
+        signature,
+        inputs=(msgspec.structs.replace(tensor, columns=columns),),
+        labels=tuple(evil + label for label in signature.labels),
+    )
+    manifest = msgspec.structs.replace(manifest, signature=signature, description=evil)
+    return msgspec.structs.replace(service, signature=signature, manifest=manifest)
+
+
 class Mounts:
     """Routes `/name/...` to an application, as a framework's mount does."""
 
@@ -64,6 +79,7 @@ def address() -> Iterator[str]:
     """The address that the prefixes of the applications follow."""
     services = {"iris": models.iris(), "digits": models.classifier(64), **models.every_kind()}
     apps = {name.replace(" ", "-"): asgi(service) for name, service in services.items()}
+    apps["hostile"] = asgi(hostile_service())
     apps["several"] = asgi(*several())
     apps["partly"] = asgi(models.iris(), missing={"broken": "broken.onnx is not an ONNX model"})
     mounts = Mounts(apps)

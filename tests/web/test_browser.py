@@ -181,3 +181,16 @@ def test_a_model_beside_one_that_is_missing_predicts(browser: Browser, address: 
     assert browser.find(".choice .bad").text == "broken: not loaded"
     predict(browser)
     assert browser.find("#answer .big").text == "setosa"
+
+
+def test_texts_of_a_model_are_shown_as_they_are(browser: Browser, address: str) -> None:
+    browser.open(f"{address}/hostile/docs")
+    evil = r"<b>evil</b>\u{202e}\u{85}"
+    assert browser.find("#lead").text == evil
+    for text in (f"{evil}setosa", f"{evil}sepal length"):
+        assert text in browser.find("main").text
+    assert f"{evil}sepal length" in browser.find("#panes").text
+    assert not browser.all("main b")
+    assert "\u202e" not in browser.find("main").text
+    predict(browser)
+    assert browser.find("#answer .big").text == f"{evil}setosa"

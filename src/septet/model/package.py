@@ -1,7 +1,6 @@
 """A package: a folder that carries everything a model's answers depend on, and proves it when it is read."""
 
 import os
-import re
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Final
@@ -18,7 +17,6 @@ from septet.model.labels import read_labels, with_labels
 from septet.model.manifest import Manifest
 from septet.model.profile import Profile, profile_from_json, profile_to_json
 from septet.model.septet_toml import manifest_from_toml, manifest_to_toml
-from septet.settings import NAME_PATTERN, VERSION_PATTERN
 
 MANIFEST_NAME: Final = "septet.toml"
 GOLDEN_NAME: Final = "golden.json"
@@ -146,17 +144,6 @@ def _check_replaceable(root: Path, *, replace: bool) -> None:
 
 
 def _check_names(manifest: Manifest, source: str) -> None:
-    for key, given, pattern in (
-        ("name", manifest.name, NAME_PATTERN),
-        ("version", manifest.version, VERSION_PATTERN),
-    ):
-        # Both go into headers, paths and metrics.
-        if not re.fullmatch(pattern, given):
-            more = "" if key == "name" else " and '+'"
-            raise PackageInvalid(
-                f"{source}: {key} is {given!r}; up to 128 letters, digits, '.', '-', '_'{more} are expected, a letter "
-                "or digit first"
-            )
     for name in manifest.files:
         path = PurePosixPath(name)
         if (

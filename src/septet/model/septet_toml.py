@@ -14,6 +14,7 @@ import numpy as np
 from septet.errors import PackageInvalid
 from septet.model.manifest import Manifest
 from septet.model.signature import Signature, Tensor
+from septet.settings import NAME_PATTERN, VERSION_PATTERN
 
 FORMAT: Final = 1
 _HEADER: Final = "# A Septet package: `septet inspect` prints it, `septet check` proves it.\n\n"
@@ -46,7 +47,8 @@ def manifest_from_toml(data: bytes, source: str) -> Manifest:
     """Read the bytes of `septet.toml`; `source` is where they come from, for messages.
 
     Raises:
-        PackageInvalid: they are not TOML, of a newer format, or a key is unknown, missing or of the wrong type.
+        PackageInvalid: they are not TOML, of a newer format, a key is unknown, missing or of the wrong
+            type, or the name or version is none that a header can carry.
     """
     import tomllib
 
@@ -64,7 +66,21 @@ def manifest_from_toml(data: bytes, source: str) -> Manifest:
         manifest = msgspec.convert(values, Manifest)
     except msgspec.ValidationError as exc:
         raise PackageInvalid(f"{source}: {exc}".replace("`$.", "`")) from exc
+    _check_identity(manifest, source)
     return msgspec.structs.replace(manifest, signature=_with_shapes(manifest.signature, _FREE, None))
+
+
+def _check_identity(manifest: Manifest, source: str) -> None:
+    """Refuse a name or a version that headers, paths and metrics cannot have."""
+    for key, given, pattern, more in (
+        ("name", manifest.name, NAME_PATTERN, ""),
+        ("version", manifest.version, VERSION_PATTERN, ", '+'"),
+    ):
+        if not re.fullmatch(pattern, given):
+            raise PackageInvalid(
+                f"{source}: {key} is {given!r}; write 1 to 128 letters, digits and '.', '-', '_'{more}, a letter or a "
+                "digit first"
+            )
 
 
 def _on_one_line(found: re.Match[str]) -> str:
