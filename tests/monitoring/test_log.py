@@ -207,3 +207,24 @@ def test_a_log_call_that_cannot_be_written_harms_nobody(configured: Configured) 
     logging.getLogger("septet").info("%d rows", "many")
 
     assert read() == ""
+
+
+def test_a_pipe_that_nobody_reads_stops_nobody_and_what_is_lost_is_said() -> None:
+    reading, writing = os.pipe()
+    configure(descriptor=writing)
+    logger = logging.getLogger("septet")
+    try:
+        for _ in range(40):
+            logger.info("%s", "x" * 4000)
+        os.set_blocking(reading, False)
+        while len(os.read(reading, 65536)) == 65536:
+            pass
+        logger.info("after")
+        said = os.read(reading, 65536).decode()
+    finally:
+        logger.handlers, logger.propagate = [], True
+        logger.setLevel(logging.NOTSET)
+        os.close(reading)
+        os.close(writing)
+    assert "lines of the log are lost" in said
+    assert said.endswith("after\n")

@@ -154,6 +154,8 @@ def _shortage(exc: Exception) -> str | None:
     if not isinstance(exc, OSError):
         # A library that is not found for want of a descriptor, and the like.
         return SHORTAGES[errno.EMFILE] if os.strerror(errno.EMFILE) in str(exc) else None
+    if exc.errno == errno.ENOENT and exc.filename is None and "temporary" in str(exc.strerror):
+        return "no folder for temporary files can be written to; name one in TMPDIR"
     if exc.errno not in SHORTAGES:
         return None
     where = "" if exc.filename is None else f"{exc.filename}: "

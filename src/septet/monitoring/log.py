@@ -4,6 +4,8 @@ import contextlib
 import datetime as dt
 import logging
 import os
+import select
+import stat
 from collections.abc import Mapping, Sequence
 from typing import Literal, TypeAlias
 
@@ -16,6 +18,10 @@ Level: TypeAlias = Literal["debug", "info", "warning", "error"]
 
 LOGGER = "septet"
 STDERR = 2
+#: As POSIX has it: a pipe takes so many bytes in one piece, and has room for them when it has room.
+ATOMIC_BYTES = 4096
+#: How long a line waits for room.
+PATIENCE_SECONDS = 0.5
 FAILED, REFUSED, EVERYTHING = 500, 400, 0
 
 
@@ -69,16 +75,56 @@ class JSONFormatter(logging.Formatter):
 
 
 class LineHandler(logging.Handler):
-    """Writes each record to a file descriptor in one call, so that lines of several processes do not mix."""
+    """Writes each record to a file descriptor in one call, so that lines of several processes do not mix.
+
+    A record that cannot be written is lost rather than harm an answer. Whoever reads the other end of a pipe may have
+    stopped reading: that is waited for once, then what finds no room is lost, and how much is said when there is some.
+    """
 
     def __init__(self, descriptor: int = STDERR) -> None:
         super().__init__()
         self._descriptor = descriptor
+        self._may_block = _may_block(descriptor)
+        self._lost = 0
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write the record; a log that cannot be written is lost rather than harm an answer."""
+        """Write the record."""
         with contextlib.suppress(Exception):
-            os.write(self._descriptor, f"{self.format(record)}\n".encode(errors="backslashreplace"))
+            line = f"{self.format(record)}\n".encode(errors="backslashreplace")
+            if not self._has_room(PATIENCE_SECONDS if self._lost == 0 else 0.0):
+                self._lost += 1
+                return
+            if self._lost:
+                lost, self._lost = self._lost, 0
+                note = logging.LogRecord(LOGGER, logging.WARNING, "", 0, "%d lines of the log are lost", (lost,), None)
+                line = f"{self.format(note)}\n".encode() + line
+            self._write(line)
+
+    def _write(self, line: bytes) -> None:
+        if not self._may_block:
+            os.write(self._descriptor, line)
+            return
+        while line:
+            written = os.write(self._descriptor, line[:ATOMIC_BYTES])
+            line = line[written:]
+            if line and not self._has_room(PATIENCE_SECONDS):
+                return
+
+    def _has_room(self, seconds: float) -> bool:
+        """Whether a write of so many bytes as are atomic would not block."""
+        if not self._may_block:
+            return True
+        room = select.poll()
+        room.register(self._descriptor, select.POLLOUT)
+        return bool(room.poll(seconds * 1000))
+
+
+def _may_block(descriptor: int) -> bool:
+    """Whether somebody reads what is written; where the system can tell who does not (Windows cannot)."""
+    try:
+        return hasattr(select, "poll") and not stat.S_ISREG(os.fstat(descriptor).st_mode)
+    except OSError:
+        return False
 
 
 class AccessLog:
