@@ -161,7 +161,7 @@ def test_a_server_of_few_files_waits_for_those_that_are_open(tmp_path: Path) -> 
         with socket.create_connection(("127.0.0.1", server.port), timeout=WAIT_SECONDS) as late:
             late.sendall(b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n")
             assert late.recv(12) == b"HTTP/1.1 200"
-        assert server.log.count("no connection can be accepted") == 1
+        assert server.log.count("no connection can be accepted") <= 2
         assert server.stop() == 0, server.log
 
 
