@@ -2,17 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 
-from septet.control_characters import escaped
-
 _WIDEST = 48  # a longer cell does not push the others away
 
 
 def aligned(rows: Sequence[Sequence[str]], indent: str = "") -> Iterator[str]:
-    """Write each row on a line, its cells padded to the column's width; columns without a cell are left out.
-
-    Control characters are escaped, so that a cell is on one line.
-    """
-    rows = [tuple(map(escaped, row)) for row in rows]
+    """Write each row on a line, its cells padded to the column's width; columns without a cell are left out."""
     used = [at for at in range(max(map(len, rows), default=0)) if _filled(rows, at)]
     widths = {at: min(max(len(row[at]) for row in rows), _WIDEST) for at in used}
     for row in rows:

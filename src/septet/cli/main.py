@@ -16,7 +16,7 @@ from typing import Protocol
 from septet.cli.interruption import Interruption
 from septet.cli.parser import Parser
 from septet.cli.standard_streams import discard_output, open_closed_streams, output_fault
-from septet.cli.terminal_text import complain
+from septet.cli.terminal import complain, indented, show
 from septet.errors import SeptetError, StartupError
 from septet.server.prompt_end import ignore_requests, prompt_end
 
@@ -66,7 +66,7 @@ class _Version(Action):
     def __call__(self, parser: ArgumentParser, *_: object) -> None:
         from importlib import metadata
 
-        print(f"septet {metadata.version('septet')}")
+        show((f"septet {metadata.version('septet')}",))
         parser.exit()
 
 
@@ -144,8 +144,8 @@ def _run(args: Namespace, interruption: Interruption) -> int:
             # A library that was being imported has made an error of it.
             return interruption.code
         shortage = _shortage(exc)
-        hint = "" if _trace(args) or shortage else "\nhint: --log-level debug shows the traceback"
-        _complain(shortage or f"{type(exc).__name__}: {exc}{hint}")
+        hint = None if _trace(args) or shortage else "--log-level debug shows the traceback"
+        _complain(shortage or f"{type(exc).__name__}: {exc}", hint)
         return 2 if shortage else 1
     return code
 
@@ -155,6 +155,8 @@ def _shortage(exc: Exception) -> str | None:
     if not isinstance(exc, OSError):
         # A library that is not found for want of a descriptor, and the like.
         return SHORTAGES[errno.EMFILE] if os.strerror(errno.EMFILE) in str(exc) else None
+    if exc.errno == errno.ENOENT and exc.filename is None and "temporary" in str(exc.strerror):
+        return "no folder for temporary files can be written to; name one in TMPDIR"
     if exc.errno not in SHORTAGES:
         return None
     where = "" if exc.filename is None else f"{exc.filename}: "
@@ -182,14 +184,14 @@ def _trace(args: Namespace) -> bool:
         return False
     import traceback
 
-    complain(traceback.format_exc().rstrip())
+    show(indented(traceback.format_exc().rstrip()), sys.stderr)
     return True
 
 
-def _complain(message: str) -> None:
+def _complain(message: str, hint: str | None = None) -> None:
     # Where nothing can be said, the exit code says it.
     with contextlib.suppress(OSError):
-        complain(f"error: {message}")
+        complain(message, hint)
 
 
 if __name__ == "__main__":

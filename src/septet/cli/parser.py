@@ -5,7 +5,7 @@ from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from pathlib import Path
 from typing import Any, NoReturn
 
-from septet.control_characters import escaped_lines
+from septet.cli.terminal import complain
 
 _UNKNOWN = "unrecognized arguments: "
 
@@ -34,7 +34,8 @@ class Parser(ArgumentParser):
         """Print one message and where to read more, and exit with 2."""
         if message.startswith(_UNKNOWN):
             message = self._with_likely_name(message.removeprefix(_UNKNOWN))
-        self.exit(2, escaped_lines(f"error: {message}\nhint: {self.prog} --help shows what can be given\n"))
+        complain(message, f"{self.prog} --help shows what can be given")
+        self.exit(2)
 
     def _with_likely_name(self, rest: str) -> str:
         import difflib

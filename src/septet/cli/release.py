@@ -8,7 +8,7 @@ from septet.cli.admin_client import ask_admin, socket_of
 from septet.cli.flags import add_path
 from septet.cli.parser import Parser
 from septet.cli.progress import Progress
-from septet.cli.terminal_text import show_json, show_text
+from septet.cli.terminal import show, show_json
 from septet.errors import ModelNotFound
 from septet.server.release_messages import ReleaseResult, described
 
@@ -64,7 +64,7 @@ def run(args: Namespace) -> int:
     with Progress(f"releasing {args.path} ..."):
         result = ask_admin(socket_of(args.to), "/release", order)
     if args.json:
-        show_json(result.decode())
+        show_json(result)
     else:
-        show_text(described(msgspec.json.decode(result, type=ReleaseResult)))
+        show((described(msgspec.json.decode(result, type=ReleaseResult)),))
     return 0

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 
 from septet.cli.flags import add_paths, add_settings, resolved_settings
 from septet.cli.parser import Parser
-from septet.cli.terminal_text import show_text
+from septet.cli.terminal import show
+from septet.printable import printable_json
 
 logger = logging.getLogger("septet")
 
@@ -43,7 +44,8 @@ def run(args: Namespace) -> int:
     if args.print_config:
         from septet.settings.rendering import as_toml
 
-        show_text(as_toml(resolved), end="")
+        # TOML escapes as JSON does.
+        show(printable_json(as_toml(resolved)).removesuffix("\n").split("\n"))
         return 0
     # Modules live as long as the process: while they are imported, the collector would look at them in vain.
     gc.disable()
@@ -62,11 +64,11 @@ def run(args: Namespace) -> int:
         progress.done()
         workers, grpc = settings.server.workers, addresses.grpc
         if len(args.paths) == 1:
-            text = banner(services[0], addresses.url, workers=workers, grpc=grpc)
+            lines = banner(services[0], addresses.url, workers=workers, grpc=grpc)
         else:
-            text = banner_of_several(services, addresses.url, workers=workers, grpc=grpc)
+            lines = banner_of_several(services, addresses.url, workers=workers, grpc=grpc)
         try:
-            show_text(text)
+            show(lines)
         except OSError as error:
             # Callers need no banner.
             logger.warning("serving on %s; standard output cannot be written: %s", addresses.url, error.strerror)

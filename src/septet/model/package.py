@@ -1,14 +1,13 @@
 """A package: a folder that carries everything a model's answers depend on, and proves it when it is read."""
 
 import os
+import re
 from collections.abc import Mapping
-from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Final
 
 import msgspec
 
-from septet.control_characters import escaped, has_controls
 from septet.errors import DigestMismatch, LabelsMismatch, ModelNotFound, PackageInvalid
 from septet.model.consistency import check_signature
 from septet.model.digest import DigestedFiles, bytes_digest, identity_digest
@@ -17,14 +16,13 @@ from septet.model.golden import Golden, golden_from_json, golden_to_json
 from septet.model.label_files import LABEL_NAMES, files_beside
 from septet.model.labels import read_labels, with_labels
 from septet.model.manifest import Manifest
-from septet.model.manifest_texts import check_texts
 from septet.model.profile import Profile, profile_from_json, profile_to_json
 from septet.model.septet_toml import manifest_from_toml, manifest_to_toml
+from septet.settings import NAME_PATTERN, VERSION_PATTERN
 
 MANIFEST_NAME: Final = "septet.toml"
 GOLDEN_NAME: Final = "golden.json"
 PROFILE_NAME: Final = "profile.json"
-_MOST_UNLISTED: Final = 1000
 
 
 class Package(msgspec.Struct, frozen=True, eq=False):
@@ -46,15 +44,6 @@ class Package(msgspec.Struct, frozen=True, eq=False):
     golden: Golden | None
     profile: Profile | None
     digested: DigestedFiles
-
-    @property
-    def unlisted(self) -> tuple[str, ...]:
-        """The files in its folder that the manifest does not list, and that nothing reads; sorted, at most 1,000."""
-        known = {*self.manifest.files, MANIFEST_NAME}
-        names = (path.relative_to(self.root).as_posix() for path in islice(self.root.rglob("*"), _MOST_UNLISTED))
-        # Label files have rules of their own, see `check_unlisted_labels`.
-        ours = (name for name in names if name not in known and name not in LABEL_NAMES and "__pycache__" not in name)
-        return tuple(sorted(name for name in ours if not (self.root / name).is_dir()))
 
 
 def read_package(root: Path) -> Package:
@@ -79,7 +68,6 @@ def read_package(root: Path) -> Package:
     data = _bytes(source)
     manifest = manifest_from_toml(data, str(source))
     _check_names(manifest, str(source))
-    check_texts(manifest, str(source))
     check_signature(manifest.signature, str(source))
     digested = DigestedFiles()
     for name, digest in manifest.files.items():
@@ -125,16 +113,12 @@ def write_package(
     if root.exists():
         _check_replaceable(root, replace=replace)
     contents = dict(files)
-    for name in (GOLDEN_NAME, PROFILE_NAME):
-        if name in contents:
-            raise PackageInvalid(f"{name}: a file of the model cannot have this name, which a package uses; rename it")
     if golden is not None:
         contents[GOLDEN_NAME] = golden_to_json(golden)
     if profile is not None:
         contents[PROFILE_NAME] = profile_to_json(profile)
     declared = msgspec.structs.replace(manifest, files=dict.fromkeys(contents, ""))
     _check_names(declared, str(root))
-    check_texts(declared, str(root))
     check_signature(manifest.signature, str(root))
     try:
         with NewFolder(root) as folder:
@@ -162,12 +146,27 @@ def _check_replaceable(root: Path, *, replace: bool) -> None:
 
 
 def _check_names(manifest: Manifest, source: str) -> None:
+    for key, given, pattern in (
+        ("name", manifest.name, NAME_PATTERN),
+        ("version", manifest.version, VERSION_PATTERN),
+    ):
+        # Both go into headers, paths and metrics.
+        if not re.fullmatch(pattern, given):
+            more = "" if key == "name" else " and '+'"
+            raise PackageInvalid(
+                f"{source}: {key} is {given!r}; up to 128 letters, digits, '.', '-', '_'{more} are expected, a letter "
+                "or digit first"
+            )
     for name in manifest.files:
         path = PurePosixPath(name)
-        if has_controls(name):
-            raise PackageInvalid(f"{source}: 'files' lists '{escaped(name)}'; a file's name has no control characters")
-        if path.is_absolute() or ".." in path.parts or path.as_posix() != name or "\\" in name or "\0" in name:
-            raise PackageInvalid(f"{source}: 'files' lists '{name}'; a file's path is relative and inside the package")
+        if (
+            path.is_absolute()
+            or ".." in path.parts
+            or path.as_posix() != name
+            or "\\" in name
+            or not name.isprintable()
+        ):
+            raise PackageInvalid(f"{source}: 'files' lists {name!r}; a file's path is relative and inside the package")
         if name in (".", MANIFEST_NAME):
             raise PackageInvalid(f"{source}: 'files' lists '{name}', which cannot have a digest there")
     for role, required in (("artefact", manifest.artefact), ("prepare", manifest.prepare)):

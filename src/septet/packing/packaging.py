@@ -11,7 +11,6 @@ from septet.errors import PackageInvalid
 from septet.model.digest import DigestedFiles
 from septet.model.label_files import files_beside, with_labels_beside
 from septet.model.manifest import Manifest, name_from
-from septet.model.manifest_texts import check_identity
 from septet.model.package import write_package
 from septet.model.sample import sample
 from septet.packing.evidence import golden_of, profile_of_data
@@ -19,7 +18,7 @@ from septet.packing.provenance import About, Statement, training
 from septet.packing.save import Saved, trust_needed
 from septet.packing.signatures import declared
 from septet.packing.sources import sources_of
-from septet.packing.statement_check import check_statement
+from septet.packing.statement_check import check_identity, check_statement
 from septet.packing.training_table import rows_of
 from septet.packing.training_tensors import tensors_of
 from septet.predictor.comparison import require_independence

@@ -12,7 +12,6 @@ import numpy as np
 from septet.errors import Invalid, MissingExtra, SeptetError, UnsupportedModel
 from septet.model.consistency import check_signature
 from septet.model.manifest import Manifest, name_from
-from septet.model.manifest_texts import check_identity
 from septet.model.package import Package, write_package
 from septet.model.signature import Signature, Tensor
 from septet.packing.artefact import Artefact, Trained, artefact_of, trusting
@@ -20,7 +19,7 @@ from septet.packing.evidence import golden_of, profile_of_rows, with_hard_rows
 from septet.packing.provenance import About, Statement, training
 from septet.packing.signatures import declared, finished, named, raw_inputs
 from septet.packing.sources import sources_of, sources_text
-from septet.packing.statement_check import check_statement
+from septet.packing.statement_check import check_identity, check_statement
 from septet.packing.training_table import TrainingTable, rows_of
 from septet.packing.training_tensors import tensors_from
 from septet.packing.trial import try_estimator

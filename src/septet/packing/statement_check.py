@@ -8,6 +8,7 @@ from typing import Any
 
 from septet.errors import PackageInvalid
 from septet.packing.provenance import Statement, date_of
+from septet.settings.fields import Field, fields
 
 _TEXTS = ("dataset", "description", "owner")
 _DAY = "a date, a text such as '2026-10-31', or None"
@@ -39,6 +40,23 @@ def check_statement(statement: Statement) -> None:
             raise PackageInvalid(
                 f"ranges: {name!r} is {bounds!r}, and (lowest, highest) is expected, either of them a number or None"
             )
+
+
+def check_identity(name: str | None, version: str) -> None:
+    """Refuse names and versions that no path or header can carry; `name` is None where none was given.
+
+    Raises:
+        PackageInvalid: they cannot.
+    """
+    patterns = {field.key: field for field in fields()}
+    for given, field in ((name, patterns["model.name"]), (version, patterns["model.version"])):
+        if given is not None:
+            _check_text(given, field)
+
+
+def _check_text(given: object, field: Field) -> None:
+    if not isinstance(given, str) or not field.allows(given):
+        raise PackageInvalid(f"{field.name}: is {given!r}, and {field.expected} are expected")
 
 
 def _check_window(window: Any) -> None:

@@ -20,6 +20,8 @@ PART, MOST = 8, 32
 DEFER_SECONDS = 0.001
 # After the system has no descriptor left.
 PAUSE_SECONDS = 0.2
+# Between two warnings of that.
+WARNING_SECONDS = 10.0
 
 logger = logging.getLogger("septet.server")
 
@@ -48,6 +50,7 @@ class Acceptor:
         self._pause: asyncio.TimerHandle | None = None
         self._opening: set[asyncio.Task[None]] = set()
         self._closed = self._refused = False
+        self._warn_at = 0.0
         self._loop.add_reader(listening.fileno(), self._ready)
 
     def close(self) -> None:
@@ -91,9 +94,10 @@ class Acceptor:
         except (BlockingIOError, InterruptedError, ConnectionAbortedError):
             return False  # another worker took it, or the client has left
         except OSError as error:
-            if not self._refused:
-                # Once, not for each pause: the log of a machine without descriptors is not filled as well.
+            # Once, not for each pause, nor whenever one connection ends: the log must not be filled as well.
+            if not self._refused and self._loop.time() >= self._warn_at:
                 self._refused = True
+                self._warn_at = self._loop.time() + WARNING_SECONDS
                 logger.warning("no connection can be accepted for now, those that are open go on: %s", error)
             if self._pause is None and not self._closed:
                 self._pause_accepting(PAUSE_SECONDS)

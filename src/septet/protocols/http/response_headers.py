@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TypeAlias
 
-from septet.control_characters import escaped
+from septet.printable import printable
 from septet.types import Identity
 
 HeaderPairs: TypeAlias = tuple[tuple[bytes, bytes], ...]
@@ -16,7 +16,7 @@ def identity_headers(identity: Identity | None) -> HeaderPairs:
     return (
         (b"septet-model", _ascii(identity.name)),
         (b"septet-model-version", _ascii(identity.version)),
-        (b"septet-model-digest", identity.digest.encode()),
+        (b"septet-model-digest", _ascii(identity.digest)),
     )
 
 
@@ -27,4 +27,4 @@ def flags_header(flags: Sequence[str]) -> HeaderPairs:
 
 def _ascii(text: str) -> bytes:
     """The text with all that is not printable ASCII escaped: a line's end would begin another header."""
-    return escaped(text).encode("ascii", "backslashreplace")
+    return printable(text).encode("ascii", "backslashreplace")
