@@ -118,3 +118,13 @@ def test_weights_that_are_overwritten_in_place_do_not_change_the_answers_of_a_lo
     np.testing.assert_array_equal(answer(runtime), [[2, 2]])
     os.truncate(tmp_path / "w.bin", 0)
     np.testing.assert_array_equal(answer(runtime), [[2, 2]])
+
+
+def test_a_location_that_means_an_address_in_memory_is_refused_though_there_is_such_a_file(tmp_path: Path) -> None:
+    location = "*/_ORT_MEM_ADDR_/*"
+    path = written(tmp_path, _product("w.bin"))
+    (tmp_path / location).parent.mkdir(parents=True)
+    (tmp_path / "w.bin").rename(tmp_path / location)
+    path.write_bytes(_product(location).SerializeToString())
+    with pytest.raises(DamagedModel, match="outside of its folder"):
+        load(path, LoadOptions())

@@ -28,6 +28,7 @@ from septet.settings import Model
 from septet.types import Identity
 
 NO_LABELS = "none"
+_MOST_SHOWN = 5
 
 _log = logging.getLogger("septet")
 
@@ -115,6 +116,9 @@ def _label_files(folder: Path, labels: str | None, digested: DigestedFiles) -> d
 def _package(path: Path, settings: Model, options: LoadOptions) -> OpenedModel:
     package = read_package(path)
     check_artefact_files(package)
+    if unlisted := package.unlisted:
+        shown = ", ".join(unlisted[:_MOST_SHOWN]) + (" ..." if len(unlisted) > _MOST_SHOWN else "")
+        _log.info("%s: the manifest does not list %s, which nothing reads", path, shown)
     manifest = package.manifest
     require_versions(manifest)
     if manifest.prepare is None:

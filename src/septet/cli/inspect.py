@@ -59,6 +59,7 @@ def _text(description: ModelSummary) -> Iterator[str]:
     if description.freshness is not None:
         yield from _section("Age", [(description.freshness.state, age_text(description.freshness))])
     yield from _section("Files (SHA-256)", sorted(description.files.items()))
+    yield from _section("Not of the package, and not read", [(name, "") for name in description.unlisted])
     yield from ("", "Trust")
     if not description.trust:
         yield "  not needed: loading it runs no code of its own"

@@ -25,6 +25,7 @@ class ModelSummary(msgspec.Struct, frozen=True):
         manifest: the package's or the one derived from the file; None where only running its code would tell.
         files: SHA-256 by name, of a package every file but the manifest.
         golden_rows: how many cases the package carries; None for a file.
+        unlisted: files in the folder of a package that its manifest does not list, and that nothing reads.
         trust: digests of the files that run code of their own when loaded; usually none.
     """
 
@@ -36,6 +37,7 @@ class ModelSummary(msgspec.Struct, frozen=True):
     files: dict[str, str]
     golden_rows: int | None = None
     trust: tuple[str, ...] = ()
+    unlisted: tuple[str, ...] = ()
 
 
 def describe(path: Path, settings: Settings) -> ModelSummary:
@@ -78,6 +80,7 @@ def plain(description: ModelSummary) -> dict[str, Any]:
         "prepare": manifest.prepare if manifest else None,
         "freshness": msgspec.to_builtins(fresh) if fresh else None,
         "files": description.files,
+        "unlisted": list(description.unlisted),
         "golden_rows": description.golden_rows,
         "trust": list(description.trust),
     }
@@ -89,6 +92,7 @@ def _of_package(package: Package, settings: Settings) -> ModelSummary:
         package=True,
         digest=package.digest,
         manifest=package.manifest,
+        unlisted=package.unlisted,
         freshness=age_of(package.manifest, settings.model),
         files=package.manifest.files,
         golden_rows=golden_rows(package),

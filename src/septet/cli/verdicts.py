@@ -97,7 +97,8 @@ def _read(path: Path, found: dict[str, Verdict]) -> Package | None:
         return None
     count = len(package.manifest.files)
     _note(found, "manifest", "ok", f"{package.manifest.name}, version {package.manifest.version}")
-    _note(found, "digests", "ok", f"{count} file{'s are' if count != 1 else ' is'} as packed")
+    others = f"; not listed, and not read: {', '.join(package.unlisted)}" if package.unlisted else ""
+    _note(found, "digests", "ok", f"{count} file{'s are' if count != 1 else ' is'} as packed{others}")
     return package
 
 

@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Mapping
+from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Final
 
@@ -23,6 +24,7 @@ from septet.settings import NAME_PATTERN, VERSION_PATTERN
 MANIFEST_NAME: Final = "septet.toml"
 GOLDEN_NAME: Final = "golden.json"
 PROFILE_NAME: Final = "profile.json"
+_MOST_UNLISTED: Final = 1000
 
 
 class Package(msgspec.Struct, frozen=True, eq=False):
@@ -44,6 +46,15 @@ class Package(msgspec.Struct, frozen=True, eq=False):
     golden: Golden | None
     profile: Profile | None
     digested: DigestedFiles
+
+    @property
+    def unlisted(self) -> tuple[str, ...]:
+        """The files in its folder that the manifest does not list, and that nothing reads; sorted, at most 1,000."""
+        known = {*self.manifest.files, MANIFEST_NAME}
+        names = (path.relative_to(self.root).as_posix() for path in islice(self.root.rglob("*"), _MOST_UNLISTED))
+        # Label files have rules of their own, see `check_unlisted_labels`.
+        ours = (name for name in names if name not in known and name not in LABEL_NAMES and "__pycache__" not in name)
+        return tuple(sorted(name for name in ours if not (self.root / name).is_dir()))
 
 
 def read_package(root: Path) -> Package:
@@ -113,6 +124,9 @@ def write_package(
     if root.exists():
         _check_replaceable(root, replace=replace)
     contents = dict(files)
+    for name in (GOLDEN_NAME, PROFILE_NAME):
+        if name in contents:
+            raise PackageInvalid(f"{name}: a file of the model cannot have this name, which a package uses; rename it")
     if golden is not None:
         contents[GOLDEN_NAME] = golden_to_json(golden)
     if profile is not None:

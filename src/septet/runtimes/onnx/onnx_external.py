@@ -21,6 +21,8 @@ from septet.errors import DamagedModel
 from septet.runtimes.onnx import onnx_wire as wire
 
 _INT64_DIGITS: Final = 20
+# onnxruntime takes a tensor with such a location from an address in its own memory.
+_MEMORY_ADDRESS: Final = "_ORT_MEM_ADDR_"
 _TENSOR, _EXTERNAL_DATA = "tensor", 13
 #: Which fields of a message hold which messages.
 _MESSAGES: Final = {
@@ -140,6 +142,8 @@ def check_places(path: Path, places: tuple[ExternalData, ...]) -> None:
 def _inside(path: Path, item: ExternalData) -> bool:
     """Whether a file is in the model's folder: in the one that is named, or where a link to the model leads."""
     location = PurePosixPath(item.location)
+    if _MEMORY_ADDRESS in location.parts:
+        return False
     if location.is_absolute() or ".." in location.parts or "\\" in item.location or not item.location.isprintable():
         return False
     real = Path(os.path.realpath(path.parent / location))
