@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 import msgspec
 
+from septet.printable import printable_lines
+
 if TYPE_CHECKING:
     # The command line needs errors, and should not wait for numpy.
     from septet.types import Identity
@@ -40,14 +42,15 @@ class SeptetError(Exception):
 
     def __init__(self, message: str, problems: tuple[Problem, ...] = ()) -> None:
         super().__init__(message)
-        # A caller's own text may be quoted in them, and hold half of a surrogate pair, which no encoding can carry.
-        self.message = _encodable(message)
+        # A caller's or a model's own text may be quoted in them, and hold half of a surrogate pair, which no encoding
+        # can carry, or what commands a terminal.
+        self.message = printable_lines(message)
         self.problems = tuple(map(_encodable_problem, problems)) if problems else ()
 
 
 def _encodable_problem(problem: Problem) -> Problem:
     column = None if problem.column is None else _encodable(problem.column)
-    return Problem(problem.row, column, _encodable(problem.expected), _encodable(problem.received))
+    return Problem(problem.row, column, printable_lines(problem.expected), printable_lines(problem.received))
 
 
 def _encodable(text: str) -> str:

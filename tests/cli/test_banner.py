@@ -32,19 +32,23 @@ def named(*names: str) -> Service:
     return service((tensor,), {"x": np.full((1, len(names)), 5.1, np.float32)}, labels=("setosa", "versicolor"))
 
 
+def _text(*given: Any, **named: Any) -> str:
+    return "\n".join(banner(*given, **named))
+
+
 def payload(text: str) -> Any:
     words = shlex.split(text)
     return json.loads(words[words.index("-d") + 1])
 
 
 def test_the_banner_says_where_grpc_is_served() -> None:
-    text = banner(named("a"), "http://127.0.0.1:8000", workers=1, grpc=("127.0.0.1:8001", "[::1]:8001"))
+    text = _text(named("a"), "http://127.0.0.1:8000", workers=1, grpc=("127.0.0.1:8001", "[::1]:8001"))
     assert "gRPC at   127.0.0.1:8001, [::1]:8001" in text
-    assert "gRPC" not in banner(named("a"), "http://127.0.0.1:8000", workers=1)
+    assert "gRPC" not in _text(named("a"), "http://127.0.0.1:8000", workers=1)
 
 
 def test_the_banner_says_what_is_served_where_and_how_to_stop() -> None:
-    text = banner(named("petal length", "petal width"), "http://127.0.0.1:8000", workers=2)
+    text = _text(named("petal length", "petal width"), "http://127.0.0.1:8000", workers=2)
     for part in (
         "iris, version 1.2, sha256:0123456789ab",
         "classification with onnx",
@@ -96,7 +100,7 @@ def test_a_model_without_a_sample_is_described() -> None:
 
 @pytest.mark.parametrize(("listened", "shown"), [("0.0.0.0", "127.0.0.1"), ("[::]", "[::1]")])
 def test_an_address_for_every_network_is_shown_as_one_that_opens(listened: str, shown: str) -> None:
-    text = banner(named("a"), f"http://{listened}:8000", workers=1)
+    text = _text(named("a"), f"http://{listened}:8000", workers=1)
     assert f"http://{shown}:8000/docs" in text
     assert listened not in text
 
@@ -105,6 +109,6 @@ def test_many_columns_and_labels_are_shortened() -> None:
     columns = tuple(Column(f"c{i}", "float32" if i < 3 else "string") for i in range(9))
     tensors = tuple(Tensor(column.name, column.dtype, (None, 1), (column,)) for column in columns)
     model = service(tensors, None, labels=tuple(f"label{i}" for i in range(10)))
-    text = banner(model, "http://h:1", workers=1)
+    text = _text(model, "http://h:1", workers=1)
     assert "9 columns: c0, c1, c2 (float32), c3, c4 (string), and 4 more (string)" in text
     assert "10: label0, label1, label2, label3, label4, and 5 more" in text

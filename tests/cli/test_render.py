@@ -59,3 +59,23 @@ def test_grpc_is_published_alone_where_only_that_is_given(capsys: pytest.Capture
         text = rendered(capsys, balancer, "--grpc-replica", "10.0.0.1:8001")
         assert "8001" in text
         assert "/metrics" not in text
+
+
+@pytest.mark.parametrize("path", ["/a;}", "/a$b", "/a'b", '/a"b', "/a{b", "/a\\b", "/a\x1b[2J", "/a\r\nb", "/a\u202eb"])
+def test_a_path_that_would_end_a_line_of_a_configuration_is_refused(
+    path: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["render", "nginx", *ONE, "--root-path", path]) == 2
+    out, err = capsys.readouterr()
+    assert not out
+    assert "--root-path" in err
+    assert err.replace("\n", "").isprintable()
+
+
+def test_a_callers_id_stands_in_the_json_of_nginx_only_where_it_breaks_none(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    text = rendered(capsys, "nginx", *ONE)
+    assert '"id":"$septet_request_id_shown"' in text
+    assert '"id":"$septet_request_id"' not in text
+    assert r'"~^[!#-\[\]-~]{1,128}$" $septet_request_id;' in text

@@ -188,6 +188,13 @@ def test_a_body_over_the_limit_is_refused_in_the_words_of_the_server(balanced: B
     assert reply.json()["error"]["code"] == "too_large"
 
 
+def test_an_id_that_would_end_a_text_of_json_breaks_no_body_of_the_balancer(balanced: Balanced) -> None:
+    headers = {"x-request-id": 'mine","code":"evil'}
+    reply = httpx.post(f"{balanced.url}/predict", content=b" " * (MOST_BYTES + 1), headers=headers, trust_env=False)
+
+    assert reply.json()["error"]["code"] == "too_large"
+
+
 def test_the_metrics_of_one_server_are_not_published(balanced: Balanced) -> None:
     assert httpx.get(f"{balanced.url}/metrics", trust_env=False).status_code == httpx.codes.NOT_FOUND
 

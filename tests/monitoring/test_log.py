@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from septet.events import Finished
-from septet.monitoring.log import MOST_REFUSALS, AccessLog, Format, Level, configure
+from septet.monitoring.log import MAX_LINES_PER_SECOND, AccessLog, Format, Level, configure
 from septet.types import Identity
 
 IRIS = Identity("iris", "1", "sha256:00")
@@ -121,22 +121,23 @@ def test_a_connection_too_many_is_an_error(configured: Configured) -> None:
     assert msgspec.json.decode(read())["level"] == "error"
 
 
-def test_a_flood_of_connections_too_many_is_a_few_lines(configured: Configured) -> None:
-    read = configured("text", "info")
-    log = AccessLog(access=False)
-    refused = Finished("unmatched", "an-id", "unavailable", 503, 0, 0.0)
-    for _ in range(200):
-        log.turned(1, [refused])
-    assert MOST_REFUSALS <= read().count("\n") <= 3 * MOST_REFUSALS
-    failed = Finished("/predict", "an-id", "internal", 500, 0, 0.0)
-    log.turned(100, [failed] * 100)
-    assert read().count("\n") == 100
-
-
 def test_a_call_of_what_there_is_not_is_no_failure(configured: Configured) -> None:
     read = configured("text", "info")
-    AccessLog(access=False).turned(0, [msgspec.structs.replace(event(501), route="unmatched", code="unimplemented")])
+    AccessLog(access=False).turned(0, [event(501, code="unimplemented")])
     assert read() == ""
+
+
+def test_of_failures_that_come_fast_the_first_are_logged_and_the_rest_counted(configured: Configured) -> None:
+    read = configured("text", "info")
+    now = 1.0
+    log = AccessLog(access=False, clock=lambda: now)
+    log.turned(0, [event(500, code="internal")] * (MAX_LINES_PER_SECOND + 7))
+    assert read().count("\n") == MAX_LINES_PER_SECOND
+    now = 2.0
+    log.turned(0, [event(500, code="internal")])
+    counted, line = read().splitlines()
+    assert "count=7" in counted
+    assert "code=internal" in line
 
 
 def test_a_failure_carries_its_message(configured: Configured) -> None:
@@ -225,3 +226,24 @@ def test_a_log_call_that_cannot_be_written_harms_nobody(configured: Configured) 
     logging.getLogger("septet").info("%d rows", "many")
 
     assert read() == ""
+
+
+def test_a_pipe_that_nobody_reads_stops_nobody_and_what_is_lost_is_said() -> None:
+    reading, writing = os.pipe()
+    configure(descriptor=writing)
+    logger = logging.getLogger("septet")
+    try:
+        for _ in range(40):
+            logger.info("%s", "x" * 4000)
+        os.set_blocking(reading, False)
+        while len(os.read(reading, 65536)) == 65536:
+            pass
+        logger.info("after")
+        said = os.read(reading, 65536).decode()
+    finally:
+        logger.handlers, logger.propagate = [], True
+        logger.setLevel(logging.NOTSET)
+        os.close(reading)
+        os.close(writing)
+    assert "lines of the log are lost" in said
+    assert said.endswith("after\n")

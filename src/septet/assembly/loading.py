@@ -17,6 +17,7 @@ from septet.errors import SeptetError, SettingsInvalid, StaleModel, StartupError
 from septet.model.fallback_answer import fallback_from_json, fallback_row
 from septet.predictor.fallback import FallbackPredictor
 from septet.registry import Models
+from septet.server.prompt_end import prompt_end
 from septet.server.release_messages import ReleaseOrder
 from septet.service import Service
 from septet.settings import Settings
@@ -26,6 +27,8 @@ from septet.types import Middleware, Predictor
 NO_FALLBACK = "none"
 
 logger = logging.getLogger("septet")
+
+INTERRUPTED = 130
 
 
 class LoadedModels(msgspec.Struct, frozen=True):
@@ -82,6 +85,10 @@ class ModelLoader:
         """Where the models are loaded from, by their place; without services that were there already."""
         return {index: path for index, path in enumerate(self._paths) if isinstance(path, Path)}
 
+    def stamp(self, path: Path) -> Stamp:
+        """What changes when the files of a model do that is loaded from a path with the settings."""
+        return stamp(path, self._settings.model.labels)
+
     def order(self, index: int) -> ReleaseOrder:
         """The order to load the model at a place again."""
         path = str(self._paths[index])
@@ -111,10 +118,16 @@ class ModelLoader:
         Raises:
             StartupError: a model cannot be served.
         """
-        before = signal.signal(signal.SIGTERM, _leave)
+        with prompt_end({signal.SIGTERM: 0, signal.SIGINT: INTERRUPTED}):
+            self._load_shared()
+        # The collector would write to every page that it looks at, and so copy it for each worker.
+        gc.collect()
+        gc.freeze()
+
+    def _load_shared(self) -> None:
         for path in self._paths:
             if isinstance(path, Path) and shareable(path, self._settings):
-                found = stamp(path)
+                found = self.stamp(path)
                 try:
                     service = open_service(path, self._settings)
                     refuse_stale(service, self._settings)
@@ -123,10 +136,6 @@ class ModelLoader:
                         continue
                     raise
                 self._shared[path] = (found, service)
-        # The collector would write to every page that it looks at, and so copy it for each worker.
-        gc.collect()
-        gc.freeze()
-        signal.signal(signal.SIGTERM, before)
 
     def load(self, *, first: bool = True) -> LoadedModels:
         """Load every model; `first`: nobody has answered yet, and a model whose data is too old is refused.
@@ -168,7 +177,7 @@ class ModelLoader:
         if isinstance(path, Service):
             return path
         shared = self._shared.get(path)
-        if shared is not None and shared[0] == stamp(path):
+        if shared is not None and shared[0] == self.stamp(path):
             return shared[1]
         return open_service(path, settings)
 
@@ -272,8 +281,3 @@ def _imported(name: str) -> Middleware:
 
 def _name(middleware: Middleware) -> str:
     return repr(getattr(middleware, "__qualname__", middleware))
-
-
-def _leave(*_: object) -> None:
-    """Nothing is served yet, so nothing is left to finish."""
-    sys.exit(0)

@@ -1,14 +1,15 @@
 """From a path to a loaded, proven model: a package folder, or a bare file with a package derived in memory."""
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
 
 from septet.errors import DamagedModel, GoldenMismatch, PackageInvalid, StartupError
-from septet.model.digest import file_digest, identity_digest
+from septet.model.digest import DIGEST_PREFIX, DigestedFiles, combined_digest, identity_digest
 from septet.model.golden import Golden, mismatches
-from septet.model.label_files import with_labels_beside
+from septet.model.label_files import LABEL_NAMES, with_labels_beside
 from septet.model.labels import read_labels, with_labels
 from septet.model.manifest import Manifest, name_from
 from septet.model.package import MANIFEST_NAME, check_unlisted_labels, read_package
@@ -17,6 +18,7 @@ from septet.model.signature import Column, Signature, Tensor
 from septet.predictor.comparison import require_independence
 from septet.preprocessing.preprocessed_runtime import PreprocessedRuntime
 from septet.preprocessing.preprocessing_step import PreprocessingStep, read_preprocessing_code
+from septet.runtimes.artefact_files import check_artefact_files
 from septet.runtimes.base import LoadOptions, Runtime
 from septet.runtimes.declared_inputs import with_declared_inputs
 from septet.runtimes.engine_table import engine_for, load
@@ -26,6 +28,7 @@ from septet.settings import Model
 from septet.types import Identity
 
 NO_LABELS = "none"
+_MOST_SHOWN = 5
 
 _log = logging.getLogger("septet")
 
@@ -73,18 +76,49 @@ def missing_name(path: Path, settings: Model) -> str:
 
 def _file(path: Path, settings: Model, options: LoadOptions) -> OpenedModel:
     engine = engine_for(path)
-    digest = file_digest(path)
+    digested = DigestedFiles()
+    files = files_of(path, settings.labels, digested)
     runtime = engine.load(path, options)
     signature = _labelled(runtime.signature, path.parent, settings.labels)
     if settings.nullable:
         signature = _nullable(signature, texts=engine.null_texts)
     name = model_name(path, settings)
-    manifest = Manifest(name, settings.version or "0", engine.key, path.name, signature, {path.name: digest})
-    return OpenedModel(runtime, Identity(name, manifest.version, identity_digest(digest)), manifest, None)
+    digested.check_unchanged()
+    manifest = Manifest(name, settings.version or "0", engine.key, path.name, signature, files)
+    return OpenedModel(runtime, Identity(name, manifest.version, bare_digest(path, files)), manifest, None)
+
+
+def files_of(path: Path, labels: str | None, digested: DigestedFiles) -> dict[str, str]:
+    """The SHA-256 of a bare model file and of those that its answers depend on too, by name: weights and label files.
+
+    `labels` is the setting. A file that the model misses is left out: loading it says so.
+
+    Raises:
+        OSError, DamagedModel: the file cannot be read.
+    """
+    files = {path.name: digested.digest(path)}
+    files |= digested.digests(path.parent, engine_for(path).side_files(path))
+    return files | _label_files(path.parent, labels, digested)
+
+
+def bare_digest(path: Path, files: Mapping[str, str]) -> str:
+    """The digest by which a bare model file is known, from those of its files."""
+    others = {name: digest for name, digest in files.items() if name != path.name}
+    return identity_digest(combined_digest(files[path.name], others))
+
+
+def _label_files(folder: Path, labels: str | None, digested: DigestedFiles) -> dict[str, str]:
+    if labels is None:
+        return digested.digests(folder, LABEL_NAMES)
+    return {} if labels == NO_LABELS else digested.digests(Path(labels).parent, (Path(labels).name,))
 
 
 def _package(path: Path, settings: Model, options: LoadOptions) -> OpenedModel:
     package = read_package(path)
+    check_artefact_files(package)
+    if unlisted := package.unlisted:
+        shown = ", ".join(unlisted[:_MOST_SHOWN]) + (" ..." if len(unlisted) > _MOST_SHOWN else "")
+        _log.info("%s: the manifest does not list %s, which nothing reads", path, shown)
     manifest = package.manifest
     require_versions(manifest)
     if manifest.prepare is None:
@@ -98,14 +132,17 @@ def _package(path: Path, settings: Model, options: LoadOptions) -> OpenedModel:
     else:
         runtime = with_declared_inputs(runtime, manifest.signature)
         _agree(path, manifest.signature, runtime.signature)
+    digest = package.digest.removeprefix(DIGEST_PREFIX)
     if settings.labels is None:
         check_unlisted_labels(package)
     elif settings.labels != NO_LABELS:
+        digest = combined_digest(digest, _label_files(path, settings.labels, package.digested))
         manifest = msgspec.structs.replace(manifest, signature=_labelled(manifest.signature, path, settings.labels))
+    package.digested.check_unchanged()
     _prove(path, runtime, package.golden)
     if manifest.row_independent:
         runtime = _with_declared_independence(path, runtime, manifest.signature, package.golden)
-    identity = Identity(settings.name or manifest.name, settings.version or manifest.version, package.digest)
+    identity = Identity(settings.name or manifest.name, settings.version or manifest.version, identity_digest(digest))
     return OpenedModel(runtime, identity, manifest, package.golden)
 
 

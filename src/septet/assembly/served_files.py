@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from septet.assembly.loading import ModelLoader
-from septet.assembly.sharing import Stamp, stamp
+from septet.assembly.sharing import Stamp
 from septet.server.release_messages import ReleaseOrder
 
 
@@ -15,7 +15,7 @@ class WatchedFiles:
         self._loader = loader
         self._watch = watch
         # As they were when they were last loaded, or tried; and as they were a look ago.
-        self._known: dict[int, Stamp] = {index: stamp(path) for index, path in loader.paths.items()}
+        self._known: dict[int, Stamp] = {index: loader.stamp(path) for index, path in loader.paths.items()}
         self._seen = dict(self._known)
 
     def changed(self, *, settled: bool) -> Sequence[ReleaseOrder]:
@@ -24,7 +24,7 @@ class WatchedFiles:
             return ()
         orders = []
         for index, path in self._loader.paths.items():
-            now = stamp(path)
+            now = self._loader.stamp(path)
             before, self._seen[index] = self._seen[index], now
             # Files that are gone are on their way: whoever replaces a model may remove the old one first.
             if now == self._known[index] or not now or (settled and now != before):
@@ -36,4 +36,4 @@ class WatchedFiles:
     def released(self, index: int, order: ReleaseOrder) -> None:
         """Take a model from another path from now on."""
         self._loader.replace(index, order)
-        self._known[index] = self._seen[index] = stamp(Path(order.path))
+        self._known[index] = self._seen[index] = self._loader.stamp(Path(order.path))

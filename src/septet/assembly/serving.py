@@ -29,6 +29,7 @@ from septet.server.admin_server import AdminServer
 from septet.server.admin_socket import NO_SOCKET, default_admin_path, listening_for_admin
 from septet.server.http_server import SecondaryServer
 from septet.server.listener import bind, reserve
+from septet.server.open_files import allow_open_files
 from septet.server.supervisor import SupervisionPolicy, supervise
 from septet.server.worker import WorkerHooks, run_worker
 from septet.server.worker_context import WorkerContext
@@ -72,6 +73,8 @@ def serve(
         counted = layout(loader.count, _grpc_templates() if calls else ())
         addresses = Addresses(address(sockets, settings), [_shown(each) for each in calls])
         process = ServingProcess(loader, settings, begun, addresses, announce)
+        shared = [*sockets, *calls, *admin]
+        allow_open_files(len(shared), server.workers, settings.limits.max_connections)
         if server.workers > 1:
             loader.share()
         grace = server.drain_delay_seconds + server.grace_seconds
@@ -80,7 +83,7 @@ def serve(
         return supervise(
             partial(process.start, len(sockets), len(calls)),
             lambda: None,
-            sockets=[*sockets, *calls, *admin],
+            sockets=shared,
             layout=counted,
             policy=policy,
             files=files,
@@ -107,8 +110,8 @@ def _admin_socket(settings: Settings, port: int, held: contextlib.ExitStack) -> 
     chosen = settings.server.admin_socket
     if chosen == NO_SOCKET or os.name != "posix":
         return []
-    path = default_admin_path(port) if chosen is None else Path(chosen).absolute()
     try:
+        path = default_admin_path(port) if chosen is None else Path(chosen).absolute()
         return [held.enter_context(listening_for_admin(path, settings.server.backlog))]
     except StartupError as error:
         if chosen is not None:

@@ -6,10 +6,12 @@ run that waits for them never ends. onnxruntime makes none where a session has o
 each CPU; training libraries bring pools of their own.
 """
 
+from functools import lru_cache
 from pathlib import Path
 from typing import TypeAlias
 
 from septet.errors import StartupError
+from septet.model.file_facts import FileFacts, facts_of
 from septet.model.label_files import LABEL_NAMES
 from septet.model.package import MANIFEST_NAME
 from septet.model.septet_toml import manifest_from_toml
@@ -17,8 +19,8 @@ from septet.runtimes.engine_table import engine_for, engine_named
 from septet.runtimes.quota import threads_for
 from septet.settings import Settings
 
-#: Path, inode, size in bytes and time of the last change in nanoseconds, of each file of a model.
-Stamp: TypeAlias = tuple[tuple[str, int, int, int], ...]
+#: The path and the facts of each file of a model.
+Stamp: TypeAlias = tuple[tuple[str, FileFacts], ...]
 
 
 def shareable(path: Path, settings: Settings) -> bool:
@@ -35,17 +37,34 @@ def shareable(path: Path, settings: Settings) -> bool:
         return False
 
 
-def stamp(path: Path) -> Stamp:
-    """What changes when a model's files do; empty where there are none."""
-    try:
-        files = sorted(path.rglob("*")) if path.is_dir() else [path, *(path.parent / name for name in LABEL_NAMES)]
-    except OSError:  # no path at all, such as one that is too long
-        return ()
+def stamp(path: Path, labels: str | None = None) -> Stamp:
+    """What changes when a model's files do; empty where there are none.
+
+    Those of weights beside a bare file are among them, and the label file that is named by the setting `labels`.
+    """
     found = []
-    for file in files:
-        try:
-            facts = file.stat()
-        except OSError:
-            continue
-        found.append((str(file), facts.st_ino, facts.st_size, facts.st_mtime_ns))
+    for file in (*_files(path), *(() if labels is None else (Path(labels),))):
+        facts = facts_of(file)
+        if facts is not None:
+            found.append((str(file), facts))
     return tuple(found)
+
+
+def _files(path: Path) -> list[Path]:
+    try:
+        if path.is_dir():
+            return sorted(path.rglob("*"))
+    except OSError:  # no path at all, such as one that is too long
+        return []
+    facts = facts_of(path)
+    side_files = () if facts is None else _side_files(path, facts)
+    return [path, *(path.parent / name for name in (*LABEL_NAMES, *side_files))]
+
+
+@lru_cache
+def _side_files(path: Path, facts: FileFacts) -> tuple[str, ...]:  # noqa: ARG001 - as it is now, the file says the same
+    """The side files of a model file; those of a damaged one are not known. A file is read once, not at every look."""
+    try:
+        return engine_for(path).side_files(path)
+    except StartupError:
+        return ()

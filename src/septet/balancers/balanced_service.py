@@ -34,7 +34,7 @@ def replica_of(text: str) -> Replica:
     """
     host, _, port = text.rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
-    plain = host and not any(each.isspace() or each in "\"'\\;{}#$/" for each in host)
+    plain = host and host.isprintable() and not any(each.isspace() or each in "\"'\\;{}#$/" for each in host)
     if not plain or not port.isdecimal() or not 0 < int(port) <= _LARGEST_PORT:
         raise SettingsInvalid(f"{text!r}: give each replica as HOST:PORT, such as 10.0.0.1:8000")
     return Replica(host, int(port))

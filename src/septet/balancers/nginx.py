@@ -23,12 +23,21 @@ def _variable(service: BalancedService) -> str:
     return "$" + "".join(each if each.isalnum() else "_" for each in service.name) + "_request_id"
 
 
+def _shown(service: BalancedService) -> str:
+    return f"{_variable(service)}_shown"
+
+
 def _request_id(service: BalancedService) -> str:
     return f"""\
 # The caller's id of a request, or a new one.
 map $http_x_request_id {_variable(service)} {{
     "" $request_id;
     default $http_x_request_id;
+}}
+# The same where it can stand in JSON.
+map {_variable(service)} {_shown(service)} {{
+    "~^[!#-\\[\\]-~]{{1,128}}$" {_variable(service)};
+    default "";
 }}
 """
 
@@ -87,13 +96,13 @@ server {{
         default_type application/json;
         add_header retry-after 1 always;
         add_header x-request-id {request_id} always;
-        return 503 '{unavailable(request_id)}';
+        return 503 '{unavailable(_shown(service))}';
     }}
     error_page 413 = @{service.name}_too_large;
     location @{service.name}_too_large {{
         default_type application/json;
         add_header x-request-id {request_id} always;
-        return 413 '{too_large(limits.max_body_bytes, request_id)}';
+        return 413 '{too_large(limits.max_body_bytes, _shown(service))}';
     }}
 }}
 """

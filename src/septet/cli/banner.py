@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import msgspec
 
 from septet.cli.overview import age_text, columns_text, labels_text, short_digest
+from septet.printable import printable_json
 from septet.protocols.codecs import examples
 from septet.service import Service
 
@@ -13,8 +14,8 @@ _WIDEST = 64  # columns from which a command with a whole row can no longer be r
 _LONGEST = 2000  # characters of a command that still fits a screen
 
 
-def banner(service: Service, url: str, *, workers: int, grpc: Sequence[str] = ()) -> str:
-    """Write the lines to print; `url` is the server's own, with the port it listens on, `grpc` the same for gRPC."""
+def banner(service: Service, url: str, *, workers: int, grpc: Sequence[str] = ()) -> list[str]:
+    """The lines to print; `url` is the server's own, with the port it listens on, `grpc` the same for gRPC."""
     identity, manifest, signature = service.identity, service.manifest, service.signature
     here = _reachable(url)
     facts = {
@@ -29,21 +30,19 @@ def banner(service: Service, url: str, *, workers: int, grpc: Sequence[str] = ()
         "try out": f"{here}/docs",
     }
     lines = [f"{name:<9} {text}" for name, text in facts.items() if text]
-    return "\n".join(
-        [
-            f"Septet serves {identity.name}.",
-            "",
-            *(f"  {line}" for line in lines),
-            "",
-            f"  {command(service, here)}",
-            "",
-            "Ctrl+C stops.",
-        ]
-    )
+    return [
+        f"Septet serves {identity.name}.",
+        "",
+        *(f"  {line}" for line in lines),
+        "",
+        f"  {command(service, here)}",
+        "",
+        "Ctrl+C stops.",
+    ]
 
 
-def banner_of_several(services: Sequence[Service], url: str, *, workers: int, grpc: Sequence[str] = ()) -> str:
-    """Write the same for models that are served side by side."""
+def banner_of_several(services: Sequence[Service], url: str, *, workers: int, grpc: Sequence[str] = ()) -> list[str]:
+    """The same for models that are served side by side."""
     here = _reachable(url)
     width = max(len(service.identity.name) for service in services)
     models = [
@@ -55,17 +54,15 @@ def banner_of_several(services: Sequence[Service], url: str, *, workers: int, gr
     facts = {"workers": str(workers), "at": here, "gRPC at": ", ".join(grpc), "try out": f"{here}/docs"}
     lines = [*models, "", *(f"{name:<9} {text}" for name, text in facts.items() if text)]
     first = services[0]
-    return "\n".join(
-        [
-            f"Septet serves {len(services)} models.",
-            "",
-            *(f"  {line}".rstrip() for line in lines),
-            "",
-            f"  {command(first, f'{here}/models/{first.identity.name}')}",
-            "",
-            "Ctrl+C stops.",
-        ]
-    )
+    return [
+        f"Septet serves {len(services)} models.",
+        "",
+        *(f"  {line}".rstrip() for line in lines),
+        "",
+        f"  {command(first, f'{here}/models/{first.identity.name}')}",
+        "",
+        "Ctrl+C stops.",
+    ]
 
 
 def command(service: Service, url: str) -> str:
@@ -84,7 +81,7 @@ def command(service: Service, url: str) -> str:
         body: object = {"records": records}
     else:
         body = {"inputs": examples.inputs(signature, sample)} if rows is None else {"data": rows}
-    payload = shlex.quote(msgspec.json.encode(body).decode())
+    payload = shlex.quote(printable_json(msgspec.json.encode(body).decode()))
     full = f"curl {shlex.quote(url + '/predict')} -H 'content-type: application/json' -d {payload}"
     return full if len(full) <= _LONGEST else test
 

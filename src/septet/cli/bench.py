@@ -18,7 +18,7 @@ from septet.bench.objective import Objective, objectives
 from septet.bench.report import Report
 from septet.bench.requests import PROTOCOLS
 from septet.bench.sizing import Sizing, sizing
-from septet.cli.bench_output import BenchProgress, show
+from septet.cli.bench_output import BenchProgress, show_report
 from septet.cli.bench_plan import planned
 from septet.cli.parser import Parser
 from septet.cli.progress import Progress
@@ -133,7 +133,7 @@ def run(args: Namespace) -> int:
         suggestion=_sizing(args, outcome),
         notes=() if server_cores else (SHARED,),
     )
-    show(report, json_file=args.json, chart_file=args.chart)
+    show_report(report, json_file=args.json, chart_file=args.chart)
     return 0 if report.ok else 1
 
 

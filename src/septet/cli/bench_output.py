@@ -14,6 +14,7 @@ from septet.bench.load import Load
 from septet.bench.report import Report, document, remarks, table
 from septet.cli.aligned_text import aligned
 from septet.cli.progress import Progress
+from septet.cli.terminal import show, show_json
 from septet.errors import Invalid
 
 
@@ -26,7 +27,7 @@ class BenchProgress:
 
     def __enter__(self) -> Self:
         if not sys.stderr.isatty():
-            print(self._text, file=sys.stderr, flush=True)
+            show((self._text,), sys.stderr)
         self._progress.__enter__()
         return self
 
@@ -40,7 +41,7 @@ class BenchProgress:
         self._progress.step(f"{answered} answered, {failed} failed")
 
 
-def show(report: Report, *, json_file: str | None, chart_file: str | None) -> None:
+def show_report(report: Report, *, json_file: str | None, chart_file: str | None) -> None:
     """Print the report, and write the files that are wanted; `-` means JSON alone on standard output.
 
     Raises:
@@ -48,11 +49,11 @@ def show(report: Report, *, json_file: str | None, chart_file: str | None) -> No
     """
     if json_file is not None:
         content = document(report, dt.datetime.now(dt.UTC).replace(microsecond=0))
-        text = msgspec.json.format(msgspec.json.encode(content), indent=2).decode()
+        encoded = msgspec.json.encode(content)
         if json_file == "-":
-            print(text)
+            show_json(encoded)
         else:
-            _write(json_file, text + "\n")
+            _write(json_file, msgspec.json.format(encoded, indent=2).decode() + "\n")
     if chart_file is not None:
         title = f"Response times of {report.server['name']}"
         drawing = chart.svg(report.outcome.measurements, title)
@@ -61,8 +62,8 @@ def show(report: Report, *, json_file: str | None, chart_file: str | None) -> No
         server = report.server
         count = len(report.plan.payloads)
         requests = f"{count} different requests" if count > 1 else "one request"
-        print(f"{server['name']} at {server['url']}, {requests}; times in ms")
-        print("\n".join(["", *aligned(table(report.outcome.measurements)), "", *remarks(report)]).rstrip())
+        lines = ["", *aligned(table(report.outcome.measurements)), "", *remarks(report)]
+        show((f"{server['name']} at {server['url']}, {requests}; times in ms", *lines[: None if lines[-1] else -1]))
 
 
 def _write(path: str, text: str) -> None:

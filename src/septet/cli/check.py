@@ -9,6 +9,7 @@ from septet.cli.aligned_text import aligned
 from septet.cli.flags import add_path, add_settings, settings
 from septet.cli.parser import Parser
 from septet.cli.progress import Progress
+from septet.cli.terminal import indented, show, show_json
 from septet.cli.verdicts import verdicts
 from septet.errors import SettingsInvalid
 
@@ -54,7 +55,8 @@ def run(args: Namespace) -> int:
             "ok": not failed,
             "checks": [{"check": each.check, "state": each.state.lower(), "detail": each.detail} for each in found],
         }
-        print(msgspec.json.format(msgspec.json.encode(report), indent=2).decode())
+        show_json(msgspec.json.encode(report))
     else:
-        print("\n".join(aligned([(each.state, each.check, each.detail) for each in found])))
+        rows = aligned([(each.state, each.check, each.detail) for each in found])
+        show(line for row in rows for line in indented(row))
     return 1 if failed else 0

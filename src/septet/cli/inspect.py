@@ -8,6 +8,7 @@ from septet.cli.flags import add_path, add_settings, settings
 from septet.cli.model_summary import ModelSummary, describe, plain
 from septet.cli.overview import age_text, cost_text, tensor_text
 from septet.cli.parser import Parser
+from septet.cli.terminal import show, show_json
 from septet.model.manifest import Manifest
 from septet.model.signature import Column
 from septet.runtimes.engine_table import engine_for
@@ -39,9 +40,9 @@ def run(args: Namespace) -> int:
     if args.json:
         import msgspec
 
-        print(msgspec.json.format(msgspec.json.encode(plain(description)), indent=2).decode())
+        show_json(msgspec.json.encode(plain(description)))
     else:
-        print("\n".join(_text(description)))
+        show(_text(description))
     return 0
 
 
@@ -58,6 +59,7 @@ def _text(description: ModelSummary) -> Iterator[str]:
     if description.freshness is not None:
         yield from _section("Age", [(description.freshness.state, age_text(description.freshness))])
     yield from _section("Files (SHA-256)", sorted(description.files.items()))
+    yield from _section("Not of the package, and not read", [(name, "") for name in description.unlisted])
     yield from ("", "Trust")
     if not description.trust:
         yield "  not needed: loading it runs no code of its own"

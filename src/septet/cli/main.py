@@ -3,15 +3,22 @@
 Exit codes: 0 well, 1 a check failed or Septet has a fault, 2 what was asked for cannot be done, 130 interrupted.
 """
 
+import contextlib
+import errno
 import importlib
 import os
+import signal
 import sys
 from argparse import Action, ArgumentParser, Namespace
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from septet.cli.interruption import Interruption
 from septet.cli.parser import Parser
-from septet.errors import SeptetError
+from septet.cli.standard_streams import discard_output, open_closed_streams, output_fault
+from septet.cli.terminal import complain, indented, show
+from septet.errors import SeptetError, StartupError
+from septet.server.prompt_end import ignore_requests, prompt_end
 
 # One module of `septet.cli` per command, imported when it is chosen: `septet --version` needs no numpy.
 COMMANDS = {
@@ -23,6 +30,17 @@ COMMANDS = {
     "pack": "make a package from a model file",
     "render": "write the configuration of a balancer in front of several servers",
     "bench": "measure how fast a model is served, and up to which rate",
+}
+SERVE = "serve"
+INTERRUPTED, TERMINATED = 130, 143
+#: What the machine has too little of, and what to do.
+SHORTAGES = {
+    errno.EBADF: "standard input or output is closed",
+    errno.EMFILE: "too many files are open; allow more with `ulimit -n`",
+    errno.ENFILE: "too many files are open on this machine",
+    errno.ENOSPC: "no space is left on the device",
+    errno.EDQUOT: "the quota of the disk is used up",
+    errno.EROFS: "the file system is read-only",
 }
 
 
@@ -48,30 +66,53 @@ class _Version(Action):
     def __call__(self, parser: ArgumentParser, *_: object) -> None:
         from importlib import metadata
 
-        print(f"septet {metadata.version('septet')}")
+        show((f"septet {metadata.version('septet')}",))
         parser.exit()
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command line (default: the process's own) and return the exit code."""
+    open_closed_streams()
     arguments = list(sys.argv[1:] if argv is None else argv)
+    chosen = next((word for word in arguments if not word.startswith("-")), None)
+    interruption = Interruption()
+    if chosen == SERVE:
+        # A server has a plan for signals, and follows it once its workers run. Until then nothing is left to finish.
+        ignore_requests()
+        interruption.by(signal.SIGTERM, 0)
+        interruption.by(signal.SIGINT, INTERRUPTED)
+        return _answered(arguments, chosen, interruption)
+    with (
+        interruption.by(signal.SIGINT, INTERRUPTED),
+        prompt_end({signal.SIGINT: INTERRUPTED, signal.SIGTERM: TERMINATED}),
+    ):
+        return _answered(arguments, chosen, interruption)
+
+
+def _answered(arguments: Sequence[str], chosen: str | None, interruption: Interruption) -> int:
+    try:
+        code = _run(_parsed(arguments, chosen), interruption)
+    except SystemExit as exc:
+        code = int(exc.code or 0)
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+    discard_output()
+    return code if interruption.code is None else interruption.code
+
+
+def _parsed(arguments: Sequence[str], chosen: str | None) -> Namespace:
     parser = Parser(
         prog="septet",
         description="Serve one trained model, from one command.",
         epilog="example: septet serve iris.onnx",
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="show the version of Septet, and stop")
-    chosen = next((word for word in arguments if not word.startswith("-")), None)
     commands = parser.add_subparsers(metavar="COMMAND", required=True, title="commands")
     for name, summary in COMMANDS.items():
         sub = commands.add_parser(name, help=summary)
         if name == chosen:
             _configure(sub, name)
-    try:
-        args = parser.parse_args(arguments)
-    except SystemExit as exc:
-        return int(exc.code or 0)
-    return _run(args)
+    return parser.parse_args(arguments)
 
 
 def _configure(parser: Parser, name: str) -> None:
@@ -83,25 +124,43 @@ def _configure(parser: Parser, name: str) -> None:
     parser.set_defaults(run=module.run)
 
 
-def _run(args: Namespace) -> int:
+def _run(args: Namespace, interruption: Interruption) -> int:
     try:
         code = int(args.run(args))
-        sys.stdout.flush()
+        fault = output_fault()
+        if isinstance(fault, BrokenPipeError):
+            raise fault
+        if fault is not None:
+            raise StartupError(f"standard output cannot be written: {fault.strerror}")
     except SeptetError as exc:
         _trace(args)
         _complain("\n".join([exc.message, *_details(exc)]))
         return 2
-    except KeyboardInterrupt:
-        return 130
     except BrokenPipeError:
         # The reader has gone (`septet predict ... | head`): nothing more can be written, at exit neither.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except Exception as exc:  # noqa: BLE001 - the outermost handler: any other error is a fault, and reported as one
-        hint = "" if _trace(args) else "\nhint: --log-level debug shows the traceback"
-        _complain(f"{type(exc).__name__}: {exc}{hint}")
-        return 1
+        if interruption.code is not None:
+            # A library that was being imported has made an error of it.
+            return interruption.code
+        shortage = _shortage(exc)
+        hint = None if _trace(args) or shortage else "--log-level debug shows the traceback"
+        _complain(shortage or f"{type(exc).__name__}: {exc}", hint)
+        return 2 if shortage else 1
     return code
+
+
+def _shortage(exc: Exception) -> str | None:
+    """What the system lacks, rather than what Septet does wrong."""
+    if not isinstance(exc, OSError):
+        # A library that is not found for want of a descriptor, and the like.
+        return SHORTAGES[errno.EMFILE] if os.strerror(errno.EMFILE) in str(exc) else None
+    if exc.errno == errno.ENOENT and exc.filename is None and "temporary" in str(exc.strerror):
+        return "no folder for temporary files can be written to; name one in TMPDIR"
+    if exc.errno not in SHORTAGES:
+        return None
+    where = "" if exc.filename is None else f"{exc.filename}: "
+    return f"{where}{SHORTAGES[exc.errno]}"
 
 
 def _details(exc: SeptetError) -> list[str]:
@@ -125,12 +184,14 @@ def _trace(args: Namespace) -> bool:
         return False
     import traceback
 
-    traceback.print_exc()
+    show(indented(traceback.format_exc().rstrip()), sys.stderr)
     return True
 
 
-def _complain(message: str) -> None:
-    print(f"error: {message}", file=sys.stderr)
+def _complain(message: str, hint: str | None = None) -> None:
+    # Where nothing can be said, the exit code says it.
+    with contextlib.suppress(OSError):
+        complain(message, hint)
 
 
 if __name__ == "__main__":

@@ -6,12 +6,14 @@ from typing import Any
 import msgspec
 
 from septet.assembly.composition import age_of, open_service
+from septet.assembly.opening import bare_digest, files_of
 from septet.errors import Untrusted
-from septet.model.digest import file_digest, identity_digest
+from septet.model.digest import DigestedFiles, identity_digest
 from septet.model.freshness import Freshness
 from septet.model.manifest import Manifest
 from septet.model.package import Package, read_package
 from septet.packing.save import trust_needed
+from septet.runtimes.artefact_files import check_artefact_files
 from septet.settings import Settings
 
 
@@ -23,6 +25,7 @@ class ModelSummary(msgspec.Struct, frozen=True):
         manifest: the package's or the one derived from the file; None where only running its code would tell.
         files: SHA-256 by name, of a package every file but the manifest.
         golden_rows: how many cases the package carries; None for a file.
+        unlisted: files in the folder of a package that its manifest does not list, and that nothing reads.
         trust: digests of the files that run code of their own when loaded; usually none.
     """
 
@@ -34,6 +37,7 @@ class ModelSummary(msgspec.Struct, frozen=True):
     files: dict[str, str]
     golden_rows: int | None = None
     trust: tuple[str, ...] = ()
+    unlisted: tuple[str, ...] = ()
 
 
 def describe(path: Path, settings: Settings) -> ModelSummary:
@@ -42,7 +46,11 @@ def describe(path: Path, settings: Settings) -> ModelSummary:
     Raises:
         StartupError: it is missing, damaged or of no known format.
     """
-    return _of_package(read_package(path), settings) if path.is_dir() else _of_file(path, settings)
+    if not path.is_dir():
+        return _of_file(path, settings)
+    package = read_package(path)
+    check_artefact_files(package)
+    return _of_package(package, settings)
 
 
 def golden_rows(package: Package) -> int:
@@ -72,6 +80,7 @@ def plain(description: ModelSummary) -> dict[str, Any]:
         "prepare": manifest.prepare if manifest else None,
         "freshness": msgspec.to_builtins(fresh) if fresh else None,
         "files": description.files,
+        "unlisted": list(description.unlisted),
         "golden_rows": description.golden_rows,
         "trust": list(description.trust),
     }
@@ -83,6 +92,7 @@ def _of_package(package: Package, settings: Settings) -> ModelSummary:
         package=True,
         digest=package.digest,
         manifest=package.manifest,
+        unlisted=package.unlisted,
         freshness=age_of(package.manifest, settings.model),
         files=package.manifest.files,
         golden_rows=golden_rows(package),
@@ -94,15 +104,15 @@ def _of_file(path: Path, settings: Settings) -> ModelSummary:
     try:
         service = open_service(path, settings)
     except Untrusted:
-        digest = file_digest(path)
+        files = files_of(path, settings.model.labels, DigestedFiles())
         return ModelSummary(
             path=path,
             package=False,
-            digest=identity_digest(digest),
+            digest=bare_digest(path, files),
             manifest=None,
             freshness=None,
-            files={path.name: digest},
-            trust=(identity_digest(digest),),
+            files=files,
+            trust=(identity_digest(files[path.name]),),
         )
     return ModelSummary(
         path=path,
@@ -110,5 +120,5 @@ def _of_file(path: Path, settings: Settings) -> ModelSummary:
         digest=service.identity.digest,
         manifest=service.manifest,
         freshness=service.freshness(),
-        files={path.name: file_digest(path)},
+        files=service.manifest.files,
     )

@@ -12,6 +12,7 @@ from septet.cli.model_summary import golden_rows
 from septet.cli.overview import short_digest
 from septet.cli.parser import Parser
 from septet.cli.progress import Progress
+from septet.cli.terminal import show
 from septet.errors import SettingsInvalid
 from septet.model.labels import read_labels
 from septet.model.signature import Signature
@@ -77,7 +78,7 @@ def run(args: Namespace) -> int:
         saved = _packed(args, model)
     # The library knows the labels by the name of its argument, and here they are a file.
     named = {"labels": model.labels} if model.labels and "labels" in saved.sources else {}
-    print(_report(saved, args.out, {**saved.sources, **named}))
+    show(_report(saved, args.out, {**saved.sources, **named}))
     return 0
 
 
@@ -137,7 +138,7 @@ def _can_miss(dtype: str) -> bool:
     return dtype == "string" or dtype.startswith("float")
 
 
-def _report(saved: Saved, out: Path, sources: Mapping[str, str]) -> str:
+def _report(saved: Saved, out: Path, sources: Mapping[str, str]) -> list[str]:
     package = saved.package
     manifest, rows = package.manifest, golden_rows(package)
     lines = [
@@ -148,7 +149,7 @@ def _report(saved: Saved, out: Path, sources: Mapping[str, str]) -> str:
     if saved.trust:
         lines.append("  loading it runs code from its files, so whoever serves it must trust them by digest")
     flags = "".join(f" --trust {digest}" for digest in saved.trust)
-    return "\n".join([*lines, f"next: septet serve {shlex.quote(str(out))}{flags}"])
+    return [*lines, f"next: septet serve {shlex.quote(str(out))}{flags}"]
 
 
 def _day(text: str) -> dt.date:

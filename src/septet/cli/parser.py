@@ -5,6 +5,8 @@ from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from pathlib import Path
 from typing import Any, NoReturn
 
+from septet.cli.terminal import complain
+
 _UNKNOWN = "unrecognized arguments: "
 
 
@@ -32,7 +34,8 @@ class Parser(ArgumentParser):
         """Print one message and where to read more, and exit with 2."""
         if message.startswith(_UNKNOWN):
             message = self._with_likely_name(message.removeprefix(_UNKNOWN))
-        self.exit(2, f"error: {message}\nhint: {self.prog} --help shows what can be given\n")
+        complain(message, f"{self.prog} --help shows what can be given")
+        self.exit(2)
 
     def _with_likely_name(self, rest: str) -> str:
         import difflib

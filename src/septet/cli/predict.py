@@ -15,6 +15,7 @@ from septet.cli.flags import add_path, add_settings, settings
 from septet.cli.parser import Parser
 from septet.cli.predictions import PREDICTION_FORMATS, PredictionWriter
 from septet.cli.progress import Progress
+from septet.cli.terminal import PrintedTable
 from septet.errors import NotFound
 from septet.model.signature import Kind
 from septet.protocols.codecs.prediction_format import PredictionFormatter
@@ -72,7 +73,8 @@ async def _answered(args: Namespace, service: Service, stream: BinaryIO, progres
     labels = () if args.label else service.signature.labels
     # A row may have any number of several labels.
     apart = not (args.label and service.signature.kind is Kind.MULTILABEL)
-    writer = PredictionWriter(args.format, sys.stdout, service.identity, labels, apart=apart)
+    stream_out = PrintedTable(sys.stdout, is_json=args.format != "csv")
+    writer = PredictionWriter(args.format, stream_out, service.identity, labels, apart=apart)
     form = args.data_format or format_of(Path(args.data))
     rows = 0
     for batch in tensor_batches(service.signature, stream, form, args.data):

@@ -1,11 +1,11 @@
 """Predictions as a table that is written as they come, one row for each."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, TextIO, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias, get_args
 
 import msgspec
 
-from septet.tables.column_batch import ColumnBatch, TableForm, Writer
+from septet.tables.column_batch import ColumnBatch, TableForm, TextOutput, Writer
 from septet.tables.csv_table import CsvWriter
 from septet.tables.json_table import JsonWriter
 from septet.tables.jsonl_table import JsonlWriter
@@ -23,7 +23,7 @@ class PredictionWriter:
     """
 
     def __init__(
-        self, form: PredictionFormat, stream: TextIO, model: Identity, labels: Sequence[str], *, apart: bool = True
+        self, form: PredictionFormat, stream: TextOutput, model: Identity, labels: Sequence[str], *, apart: bool = True
     ) -> None:
         self._writer = _writer(form, stream, model)
         self._labels = labels
@@ -57,7 +57,7 @@ def _single(predictions: Sequence[Any]) -> dict[str, list[Any]]:
     return {"prediction": list(predictions)}
 
 
-def _writer(form: PredictionFormat, stream: TextIO, model: Identity) -> Writer:
+def _writer(form: PredictionFormat, stream: TextOutput, model: Identity) -> Writer:
     if form == "csv":
         return CsvWriter(stream)
     if form == "jsonl":

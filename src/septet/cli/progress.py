@@ -5,6 +5,8 @@ import time
 from collections.abc import Callable
 from typing import Self, TextIO
 
+from septet.printable import printable
+
 _ERASE = "\r\x1b[K"
 
 
@@ -52,5 +54,5 @@ class Progress:
 
     def _write(self, line: str) -> None:
         if self._shown:
-            self._stream.write(_ERASE + line)
+            self._stream.write(_ERASE + printable(line))
             self._stream.flush()

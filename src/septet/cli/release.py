@@ -8,6 +8,7 @@ from septet.cli.admin_client import ask_admin, socket_of
 from septet.cli.flags import add_path
 from septet.cli.parser import Parser
 from septet.cli.progress import Progress
+from septet.cli.terminal import show, show_json
 from septet.errors import ModelNotFound
 from septet.server.release_messages import ReleaseResult, described
 
@@ -62,5 +63,8 @@ def run(args: Namespace) -> int:
     }
     with Progress(f"releasing {args.path} ..."):
         result = ask_admin(socket_of(args.to), "/release", order)
-    print(result.decode() if args.json else described(msgspec.json.decode(result, type=ReleaseResult)))
+    if args.json:
+        show_json(result)
+    else:
+        show((described(msgspec.json.decode(result, type=ReleaseResult)),))
     return 0

@@ -8,6 +8,7 @@ from septet.balancers.haproxy import haproxy_configuration
 from septet.balancers.nginx import nginx_configuration
 from septet.cli.flags import add_settings, settings
 from septet.cli.parser import Parser
+from septet.cli.terminal import show
 from septet.errors import SettingsInvalid
 
 ARGUMENTS = "nginx|haproxy --replica HOST:PORT ..."
@@ -67,7 +68,7 @@ def run(args: Namespace) -> int:
     )
     text = _WRITERS[args.balancer](checked(service))
     if args.output is None:
-        print(text, end="")
+        show(text.removesuffix("\n").split("\n"))
     else:
         args.output.write_text(text, encoding="utf-8")
     return 0

@@ -1,11 +1,17 @@
 """`septet serve`: models over HTTP."""
 
 import gc
+import logging
+import signal
 from argparse import Namespace
 from collections.abc import Sequence
 
 from septet.cli.flags import add_paths, add_settings, resolved_settings
 from septet.cli.parser import Parser
+from septet.cli.terminal import show
+from septet.printable import printable_json
+
+logger = logging.getLogger("septet")
 
 ARGUMENTS = "PATH [PATH ...]"
 DESCRIPTION = """\
@@ -38,7 +44,8 @@ def run(args: Namespace) -> int:
     if args.print_config:
         from septet.settings.rendering import as_toml
 
-        print(as_toml(resolved), end="")
+        # TOML escapes as JSON does.
+        show(printable_json(as_toml(resolved)).removesuffix("\n").split("\n"))
         return 0
     # Modules live as long as the process: while they are imported, the collector would look at them in vain.
     gc.disable()
@@ -57,10 +64,18 @@ def run(args: Namespace) -> int:
         progress.done()
         workers, grpc = settings.server.workers, addresses.grpc
         if len(args.paths) == 1:
-            text = banner(services[0], addresses.url, workers=workers, grpc=grpc)
+            lines = banner(services[0], addresses.url, workers=workers, grpc=grpc)
         else:
-            text = banner_of_several(services, addresses.url, workers=workers, grpc=grpc)
-        print(text, flush=True)
+            lines = banner_of_several(services, addresses.url, workers=workers, grpc=grpc)
+        try:
+            show(lines)
+        except OSError as error:
+            # Callers need no banner.
+            logger.warning("serving on %s; standard output cannot be written: %s", addresses.url, error.strerror)
 
     with progress:
-        return serving.serve(args.paths, settings, announce=announce)
+        code = serving.serve(args.paths, settings, announce=announce)
+    # It is ending: nothing that still arrives may change how.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
+    return code

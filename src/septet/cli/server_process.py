@@ -1,12 +1,14 @@
 """`septet serve` as a child process, for a command that needs a server to talk to."""
 
+import ctypes
 import os
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -14,6 +16,7 @@ from typing import Self
 from septet.bench.address import ask, target_of
 from septet.bench.requests import request_bytes
 from septet.errors import StartupError, Unavailable
+from septet.server.worker_fork import PR_SET_PDEATHSIG
 
 START_SECONDS = 120.0
 STOP_SECONDS = 15.0
@@ -44,7 +47,12 @@ class ServerProcess:
             os.sched_setaffinity(0, self._cores)  # inherited, so it holds before the server counts its cores
         try:
             self._process = subprocess.Popen(  # noqa: S603 - our own program
-                self._command, stdin=subprocess.DEVNULL, stdout=self._log, stderr=self._log, start_new_session=True
+                self._command,
+                stdin=subprocess.DEVNULL,
+                stdout=self._log,
+                stderr=self._log,
+                start_new_session=True,
+                preexec_fn=_ends_with_parent(),  # noqa: PLW1509 - this process has no thread yet that holds a lock
             )
         finally:
             if before:
@@ -89,6 +97,18 @@ class ServerProcess:
             self._process.kill()
             self._process.wait()
         self._log.close()
+
+
+def _ends_with_parent() -> Callable[[], None] | None:
+    """What a child does to be told to stop when its parent ends, however; None where there is no such way."""
+    if sys.platform != "linux":
+        return None
+    prctl = ctypes.CDLL(None).prctl  # looked up before the fork
+
+    def tell_at_the_end() -> None:
+        prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+    return tell_at_the_end
 
 
 def _free_port() -> int:

@@ -23,11 +23,11 @@ from septet.errors import (
     StartupError,
     VersionsMismatch,
 )
-from septet.model.digest import file_digest, identity_digest
 from septet.model.manifest import Manifest
 from septet.model.package import Package, read_package
 from septet.packing.parity import Unequal
 from septet.packing.recheck import recheck_parity
+from septet.runtimes.artefact_files import check_artefact_files
 from septet.runtimes.engine_table import engine_named
 from septet.settings import Settings
 
@@ -67,8 +67,6 @@ def verdicts(
         package = None
         manifest = None
         _note(found, "manifest", "skip", "a model file has none; `septet pack` makes a package of it")
-        if path.is_file():
-            _note(found, "digests", "ok", f"{path.name} is {short_digest(identity_digest(file_digest(path)))}")
     if manifest is not None or not path.is_dir():
         manifest = _open(path, package, settings, found) or manifest
     if manifest is not None:
@@ -85,18 +83,22 @@ def _note(found: dict[str, Verdict], check: str, state: State, detail: str) -> N
 
 
 def _fail(found: dict[str, Verdict], exc: StartupError) -> None:
-    _note(found, _FAILED_BY.get(type(exc), "loads"), "FAIL", exc.message)
+    # What was noted before is no longer so: a file that was as packed may have been changed since.
+    check = _FAILED_BY.get(type(exc), "loads")
+    found[check] = Verdict(check, "FAIL", exc.message, counts=True)
 
 
 def _read(path: Path, found: dict[str, Verdict]) -> Package | None:
     try:
         package = read_package(path)
-    except (PackageInvalid, DigestMismatch, LabelsMismatch) as exc:
+        check_artefact_files(package)
+    except StartupError as exc:
         _fail(found, exc)
         return None
     count = len(package.manifest.files)
     _note(found, "manifest", "ok", f"{package.manifest.name}, version {package.manifest.version}")
-    _note(found, "digests", "ok", f"{count} file{'s are' if count != 1 else ' is'} as packed")
+    others = f"; not listed, and not read: {', '.join(package.unlisted)}" if package.unlisted else ""
+    _note(found, "digests", "ok", f"{count} file{'s are' if count != 1 else ' is'} as packed{others}")
     return package
 
 
@@ -109,6 +111,7 @@ def _open(path: Path, package: Package | None, settings: Settings, found: dict[s
         _fail(found, exc)
         return None
     if package is None:
+        _note(found, "digests", "ok", f"{path.name} is {short_digest(service.identity.digest)}")
         _note(found, "golden rows", "skip", "a model file has none")
         _note(found, "libraries", "skip", "a model file does not say which it was trained with")
     else:

@@ -1,7 +1,9 @@
 """A package: a folder that carries everything a model's answers depend on, and proves it when it is read."""
 
 import os
+import re
 from collections.abc import Mapping
+from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Final
 
@@ -9,7 +11,7 @@ import msgspec
 
 from septet.errors import DigestMismatch, LabelsMismatch, ModelNotFound, PackageInvalid
 from septet.model.consistency import check_signature
-from septet.model.digest import bytes_digest, file_digest, identity_digest
+from septet.model.digest import DigestedFiles, bytes_digest, identity_digest
 from septet.model.folder import NewFolder, add_all
 from septet.model.golden import Golden, golden_from_json, golden_to_json
 from septet.model.label_files import LABEL_NAMES, files_beside
@@ -17,10 +19,12 @@ from septet.model.labels import read_labels, with_labels
 from septet.model.manifest import Manifest
 from septet.model.profile import Profile, profile_from_json, profile_to_json
 from septet.model.septet_toml import manifest_from_toml, manifest_to_toml
+from septet.settings import NAME_PATTERN, VERSION_PATTERN
 
 MANIFEST_NAME: Final = "septet.toml"
 GOLDEN_NAME: Final = "golden.json"
 PROFILE_NAME: Final = "profile.json"
+_MOST_UNLISTED: Final = 1000
 
 
 class Package(msgspec.Struct, frozen=True, eq=False):
@@ -32,6 +36,7 @@ class Package(msgspec.Struct, frozen=True, eq=False):
         digest: `sha256:` and the SHA-256 of the bytes of `septet.toml`, which names the digest of every other file.
         artefact: the path of the model file.
         golden, profile: read from their files, or None where the package has none.
+        digested: its files as they were when they were verified.
     """
 
     root: Path
@@ -40,6 +45,16 @@ class Package(msgspec.Struct, frozen=True, eq=False):
     artefact: Path
     golden: Golden | None
     profile: Profile | None
+    digested: DigestedFiles
+
+    @property
+    def unlisted(self) -> tuple[str, ...]:
+        """The files in its folder that the manifest does not list, and that nothing reads; sorted, at most 1,000."""
+        known = {*self.manifest.files, MANIFEST_NAME}
+        names = (path.relative_to(self.root).as_posix() for path in islice(self.root.rglob("*"), _MOST_UNLISTED))
+        # Label files have rules of their own, see `check_unlisted_labels`.
+        ours = (name for name in names if name not in known and name not in LABEL_NAMES and "__pycache__" not in name)
+        return tuple(sorted(name for name in ours if not (self.root / name).is_dir()))
 
 
 def read_package(root: Path) -> Package:
@@ -65,8 +80,9 @@ def read_package(root: Path) -> Package:
     manifest = manifest_from_toml(data, str(source))
     _check_names(manifest, str(source))
     check_signature(manifest.signature, str(source))
+    digested = DigestedFiles()
     for name, digest in manifest.files.items():
-        _check_file(root, name, digest)
+        _check_file(root, name, digest, digested)
     for name in (GOLDEN_NAME, PROFILE_NAME):
         if name not in manifest.files and (root / name).exists():
             raise PackageInvalid(
@@ -80,6 +96,7 @@ def read_package(root: Path) -> Package:
         artefact=root / manifest.artefact,
         golden=golden_from_json(_bytes(golden), str(golden)) if GOLDEN_NAME in manifest.files else None,
         profile=profile_from_json(_bytes(profile), str(profile)) if PROFILE_NAME in manifest.files else None,
+        digested=digested,
     )
 
 
@@ -91,18 +108,25 @@ def write_package(
     golden: Golden | None = None,
     profile: Profile | None = None,
     replace: bool = False,
+    digested: DigestedFiles | None = None,
 ) -> Package:
     """Write a package whole or not at all, with the digests of its files in the manifest, and read it back.
+
+    `digested` are files that were loaded before and must be the same still when they have been copied.
 
     Raises:
         PackageInvalid: the folder exists and may not be replaced, a name or the signature is impossible, or a file
             cannot be read or written.
         LabelsMismatch: the labels do not fit the model's output.
+        DigestMismatch: a file of `digested` was changed.
     """
     root = Path(os.path.realpath(root))
     if root.exists():
         _check_replaceable(root, replace=replace)
     contents = dict(files)
+    for name in (GOLDEN_NAME, PROFILE_NAME):
+        if name in contents:
+            raise PackageInvalid(f"{name}: a file of the model cannot have this name, which a package uses; rename it")
     if golden is not None:
         contents[GOLDEN_NAME] = golden_to_json(golden)
     if profile is not None:
@@ -115,6 +139,8 @@ def write_package(
             written = msgspec.structs.replace(manifest, files=add_all(folder, contents))
             folder.add(MANIFEST_NAME, manifest_to_toml(written).encode())
             package = read_package(folder.path)
+            if digested is not None:
+                digested.check_unchanged()
             folder.publish()
     except OSError as exc:
         raise PackageInvalid(f"{root}: the package cannot be written: {exc}") from exc
@@ -134,10 +160,27 @@ def _check_replaceable(root: Path, *, replace: bool) -> None:
 
 
 def _check_names(manifest: Manifest, source: str) -> None:
+    for key, given, pattern in (
+        ("name", manifest.name, NAME_PATTERN),
+        ("version", manifest.version, VERSION_PATTERN),
+    ):
+        # Both go into headers, paths and metrics.
+        if not re.fullmatch(pattern, given):
+            more = "" if key == "name" else " and '+'"
+            raise PackageInvalid(
+                f"{source}: {key} is {given!r}; up to 128 letters, digits, '.', '-', '_'{more} are expected, a letter "
+                "or digit first"
+            )
     for name in manifest.files:
         path = PurePosixPath(name)
-        if path.is_absolute() or ".." in path.parts or path.as_posix() != name or "\\" in name or "\0" in name:
-            raise PackageInvalid(f"{source}: 'files' lists '{name}'; a file's path is relative and inside the package")
+        if (
+            path.is_absolute()
+            or ".." in path.parts
+            or path.as_posix() != name
+            or "\\" in name
+            or not name.isprintable()
+        ):
+            raise PackageInvalid(f"{source}: 'files' lists {name!r}; a file's path is relative and inside the package")
         if name in (".", MANIFEST_NAME):
             raise PackageInvalid(f"{source}: 'files' lists '{name}', which cannot have a digest there")
     for role, required in (("artefact", manifest.artefact), ("prepare", manifest.prepare)):
@@ -145,7 +188,7 @@ def _check_names(manifest: Manifest, source: str) -> None:
             raise PackageInvalid(f"{source}: {role} is '{required}', which 'files' does not list")
 
 
-def _check_file(root: Path, name: str, digest: str) -> None:
+def _check_file(root: Path, name: str, digest: str, digested: DigestedFiles) -> None:
     path = root / name
     # `Path.resolve` raises RuntimeError on links in a circle; these are then missing.
     if not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root)):
@@ -157,7 +200,7 @@ def _check_file(root: Path, name: str, digest: str) -> None:
     if not path.is_file():
         raise PackageInvalid(f"{path}: {MANIFEST_NAME} lists this as a file and it is none")
     try:
-        found = file_digest(path)
+        found = digested.digest(path)
     except OSError as exc:
         raise PackageInvalid(f"{path}: cannot be read: {exc}") from exc
     if found != digest.lower():

@@ -4,22 +4,29 @@ import contextlib
 import datetime as dt
 import logging
 import os
-from collections.abc import Mapping, Sequence
-from time import monotonic
+import select
+import stat
+import time
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, TypeAlias
 
 import msgspec
 
 from septet.events import Finished
+from septet.printable import printable, printable_json
 
 Format: TypeAlias = Literal["text", "json"]
 Level: TypeAlias = Literal["debug", "info", "warning", "error"]
 
 LOGGER = "septet"
 STDERR = 2
+#: As POSIX has it: a pipe takes so many bytes in one piece, and has room for them when it has room.
+ATOMIC_BYTES = 4096
+#: How long a line waits for room.
+PATIENCE_SECONDS = 0.5
 FAILED, REFUSED, EVERYTHING = 500, 400, 0
-# Of requests that reach no route, since a transport refuses them, so many failures are logged in a second.
-MOST_REFUSALS = 10
+#: Lines about failures that a process writes in a second; of more, it says how many there were.
+MAX_LINES_PER_SECOND = 100
 
 
 #: What a line may carry beside its event, in this order. Others give them as `extra={"id": ...}`.
@@ -44,8 +51,8 @@ class TextFormatter(logging.Formatter):
         """One line, followed by the traceback, indented, if there is one."""
         time = dt.datetime.fromtimestamp(record.created).astimezone().strftime("%Y-%m-%d %H:%M:%S")
         event, fields = _event(record)
-        line = " ".join([time, f"{record.levelname:<7}", _printable(event), *_pairs(fields)])
-        return "\n  ".join([line, *map(_printable, _traceback(record).splitlines())])
+        line = " ".join([time, f"{record.levelname:<7}", printable(event), *_pairs(fields)])
+        return "\n  ".join([line, *map(printable, _traceback(record).splitlines())])
 
 
 class JSONFormatter(logging.Formatter):
@@ -64,61 +71,102 @@ class JSONFormatter(logging.Formatter):
         if traceback := _traceback(record):
             entry["exception"] = traceback
         try:
-            return msgspec.json.encode(entry, enc_hook=str).decode()
+            return printable_json(msgspec.json.encode(entry, enc_hook=str).decode())
         except UnicodeEncodeError:
             # A lone surrogate, as in a file name that is not UTF-8.
             plain = {name: str(value).encode(errors="backslashreplace").decode() for name, value in entry.items()}
-            return msgspec.json.encode(plain).decode()
+            return printable_json(msgspec.json.encode(plain).decode())
 
 
 class LineHandler(logging.Handler):
-    """Writes each record to a file descriptor in one call, so that lines of several processes do not mix."""
+    """Writes each record to a file descriptor in one call, so that lines of several processes do not mix.
+
+    A record that cannot be written is lost rather than harm an answer. Whoever reads the other end of a pipe may have
+    stopped reading: that is waited for once, then what finds no room is lost, and how much is said when there is some.
+    """
 
     def __init__(self, descriptor: int = STDERR) -> None:
         super().__init__()
         self._descriptor = descriptor
+        self._may_block = _may_block(descriptor)
+        self._lost = 0
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write the record; a log that cannot be written is lost rather than harm an answer."""
+        """Write the record."""
         with contextlib.suppress(Exception):
-            os.write(self._descriptor, f"{self.format(record)}\n".encode(errors="backslashreplace"))
+            line = f"{self.format(record)}\n".encode(errors="backslashreplace")
+            if not self._has_room(PATIENCE_SECONDS if self._lost == 0 else 0.0):
+                self._lost += 1
+                return
+            if self._lost:
+                lost, self._lost = self._lost, 0
+                note = logging.LogRecord(LOGGER, logging.WARNING, "", 0, "%d lines of the log are lost", (lost,), None)
+                line = f"{self.format(note)}\n".encode() + line
+            self._write(line)
+
+    def _write(self, line: bytes) -> None:
+        if not self._may_block:
+            os.write(self._descriptor, line)
+            return
+        while line:
+            written = os.write(self._descriptor, line[:ATOMIC_BYTES])
+            line = line[written:]
+            if line and not self._has_room(PATIENCE_SECONDS):
+                return
+
+    def _has_room(self, seconds: float) -> bool:
+        """Whether a write of so many bytes as are atomic would not block."""
+        if not self._may_block:
+            return True
+        room = select.poll()
+        room.register(self._descriptor, select.POLLOUT)
+        return bool(room.poll(seconds * 1000))
+
+
+def _may_block(descriptor: int) -> bool:
+    """Whether somebody reads what is written; where the system can tell who does not (Windows cannot)."""
+    try:
+        return hasattr(select, "poll") and not stat.S_ISREG(os.fstat(descriptor).st_mode)
+    except OSError:
+        return False
 
 
 class AccessLog:
-    """Logs requests: failures always, all with `access`, refusals at level debug; of `least_status` or above.
+    """Logs requests: failures, all with `access`, refusals at level debug; of `least_status` or above.
 
-    A probe that finds the server starting or draining has found no failure, nor has a caller who asks for what there is
-    not: that is logged as a refusal is. Of failures
-    before any route was reached, such as one connection too many, a few a second are logged, and the others counted.
+    A probe that finds the server starting or draining has found no failure: that is logged as a refusal is, and so is a
+    call of what there is not. Of failures that come fast only the first in a second are logged one by one; `clock` is
+    in seconds.
 
     It sees no payload: an event has none.
     """
 
-    def __init__(self, *, access: bool) -> None:
+    def __init__(self, *, access: bool, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._second = 0
+        self._lines = 0
         self._logger = logging.getLogger(LOGGER)
         quiet = REFUSED if self._logger.isEnabledFor(logging.DEBUG) else FAILED
         self.least_status = EVERYTHING if access else quiet
-        # Until when refusals are counted together, how many there were, by `monotonic`.
-        self._refusals_until = 0.0
-        self._refusals = 0
 
     def turned(self, started: int, finished: Sequence[Finished]) -> None:  # noqa: ARG002 - an arrival is not logged
         """Log the requests that are of interest."""
         for event in finished:
-            if event.status >= self.least_status and (self.least_status < FAILED or not self._is_spared(event)):
+            if event.status < self.least_status:
+                continue
+            if self.least_status < FAILED or (not _is_no_failure(event) and self._has_room()):
                 self._log(event)
 
-    def _is_spared(self, event: Finished) -> bool:
-        """Whether a failure is not logged: not being ready is none, and what transports refuse may come as a flood."""
-        if event.route.startswith("/") or _is_no_failure(event):
-            return _is_no_failure(event)
-        now = monotonic()
-        if now >= self._refusals_until:
-            if self._refusals > MOST_REFUSALS:
-                self._logger.warning("%d more requests were refused unread", self._refusals - MOST_REFUSALS)
-            self._refusals_until, self._refusals = now + 1, 0
-        self._refusals += 1
-        return self._refusals > MOST_REFUSALS
+    def _has_room(self) -> bool:
+        """Whether one more line may be written in this second."""
+        second = int(self._clock())
+        if second != self._second:
+            if self._lines > MAX_LINES_PER_SECOND:
+                left_out = self._lines - MAX_LINES_PER_SECOND
+                self._logger.error(Entry("failures not logged one by one", {"count": left_out}))
+            self._second, self._lines = second, 0
+        self._lines += 1
+        return self._lines <= MAX_LINES_PER_SECOND
 
     def _log(self, event: Finished) -> None:
         level = logging.INFO if self.least_status == EVERYTHING else logging.DEBUG
@@ -172,10 +220,4 @@ def _traceback(record: logging.LogRecord) -> str:
 
 
 def _pairs(fields: Mapping[str, object]) -> list[str]:
-    return [f"{name}={_printable(str(value))}" for name, value in fields.items()]
-
-
-def _printable(text: str) -> str:
-    if text.isprintable():
-        return text
-    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
+    return [f"{name}={printable(str(value))}" for name, value in fields.items()]

@@ -7,6 +7,7 @@ import msgspec
 
 from septet.monitoring.metrics_layout import ROWS_BOUNDS, SECONDS_BOUNDS
 from septet.monitoring.shared_metrics import MetricsSnapshot, Numbers
+from septet.printable import printable
 from septet.types import Identity
 
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ def exposition(
     from prometheus_client import CollectorRegistry  # noqa: PLC0415
     from prometheus_client.exposition import choose_encoder  # noqa: PLC0415
 
+    # A model of another server has the name that it says there.
+    names = [printable(name) for name in names]
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Page(snapshot, names, models))
     encode, content_type = choose_encoder(accept or "")
@@ -133,12 +136,12 @@ def _model(models: Sequence[ModelFacts]) -> Iterator["Metric"]:
     age = GaugeMetricFamily("septet_model_data_age_days", "Age of the newest training data.", labels=("model",))
     stale = GaugeMetricFamily("septet_model_stale", "0 fresh, 1 older than recommended, 2 too old.", labels=("model",))
     for model in models:
-        identity = model.identity
-        info.add_metric((identity.name, identity.version, identity.digest, model.runtime, model.kind), 1.0)
+        name, version, digest = map(printable, msgspec.structs.astuple(model.identity))
+        info.add_metric((name, version, digest, model.runtime, model.kind), 1.0)
         if model.data_age_days is not None:
-            age.add_metric((identity.name,), model.data_age_days)
+            age.add_metric((name,), model.data_age_days)
         if model.freshness is not None:
-            stale.add_metric((identity.name,), STALENESS[model.freshness])
+            stale.add_metric((name,), STALENESS[model.freshness])
     yield from (family for family in (info, age, stale) if family.samples)
 
 

@@ -8,6 +8,7 @@ import msgspec
 import numpy as np
 
 from septet.errors import PackageInvalid
+from septet.model.digest import DigestedFiles
 from septet.model.label_files import files_beside, with_labels_beside
 from septet.model.manifest import Manifest, name_from
 from septet.model.package import write_package
@@ -50,6 +51,7 @@ def pack(  # noqa: PLR0913 - each is a flag of `septet pack`
         LabelsMismatch: the labels do not fit the model's output.
         GoldenMismatch: `about` says that rows are independent, and they are not.
         PackageInvalid: the folder exists (and `replace` is False), or `about` does not fit the model.
+        DigestMismatch: a file was changed meanwhile.
         TypeError: `about` has an unknown name.
     """
     statement = Statement(**about)
@@ -59,6 +61,11 @@ def pack(  # noqa: PLR0913 - each is a flag of `septet pack`
         raise PackageInvalid("prepare: preprocessing code goes into a package with septet.save, which can check it")
     source, root = Path(file), Path(path)
     engine = engine_for(source)
+    digested = DigestedFiles()
+    digested.remember(source)
+    names = (source.name, *engine.side_files(source))
+    for each in names:
+        digested.remember(source.parent / each)
     runtime = engine.load(source, LoadOptions(trust=tuple(trust)))
     beside = files_beside(source.parent) if statement.labels is None else []
     signature = with_labels_beside(runtime.signature, source.parent) if beside else runtime.signature
@@ -82,8 +89,8 @@ def pack(  # noqa: PLR0913 - each is a flag of `septet pack`
     if statement.row_independent and signature.rows:
         require_independence(root, runtime, signature, golden)
     profile = None if data is None else profile_of_data(data, signature, answers)
-    files: dict[str, bytes | Path] = {name: source.parent / name for name in (source.name, *engine.side_files(source))}
-    package = write_package(root, manifest, files, golden=golden, profile=profile, replace=replace)
+    files: dict[str, bytes | Path] = {name: source.parent / name for name in names}
+    package = write_package(root, manifest, files, golden=golden, profile=profile, replace=replace, digested=digested)
     runtime.close()
     labels = f"{beside[0].name} beside {source.name}" if beside else source.name
     taken = sources_of(signature, statement, data, target, columns=source.name, labels=labels)

@@ -151,8 +151,8 @@ def _saved(
         )
         check_signature(served, str(root))
         files: dict[str, bytes | Path] = {artefact.path.name: artefact.path.read_bytes()}
-        if statement.prepare is not None:
-            files[PREPARE_NAME] = Path(statement.prepare).read_bytes()
+        if ready.code is not None:
+            files[PREPARE_NAME] = ready.code.content
         golden = golden_of(runtime, served, tensors_from(rows, served))
         if artefact.hard is not None and ready.code is None and served.rows:
             golden = with_hard_rows(golden, runtime, artefact.hard)

@@ -28,9 +28,10 @@ from septet.types import Array, Tensors
 
 
 class PreprocessingCode(msgspec.Struct, frozen=True):
-    """The two functions of a file of preprocessing code, and `sha256:` with the file's digest."""
+    """The two functions of a file of preprocessing code, its bytes, and `sha256:` with their digest."""
 
     digest: str
+    content: bytes
     prepare: Callable[[dict[str, Array]], dict[str, Any]]
     finish: Callable[[dict[str, Array]], dict[str, Any]] | None
 
@@ -58,7 +59,7 @@ def read_preprocessing_code(source: Path, options: LoadOptions) -> Preprocessing
         raise PackageInvalid(f"{source} has no function prepare(columns); it must give the model's input tensors")
     finish = names.get("finish")
     digest = identity_digest(bytes_digest(content))
-    return PreprocessingCode(digest, names["prepare"], finish if callable(finish) else None)
+    return PreprocessingCode(digest, content, names["prepare"], finish if callable(finish) else None)
 
 
 class PreprocessingStep:

@@ -63,7 +63,11 @@ class Engine(msgspec.Struct, frozen=True, kw_only=True):
         return self.may_run_code and bool(self._function("runs_code")(path))
 
     def side_files(self, path: Path) -> tuple[str, ...]:
-        """The other files of the model, relative to the folder of `path`."""
+        """The other files of the model as it names them, relative to the folder of `path`; `load` checks them.
+
+        Raises:
+            DamagedModel: the file cannot be read.
+        """
         return tuple(self._function("side_files")(path)) if self.has_side_files else ()
 
     def takes(self, model: object) -> bool:

@@ -49,7 +49,7 @@ class Acceptor:
         self._crowded = crowded
         self._pause: asyncio.TimerHandle | None = None
         self._opening: set[asyncio.Task[None]] = set()
-        self._closed = False
+        self._closed = self._refused = False
         self._warn_at = 0.0
         self._loop.add_reader(listening.fileno(), self._ready)
 
@@ -94,12 +94,17 @@ class Acceptor:
         except (BlockingIOError, InterruptedError, ConnectionAbortedError):
             return False  # another worker took it, or the client has left
         except OSError as error:
-            if self._loop.time() >= self._warn_at:
+            # Once, not for each pause, nor whenever one connection ends: the log must not be filled as well.
+            if not self._refused and self._loop.time() >= self._warn_at:
+                self._refused = True
                 self._warn_at = self._loop.time() + WARNING_SECONDS
-                logger.warning("no connection can be accepted for now: %s", error)
+                logger.warning("no connection can be accepted for now, those that are open go on: %s", error)
             if self._pause is None and not self._closed:
                 self._pause_accepting(PAUSE_SECONDS)
             return False
+        if self._refused:
+            self._refused = False
+            logger.info("connections are accepted again")
         connection.settimeout(0)
         # Only a network's connection has it.
         with contextlib.suppress(OSError):

@@ -17,9 +17,19 @@ LONGEST_PATH_BYTES = 107
 
 
 def default_admin_path(port: int) -> Path:
-    """Where the admin socket of the server on a port is: in a folder that only this user may enter."""
+    """Where the admin socket of the server on a port is: in a folder that only this user may enter.
+
+    Raises:
+        StartupError: there is no folder for temporary files that can be written to.
+    """
     runtime = os.environ.get("XDG_RUNTIME_DIR")
-    folder = Path(runtime) / "septet" if runtime else Path(tempfile.gettempdir()) / f"septet-{os.getuid()}"
+    if runtime:
+        return Path(runtime) / "septet" / f"{port}.sock"
+    try:
+        temporary = tempfile.gettempdir()
+    except OSError as error:
+        raise StartupError(f"the admin socket cannot be made: {error.strerror or error}") from error
+    folder = Path(temporary) / f"septet-{os.getuid()}"
     return folder / f"{port}.sock"
 
 

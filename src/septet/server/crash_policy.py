@@ -11,6 +11,8 @@ LIMIT_PER_WORKER = 20
 AT_ONCE_PER_WORKER = 2
 FIRST_DELAY_SECONDS = 0.1
 LONGEST_DELAY_SECONDS = 2.0
+#: Where a worker cannot start while others answer.
+LONGEST_START_DELAY_SECONDS = 30.0
 
 
 class CrashPolicy:
@@ -26,16 +28,21 @@ class CrashPolicy:
         """A worker can start: earlier failures to start are forgotten."""
         self._unready = 0
 
-    def crashed(self, now: float, *, was_ready: bool, by_request: bool = False) -> float | None:
+    def crashed(
+        self, now: float, *, was_ready: bool, by_request: bool = False, others_answer: bool = False
+    ) -> float | None:
         """Seconds to wait before the replacement is started, or None for giving up.
 
-        What callers send must not end the server: a crash `by_request` only makes replacing slower.
+        What callers send must not end the server: a crash `by_request` only makes replacing slower. A worker that
+        cannot start is no reason to give up while others answer: it is tried again, more and more seldom.
         """
+        if not was_ready:
+            self._unready += 1
+            if others_answer:
+                return min(LONGEST_START_DELAY_SECONDS, FIRST_DELAY_SECONDS * 2.0 ** min(self._unready, 16))
         self._crashes.append((now, by_request))
         while self._crashes[0][0] < now - WINDOW_SECONDS:
             self._crashes.popleft()
-        if not was_ready:
-            self._unready += 1
         if self._unready >= UNREADY_LIMIT or self._unexplained >= LIMIT_PER_WORKER * self._workers:
             return None
         excess = max(self._unready, len(self._crashes) - AT_ONCE_PER_WORKER * self._workers)

@@ -26,7 +26,7 @@ logger = logging.getLogger("septet.server")
 TICK_SECONDS = 0.1
 # When it stops: for the TLS handshakes of those who have connected.
 OPENING_SECONDS = 1.0
-CUT_OFF, INTERRUPTED = 1, 130
+CUT_OFF = 1
 
 
 class SecondaryServer(Protocol):
@@ -108,13 +108,11 @@ class HttpServer:
     def _protocol(self) -> HttpConnection:
         return HttpConnection(self._state)
 
-    def _on_signal(self, number: int, _: FrameType | None) -> None:
-        """Begin to drain; a second interrupt stops at once."""
-        if self._app.draining and number == signal.SIGINT:
-            self.stop_now()
+    def _on_signal(self, _: int, __: FrameType | None) -> None:
+        """Begin to drain: for no time where nothing was ever answered, since no balancer asks here."""
         self._app.draining = True
         if self._stop_at is None:
-            self._stop_at = time.monotonic() + self._drain_delay
+            self._stop_at = time.monotonic() + (0.0 if self._app.state.starting else self._drain_delay)
 
     def _is_over(self) -> bool:
         if self._stop_at is not None:
@@ -160,18 +158,15 @@ class HttpServer:
 
     @property
     def exit_code(self) -> int:
-        """Why it ended: 0 with everything answered, 130 at once on a second interrupt, 1 with requests cut off."""
-        if not self._registry and self._secondary_answered:
-            return 0
-        return INTERRUPTED if self._forced else CUT_OFF
+        """Why it ended: 0 with everything answered, 1 with requests cut off."""
+        return 0 if not self._registry and self._secondary_answered else CUT_OFF
 
 
 @contextlib.contextmanager
 def _signals(handle: Callable[[int, FrameType | None], None]) -> Iterator[None]:
-    """Handle what asks a process to stop."""
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    """Handle what asks a worker to stop: interrupts are for its parent."""
+    before = signal.signal(signal.SIGTERM, handle)
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        signal.signal(signal.SIGTERM, before)

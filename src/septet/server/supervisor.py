@@ -2,10 +2,11 @@
 
 It handles no request and knows no model. It waits until a signal arrives, a worker writes to its pipe or a deadline
 passes, and then decides: a crashed worker is replaced at once while the others answer (more slowly if it keeps
-crashing, until the parent gives up); a worker whose event loop hangs is killed and replaced; one that tells of a run
-which does not end is renewed: its replacement is ready before it is asked to stop. A release is prepared by all workers
-and then switched to by all, see `ReleaseCoordinator`; SIGHUP releases what has changed on disk. SIGTERM and SIGINT end
-all of them, requests first.
+crashing, until the parent gives up; one that cannot start is tried again for as long as others answer); a worker whose
+event loop hangs is killed and replaced; one that tells of a run which does not end is renewed: its replacement is ready
+before it is asked to stop. A release is prepared by all workers and then switched to by all, see `ReleaseCoordinator`;
+SIGHUP releases what has changed on disk. SIGTERM, SIGINT and SIGQUIT end all of them, requests first; SIGUSR1 and
+SIGUSR2 do nothing.
 """
 
 import logging
@@ -31,8 +32,8 @@ from septet.server.worker_pool import WorkerPool, WorkerProcess
 
 LOGGER = "septet"
 TICK_SECONDS = 1.0
-#: From the end of the workers' own grace period to the kill.
-KILL_DELAY_SECONDS = 1.0
+#: From the end of the workers' own grace period to the kill; with it, all have ended within a second.
+KILL_DELAY_SECONDS = 0.8
 #: As shells have it, for a process that SIGINT ends.
 INTERRUPTED = 128 + signal.SIGINT
 
@@ -106,7 +107,9 @@ class _Supervisor:
         self._due: dict[int, float] = {}
         self._to_renew: deque[WorkerProcess] = deque()
         self._renewal: WorkerProcess | None = None
-        self._announced = False
+        # Of workers that cannot be started: the reason that was logged last.
+        self._unable: dict[int, str] = {}
+        self._announced = self._look_when_ready = False
         self._stopping = False
         self._failure: str | None = None
         self._exit_code = 0
@@ -124,11 +127,13 @@ class _Supervisor:
             if not self._announced and self._all_ready():
                 self._announced = True
                 on_ready()
+                if self._look_when_ready:
+                    self._releases.look(settled=False)
 
     def _look(self) -> None:
         """Look once a second for models that have changed on disk."""
         now = time.monotonic()
-        if now - self._looked_at >= TICK_SECONDS:
+        if self._announced and now - self._looked_at >= TICK_SECONDS:
             self._looked_at = now
             self._releases.look(settled=True)
 
@@ -171,10 +176,16 @@ class _Supervisor:
             worker = self._pool.spawn(index, self._wakeups.descriptors, self._releases.generation)
         except OSError as error:
             # The other workers still answer: waiting for the system to recover is better than falling with it.
-            self._log.error("worker %d cannot be started now: %s", index, error)
+            self._log_unable(index, f"worker {index} cannot be started now: {error}", str(error))
             return None
         self._wakeups.add(worker.pipe)
         return worker
+
+    def _log_unable(self, index: int, message: str, reason: str) -> None:
+        """Log why a worker cannot be started, once for each reason and not for each attempt."""
+        if self._unable.get(index) != reason:
+            self._unable[index] = reason
+            self._log.error("%s", message)
 
     def _all_ready(self) -> bool:
         return sum(worker.ready_at is not None for worker in self._pool.workers) == self._policy.workers
@@ -184,6 +195,11 @@ class _Supervisor:
         messages = worker.read_pipe(now)
         if before is None and worker.ready_at is not None:
             self._crashes.became_ready()
+            if self._unable.pop(worker.index, None) is not None:
+                self._log.info("worker %d (process %d) has started", worker.index, worker.pid)
+            if self._stopping:
+                # It may have been asked something since it was told to stop.
+                worker.stop_by = self._stop_by(now)
             self._releases.joined(worker.pid, worker.generation)
             if worker is self._renewal:
                 self._renewal = None
@@ -223,21 +239,29 @@ class _Supervisor:
 
     def _on_signal(self, number: int, now: float) -> None:
         if number == signal.SIGHUP and not self._stopping:
-            self._log.info("looking for models that have changed on disk")
-            self._releases.look(settled=False)
+            self._look_now()
         elif number == signal.SIGINT and self._stopping:
             self._interrupted = True
             for worker in self._pool.workers:
                 worker.kill()
-        elif number in (signal.SIGTERM, signal.SIGINT) and not self._stopping:
+        elif number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT) and not self._stopping:
             self._log.info("stopping: requests under way have %g s to finish", self._policy.grace_seconds)
             self._stop(now)
+
+    def _look_now(self) -> None:
+        """Look for models that have changed; what is still being loaded, when it is there."""
+        if not self._announced:
+            self._look_when_ready = True
+            return
+        self._log.info("looking for models that have changed on disk")
+        self._releases.look(settled=False)
 
     def _stop(self, now: float) -> None:
         self._stopping = True
         self._due.clear()
         for worker in self._pool.workers:
-            worker.stop(self._stop_by(now))
+            # One that never answered has nothing to finish, whatever it is loading.
+            worker.stop(now + KILL_DELAY_SECONDS if worker.ready_at is None else self._stop_by(now))
 
     def _reap(self, now: float) -> list[WorkerProcess]:
         ended = self._pool.reap(now)
@@ -249,7 +273,7 @@ class _Supervisor:
     def _on_exit(self, worker: WorkerProcess, now: float) -> None:
         """Decide what follows from the end of a worker."""
         if self._stopping:
-            self._exit_code = self._exit_code if worker.clean else 1
+            self._exit_code = self._exit_code if worker.clean or worker.ready_at is None else 1
         elif worker is self._renewal:
             self._abandon_renewal(f"the new one {worker.exit_reason}")
         elif worker.stop_by is not None:
@@ -290,21 +314,23 @@ class _Supervisor:
             self._replace_crashed(worker, now)
 
     def _replace_crashed(self, worker: WorkerProcess, now: float) -> None:
-        requests = self._blame(worker, now) if worker.ready_at is not None else 0
-        delay = self._crashes.crashed(now, was_ready=worker.ready_at is not None, by_request=requests > 0)
+        was_ready = worker.ready_at is not None
+        answering = any(other.ready_at is not None and other.stop_by is None for other in self._pool.workers)
+        requests = self._blame(worker, now) if was_ready else 0
+        delay = self._crashes.crashed(now, was_ready=was_ready, by_request=requests > 0, others_answer=answering)
         if delay is None:
             self._log.error("giving up: %s; the last one %s", self._crashes.reason, worker.exit_reason)
             self._exit_code = 1
             self._stop(now)
             return
-        self._log.error(
-            "worker %d (process %d) %s%s; replaced in %.1f s",
-            worker.index,
-            worker.pid,
-            worker.exit_reason,
-            f" while it ran {requests} requests" if requests else "",
-            delay,
-        )
+        message = f"worker {worker.index} (process {worker.pid}) {worker.exit_reason}"
+        if requests:
+            message += f" while it ran {requests} requests"
+        if answering and not was_ready:
+            message += "; the others answer on, and it is tried again and again"
+            self._log_unable(worker.index, message, worker.exit_reason)
+        else:
+            self._log.error("%s; replaced in %.1f s", message, delay)
         self._shared_metrics.restarted()
         self._due[worker.index] = now + delay
 
@@ -324,7 +350,8 @@ class _Supervisor:
         for worker in self._pool.workers:
             if worker.stop_by is not None:
                 if now >= worker.stop_by:
-                    self._log.warning("worker %d (process %d) did not finish in time", worker.index, worker.pid)
+                    if worker.ready_at is not None:
+                        self._log.warning("worker %d (process %d) did not finish in time", worker.index, worker.pid)
                     worker.kill()
                     worker.stop_by = math.inf
             elif worker.ready_at is not None and not worker.hung:

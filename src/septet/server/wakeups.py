@@ -8,12 +8,14 @@ from collections.abc import Iterator
 from types import FrameType
 from typing import Self
 
+from septet.server.prompt_end import requests
+
 CHUNK_BYTES = 4096
 
 
 def handled() -> tuple[signal.Signals, ...]:
-    """The signals that a supervisor acts on (a function: Windows lacks some)."""
-    return (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
+    """The signals that a supervisor acts on, or leaves without effect (a function: Windows lacks some)."""
+    return (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGCHLD, *requests())
 
 
 class Wakeups:

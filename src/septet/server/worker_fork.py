@@ -13,6 +13,7 @@ from typing import NoReturn, TypeAlias
 import msgspec
 
 from septet.errors import StartupError
+from septet.server.prompt_end import ignore_requests
 from septet.server.wakeups import handled
 from septet.server.worker_context import WorkerContext
 
@@ -29,8 +30,7 @@ def fork(start: StartWorker, context: WorkerContext, *, parent_pipe: int, parent
     `parent_pipe` is the reading end of a pipe whose writing end closes with the parent; `parent_descriptors` are the
     parent's own, which the child closes.
     """
-    sys.stdout.flush()
-    sys.stderr.flush()
+    _flush_streams()
     # Signals wait until the child has its own handlers, so that none is lost in the parent's.
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, handled())
     try:
@@ -64,10 +64,15 @@ def _run(start: StartWorker, context: WorkerContext, parent: _ParentState) -> No
     except BaseException:
         logging.getLogger("septet").exception("worker %d (process %d) failed", context.index, os.getpid())
     finally:
-        with contextlib.suppress(Exception):
-            sys.stdout.flush()
-            sys.stderr.flush()
+        _flush_streams()
         os._exit(code)
+
+
+def _flush_streams() -> None:
+    """Write what was printed, so that it is not written twice: nowhere, where a stream is closed or full."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(Exception):
+            stream.flush()
 
 
 def _detach_from_parent(parent: _ParentState) -> None:
@@ -76,8 +81,9 @@ def _detach_from_parent(parent: _ParentState) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     # A terminal sends both to the whole group; the parent decides what they mean.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    for number in (signal.SIGINT, signal.SIGQUIT):
+        signal.signal(number, signal.SIG_IGN)
+    ignore_requests()
     for descriptor in parent.parent_descriptors:
         os.close(descriptor)
     if sys.platform == "linux":

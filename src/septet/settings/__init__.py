@@ -17,10 +17,10 @@ Level: TypeAlias = Literal["debug", "info", "warning", "error"]
 Format: TypeAlias = Literal["text", "json"]
 ExtraColumns: TypeAlias = Literal["refuse", "ignore"]
 
-#: What a model's name, its version and the digest of a trusted file look like.
-NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
-VERSION_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,127}$"
-DIGEST_PATTERN = r"^(sha256:)?[0-9a-f]{12,64}$"
+#: What a model's name, its version and the digest of a trusted file look like. `$` would allow a line feed behind.
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}\Z"
+VERSION_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,127}\Z"
+DIGEST_PATTERN = r"^(sha256:)?[0-9a-f]{12,64}\Z"
 
 _SECONDS = {"unit": "seconds"}
 _BYTES = {"unit": "bytes"}
@@ -88,7 +88,7 @@ class Server(msgspec.Struct, frozen=True):
     root_path: Annotated[
         str,
         Meta(
-            pattern=r"^(/[^/\s?#]+)*$",
+            pattern=r"^(/[A-Za-z0-9._~@:+,=%-]+)*$",
             description="path under which a proxy publishes this server, such as /models/iris",
         ),
     ] = ""
@@ -158,15 +158,6 @@ class Limits(msgspec.Struct, frozen=True):
     keep_alive_seconds: Annotated[
         float, Meta(gt=0, le=86400, description="time an idle connection is kept open", extra=_SECONDS)
     ] = 75.0
-    max_unread_bytes: Annotated[
-        int,
-        Meta(
-            ge=65_536,
-            description="bytes of answers that a gRPC client may leave unread on a connection before its further calls "
-            "wait; at twice as many, answers are dropped",
-            extra=_BYTES,
-        ),
-    ] = 33_554_432
     max_connections: Annotated[int, Meta(ge=1, description="most connections open to a worker")] = 4096
     extra_columns: Annotated[
         ExtraColumns,

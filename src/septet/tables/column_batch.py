@@ -75,6 +75,13 @@ class Reader(Protocol):
         """
 
 
+class TextOutput(Protocol):
+    """Where a table is written as text."""
+
+    def write(self, text: str, /) -> object:
+        """Write some text."""
+
+
 class Writer(Protocol):
     """Writes a table, batch by batch. All batches have the same columns."""
 

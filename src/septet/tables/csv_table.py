@@ -5,12 +5,12 @@ import io
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from operator import methodcaller
-from typing import Any, TextIO
+from typing import Any
 
 from septet.errors import MOST_PROBLEMS, Malformed, Problem, invalid
 from septet.model.base64_text import to_base64
 from septet.model.received import duplicates, shown_key
-from septet.tables.column_batch import BATCH_ROWS, ColumnBatch, TableForm, rows_of_values
+from septet.tables.column_batch import BATCH_ROWS, ColumnBatch, TableForm, TextOutput, rows_of_values
 from septet.tables.json_table import json_text
 
 _BOM = b"\xef\xbb\xbf"
@@ -54,7 +54,7 @@ class CsvWriter:
     What is missing is written as nothing.
     """
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: TextOutput) -> None:
         self._write = csv.writer(stream, lineterminator="\n").writerow
         self._has_header = False
 

@@ -2,14 +2,22 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
-from typing import Any, BinaryIO, Final, TextIO
+from typing import Any, BinaryIO, Final
 
 import msgspec
 from msgspec import UNSET
 
 from septet.errors import MOST_PROBLEMS, Invalid, Problem, invalid
 from septet.model.received import received, shown_key
-from septet.tables.column_batch import BATCH_ROWS, ColumnBatch, TableForm, numbered, rows_of_values, same_rows
+from septet.tables.column_batch import (
+    BATCH_ROWS,
+    ColumnBatch,
+    TableForm,
+    TextOutput,
+    numbered,
+    rows_of_values,
+    same_rows,
+)
 from septet.tables.strict_json import strict
 
 FORMS: Final = ("data", "records", "inputs")
@@ -38,7 +46,7 @@ class JsonReader:
 class JsonWriter:
     """Writes one list, a row a line, between an opening and a closing text."""
 
-    def __init__(self, stream: TextIO, opening: str = "[\n", closing: str = "\n]\n") -> None:
+    def __init__(self, stream: TextOutput, opening: str = "[\n", closing: str = "\n]\n") -> None:
         self._stream = stream
         self._before = opening
         self._closing = closing

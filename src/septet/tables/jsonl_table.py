@@ -2,10 +2,9 @@
 
 import itertools
 from collections.abc import Iterable, Iterator
-from typing import TextIO
 
 from septet.errors import Malformed
-from septet.tables.column_batch import BATCH_ROWS, ColumnBatch
+from septet.tables.column_batch import BATCH_ROWS, ColumnBatch, TextOutput
 from septet.tables.json_table import RowBatches, decoded, json_lines
 
 _BOM = b"\xef\xbb\xbf"
@@ -35,7 +34,7 @@ class JsonlReader:
 class JsonlWriter:
     """Writes a row a line."""
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: TextOutput) -> None:
         self._stream = stream
 
     def write(self, batch: ColumnBatch) -> None:

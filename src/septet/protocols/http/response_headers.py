@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import TypeAlias
 
+from septet.printable import printable
 from septet.types import Identity
 
 HeaderPairs: TypeAlias = tuple[tuple[bytes, bytes], ...]
@@ -15,7 +16,7 @@ def identity_headers(identity: Identity | None) -> HeaderPairs:
     return (
         (b"septet-model", _ascii(identity.name)),
         (b"septet-model-version", _ascii(identity.version)),
-        (b"septet-model-digest", identity.digest.encode()),
+        (b"septet-model-digest", _ascii(identity.digest)),
     )
 
 
@@ -26,6 +27,4 @@ def flags_header(flags: Sequence[str]) -> HeaderPairs:
 
 def _ascii(text: str) -> bytes:
     """The text with all that is not printable ASCII escaped: a line's end would begin another header."""
-    if not text.isprintable():
-        text = "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
-    return text.encode("ascii", "backslashreplace")
+    return printable(text).encode("ascii", "backslashreplace")

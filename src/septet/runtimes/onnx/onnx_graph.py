@@ -18,7 +18,6 @@ from septet.runtimes.onnx import onnx_wire as wire
 _FLOAT = 1
 _WIDTHS = {6: 4, 7: 8}  # bytes of an int32 and an int64
 _STRING = 8
-_INT64_DIGITS = 20
 
 _MODEL_GRAPH = 7
 _GRAPH_NODE, _GRAPH_OUTPUT = 1, 12
@@ -110,14 +109,12 @@ class GraphValue(msgspec.Struct, frozen=True):
 
 
 class Initializer(msgspec.Struct, frozen=True):
-    """A constant of the graph: its name, and where it lies outside the model file (path, offset, bytes; 0: unknown)."""
+    """A constant of the graph; `external`: its elements are in another file, see `onnx_external`."""
 
     name: str
     element: int
     data: memoryview
-    location: str | None = None
-    offset: int = 0
-    length: int = 0
+    external: bool = False
     shape: tuple[int, ...] = ()
 
 
@@ -259,7 +256,6 @@ def _pair(data: memoryview) -> tuple[str, str]:
 
 def _initializer(data: memoryview) -> Initializer:
     name, element, external = "", 0, False
-    entries: list[tuple[str, str]] = []
     shape: list[int] = []
     for number, value in wire.fields(data):
         match number:
@@ -271,26 +267,17 @@ def _initializer(data: memoryview) -> Initializer:
                 element = wire.signed(value)
             case 8:
                 name = wire.text(value)
-            case 13:
-                entries.append(_pair(wire.view(value)))
             case 14:
                 external = wire.signed(value) == _EXTERNAL
             case _:
                 pass
-    where = dict(entries) if external else {}
-    place = where.get("location"), _bytes(where, "offset"), _bytes(where, "length")
-    return Initializer(name, element, data, *place, tuple(shape))
-
-
-def _bytes(where: Mapping[str, str], key: str) -> int:
-    text = where.get(key, "")
-    return int(text) if text.isdecimal() and len(text) < _INT64_DIGITS else 0
+    return Initializer(name, element, data, external, tuple(shape))
 
 
 def constants(initializer: Initializer) -> tuple[Scalar, ...]:
     """The elements of a constant of strings or integers kept inside the model file; of any other, nothing."""
     width = _WIDTHS.get(initializer.element, 0)
-    if initializer.location is not None or not (width or initializer.element == _STRING):
+    if initializer.external or not (width or initializer.element == _STRING):
         return ()
     values: list[Scalar] = []
     for number, value in wire.fields(initializer.data):

@@ -19,6 +19,7 @@ from septet.errors import DamagedModel, ModelNotFound, UnsupportedModel
 from septet.model.signature import Signature
 from septet.runtimes.base import Independence, InputRejected, LoadOptions
 from septet.runtimes.onnx import onnx_graph, onnx_signature
+from septet.runtimes.onnx.onnx_external import ExternalData, check_places, external_data
 from septet.runtimes.onnx.onnx_faults import explained, rejection
 from septet.runtimes.onnx.onnx_graph import Graph
 from septet.runtimes.onnx.onnx_independence import declared_rows, independence
@@ -155,9 +156,10 @@ def load(path: Path, options: LoadOptions) -> OnnxRuntime:
     except DamagedModel as exc:
         message = f"{path}: {exc.message}. Export or copy it again."
         raise DamagedModel(message) from exc
-    _check_external(path, graph)
-    with _source(path, image, graph) as source:
-        session = _session(path, source, options)
+    places = _places(path, image)
+    check_places(path, places)
+    with _source(path, image, graph, places) as source:
+        session = _session(path, source, places, options)
     declared = onnx_signature.outputs(path, session.get_outputs())
     inputs = onnx_signature.inputs(path, session.get_inputs(), graph)
     names = [output.name for output in declared]
@@ -172,13 +174,21 @@ def load(path: Path, options: LoadOptions) -> OnnxRuntime:
 
 
 def side_files(path: Path) -> tuple[str, ...]:
-    """The files of weights that a model names, relative to its folder.
+    """The files of weights that a model names, relative to its folder; `load` says whether they are there.
 
     Raises:
+        ModelNotFound: there is no such file.
         DamagedModel: the file cannot be read.
     """
-    graph = onnx_graph.read(_mapped(path))
-    return tuple(sorted({item.location for item in graph.initializers.values() if item.location is not None}))
+    return tuple(sorted({item.name for item in _places(path, _mapped(path))}))
+
+
+def _places(path: Path, image: memoryview) -> tuple[ExternalData, ...]:
+    try:
+        return external_data(image)
+    except DamagedModel as exc:
+        message = f"{path}: {exc.message}. Export or copy it again."
+        raise DamagedModel(message) from exc
 
 
 def _mapped(path: Path) -> memoryview:
@@ -197,31 +207,15 @@ def _mapped(path: Path) -> memoryview:
         raise DamagedModel(message) from exc
 
 
-def _check_external(path: Path, graph: Graph) -> None:
-    for item in graph.initializers.values():
-        if item.location is None:
-            continue
-        file = path.parent / item.location
-        if not file.is_file():
-            message = (
-                f"{path}: its weights are in the separate file {item.location!r}, which is missing. Copy it beside "
-                f"the model, to {file}."
-            )
-            raise DamagedModel(message)
-        if item.offset + item.length > file.stat().st_size:
-            message = f"{file}: the file of weights of {path.name} is truncated. Copy it again."
-            raise DamagedModel(message)
-
-
 @contextmanager
-def _source(path: Path, image: memoryview, graph: Graph) -> Iterator[str | bytes]:
+def _source(path: Path, image: memoryview, graph: Graph, places: tuple[ExternalData, ...]) -> Iterator[str | bytes]:
     """The path to load, or the bytes, which the session keeps for as long as it lives."""
     names = frozenset(onnx_graph.zipmaps(graph))
     if not names:
         yield str(path)
         return
     edited = onnx_graph.without_zipmaps(image, names)
-    if any(item.location for item in graph.initializers.values()) or not _DESCRIPTORS.is_dir():
+    if places or not _DESCRIPTORS.is_dir():
         yield edited
         return
     # An anonymous file, gone after loading: a forest of 500 MB would otherwise stay in memory a second time.
@@ -233,7 +227,9 @@ def _source(path: Path, image: memoryview, graph: Graph) -> Iterator[str | bytes
         yield str(_DESCRIPTORS / str(file.fileno()))
 
 
-def _session(path: Path, source: str | bytes, options: LoadOptions) -> "InferenceSession":
+def _session(
+    path: Path, source: str | bytes, places: tuple[ExternalData, ...], options: LoadOptions
+) -> "InferenceSession":
     import onnxruntime
 
     settings = onnxruntime.SessionOptions()
@@ -248,11 +244,31 @@ def _session(path: Path, source: str | bytes, options: LoadOptions) -> "Inferenc
         settings.add_session_config_entry(
             "session.model_external_initializers_file_folder_path", str(path.parent.resolve())
         )
+    images = _give_weights(settings, path, places)
     try:
         # Its fallback would try the same provider again, and print.
-        return onnxruntime.InferenceSession(source, settings, providers=["CPUExecutionProvider"], enable_fallback=0)
+        session = onnxruntime.InferenceSession(source, settings, providers=["CPUExecutionProvider"], enable_fallback=0)
     except Exception as exc:
         raise explained(exc, path) from exc
+    # Until here it has read them.
+    del images
+    return session
+
+
+def _give_weights(settings: Any, path: Path, places: tuple[ExternalData, ...]) -> list[memoryview]:
+    """Let the session copy its weights from other files: it would map them, and answer by what is written there later.
+
+    It does so for the main graph; those of inner graphs and functions it maps all the same. The images that are
+    returned must live until the session is made.
+    """
+    give = getattr(settings, "add_external_initializers_from_files_in_memory", None)
+    files = {item.location: path.parent / item.location for item in places}
+    if give is None:  # an older onnxruntime
+        return []
+    images = {location: _mapped(file) for location, file in files.items() if file.stat().st_size}
+    if images:
+        give(list(images), list(images.values()), [len(image) for image in images.values()])
+    return list(images.values())
 
 
 def _log_dropped(path: Path, shapes: Shapes) -> None:

@@ -1,6 +1,6 @@
 // Who the model is and where it comes from.
 
-import { byId, copyButton, h, number } from "./dom.js";
+import { byId, copyButton, h, number, printable } from "./dom.js";
 
 export const KINDS = {
   classification: "Classifies each row.",
@@ -13,9 +13,9 @@ export const KINDS = {
 };
 
 export function showHero(model) {
-  document.title = `${model.name} ${model.version}`;
-  byId("name").textContent = model.name;
-  byId("lead").textContent = model.description || KINDS[model.kind] || "";
+  document.title = printable(`${model.name} ${model.version}`);
+  byId("name").textContent = printable(model.name);
+  byId("lead").textContent = printable(model.description || KINDS[model.kind] || "");
   const chips = [chip(`version ${model.version}`), chip(model.kind), chip(model.runtime)];
   const digest = h("li", { class: "chip", title: model.digest }, `${model.digest.slice(0, 19)}… `);
   digest.append(copyButton(model.digest));

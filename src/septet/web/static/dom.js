@@ -8,8 +8,15 @@ export function h(tag, properties = {}, ...children) {
     else if (name === "value") element.value = value;
     else element.setAttribute(name, value === true ? "" : value);
   }
-  element.append(...children.flat(Infinity).filter((each) => each !== null && each !== undefined));
+  for (const each of children.flat(Infinity)) {
+    if (each !== null && each !== undefined) element.append(each instanceof Node ? each : printable(String(each)));
+  }
   return element;
+}
+
+// Text of which each character shows: others could turn the direction of writing, and make it read otherwise than it is.
+export function printable(text) {
+  return text.replace(/[^\P{C}\n\t]|[\p{Zl}\p{Zp}]/gu, (each) => `\\u{${each.codePointAt(0).toString(16)}}`);
 }
 
 export const byId = (id) => document.getElementById(id);

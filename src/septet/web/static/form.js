@@ -1,6 +1,6 @@
 // One field per column, typed by it. Values travel as the text that was typed, so that no digit of an int64 is lost.
 
-import { h, number } from "./dom.js";
+import { h, number, printable } from "./dom.js";
 
 const NUMBER = /^-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?$/;
 
@@ -121,7 +121,7 @@ class Field {
   }
 
   say(text) {
-    this.problem.textContent = text;
+    this.problem.textContent = printable(text);
     this.problem.hidden = !text;
     if (text) this.input.setAttribute("aria-invalid", "true");
     else this.input.removeAttribute("aria-invalid");

@@ -1,6 +1,6 @@
 // The models of a server that has several. Each has an address of its own: this page with `?model=` and its name.
 
-import { byId, h } from "./dom.js";
+import { byId, h, printable } from "./dom.js";
 import { KINDS } from "./card.js";
 
 // Whether a path of openapi.json is of this model, in whichever protocol: `/models/iris/predict`, `/v1/models/iris:predict`.
@@ -18,7 +18,7 @@ export function showList(models, missing, unknown) {
   byId("lead").textContent = "Choose one to try it out.";
   if (unknown !== null) {
     byId("failure").hidden = false;
-    byId("failure").textContent = reasonOf(unknown, missing);
+    byId("failure").textContent = printable(reasonOf(unknown, missing));
   }
   byId("one").hidden = true;
   byId("scope").textContent = "The routes of the whole server. Each model's own stand on its page.";

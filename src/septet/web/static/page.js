@@ -1,6 +1,6 @@
 // The try-out page: reads /models, /metadata and /openapi.json, and shows what they say.
 
-import { byId, getJson } from "./dom.js";
+import { byId, getJson, printable } from "./dom.js";
 import { showCard, showHero } from "./card.js";
 import { isOf, showChoice, showList } from "./models.js";
 import { showPanes } from "./panes.js";
@@ -24,7 +24,7 @@ async function showModel(chosen, prefix, models) {
   showCard(metadata);
   showPanes(metadata, openapi, prefix);
   showReference(openapi, (path) => !models.some((model) => model !== chosen && isOf(model, path)));
-  byId("foot").textContent = `Served by Septet. ${metadata.name} ${metadata.version}, ${metadata.digest}`;
+  byId("foot").textContent = printable(`Served by Septet. ${metadata.name} ${metadata.version}, ${metadata.digest}`);
 }
 
 // The models to choose from, and the routes that are of none of them.
@@ -37,5 +37,5 @@ async function showAll(models, missing, name) {
 start().catch((error) => {
   byId("name").textContent = "The model cannot be shown";
   byId("failure").hidden = false;
-  byId("failure").textContent = `${error.message}. Check that the service is ready, then load this page again.`;
+  byId("failure").textContent = printable(`${error.message}. Check that the service is ready, then load this page again.`);
 });

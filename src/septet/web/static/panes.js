@@ -1,7 +1,7 @@
 // The ways to write rows, as tabs: a form, JSON, a CSV file. Each sends to the public routes and shows their answer.
 
 import { Answer } from "./answer.js";
-import { address, byId, h, pretty } from "./dom.js";
+import { address, byId, h, pretty, printable } from "./dom.js";
 import { RowForm } from "./form.js";
 
 const MOST_FIELDS = 200;
@@ -77,7 +77,7 @@ function csvPane(example, send) {
   const take = async (file) => {
     if (!file) return;
     area.value = await file.text();
-    name.textContent = file.name;
+    name.textContent = printable(file.name);
   };
   const input = h("input", { type: "file", id: "csv-file", accept: ".csv,text/csv", onchange: () => take(input.files[0]) });
   const zone = h("div", { class: "drop" }, h("label", { for: "csv-file" }, "Drop a CSV file here, or choose one "), input, " ", name);
