@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from septet.events import Finished
-from septet.monitoring.log import AccessLog, Format, Level, configure
+from septet.monitoring.log import MAX_LINES_PER_SECOND, AccessLog, Format, Level, configure
 from septet.types import Identity
 
 IRIS = Identity("iris", "1", "sha256:00")
@@ -120,6 +120,25 @@ def test_a_connection_too_many_is_an_error(configured: Configured) -> None:
     turned_away = msgspec.structs.replace(event(503), route="unmatched", code="unavailable")
     AccessLog(access=False).turned(0, [turned_away])
     assert msgspec.json.decode(read())["level"] == "error"
+
+
+def test_a_call_of_what_there_is_not_is_no_failure(configured: Configured) -> None:
+    read = configured("text", "info")
+    AccessLog(access=False).turned(0, [event(501, code="unimplemented")])
+    assert read() == ""
+
+
+def test_of_failures_that_come_fast_the_first_are_logged_and_the_rest_counted(configured: Configured) -> None:
+    read = configured("text", "info")
+    now = 1.0
+    log = AccessLog(access=False, clock=lambda: now)
+    log.turned(0, [event(500, code="internal")] * (MAX_LINES_PER_SECOND + 7))
+    assert read().count("\n") == MAX_LINES_PER_SECOND
+    now = 2.0
+    log.turned(0, [event(500, code="internal")])
+    counted, line = read().splitlines()
+    assert "count=7" in counted
+    assert "code=internal" in line
 
 
 def test_a_failure_carries_its_message(configured: Configured) -> None:

@@ -1,6 +1,7 @@
 """Compressed bodies: read whole within their limit, and written only for who asks for nothing else."""
 
 import gzip
+import random
 import zlib
 
 import pytest
@@ -36,7 +37,7 @@ def test_the_header_goes_with_the_coding_and_the_others_stay() -> None:
     assert expand(LONG, b"identity").body == LONG
 
 
-@pytest.mark.parametrize("coding", [b"br", b"gzip, deflate", b"zstd", b"\xff"])
+@pytest.mark.parametrize("coding", [b"br", b"gzip, br", b"zstd", b"\xff", b"gzip gzip", b"gzip," * 4])
 def test_other_codings_are_refused(coding: bytes) -> None:
     with pytest.raises(UnsupportedMediaType, match="send gzip, deflate, or the body as it is"):
         expand(LONG, coding)
@@ -54,9 +55,50 @@ def test_damaged_bytes_are_refused(coding: bytes, damage: bytes) -> None:
 
 
 def test_bytes_behind_the_end_are_refused() -> None:
-    for sent, coding in ((gzip.compress(LONG) * 2, b"gzip"), (zlib.compress(LONG) + b"x", b"deflate")):
+    for sent, coding in (
+        (gzip.compress(LONG) + b"x", b"gzip"),
+        (gzip.compress(LONG) + b"\0\0\0", b"gzip"),
+        (zlib.compress(LONG) + b"x", b"deflate"),
+        (zlib.compress(LONG) * 2, b"deflate"),
+    ):
         with pytest.raises(Malformed, match="bytes follow its end"):
             expand(sent, coding)
+
+
+@given(st.lists(st.binary(max_size=3_000), min_size=1, max_size=5))
+def test_all_members_of_a_gzip_file_are_read(parts: list[bytes]) -> None:
+    assert expand(b"".join(map(gzip.compress, parts)), b"gzip", 20_000).body == b"".join(parts)
+
+
+@pytest.mark.parametrize("size", [1, 60_000, 65_536, 200_000])
+def test_members_may_end_anywhere(size: int) -> None:
+    noise = random.Random(1).randbytes(size)
+    sent = gzip.compress(noise) + gzip.compress(LONG) + gzip.compress(noise)
+    assert expand(sent, b"gzip", 1_000_000).body == noise + LONG + noise
+
+
+def test_the_members_of_a_gzip_file_share_the_limit() -> None:
+    with pytest.raises(TooLarge):
+        expand(gzip.compress(b"x" * 6_000) * 2, b"gzip")
+
+
+def test_a_gzip_file_whose_last_member_is_cut_is_refused() -> None:
+    with pytest.raises(Malformed, match="ends too early"):
+        expand(gzip.compress(LONG) + gzip.compress(LONG)[:-1], b"gzip")
+
+
+def test_a_gzip_file_of_nothing_but_empty_members_is_refused() -> None:
+    empty = gzip.compress(b"")
+    assert expand(empty * 900, b"gzip").body == b""
+    with pytest.raises(Malformed, match="too many gzip members"):
+        expand(empty * 100_000, b"gzip")
+
+
+def test_codings_are_undone_from_the_last_to_the_first() -> None:
+    assert expand(gzip.compress(zlib.compress(LONG)), b"deflate, gzip").body == LONG
+    assert expand(gzip.compress(LONG), b"identity, gzip,").body == LONG
+    with pytest.raises(Malformed):
+        expand(gzip.compress(zlib.compress(LONG)), b"gzip, deflate")
 
 
 def test_the_limit_holds_for_what_comes_out() -> None:

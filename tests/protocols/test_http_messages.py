@@ -5,7 +5,7 @@ import os
 import pytest
 
 from septet.errors import Malformed
-from septet.protocols.http.http_messages import HttpRequest, RequestContext, context_of
+from septet.protocols.http.http_messages import HttpRequest, RequestContext, context_of, headers_of
 from septet.protocols.http.request_factory import new_id
 
 
@@ -37,3 +37,8 @@ def test_what_the_headers_say_is_read_from_them_unless_it_is_known() -> None:
     assert HttpRequest("POST", "/", b"", headers, b"", known_context=known).context is known
     with pytest.raises(Malformed, match="x-request-id"):
         context_of({b"x-request-id": b"a b"})
+
+
+def test_of_a_header_that_repeats_the_last_counts_but_codings_are_one_list() -> None:
+    pairs = [(b"a", b"1"), (b"content-encoding", b"deflate"), (b"a", b"2"), (b"content-encoding", b"gzip")]
+    assert headers_of(pairs) == {b"a": b"2", b"content-encoding": b"deflate, gzip"}

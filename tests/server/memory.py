@@ -33,12 +33,16 @@ class MemoryTransport(asyncio.Transport):
         self.written = b""
         self.ended = self.closed = self.aborted = False
         self.reading = True
+        self.unsent = 0
         self._tls = tls
 
     def write(self, data: Any) -> None:
         assert not self.closed
         assert not self.ended
         self.written += bytes(data)
+
+    def get_write_buffer_size(self) -> int:
+        return self.unsent
 
     def can_write_eof(self) -> bool:
         return not self._tls
@@ -139,7 +143,7 @@ async def _settled(transport: MemoryTransport) -> None:
     before = -1
     while before != len(transport.written):
         before = len(transport.written)
-        for _ in range(4):
+        for _ in range(12):
             await asyncio.sleep(0)
 
 

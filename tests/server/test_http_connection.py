@@ -108,6 +108,36 @@ def test_urls_of_nothing_are_not_found(url: bytes) -> None:
         request(b"Content-Length: " + b"9" * 30),
         request(b"Content-Length: " + b"9" * 5000),
         request(b"Transfer-Encoding: gzip", body=b"abc"),
+        request(b"Transfer-Encoding: gzip, chunked, gzip", body=b"0\r\n\r\n"),
+        request(b"Transfer-Encoding: chunked", b"Transfer-Encoding: chunked", body=b"0\r\n\r\n"),
+        request(b"Transfer-Encoding: chunked", first=b"POST /echo HTTP/1.0", body=b"0\r\n\r\n"),
+        request(b"Transfer-Encoding: \x0bchunked", body=b"0\r\n\r\n"),
+        request(b"Transfer-Encoding: chunked", body=b"1\na\r\n0\r\n\r\n"),
+        request(b"Transfer-Encoding: chunked", body=b"1;a\nb\r\na\r\n0\r\n\r\n"),
+        request(b"Transfer-Encoding: chunked", body=b"0x1\r\na\r\n0\r\n\r\n"),
+        request(b"Content-Length: " + b"0" * 5000 + b"5", body=b"hello"),
+        request(b"Content-Length: 5, 5", body=b"hello"),
+        request(b"Content-Length:", body=b"hello"),
+        request(b"A: b\rc"),
+        request(b"A: b\nc: d"),
+        request(b"A:\r\n b"),
+        request(b": b"),
+        *(
+            b"GET /echo HTTP/1.1\r\nHost: %b\r\n\r\n" % host
+            for host in (
+                b"a b/c@d",
+                b"a/b",
+                b"a@b",
+                b"a:b",
+                b"a:1:2",
+                b"[::1",
+                b"[::1]x",
+                b"a,b c",
+                b"<a>",
+                b"\xc3\xa9",
+                b"a\x0c",
+            )
+        ),
         request(b"Transfer-Encoding: chunked", body=b"zz\r\n"),
         request(b"Transfer-Encoding: chunked", body=b"-1\r\n"),
         request(b"Transfer-Encoding: chunked", body=b"3\r\nabcd\r\n"),
@@ -131,7 +161,8 @@ def test_a_connection_for_one_request_is_closed_behind_its_answer(first: bytes) 
     peer = Peer().send(first)
     assert peer.statuses == [200]
     assert peer.answers[0].headers["connection"] == "close"
-    assert peer.transport.closed
+    assert peer.transport.ended
+    assert not peer.connection.eof_received()
 
 
 def test_a_connection_is_used_again_and_again() -> None:
@@ -143,10 +174,10 @@ def test_a_connection_is_used_again_and_again() -> None:
 def test_nothing_is_answered_behind_the_last_answer() -> None:
     peer = Peer()
     peer.app.draining = True
-    peer.send(PREDICT + GET)
-    assert peer.statuses == [200]
+    peer.send(PREDICT + GET, GET)
+    assert peer.statuses == [200, 200]
     peer.seconds_pass(100)
-    assert peer.transport.aborted
+    assert peer.transport.closed
 
 
 def test_an_offer_to_upgrade_is_declined_by_answering() -> None:
@@ -155,6 +186,34 @@ def test_an_offer_to_upgrade_is_declined_by_answering() -> None:
 
 def test_many_offers_in_a_row_are_declined() -> None:
     assert len(Peer().send(OFFER * 3000).statuses) == 3000
+
+
+def test_connect_opens_no_tunnel() -> None:
+    peer = Peer().send(b"CONNECT here:80 HTTP/1.1\r\nHost: here:80\r\n\r\n" + GET)
+    assert peer.statuses == [400]
+    assert "CONNECT" in peer.answers[0].json["error"]["message"]
+
+
+@pytest.mark.parametrize("host", [b"", b"a", b"a.b-c_d", b"127.0.0.1:8000", b"[::1]:80", b"[fe80::1%25eth0]", b"a:"])
+def test_a_host_is_a_name_or_an_address_perhaps_with_a_port(host: bytes) -> None:
+    assert Peer().send(b"GET /echo HTTP/1.1\r\nHost: %b \r\n\r\n" % host).statuses == [200]
+
+
+def test_zeros_may_lead_a_content_length() -> None:
+    peer = Peer().send(*[request(b"Content-Length: 0000000000000005", body=b"hello")] * 3)
+    assert [each.json[4] for each in peer.answers] == ["hello"] * 3
+
+
+def test_a_transfer_encoding_that_is_not_read_is_not_implemented() -> None:
+    peer = Peer().send(request(b"Transfer-Encoding: gzip, chunked", body=b"0\r\n\r\n"), GET)
+    assert peer.statuses == [501]
+    assert peer.transport.ended
+
+
+def test_a_tls_connection_closes_at_once_behind_its_last_answer() -> None:
+    peer = Peer(tls=True).send(GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+    assert peer.statuses == [200]
+    assert peer.transport.closed
 
 
 # Limits.
@@ -176,8 +235,8 @@ def test_what_a_refused_client_still_sends_is_discarded_for_a_moment() -> None:
     assert peer.statuses == [413]
     assert not peer.transport.closed
     assert peer.transport.reading
-    peer.seconds_pass(3)
-    assert peer.transport.aborted
+    peer.seconds_pass(4)
+    assert peer.transport.closed
 
 
 def test_a_caller_that_expects_it_is_told_to_continue() -> None:
@@ -206,6 +265,13 @@ def test_a_head_that_never_ends_is_refused(head: bytes) -> None:
     for i in range(0, len(head), 100):
         peer.send(head[i : i + 100])
     assert peer.statuses == [431]
+
+
+def test_empty_lines_before_a_request_are_passed_over_but_not_for_ever() -> None:
+    peer = Peer(Limits(max_header_bytes=1024)).send(b"\r\n" * 100 + GET)
+    assert peer.statuses == [200]
+    peer.send(*[b"\r\n" * 100] * 20)
+    assert peer.statuses == [200, 431]
 
 
 @pytest.mark.parametrize("step", [100, 1000, 5000])
@@ -280,7 +346,7 @@ def test_what_follows_a_last_request_does_not_cost_it_its_answer() -> None:
     peer = Peer().send(SLOW.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n") + GET)
     peer.answer()
     assert peer.statuses == [200]
-    assert peer.transport.closed
+    assert peer.transport.ended
 
 
 def test_a_client_that_reads_nothing_is_not_answered_any_further() -> None:
@@ -368,7 +434,7 @@ def test_draining_closes_what_is_idle_and_answers_what_is_not() -> None:
     idle.loop.run_until_complete(closed(idle.transport))
     busy.answer()
     assert busy.answers[0].headers["connection"] == "close"
-    assert busy.transport.closed
+    assert busy.transport.ended
 
 
 def test_a_request_that_was_on_its_way_when_draining_began_is_answered() -> None:
@@ -376,7 +442,7 @@ def test_a_request_that_was_on_its_way_when_draining_began_is_answered() -> None
     peer.call(peer.connection.shutdown)
     peer.send(GET)
     assert peer.statuses == [200, 200]
-    assert peer.transport.closed
+    assert peer.transport.ended
 
 
 def test_the_date_is_taken_anew() -> None:

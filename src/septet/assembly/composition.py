@@ -9,7 +9,6 @@ from pathlib import Path
 
 import msgspec
 
-from septet.assembly.freed_memory import return_freed_memory
 from septet.assembly.opening import OpenedModel, open_model
 from septet.assembly.server_routes import ServerRoutes
 from septet.assembly.statistics import statistics
@@ -41,6 +40,7 @@ from septet.protocols.rpc.paths import INFER, STREAM_INFER
 from septet.protocols.tfserving.v1_routes import V1Models, V1Routes
 from septet.registry import ServedModel
 from septet.runtimes.quota import threads_for
+from septet.server.freed_memory import return_freed_memory
 from septet.service import Merging, Service
 from septet.settings import Model, Settings
 from septet.tensors import plain

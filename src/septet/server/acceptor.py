@@ -20,6 +20,8 @@ PART, MOST = 8, 32
 DEFER_SECONDS = 0.001
 # After the system has no descriptor left.
 PAUSE_SECONDS = 0.2
+# Between two warnings of that.
+WARNING_SECONDS = 10.0
 
 logger = logging.getLogger("septet.server")
 
@@ -48,6 +50,7 @@ class Acceptor:
         self._pause: asyncio.TimerHandle | None = None
         self._opening: set[asyncio.Task[None]] = set()
         self._closed = False
+        self._warn_at = 0.0
         self._loop.add_reader(listening.fileno(), self._ready)
 
     def close(self) -> None:
@@ -91,7 +94,9 @@ class Acceptor:
         except (BlockingIOError, InterruptedError, ConnectionAbortedError):
             return False  # another worker took it, or the client has left
         except OSError as error:
-            logger.warning("no connection can be accepted for now: %s", error)
+            if self._loop.time() >= self._warn_at:
+                self._warn_at = self._loop.time() + WARNING_SECONDS
+                logger.warning("no connection can be accepted for now: %s", error)
             if self._pause is None and not self._closed:
                 self._pause_accepting(PAUSE_SECONDS)
             return False

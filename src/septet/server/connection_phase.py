@@ -4,8 +4,8 @@ Plain numbers: a connection changes its phase four times in a request, and to na
 times what naming a constant does (CPython 3.11).
 """
 
-# Opened and silent, between requests, reading a head, reading a body, waiting for our own answer; writing the last
-# answer, and discarding what a refused client still sends.
+# Opened and silent, between requests, reading a head, reading a body, waiting for our own answer; closing, and, behind
+# the last answer, discarding what the client still sends.
 NEW, IDLE, HEAD, BODY, ANSWERING, CLOSING, LINGERING = range(7)
 
 # When draining: a request may be on its way on a connection that was just opened, or just used.

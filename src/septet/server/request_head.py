@@ -1,32 +1,66 @@
 """Rules of HTTP/1.1 for a request's head that the parser does not check, as pure functions."""
 
 import logging
+import re
 from collections.abc import Mapping, Sequence
 from urllib.parse import unquote_to_bytes
 
 import httptools
 
-from septet.errors import Malformed, SeptetError
+from septet.errors import Malformed, SeptetError, Unimplemented
+from septet.protocols.http.http_messages import shown
+from septet.protocols.http.limits import check_content_length
 
 VERSIONS = ("1.1", "1.0")
+# RFC 3986, 3.2.2: a name or an IPv4 address, or an IPv6 address in brackets; then perhaps a port. It may be empty.
+_HOST = re.compile(rb"(?:[A-Za-z0-9._~!$&'()*+,;=%-]*|\[[0-9A-Za-z:.%_~-]+\])(?::[0-9]*)?")
 
 logger = logging.getLogger("septet.http")
 
 
-def check_head(version: str, pairs: Sequence[tuple[bytes, bytes]], headers: Mapping[bytes, bytes]) -> None:
-    """Refuse a version that is not spoken, and a request that names no host, or several (RFC 9112, 3.2).
+def check_head(
+    method: bytes, version: str, pairs: Sequence[tuple[bytes, bytes]], headers: Mapping[bytes, bytes]
+) -> None:
+    """Refuse a version that is not spoken, a tunnel, and a request that names no host, or several (RFC 9112, 3.2).
 
     Raises:
         Malformed: it is so. Before HTTP/1.1 no host need be named.
     """
-    missing = b"host" not in headers
-    if missing and version == "1.0":
-        return
-    # Only where a header repeats need they be counted.
-    if missing or (len(headers) != len(pairs) and sum(name == b"host" for name, _ in pairs) > 1):
-        raise Malformed("The request must name its host once, in the header Host.")
     if version not in VERSIONS:
         raise Malformed(f"The request is not HTTP/1.1, but {version}.")
+    host = headers.get(b"host")
+    # Only where a header repeats need they be counted.
+    if host is None:
+        if version == "1.1":
+            raise Malformed("The request must name its host once, in the header Host.")
+    elif len(headers) != len(pairs) and sum(name == b"host" for name, _ in pairs) > 1:
+        raise Malformed("The request must name its host once, in the header Host, but it has several.")
+    elif not _HOST.fullmatch(host):
+        raise Malformed(f"The header Host must be a name or an address, perhaps with a port, not {shown(host)}.")
+    if method == b"CONNECT":
+        raise Malformed("This server opens no tunnels: there is no CONNECT here.")
+
+
+def body_length(version: str, headers: Mapping[bytes, bytes], limit: int) -> int:
+    """The bytes of a request's body; 0 where it comes in chunks, which end by themselves (RFC 9112, 6.3).
+
+    Raises:
+        TooLarge: it is over the limit.
+        Malformed: its length cannot be relied on.
+        Unimplemented: it is coded in another way for its transfer than in chunks.
+    """
+    coding = headers.get(b"transfer-encoding")
+    if coding is not None:
+        if version == "1.0":
+            raise Malformed("A request of HTTP/1.0 has no transfer encoding.")
+        codings = [each.strip(b" \t").lower() for each in coding.split(b",")]
+        if codings[-1] != b"chunked":
+            raise Malformed(f"The transfer encoding must end in chunked, and not be {shown(coding)}.")
+        if len(codings) > 1:
+            raise Unimplemented(f"The transfer encoding {shown(coding)} is not read; send chunked, or a length.")
+        return 0
+    length = headers.get(b"content-length")
+    return 0 if length is None else check_content_length(length, limit)
 
 
 def path_and_query(url: bytes) -> tuple[bytes, bytes]:

@@ -15,6 +15,8 @@ END = b"\r\n\r\n"
 MAX_CACHED_HEADS = 512
 # A head longer than this is rare, and would make the memory of all of them large.
 MAX_HEAD_BYTES = 2048
+# A request of more bytes is parsed: its connection may then leave the rest to a later turn of the loop.
+MAX_REQUEST_BYTES = 65_536
 # What makes the end of a body, or the answer, depend on more than the length.
 _SPECIAL = (b"transfer-encoding", b"expect", b"upgrade")
 
@@ -46,6 +48,8 @@ class RequestHeadCache:
 
     def keep(self, data: bytes, http: HttpRequest) -> None:
         """Know the head of a request that was parsed, where the chunk was exactly that request."""
+        if len(data) > MAX_REQUEST_BYTES:
+            return
         end = data.find(END) + len(END)
         length = int(http.headers.get(b"content-length", b"0"))
         # Of a chunk with more than one request, or with lines before it, the lengths do not agree.

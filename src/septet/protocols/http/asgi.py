@@ -1,11 +1,12 @@
 """The application as ASGI 3 (https://asgi.readthedocs.io): under uvicorn, gunicorn, granian, hypercorn, or mounted."""
 
+import io
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from septet.errors import SeptetError
 from septet.protocols.http.app import App
-from septet.protocols.http.http_messages import HttpReply, HttpRequest
+from septet.protocols.http.http_messages import HttpReply, HttpRequest, headers_of
 from septet.protocols.http.limits import check_content_length, check_length
 from septet.protocols.http.response_headers import flags_header, identity_headers
 
@@ -35,7 +36,7 @@ class Asgi:
             await send({"type": "websocket.close", "code": 1003, "reason": "There are no web sockets here."})
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = dict(scope["headers"])
+        headers = headers_of(list(scope["headers"]))
         try:
             body = await self._body(headers, receive)
         except Disconnected:
@@ -62,8 +63,9 @@ class Asgi:
         await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else reply.body})
 
     async def _body(self, headers: dict[bytes, bytes], receive: Receive) -> bytes:
-        check_content_length(headers.get(b"content-length", b""), self._max_body_bytes)
-        parts: list[bytes] = []
+        if b"content-length" in headers:
+            check_content_length(headers[b"content-length"], self._max_body_bytes)
+        gathered = io.BytesIO()
         size = 0
         while True:
             message = await receive()
@@ -72,9 +74,11 @@ class Asgi:
             part = message.get("body", b"")
             size += len(part)
             check_length(size, self._max_body_bytes)
-            parts.append(part)
+            if not message.get("more_body", False) and size == len(part):
+                return bytes(part)
+            gathered.write(part)
             if not message.get("more_body", False):
-                return parts[0] if len(parts) == 1 else b"".join(parts)
+                return gathered.getvalue()
 
 
 def _path(scope: Scope) -> str:

@@ -1,6 +1,6 @@
 """HTTP messages as records, so that every transport (our own runner, any ASGI server) drives the same handlers."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeAlias
 
 import msgspec
@@ -98,6 +98,14 @@ def context_of(headers: Mapping[bytes, bytes]) -> RequestContext:
         Malformed: the id is not one.
     """
     return RequestContext(request_id_of(headers), traceparent_of(headers), media_type(headers))
+
+
+def headers_of(pairs: Sequence[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    """Headers by name. Of one that repeats the last counts, but for codings of the body, which are one list."""
+    headers = dict(pairs)
+    if len(headers) != len(pairs) and b"content-encoding" in headers:
+        headers[b"content-encoding"] = b", ".join(value for name, value in pairs if name == b"content-encoding")
+    return headers
 
 
 def media_type(headers: Mapping[bytes, bytes]) -> bytes:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from septet.errors import HeadersTooLarge, TooLarge
+from septet.errors import HeadersTooLarge, Malformed, TooLarge
 from septet.settings import Limits
 
 # Of a content length: more digits than any limit has, fewer than Python refuses to read.
@@ -19,14 +19,18 @@ def check_length(size: int, limit: int) -> None:
         raise TooLarge(f"The body is over the limit of {limit} bytes. Send fewer rows at a time.")
 
 
-def check_content_length(value: bytes, limit: int) -> None:
-    """Refuse a body whose `content-length` is over the limit; a value that is no number is passed over.
+def check_content_length(value: bytes, limit: int) -> int:
+    """The bytes that a header `content-length` announces (RFC 9110, 8.6).
 
     Raises:
-        TooLarge: it is.
+        TooLarge: they are over the limit.
+        Malformed: it is no number, or has more than 20 digits with zeros in front.
     """
-    if value.isdigit():
-        check_length(int(value[:_MAX_DIGITS]), limit)
+    if not value.isdigit() or (len(value) > _MAX_DIGITS and value.startswith(b"0")):
+        raise Malformed("The header Content-Length must be a number of at most 20 digits.")
+    size = int(value[:_MAX_DIGITS])
+    check_length(size, limit)
+    return size
 
 
 def head_size(pairs: Iterable[tuple[bytes, bytes]]) -> int:

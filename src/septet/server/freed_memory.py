@@ -1,13 +1,13 @@
-"""Memory of models that are served no more, given back to the system.
+"""Memory of models that are served no more, and of bodies that were abandoned, given back to the system.
 
-glibc keeps the pages of what a process has freed, so a process that loads one large model after another would grow to
-several times the size of one.
+glibc keeps the pages of what a process has freed, so a process that loads one large model after another, or is sent
+large bodies by many clients at once, would grow to several times the size that it needs.
 """
 
 import ctypes
 import threading
 
-# By then whoever closed a model has let go of it.
+# By then whoever closed a model, or a connection, has let go of it.
 _LATER_SECONDS = 1.0
 
 
