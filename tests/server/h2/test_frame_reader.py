@@ -77,6 +77,11 @@ def test_a_large_chunk_is_the_last_one_of_its_turn() -> None:
         assert reading.transport.paused
         await turn()
         assert not reading.transport.paused
+        reading.reader.stop()
+        reading.reader.feed(bytes(LARGE_CHUNK_BYTES))
+        assert reading.transport.paused
+        await turn()
+        assert not reading.transport.paused
 
     run(scenario)
 

@@ -47,6 +47,9 @@ class FrameReader:
     def feed(self, data: bytes) -> None:
         """Act on the frames that are complete with this chunk, or some of them."""
         if self._stopped:
+            # To throw away takes time, too.
+            if len(data) >= LARGE_CHUNK_BYTES:
+                self._end_turn()
             return
         if self._frames is not None or self._held:
             # Some transports deliver what they had read before they were paused.
