@@ -88,7 +88,7 @@ class Server(msgspec.Struct, frozen=True):
     root_path: Annotated[
         str,
         Meta(
-            pattern=r"^(/[^/\s?#]+)*$",
+            pattern=r"^(/[A-Za-z0-9._~@:+,=%-]+)*\Z",
             description="path under which a proxy publishes this server, such as /models/iris",
         ),
     ] = ""
