@@ -73,6 +73,7 @@ def test_csv_rows_are_answered_as_a_table(browser: Browser, address: str) -> Non
     browser.click("#tab-2")
     browser.find("#csv").send_keys("6,3,4,1\n")
     predict(browser)
+    browser.find("#answer thead th")
     assert [each.text for each in browser.all("#answer thead th")] == [
         "row",
         "label",

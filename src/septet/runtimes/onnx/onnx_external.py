@@ -87,7 +87,9 @@ def _marks(data: Any) -> Iterator[int]:
 def _inner(kind: str, message: memoryview, begin: int, marks: "array[int]") -> Iterator[tuple[str, memoryview, int]]:
     """The messages that a message holds, each with where it begins in the file."""
     fields = _MESSAGES[kind]
-    for number, value, written in wire.spans(message):
+    for count, (number, value, written) in enumerate(wire.spans(message)):
+        if count >= wire.MOST_FIELDS:
+            raise DamagedModel(f"a message in it has more than {wire.MOST_FIELDS} fields, as no ONNX model has")
         begin += len(written)
         inner = fields.get(number)
         if inner is None:
