@@ -126,7 +126,7 @@ class _Supervisor:
                 self._announced = True
                 on_ready()
                 if self._look_when_ready:
-                    self._releases.look(settled=False)
+                    self._look_now()
 
     def _look(self) -> None:
         """Look once a second for models that have changed on disk."""
