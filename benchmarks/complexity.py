@@ -43,7 +43,7 @@ def run(bench: Bench) -> BenchmarkReport:
         for each in EVERY:
             found.append(doubling(each, least))
             print(f"{found[-1].ratio:5.2f}  {each.name}", flush=True)
-    rows = [
+    rows: list[tuple[str, ...]] = [
         (
             each.name,
             f"{each.count:,}",

@@ -18,6 +18,7 @@ from septet.model.digest import file_digest
 from septet.model.package import read_package
 from septet.model.septet_toml import manifest_to_toml
 from septet.packing import packaging
+from septet.packing.evidence import golden_of
 from septet.packing.packaging import pack
 from septet.runtimes.onnx import onnx_runtime
 from septet.settings import Model, Settings
@@ -160,7 +161,7 @@ def test_a_file_that_changes_between_loading_and_packing_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = mapped(tmp_path)
-    monkeypatch.setattr(packaging, "golden_of", _after(packaging.golden_of, tmp_path / "w.bin"))
+    monkeypatch.setattr(packaging, "golden_of", _after(golden_of, tmp_path / "w.bin"))
     with pytest.raises(DigestMismatch, match=r"w\.bin: was changed"):
         pack(path, tmp_path / "package")
     assert not (tmp_path / "package").exists()

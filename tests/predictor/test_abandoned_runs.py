@@ -88,7 +88,7 @@ def test_a_run_goes_on_for_the_one_who_still_waits() -> None:
         await until(model.began.is_set)
         first.cancel()
         others[0].cancel()
-        for _ in range(10):
+        for _turn in range(10):
             await asyncio.sleep(0)
         assert not model.told.is_set()
         others[1].cancel()

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from septet.errors import Invalid, Malformed, SeptetError
+from septet.lengthy_work import VALUES_ON_LOOP
 from septet.model.signature import Column, Kind, Signature, Tensor
 from septet.protocols.codecs.array_json import array_json, value_json
 from septet.protocols.codecs.csv_body import MOST_HEADER_CHARACTERS, CsvBody
@@ -25,7 +26,7 @@ from septet.protocols.http.error_bodies import refusal
 from septet.protocols.mlflow.invocations import BODY_FORMAT as MLFLOW
 from septet.protocols.tfserving.v1_routes import BODY_FORMAT as V1
 from septet.tables.csv_table import CsvReader
-from septet.tensors import VALUES_ON_LOOP, listed
+from septet.tensors import listed
 from tests.protocols import models
 
 MOST = 20
@@ -266,9 +267,10 @@ def test_what_is_no_list_is_not_cut(text: bytes) -> None:
 @pytest.mark.parametrize("form", ["data", "records"])
 @pytest.mark.parametrize("bad", [None, '"a"', "1}", "null"])
 def test_a_long_body_means_what_a_short_one_means(form: str, bad: str | None) -> None:
-    rows: Sequence[object] = [[at, 0.5, 1, 2] for at in range(25_000)]
+    lists = [[at, 0.5, 1, 2] for at in range(25_000)]
+    rows: Sequence[object] = lists
     if form == "records":
-        rows = [{f"c{place}": value for place, value in enumerate(row)} for row in rows]  # type: ignore[arg-type]
+        rows = [{f"c{place}": value for place, value in enumerate(row)} for row in lists]
     body = json.dumps({form: rows}).encode()
     read = native(matrix(4), 30_000)
     assert len(body) > JsonSize(matrix(4), 3_000).unchecked

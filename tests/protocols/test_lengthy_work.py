@@ -278,7 +278,7 @@ def test_a_large_answer_is_written_in_a_thread_and_the_request_is_under_way_unti
         (one,) = held.held
         one.answer(Response({name: values}, 300, models.IDENTITY, NO_TIME))
         assert (replies, seen.in_flight) == ([], 1)
-        found = await replies.first()
+        found: HttpReply = await replies.first()
         assert (seen.in_flight, [event.code for event in seen.events]) == (0, ["ok"])
         return found
 

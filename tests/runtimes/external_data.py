@@ -5,9 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
+from onnx import helper
 
 from septet.types import Array
-from tests.runtimes.onnx_models import FLOAT, TensorProto, constant, helper, info, model, node, onnx
+from tests.runtimes.onnx_models import FLOAT, TensorProto, constant, info, model, node
 
 ROW = {"x": np.ones((1, 2), np.float32)}
 SPARSE = "a sparse initializer"

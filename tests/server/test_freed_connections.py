@@ -86,7 +86,7 @@ class Listening:
 
     @property
     def alive(self) -> int:
-        return sum(each() is not None for each in (*self.made, *self.parsers))
+        return sum(each() is not None for kept in (self.made, self.parsers) for each in kept)
 
 
 @pytest.fixture(params=[asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])

@@ -74,14 +74,14 @@ def test_a_large_chunk_is_the_last_one_of_its_turn() -> None:
     async def scenario() -> None:
         reading = Reading(0.0)
         reading.reader.feed(h2_frames.PREFACE + frame(99, 0, 0, bytes(16_000)) * (LARGE_CHUNK_BYTES // 16_000 + 1))
-        assert reading.transport.paused
+        seen = [reading.transport.paused]
         await turn()
-        assert not reading.transport.paused
+        seen.append(reading.transport.paused)
         reading.reader.stop()
         reading.reader.feed(bytes(LARGE_CHUNK_BYTES))
-        assert reading.transport.paused
+        seen.append(reading.transport.paused)
         await turn()
-        assert not reading.transport.paused
+        assert [*seen, reading.transport.paused] == [True, False, True, False]
 
     run(scenario)
 
