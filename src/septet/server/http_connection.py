@@ -37,9 +37,6 @@ from septet.server.send_progress import send_progress
 from septet.types import Pending
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-# How soon a caller that has ended its side is asked whether it is there, again and again while its answer takes.
-FIRST_PROBE_SECONDS: Final = 0.05
-LONGEST_PROBE_SECONDS: Final = 1.0
 # Pipelined requests that may wait before reading from their connection pauses, and the bytes of their bodies.
 MAX_PIPELINED: Final = 16
 MAX_WAITING_BYTES: Final = 1 << 20
@@ -122,21 +119,7 @@ class HttpConnection(asyncio.Protocol):
         """The caller sends no more but may still read: answer what it asked, then close."""
         self._closing = self._peer_ended = True
         pending = self._current is not None or bool(self._queue) or bool(self._unparsed)
-        if pending:
-            asyncio.get_running_loop().call_later(FIRST_PROBE_SECONDS, self._probe, FIRST_PROBE_SECONDS)
         return pending and self._transport.get_extra_info("sslcontext") is None
-
-    def _probe(self, seconds: float) -> None:
-        """Find out whether the caller still reads: its system answers nothing, or a reset where the caller has gone.
-
-        Any client may be sent this interim response (RFC 9110, 15.2), but for one of HTTP/1.0.
-        """
-        if self._current is None or self._transport.is_closing() or not self._parser.takes_interim:
-            return
-        self._transport.write(CONTINUE)
-        # The reset comes as the answer to the first, and is noticed with the second.
-        longer = min(2 * seconds, LONGEST_PROBE_SECONDS)
-        asyncio.get_running_loop().call_later(longer, self._probe, longer)
 
     def data_received(self, data: bytes) -> None:
         """Parse what came; anything that is not HTTP is answered 400 and ends the connection."""
@@ -199,6 +182,8 @@ class HttpConnection(asyncio.Protocol):
                 return
             if self._write_paused:
                 return
+        if self._peer_ended and self._current is not None:
+            self._find_out_who_reads()
         if self._read_paused and self._phase < CLOSING:
             # It is not the client that lets us wait.
             self._since = now
@@ -214,6 +199,14 @@ class HttpConnection(asyncio.Protocol):
             self._refuse(TimedOut(f"The request was not complete within {longest:g} s."))
 
     # From bytes to requests.
+
+    def _find_out_who_reads(self) -> None:
+        """Send something to a caller that has ended its sending: the system of one that has gone answers with a reset.
+
+        Any client may be sent this interim response (RFC 9110, 15.2), but for one of HTTP/1.0.
+        """
+        if self._parser.takes_interim:
+            self._transport.write(CONTINUE)
 
     def _parse(self, data: bytes, *, between: bool) -> None:
         """Parse a chunk, or this turn's part of it, and keep its head where it was one whole request."""
