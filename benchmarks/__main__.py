@@ -3,6 +3,7 @@
 import argparse
 import importlib
 import os
+import sys
 from pathlib import Path
 
 from benchmarks import report
@@ -21,6 +22,7 @@ QUESTIONS = {
     "overload": "three times more load than can be served: what is answered, refused and remembered",
     "grpc": "one row by gRPC, beside others",
     "several": "two models in one process, beside each alone",
+    "complexity": "every kind of input, and twice as much of it; fails where that takes more than 2.5 times as long",
     "before": "this source beside an earlier commit of it (--before), in all of the above",
 }
 
@@ -40,11 +42,15 @@ def main() -> None:
     )
     os.sched_setaffinity(0, {CLIENT_CORE} & os.sched_getaffinity(0) or os.sched_getaffinity(0))
     out = cache / "quick" if options.quick else options.out
+    failures: list[str] = []
     every = [name for name in QUESTIONS if name != "before"]
     for name in every if "all" in options.questions else options.questions:
         print(f"== {name}: {QUESTIONS[name]}", flush=True)
         answer = importlib.import_module(f"benchmarks.{name}").run(bench)
         print(report.write(out, name, bench, answer), flush=True)
+        failures += answer.failures
+    if failures:
+        sys.exit("\n".join(["Failed:", *failures]))
 
 
 def parse() -> argparse.Namespace:

@@ -57,6 +57,7 @@ class BenchmarkReport:
         samples: every single measurement, for programs.
         absent: servers that could not be measured, and why.
         notes: what a reader must know.
+        failures: what should not have been measured; the run then ends with an error.
     """
 
     title: str
@@ -65,6 +66,7 @@ class BenchmarkReport:
     samples: Any
     absent: dict[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    failures: tuple[str, ...] = ()
 
 
 def spread(values: Sequence[float], form: str) -> str:

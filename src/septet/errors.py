@@ -130,6 +130,12 @@ class TimedOut(SeptetError):
     code = "request_timeout"
 
 
+class Cancelled(SeptetError):
+    """Raised when the caller gave up before its request was complete; nobody reads the reply."""
+
+    code = "cancelled"
+
+
 class HeadersTooLarge(SeptetError):
     """Raised when the request's headers are over their limits of bytes or count."""
 

@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Iterator
 
 from septet.errors import NotFound, StartupError
+from septet.model.received import shown_names
 from septet.service import Service
 from septet.types import Done, Pending, Request, Response
 
@@ -101,7 +102,7 @@ class Models:
         """
         served = self._served.get(name)
         if served is None:
-            names = ", ".join(map(repr, self._served)) or "none"
+            names = shown_names(self._served) or "none"
             raise NotFound(f"There is no model {name[:80]!r} here, only {names}.")
         known = served.service.identity.version
         if version not in ("", known):

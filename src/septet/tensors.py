@@ -6,6 +6,7 @@ all requests of a run are made into one array; and an answer may be rows of a ru
 once for all. Both are mappings of arrays like any other `Tensors`: who looks at one, makes it.
 """
 
+import math
 from abc import ABCMeta
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain
@@ -14,6 +15,7 @@ from typing import Any, Final
 import msgspec
 import numpy as np
 
+from septet.lengthy_work import VALUES_ON_LOOP, leave_loop
 from septet.types import Array, Tensors
 
 #: Bytes; below, a copy is cheaper than a view.
@@ -55,14 +57,16 @@ class Outputs:
     """What one run answered, `rows` rows in each array.
 
     Attributes:
+        values: how many there are in all arrays. Of many, nothing is made for all requests at once.
         memo: what was made of it and is the same for all requests of the run, by whoever's key.
     """
 
-    __slots__ = ("arrays", "memo", "rows")
+    __slots__ = ("arrays", "memo", "rows", "values")
 
     def __init__(self, arrays: Tensors, rows: int) -> None:
         self.arrays = arrays
         self.rows = rows
+        self.values = sum([array.size for array in arrays.values()])
         self.memo: dict[Any, Any] = {}
 
     def nested(self, name: str) -> list[Any]:
@@ -115,14 +119,14 @@ def plain(tensors: Tensors) -> Tensors:
 
 def nested(name: str, tensors: Tensors) -> Any:
     """One output as lists, nested like the array."""
-    if type(tensors) is Part:
+    if type(tensors) is Part and tensors.shared.values <= VALUES_ON_LOOP:
         return tensors.shared.nested(name)[tensors.start : tensors.stop]
     return listed(tensors[name])
 
 
 def flat(name: str, tensors: Tensors) -> list[Any]:
     """All values of one output, in row-major order."""
-    if type(tensors) is Part:
+    if type(tensors) is Part and tensors.shared.values <= VALUES_ON_LOOP:
         shared = tensors.shared
         values = shared.flat(name)
         width = len(values) // shared.rows
@@ -139,10 +143,33 @@ def contiguous_bytes(array: Array) -> bytes | memoryview:
 
 
 def listed(array: Array) -> Any:
-    """An array as lists nested like it: a moment as ISO 8601 text in UTC or local time, a missing one as None."""
+    """An array as lists nested like it: a moment as ISO 8601 text in UTC or local time, a missing one as None.
+
+    Raises:
+        LengthyWork: it has many values.
+    """
+    if array.size > VALUES_ON_LOOP:
+        leave_loop()
+        return _listed_in_parts(array)
     if array.dtype.kind != "M":
         return array.tolist()
     texts = np.array(np.datetime_as_string(array), object)
     for place, text in np.ndenumerate(texts):
         texts[place] = None if text == "NaT" else text.rstrip("0").rstrip(".") if "." in text else text
     return texts.tolist()
+
+
+def _listed_in_parts(array: Array) -> list[Any]:
+    """The same of a large array, so many values at a time that other threads need not wait for all of them."""
+    if array.ndim == 1 or array[0].size <= VALUES_ON_LOOP:
+        found: list[Any] = []
+        for part in parts(array):
+            found += listed(part)
+        return found
+    return [listed(each) for each in array]
+
+
+def parts(array: Array) -> Iterator[Array]:
+    """Cut an array along its first axis into parts of no more values than an event loop may wait for, if it can be."""
+    rows = max(VALUES_ON_LOOP // max(math.prod(array.shape[1:]), 1), 1)
+    return (array[start : start + rows] for start in range(0, len(array), rows))

@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -174,7 +175,7 @@ def test_each_label_of_a_multilabel_model_is_named() -> None:
             NAMES,
             "just one output of floats",
         ),
-        (CLASSIFIER, {"0": "a", "1": "b", "3": "c"}, "no label for 2; the keys must be the class values [0, 1, 2] or"),
+        (CLASSIFIER, {"0": "a", "1": "b", "3": "c"}, "no label for 2; the keys must be the class values 0, 1, 2 or"),
         (classifier(labels=NAMES, dtype="string"), NAMES[::-1], "the model's own classes in another order"),
     ],
 )
@@ -187,3 +188,33 @@ def test_labels_that_do_not_fit_are_refused(signature: Signature, labels: Labels
 @given(st.permutations(range(3)))
 def test_the_order_of_keys_in_a_label_file_does_not_matter(order: list[int]) -> None:
     assert with_labels(CLASSIFIER, {str(at): NAMES[at] for at in order}, "l.json").labels == NAMES
+
+
+def test_labels_by_value_are_found_in_any_order() -> None:
+    count = 20_000
+    outputs = (Tensor("label", "int64", (None,)), Tensor("p", "float32", (None, count)))
+    bare = Signature(
+        Kind.CLASSIFICATION, INPUTS, outputs, label="label", scores="p", classes=tuple(range(7, count + 7))
+    )
+    labels = {str(value): f"name {value}" for value in reversed(range(7, count + 7))}
+    assert with_labels(bare, labels, "labels.json").labels == tuple(f"name {at}" for at in range(7, count + 7))
+
+
+def test_of_two_spellings_of_a_class_the_first_in_the_file_counts() -> None:
+    bare = classifier(("1.0", "2.0", "3.0"), (1.0, 2.0, 3.0), "float32")
+    labels = {"1": "a", "1.0": "b", "2.0": "c", "3": "d"}
+    signature = msgspec.structs.replace(bare, outputs=(bare.outputs[0], Tensor("p", "float32", (None, 4))))
+    with pytest.raises(LabelsMismatch):
+        with_labels(bare, labels, "labels.json")
+    assert with_labels(signature, labels, "labels.json").labels == ("a", "c", "d")
+
+
+def test_a_refusal_names_ten_of_many_classes() -> None:
+    count = 5_000
+    outputs = (Tensor("label", "string", (None,)), Tensor("p", "float32", (None, count)))
+    names = tuple(f"class {at}" for at in range(count))
+    own = Signature(Kind.CLASSIFICATION, INPUTS, outputs, label="label", scores="p", labels=names, classes=names)
+    for labels in (names[::-1], dict.fromkeys(map(str, range(1, count + 1)), "a")):
+        with pytest.raises(LabelsMismatch) as caught:
+            with_labels(own, labels, "labels.json")
+        assert len(caught.value.message) < 1000

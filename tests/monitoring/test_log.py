@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from septet.events import Finished
-from septet.monitoring.log import MOST_REFUSALS, AccessLog, Format, Level, configure
+from septet.monitoring.log import MAX_LINES_PER_SECOND, AccessLog, Format, Level, configure
 from septet.types import Identity
 
 IRIS = Identity("iris", "1", "sha256:00")
@@ -121,16 +121,23 @@ def test_a_connection_too_many_is_an_error(configured: Configured) -> None:
     assert msgspec.json.decode(read())["level"] == "error"
 
 
-def test_a_flood_of_connections_too_many_is_a_few_lines(configured: Configured) -> None:
+def test_a_call_of_what_there_is_not_is_no_failure(configured: Configured) -> None:
     read = configured("text", "info")
-    log = AccessLog(access=False)
-    refused = Finished("unmatched", "an-id", "unavailable", 503, 0, 0.0)
-    for _ in range(200):
-        log.turned(1, [refused])
-    assert MOST_REFUSALS <= read().count("\n") <= 3 * MOST_REFUSALS
-    failed = Finished("/predict", "an-id", "internal", 500, 0, 0.0)
-    log.turned(100, [failed] * 100)
-    assert read().count("\n") == 100
+    AccessLog(access=False).turned(0, [event(501, code="unimplemented")])
+    assert read() == ""
+
+
+def test_of_failures_that_come_fast_the_first_are_logged_and_the_rest_counted(configured: Configured) -> None:
+    read = configured("text", "info")
+    now = 1.0
+    log = AccessLog(access=False, clock=lambda: now)
+    log.turned(0, [event(500, code="internal")] * (MAX_LINES_PER_SECOND + 7))
+    assert read().count("\n") == MAX_LINES_PER_SECOND
+    now = 2.0
+    log.turned(0, [event(500, code="internal")])
+    counted, line = read().splitlines()
+    assert "count=7" in counted
+    assert "code=internal" in line
 
 
 def test_a_failure_carries_its_message(configured: Configured) -> None:

@@ -351,6 +351,7 @@ def test_every_error_has_a_code_of_mlflow_with_the_status_that_it_has_there() ->
     assert known == {
         "INVALID_PARAMETER_VALUE": {400},
         "ENDPOINT_NOT_FOUND": {404},
+        "RESOURCE_CONFLICT": {409},
         "REQUEST_LIMIT_EXCEEDED": {429},
         "NOT_IMPLEMENTED": {501},
         "CANCELLED": {499},

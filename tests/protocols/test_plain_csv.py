@@ -45,11 +45,11 @@ def outcome(read: CsvBody, body: bytes) -> object:
 
 
 def test_rows_of_numbers_are_read() -> None:
-    assert PlainCsv(COLUMNS, [each.dtype for each in COLUMNS])(b"a,b\n1.5,2\r\n-3e1, 4\n") == [(1.5, 2), (-30.0, 4)]
+    assert PlainCsv(COLUMNS, [each.dtype for each in COLUMNS], 10)(b"a,b\n1.5,2\r\n-3e1, 4\n") == [(1.5, 2), (-30.0, 4)]
     tensors = CsvBody(models.classifier().signature, max_rows=9)(b"c0,c1,c2,c3\n1,2,3,4\n").tensors
     np.testing.assert_array_equal(tensors["X"], [[1, 2, 3, 4]])
 
 
 @pytest.mark.parametrize("body", [b"", b"a,b", b"a,b\n", b"b,a\n1,2\n", b"a,b\n1,2],[3,4\n", b"a,b\n1\n", b"a,b\n,1\n"])
 def test_all_else_is_left_to_the_careful_reading(body: bytes) -> None:
-    assert PlainCsv(COLUMNS, [each.dtype for each in COLUMNS])(body) is None
+    assert PlainCsv(COLUMNS, [each.dtype for each in COLUMNS], 10)(body) is None

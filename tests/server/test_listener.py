@@ -136,7 +136,8 @@ def test_a_reserved_port_can_be_had_again_at_once_after_its_server_has_closed_co
 ) -> None:
     listen_on_reserved(reserved, 16)
     for again in reserve(*leave_in_time_wait(reserved)):
-        again.close()
+        with again:
+            listen_on_reserved(again, 16)
 
 
 def test_a_reserved_port_on_which_somebody_listens_is_taken_for_other_servers(reserved: socket.socket) -> None:

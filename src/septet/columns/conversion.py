@@ -15,7 +15,7 @@ from septet.columns.casting import Caster, uncarried
 from septet.columns.cell_texts import ColumnTexts
 from septet.columns.stacking import completed, missing, stacked_inputs, unstacked
 from septet.errors import MOST_PROBLEMS, Invalid, Problem, invalid
-from septet.model.received import received, shape_text, shown_key
+from septet.model.received import received, shape_text, shown_key, shown_names
 from septet.model.signature import DTYPES, Column, Signature, Tensor
 from septet.model.values import bare, holds_missing, is_optional
 from septet.settings import ExtraColumns
@@ -126,9 +126,11 @@ class TableConverter:
             return {name: values for name, values in batch.columns.items() if name in known}
         noun = "column in the header row" if batch.form is TableForm.TEXTS else "column"
         found: dict[str, Values] = {}
-        problems = []
+        problems: list[Problem] = []
         for given, values in batch.columns.items():
             name = given if given in known else given.strip()
+            if len(problems) >= MOST_PROBLEMS:
+                break
             if name in found:
                 problems.append(Problem(None, name, "each column once", "twice"))
             elif name in known:
@@ -172,7 +174,7 @@ class TableConverter:
         if batch.form is TableForm.LISTS and len(names) == 1:
             return {names[0]: _rows_of(list(batch.columns.values()), len(self._inputs[0].shape))}
         if batch.form not in (TableForm.INPUTS, TableForm.COLUMNS):
-            shown = ", ".join(map(repr, names))
+            shown = shown_names(names)
             text = f"This model has no named columns; send 'inputs' with the tensors {shown}."
             form = "data" if batch.form is TableForm.LISTS else "records"
             raise Invalid(text, (Problem(None, form, "'inputs'", f"{form!r}"),))
@@ -181,10 +183,9 @@ class TableConverter:
             for tensor in self._inputs
             if tensor.name not in batch.columns and not is_optional(tensor)
         ]
+        known, what = frozenset(names), f"one of {shown_names(names, quoted=False)}"
         problems += [
-            Problem(None, shown_key(name), f"one of {', '.join(names)}", "an unknown input")
-            for name in batch.columns
-            if name not in names
+            Problem(None, shown_key(name), what, "an unknown input") for name in batch.columns if name not in known
         ]
         if problems:
             raise invalid(problems, "input")

@@ -6,11 +6,13 @@ says itself what it renames. Names for classes that are mere numbers are what su
 """
 
 from collections.abc import Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
 from septet.errors import LabelsMismatch
 from septet.model.labels import Labels, read_labels, spellings, with_labels
+from septet.model.received import shown_names
 from septet.model.signature import Kind, Scalar, Signature
 
 LABEL_NAMES: Final = ("label.json", "labels.json", "label.txt", "labels.txt")
@@ -35,7 +37,8 @@ def with_labels_beside(signature: Signature, folder: Path) -> Signature:
         fitted = _agreeing(signature, read_labels(path), path)
         if path != files[0] and fitted.labels != found.labels:
             raise LabelsMismatch(
-                f"{path}: says {list(fitted.labels)}, and {files[0].name} beside it says {list(found.labels)}; "
+                f"{path}: says {shown_names(fitted.labels)}, and {files[0].name} beside it says "
+                f"{shown_names(found.labels)}; "
                 "remove one of them, or name the one to use with --labels"
             )
         found = fitted
@@ -46,9 +49,9 @@ def _agreeing(signature: Signature, labels: Labels, path: Path) -> Signature:
     fitted = with_labels(signature, labels, path, in_any_order=True)
     if _contradicts(signature, labels, fitted.labels):
         raise LabelsMismatch(
-            f"{path}: calls the classes {list(fitted.labels)}, and the model itself calls them "
-            f"{list(signature.labels)}; remove the file, or say --labels {path.name} to use its names all the same, or "
-            "--labels none to use the model's"
+            f"{path}: calls the classes {shown_names(fitted.labels)}, and the model itself calls them "
+            f"{shown_names(signature.labels)}; remove the file, or say --labels {path.name} to use its names all the "
+            "same, or --labels none to use the model's"
         )
     return fitted
 
@@ -59,11 +62,12 @@ def _contradicts(signature: Signature, labels: Labels, given: tuple[str, ...]) -
         return False
     raw = signature.classes or own
     known = [{name, *spellings(value)} for name, value in zip(own, raw, strict=False)]
+    every = frozenset(chain.from_iterable(known))
     renames = isinstance(labels, Mapping) and all(any(key in labels for key in spellings(value)) for value in raw)
     for place, name in enumerate(given):
         if name == own[place] or (name in known[place] and not isinstance(raw[place], str)):
             continue
-        if any(name in names for names in known):
+        if name in every:
             return True
         if not renames and _is_named(signature, own[place], raw[place]):
             return True

@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 import msgspec
 
 from septet.errors import LabelsMismatch
+from septet.model.received import shown_names
 from septet.model.signature import Kind, Scalar, Signature, Tensor
 
 # By position, or by key: a class value, or a position.
@@ -98,7 +99,7 @@ def with_labels(signature: Signature, labels: Labels, source: Path | str, *, in_
     _check_count(signature, raw, len(labels), source)
     if not in_any_order and not isinstance(labels, Mapping) and set(labels) == set(raw) and labels != raw:
         raise LabelsMismatch(
-            f"{source}: holds the model's own classes in another order; the model's order is {list(raw)}"
+            f"{source}: holds the model's own classes in another order; the model's order is {shown_names(raw)}"
         )
     names, values = _placed(signature, labels, raw, source)
     if signature.label is None or signature.kind is Kind.MULTILABEL:
@@ -127,7 +128,8 @@ def label_map(signature: Signature) -> dict[str, str]:
 def _as_classifier(signature: Signature, count: int, source: Path | str) -> Signature:
     fitting = [tensor for tensor in signature.outputs if _is_floats_of_width(tensor, count)]
     if signature.kind not in _UNCLASSED or len(fitting) != 1 or count == 1:
-        shapes = ", ".join(f"'{output.name}' {_shape_text(output)}" for output in signature.outputs)
+        texts = (f"'{output.name}' {_shape_text(output)}" for output in signature.outputs)
+        shapes = shown_names(texts, quoted=False)
         raise LabelsMismatch(
             f"{source}: holds {count} labels, and the model has no output to name: a {signature.kind.value} model "
             f"with {shapes}; just one output of floats must have {max(count, 2)} columns"
@@ -167,7 +169,10 @@ def _placed(
     """Return the labels in class order, and the raw value of each."""
     if not isinstance(labels, Mapping):
         return labels, raw or _presumed(signature, len(labels))
-    by_value = [next((key for key in labels if key in spellings(value)), None) for value in raw]
+    order = {key: at for at, key in enumerate(labels)}
+    by_value = [
+        min((key for key in spellings(value) if key in order), key=order.__getitem__, default=None) for value in raw
+    ]
     if raw and None not in by_value:
         return tuple(labels[key] for key in by_value if key is not None), raw
     if not raw and class_count(signature) is None:
@@ -175,7 +180,7 @@ def _placed(
     positions = [str(position) for position in range(len(labels))]
     missing = [position for position in positions if position not in labels]
     if missing:
-        wanted = f"the class values {list(raw)} or " if raw else ""
+        wanted = f"the class values {shown_names(raw)} or " if raw else ""
         raise LabelsMismatch(
             f"{source}: no label for {', '.join(missing[:10])}; the keys must be {wanted}"
             f"the positions 0 to {len(labels) - 1}, and they are {', '.join(list(labels)[:10])}"

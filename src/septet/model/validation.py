@@ -78,12 +78,14 @@ class Checker:
 
     def __call__(self, tensors: Tensors, *, first_row: int = 0, most: int = MOST_PROBLEMS) -> tuple[Problem, ...]:
         """Return what is wrong, at most `most` things; rows count along axis 0 from `first_row`."""
-        found: tuple[Problem, ...] = ()
+        found: list[Problem] = []
         for check in self._checks:
             array = tensors[check.name]
             if not check.test(array):
-                found += tuple(_explained(array, check, first_row, most - len(found)))
-        return found
+                found += _explained(array, check, first_row, most - len(found))
+                if len(found) >= most:
+                    break
+        return tuple(found)
 
     def by_row(self, tensors: Tensors, *, first_row: int = 0) -> dict[int, list[Problem]]:
         """Return each bad row and all that is wrong with it, in the order of the rows, in linear time.

@@ -4,8 +4,8 @@ import contextlib
 import datetime as dt
 import logging
 import os
-from collections.abc import Mapping, Sequence
-from time import monotonic
+import time
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, TypeAlias
 
 import msgspec
@@ -18,8 +18,8 @@ Level: TypeAlias = Literal["debug", "info", "warning", "error"]
 LOGGER = "septet"
 STDERR = 2
 FAILED, REFUSED, EVERYTHING = 500, 400, 0
-# Of requests that reach no route, since a transport refuses them, so many failures are logged in a second.
-MOST_REFUSALS = 10
+#: Lines about failures that a process writes in a second; of more, it says how many there were.
+MAX_LINES_PER_SECOND = 100
 
 
 #: What a line may carry beside its event, in this order. Others give them as `extra={"id": ...}`.
@@ -85,43 +85,45 @@ class LineHandler(logging.Handler):
 
 
 class AccessLog:
-    """Logs requests: failures always, all with `access`, refusals at level debug; of `least_status` or above.
+    """Logs requests: failures, all with `access`, refusals at level debug; of `least_status` or above.
 
-    A probe that finds the server starting or draining has found no failure: that is logged as a refusal is. Of failures
-    before any route was reached, such as one connection too many, a few a second are logged, and the others counted.
+    A probe that finds the server starting or draining has found no failure: that is logged as a refusal is, and so is a
+    call of what there is not. Of failures that come fast only the first in a second are logged one by one; `clock` is
+    in seconds.
 
     It sees no payload: an event has none.
     """
 
-    def __init__(self, *, access: bool) -> None:
+    def __init__(self, *, access: bool, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._second = 0
+        self._lines = 0
         self._logger = logging.getLogger(LOGGER)
         quiet = REFUSED if self._logger.isEnabledFor(logging.DEBUG) else FAILED
         self.least_status = EVERYTHING if access else quiet
-        # Until when refusals are counted together, how many there were, by `monotonic`.
-        self._refusals_until = 0.0
-        self._refusals = 0
 
     def turned(self, started: int, finished: Sequence[Finished]) -> None:  # noqa: ARG002 - an arrival is not logged
         """Log the requests that are of interest."""
         for event in finished:
-            if event.status >= self.least_status and (self.least_status < FAILED or not self._is_spared(event)):
+            if event.status < self.least_status:
+                continue
+            if self.least_status < FAILED or (not _is_no_failure(event) and self._has_room()):
                 self._log(event)
 
-    def _is_spared(self, event: Finished) -> bool:
-        """Whether a failure is not logged: not being ready is none, and what transports refuse may come as a flood."""
-        if event.route.startswith("/"):
-            return _is_not_ready(event)
-        now = monotonic()
-        if now >= self._refusals_until:
-            if self._refusals > MOST_REFUSALS:
-                self._logger.warning("%d more requests were refused unread", self._refusals - MOST_REFUSALS)
-            self._refusals_until, self._refusals = now + 1, 0
-        self._refusals += 1
-        return self._refusals > MOST_REFUSALS
+    def _has_room(self) -> bool:
+        """Whether one more line may be written in this second."""
+        second = int(self._clock())
+        if second != self._second:
+            if self._lines > MAX_LINES_PER_SECOND:
+                left_out = self._lines - MAX_LINES_PER_SECOND
+                self._logger.error(Entry("failures not logged one by one", {"count": left_out}))
+            self._second, self._lines = second, 0
+        self._lines += 1
+        return self._lines <= MAX_LINES_PER_SECOND
 
     def _log(self, event: Finished) -> None:
         level = logging.INFO if self.least_status == EVERYTHING else logging.DEBUG
-        if event.status >= FAILED and not _is_not_ready(event):
+        if event.status >= FAILED and not _is_no_failure(event):
             level = logging.ERROR
         fields: dict[str, object] = {
             "id": event.id,
@@ -140,9 +142,13 @@ class AccessLog:
         self._logger.log(level, Entry("request", fields))
 
 
-def _is_not_ready(event: Finished) -> bool:
-    """Whether a route answered that it is not ready, unlike a connection that is one too many and reaches no route."""
-    return event.code == "unavailable" and event.route.startswith("/")
+def _is_no_failure(event: Finished) -> bool:
+    """Whether the status says more than happened.
+
+    A route answered that it is not ready, unlike a connection that is one too many and reaches no route; or a caller
+    asked for what there is not.
+    """
+    return event.code == "unimplemented" or (event.code == "unavailable" and event.route.startswith("/"))
 
 
 def configure(*, style: Format = "text", level: Level = "info", descriptor: int = STDERR) -> None:

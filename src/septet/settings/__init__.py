@@ -146,6 +146,15 @@ class Limits(msgspec.Struct, frozen=True):
     keep_alive_seconds: Annotated[
         float, Meta(gt=0, le=86400, description="time an idle connection is kept open", extra=_SECONDS)
     ] = 75.0
+    max_unread_bytes: Annotated[
+        int,
+        Meta(
+            ge=65_536,
+            description="bytes of answers that a gRPC client may leave unread on a connection before its further calls "
+            "wait; at twice as many, answers are dropped",
+            extra=_BYTES,
+        ),
+    ] = 33_554_432
     max_connections: Annotated[int, Meta(ge=1, description="most connections open to a worker")] = 4096
     extra_columns: Annotated[
         ExtraColumns,

@@ -2,14 +2,14 @@
 
 import csv
 import io
-import itertools
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from operator import methodcaller
 from typing import Any, TextIO
 
-from septet.errors import Malformed, Problem, invalid
+from septet.errors import MOST_PROBLEMS, Malformed, Problem, invalid
 from septet.model.base64_text import to_base64
-from septet.model.received import shown_key
+from septet.model.received import duplicates, shown_key
 from septet.tables.column_batch import BATCH_ROWS, ColumnBatch, TableForm, rows_of_values
 from septet.tables.json_table import json_text
 
@@ -42,7 +42,7 @@ class CsvReader:
         else:
             raise Malformed("The CSV is empty. Send a header row of column names, then the rows.")
         names = found[0]
-        twice = [name for name in dict.fromkeys(names) if names.count(name) > 1] if len(set(names)) < len(names) else []
+        twice = list(islice(dict.fromkeys(duplicates(names)), MOST_PROBLEMS))
         if twice:
             raise invalid([Problem(None, shown_key(name), "each column once", "twice") for name in twice])
         return names
@@ -101,14 +101,17 @@ class _CsvTexts:
         Raises:
             Malformed: they are not UTF-8, or have a NUL character.
         """
-        text = self._decoded(b"".join(itertools.islice(self._lines, count)))
-        most = len(text) + _LONGEST_CELL
-        while text.count('"') % 2 and len(text) < most:
-            line = next(self._lines, None)
-            if line is None:
+        text = self._decoded(b"".join(islice(self._lines, count)))
+        if not text.count('"') % 2:
+            return text
+        parts, left = [text], _LONGEST_CELL
+        for line in self._lines:
+            more = self._decoded(line)
+            parts.append(more)
+            left -= len(more)
+            if more.count('"') % 2 or left <= 0:
                 break
-            text += self._decoded(line)
-        return text
+        return "".join(parts)
 
     def _decoded(self, line: bytes) -> str:
         bare = line if self._start else line.removeprefix(_BOM)

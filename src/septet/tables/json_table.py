@@ -1,18 +1,19 @@
 """A JSON document that is a table: a list of rows or of records, or a body of `POST /predict`. It is read whole."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import chain
+from itertools import chain, islice
 from typing import Any, BinaryIO, Final, TextIO
 
 import msgspec
 from msgspec import UNSET
 
-from septet.errors import Invalid, Problem, invalid
+from septet.errors import MOST_PROBLEMS, Invalid, Problem, invalid
 from septet.model.received import received, shown_key
 from septet.tables.column_batch import BATCH_ROWS, ColumnBatch, TableForm, numbered, rows_of_values, same_rows
 from septet.tables.strict_json import strict
 
 FORMS: Final = ("data", "records", "inputs")
+_KEYS: Final = frozenset((*FORMS, "id"))
 _EXAMPLE: Final = '{"data": [[...]]}'
 _BOM: Final = b"\xef\xbb\xbf"
 _ENCODER: Final = msgspec.json.Encoder()
@@ -117,9 +118,10 @@ def one_form(given: Sequence[str]) -> Invalid:
 
 
 def unknown_keys(document: Mapping[str, Any]) -> list[Problem]:
-    """The keys that a body of rows does not have."""
+    """The keys that a body of rows does not have, the first 20 of them."""
     expected = "'data', 'records', 'inputs' or 'id'"
-    return [Problem(None, shown_key(key), expected, "an unknown key") for key in document if key not in {*FORMS, "id"}]
+    unknown = (key for key in document if key not in _KEYS)
+    return [Problem(None, shown_key(key), expected, "an unknown key") for key in islice(unknown, MOST_PROBLEMS)]
 
 
 def _form(document: Any) -> tuple[str, Any]:

@@ -18,6 +18,9 @@ from septet.types import Array
 
 HEADER_BYTES: Final = 10_000
 SHOWN_CHARACTERS: Final = 200
+# Of numpy's arrays.
+_MOST_AXES: Final = 64
+_LARGEST_SIZE: Final = sys.maxsize
 FIRST_SURROGATE, LAST_SURROGATE = 0xD800, 0xDFFF
 # Formats 2.0 and 3.0 differ from each other only in the encoding of the names of fields.
 _HEADERS: Final = {
@@ -128,6 +131,8 @@ def npy_header(stream: BinaryIO) -> NpyHeader:
     except Exception as error:  # noqa: BLE001 - what numpy raises for a header of garbage is no closed list
         reason = (str(error).splitlines() or [type(error).__name__])[0][:SHOWN_CHARACTERS]
         raise Malformed(f"The body is not a .npy file: {reason}.") from None
+    if len(found.shape) > _MOST_AXES or any(abs(size) > _LARGEST_SIZE for size in found.shape):
+        raise _no_shape(found.shape)
     dtype = found.dtype
     if dtype.hasobject or dtype.fields is not None or dtype.subdtype is not None or dtype.itemsize == 0:
         text = "The array's dtype holds Python objects, fields, arrays or nothing. Save an array of numbers or texts."
@@ -195,5 +200,8 @@ def _shaped(cells: Array, header: NpyHeader) -> Array:
         array = cells.reshape(header.shape, order="F" if header.fortran else "C")
         return array.astype(header.dtype.newbyteorder("="), copy=False)
     except (ValueError, OverflowError):
-        dimensions = len(header.shape)
-        raise Malformed(f"The .npy header's shape has {dimensions} dimensions or sizes that no array has.") from None
+        raise _no_shape(header.shape) from None
+
+
+def _no_shape(shape: tuple[int, ...]) -> Malformed:
+    return Malformed(f"The .npy header's shape has {len(shape)} dimensions or sizes that no array has.")

@@ -5,7 +5,8 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 from septet.errors import Malformed
-from septet.model.received import shown_key
+from septet.lengthy_work import PARSED_BYTES_ON_LOOP, leave_loop
+from septet.model.received import duplicates, shown_key
 
 
 def _refuse(name: str) -> NoReturn:
@@ -17,7 +18,10 @@ def strict(body: bytes, example: str, *, constant: Callable[[str], Any] = _refus
 
     Raises:
         Malformed: it is not JSON, not UTF-8, has a key twice, or is nested too deeply.
+        LengthyWork: it is long.
     """
+    if len(body) > PARSED_BYTES_ON_LOOP:
+        leave_loop()
     try:
         text = body.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -25,6 +29,10 @@ def strict(body: bytes, example: str, *, constant: Callable[[str], Any] = _refus
     if not text.strip():
         raise Malformed(f"The body is empty. Send a JSON object such as {example}.")
     try:
+        if len(body) > PARSED_BYTES_ON_LOOP:
+            return json.loads(
+                text, object_pairs_hook=_unique, parse_constant=constant, parse_float=_float, parse_int=_int
+            )
         return json.loads(text, object_pairs_hook=_unique, parse_constant=constant)
     except RecursionError:
         raise Malformed("The body is nested too deeply.") from None
@@ -34,10 +42,20 @@ def strict(body: bytes, example: str, *, constant: Callable[[str], Any] = _refus
         raise Malformed(f"The body is not JSON that can be read: {error}.") from None
 
 
+# Between two calls of these, other threads may go on; between two numbers that the parser reads itself they may not.
+
+
+def _float(text: str) -> float:
+    return float(text)
+
+
+def _int(text: str) -> int:
+    return int(text)
+
+
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     document = dict(pairs)
     if len(document) != len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
+        twice = next(duplicates(key for key, _ in pairs))
         raise Malformed(f"The key {shown_key(twice)!r} stands twice in one object. Send each key once.")
     return document

@@ -361,7 +361,7 @@ def of_row(**changes: Any) -> dict[str, Any]:
         (of_row(shape="4"), "Expected `array`, got `str` - at `$.inputs[0].shape`"),
         (of_row(shape=[1, 4.5]), "Expected `int`, got `float`"),
         (of_row(shape=[4]), "The input 'X' takes the shape [-1, 4], received [4]"),
-        (of_row(shape=[10**30, 4]), "Expected a list of 4000000000000000000000000000000"),
+        (of_row(shape=[10**30, 4]), "takes the shape [-1, 4], received [1000000000000000000000000000000, 4]"),
         (of_row(datatype="FP64"), "The input 'X' takes the datatype FP32, received FP64"),
         (of_row(data=...), "The input 'X' has no 'data', and no 'binary_data_size' among its parameters"),
         (of_row(data=[]), "received a list of 0"),

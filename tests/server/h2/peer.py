@@ -59,6 +59,8 @@ class Memory(asyncio.Transport):
         super().__init__()
         self.sent = bytearray()
         self.closed = self.ended = self.paused = False
+        #: Bytes that the client has not read.
+        self.unread = 0
 
     def write(self, data: Any) -> None:
         assert not self.closed
@@ -85,6 +87,9 @@ class Memory(asyncio.Transport):
 
     def resume_reading(self) -> None:
         self.paused = False
+
+    def get_write_buffer_size(self) -> int:
+        return self.unread
 
 
 class LatePredictor(HeldPredictor):
@@ -149,7 +154,7 @@ class Peer:
         return sum(request.cancelled for request in self.held)
 
     def connect(self) -> tuple[Memory, H2Connection]:
-        transport, connection = Memory(), H2Connection(self.state)
+        transport, connection = Memory(), H2Connection(self.state, clock=lambda: 0.0)
         connection.connection_made(transport)
         return transport, connection
 

@@ -4,9 +4,8 @@ import hpack
 import pytest
 
 from septet.server.h2 import h2_frames
-from septet.server.h2.grpc_calls import STREAM_WINDOW
+from septet.server.h2.grpc_calls import MAX_STREAMS, STREAM_WINDOW
 from septet.server.h2.h2_frames import ErrorCode, frame
-from septet.server.h2.h2_streams import MAX_STREAMS
 from septet.settings import Limits
 from tests.server.h2.peer import ECHO, HELLO, LATE, TALK, Client, Peer, block, data, fields, head, message, run
 
@@ -111,13 +110,57 @@ def test_the_header_blocks_of_refused_streams_and_of_trailers_keep_the_table_in_
     run(scenario)
 
 
-def test_a_stream_that_was_passed_over_is_closed() -> None:
+@pytest.mark.parametrize(
+    ("sent", "code"),
+    [
+        (head(5, LATE) + head(3), ErrorCode.PROTOCOL_ERROR),
+        (head(5, LATE) + head(9, LATE) + head(7), ErrorCode.PROTOCOL_ERROR),
+        (head(1, last=True) + head(3, LATE) + head(1), ErrorCode.STREAM_CLOSED),
+    ],
+)
+def test_a_stream_that_was_passed_over_or_has_ended_cannot_be_opened(sent: bytes, code: ErrorCode) -> None:
     async def scenario() -> None:
         peer = Peer()
-        peer.send(HELLO, head(5, LATE), head(3))
-        assert peer.resets() == [(3, ErrorCode.STREAM_CLOSED)]
-        peer.call(7, b"ab")
-        assert peer.kinds() == [h2_frames.HEADERS, h2_frames.DATA, h2_frames.HEADERS]
+        peer.send(HELLO, sent)
+        assert peer.goaway()[1] == code
+
+    run(scenario)
+
+
+@pytest.mark.parametrize(
+    "more", [head(1), data(1, b"x"), data(1, b"x", last=True), h2_frames.headers(1, b"\0\1a\1b", last=True)]
+)
+def test_what_was_on_its_way_on_a_stream_that_was_reset_ends_nothing(more: bytes) -> None:
+    async def scenario() -> None:
+        for cause in (h2_frames.rst_stream(1, ErrorCode.CANCEL), data(1, b"\7\0\0\0\0")):
+            peer = Peer()
+            peer.send(HELLO, head(1), cause, more)
+            peer.frames()
+            peer.call(3, b"ab")
+            assert peer.kinds() == [h2_frames.HEADERS, h2_frames.DATA, h2_frames.HEADERS]
+
+    run(scenario)
+
+
+def test_data_on_a_stream_that_has_ended_is_refused() -> None:
+    async def scenario() -> None:
+        peer = Peer()
+        peer.send(HELLO)
+        peer.call(1, b"ab")
+        peer.frames()
+        peer.send(data(1, b"x"))
+        assert peer.resets() == [(1, ErrorCode.STREAM_CLOSED)]
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("name", [":path", "Upper", "connection", "te"])
+def test_trailers_are_held_to_the_rules_of_fields(name: str) -> None:
+    async def scenario() -> None:
+        peer = Peer()
+        peer.send(HELLO, head(1), data(1, message(b"ab")), h2_frames.headers(1, block([(name, "x")]), last=True))
+        assert peer.resets() == [(1, ErrorCode.PROTOCOL_ERROR)]
+        assert not peer.asked
 
     run(scenario)
 

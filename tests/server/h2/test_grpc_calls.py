@@ -28,7 +28,7 @@ from tests.server.h2.peer import (
 )
 from tests.server.h2.peer import data as data_frames
 
-INVALID, EXHAUSTED, UNIMPLEMENTED, UNAVAILABLE = 3, 8, 12, 14
+INVALID, EXHAUSTED, UNIMPLEMENTED, INTERNAL, UNAVAILABLE = 3, 8, 12, 13, 14
 
 
 def test_a_call_is_answered_with_head_message_and_trailers() -> None:
@@ -124,7 +124,7 @@ def test_trailers_of_a_client_end_its_call() -> None:
             b"over the limit of 1000",
         ),
         ((message(b"no gzip", flag=1),), {"grpc_encoding": "gzip"}, INVALID, b"cannot be expanded"),
-        ((message(b"ab", flag=1),), {}, INVALID, b"no grpc-encoding says how"),
+        ((message(b"ab", flag=1),), {}, INTERNAL, b"no grpc-encoding says how"),
         ((message(b"ab"),), {"grpc_encoding": "snappy"}, UNIMPLEMENTED, b"'snappy' of messages is not read"),
         ((message(b"ab"),), {"more": "x" * 40_000}, EXHAUSTED, b"over the limit of 32768 bytes"),
     ],

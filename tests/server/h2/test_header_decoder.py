@@ -122,13 +122,49 @@ def test_a_head_over_the_limits_is_refused_and_the_next_one_read(more: list[tupl
         b"\x82\x20",  # a new size behind a field
         b"\x00\x81\x00\x00",  # no Huffman code
         b"\x00\x01a\x7f" + b"\xff" * 20,  # a length without end
-        block([("x", "y" * 70_000)]),
+        b"\x20" * 3,  # more changes of the table's size than two
     ],
 )
 def test_a_block_that_cannot_be_decoded_ends_the_connection(sent: bytes) -> None:
     with pytest.raises(H2ConnectionError) as caught:
         HeaderDecoder(LIMITS).read(sent)
     assert caught.value.code is ErrorCode.COMPRESSION_ERROR
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        block([("x", "y" * 70_000)]),
+        b"\x82" * 3000,
+        b"\0\0\0" * 3000,
+        hpack.Encoder().encode([("x", "y" * 3900)]) + b"\xbe" * 20,
+    ],
+)
+def test_a_block_of_far_too_many_bytes_ends_the_connection(sent: bytes) -> None:
+    with pytest.raises(H2ConnectionError) as caught:
+        HeaderDecoder(LIMITS).read(sent)
+    assert caught.value.code is ErrorCode.ENHANCE_YOUR_CALM
+
+
+@pytest.mark.parametrize(
+    "name", [":path", ":status", ":unknown", "Upper", "", "connection", "upgrade", "with space", "te"]
+)
+def test_what_http2_does_not_allow_in_trailers_ends_the_stream(name: str) -> None:
+    with pytest.raises(H2StreamError) as caught:
+        HeaderDecoder(LIMITS).read_trailers(block([("fine", "x"), (name, "x")]))
+    assert caught.value.code is ErrorCode.PROTOCOL_ERROR
+
+
+def test_trailers_over_the_limits_are_refused() -> None:
+    with pytest.raises(HeadersTooLarge):
+        HeaderDecoder(LIMITS).read_trailers(block([("x", "y" * 3000)]))
+
+
+def test_two_lengths_that_differ_end_the_stream() -> None:
+    same = [("content-length", "7"), ("content-length", "7")]
+    assert HeaderDecoder(LIMITS).read(block([*fields(), *same])).content_length == 7
+    with pytest.raises(H2StreamError):
+        HeaderDecoder(LIMITS).read(block([*fields(), *same, ("content-length", "8")]))
 
 
 @given(st.binary(max_size=100))

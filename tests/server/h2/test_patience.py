@@ -146,6 +146,22 @@ def test_a_client_that_does_not_read_is_neither_read_nor_kept() -> None:
     run(scenario)
 
 
+def test_a_client_that_reads_slowly_is_kept() -> None:
+    async def scenario() -> None:
+        peer = Peer(LIMITS)
+        peer.send(HELLO)
+        peer.transport.unread = 100_000
+        peer.connection.pause_writing()
+        for _ in range(20):
+            peer.pass_time(8)
+            peer.transport.unread -= 1000
+        assert not peer.closed()
+        peer.pass_time(12)
+        assert peer.closed()
+
+    run(scenario)
+
+
 def test_a_connection_that_is_aborted_gives_up_its_calls() -> None:
     async def scenario() -> None:
         peer = Peer(LIMITS)

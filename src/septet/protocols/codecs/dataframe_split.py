@@ -4,6 +4,7 @@ Its columns stand in any order. A frame whose columns have no names (none are se
 the model's order. Its `index` is passed over.
 """
 
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -46,9 +47,14 @@ def rows(value: object, names: ColumnNames) -> list[Any]:
     if not isinstance(columns, list) or not all(isinstance(name, str) for name in columns):
         raise invalid([Problem(None, "columns", "a list of column names", received(columns))], "key")
     problems = names.problems(columns)
-    places = {name: place for place, name in enumerate(columns) if name in names.known}
-    if len(set(columns)) != len(columns):
-        problems += [Problem(None, name, "each column once", "twice") for name in places if columns.count(name) > 1]
+    places: dict[str, int] = {}
+    twice: dict[str, None] = {}
+    for place, name in enumerate(columns):
+        if name in places:
+            twice[name] = None
+        elif name in names.known_set:
+            places[name] = place
+    problems += [Problem(None, name, "each column once", "twice") for name in islice(twice, MOST_PROBLEMS)]
     for at, row in enumerate(data):
         if len(problems) >= MOST_PROBLEMS:
             break
@@ -65,10 +71,10 @@ def _parts(value: object) -> tuple[object, list[Any]]:
     if not isinstance(value, dict) or not isinstance(value.get("data"), list):
         what = "an object with 'columns' and 'data', a list of rows"
         raise invalid([Problem(None, "dataframe_split", what, received(value))], "key")
-    unknown = [shown_key(key) for key in value if key not in KEYS]
+    unknown = list(islice((key for key in value if key not in KEYS), MOST_PROBLEMS))
     if unknown:
         expected = "'columns', 'data' or 'index'"
-        raise invalid([Problem(None, key, expected, "an unknown key") for key in unknown], "key")
+        raise invalid([Problem(None, shown_key(key), expected, "an unknown key") for key in unknown], "key")
     index = value.get("index")
     if index is not None and not isinstance(index, list):
         raise invalid([Problem(None, "index", "a list", received(index))], "key")

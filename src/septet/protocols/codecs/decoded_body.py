@@ -28,6 +28,13 @@ def count_quotes(body: bytes) -> int:
     return int(np.count_nonzero(np.frombuffer(body, np.uint8) == _QUOTE))
 
 
+def count_outside(body: bytes, marks: bytes) -> int:
+    """How many of these bytes stand outside of quotes, in time that is linear in the body; no quote is escaped."""
+    values = np.frombuffer(body, np.uint8)
+    quoted = np.bitwise_xor.accumulate((values == _QUOTE).view(np.uint8)).view(np.bool_)
+    return sum(int(np.count_nonzero((values == mark) & ~quoted)) for mark in marks)
+
+
 def check_rows(rows: int, max_rows: int) -> None:
     """Refuse an empty batch and one over the limit.
 

@@ -3,6 +3,7 @@
 A row, or an object of tensors, goes by the names of the model's inputs; where the model has columns, by theirs too.
 """
 
+from itertools import islice
 from typing import Any
 
 from septet.errors import MOST_PROBLEMS, Invalid, Problem, invalid
@@ -57,15 +58,12 @@ class Instances:
         """
         if not isinstance(value, dict):
             return "inputs", {self._inputs[0]: value} if len(self._inputs) == 1 else value
-        if not self._go_by_columns(value) or set(value) == set(self._inputs):
+        if not self._go_by_columns(value) or value.keys() == set(self._inputs):
             return "inputs", value
         problems = self._names.problems(value)
         what = "a list of values, one per row"
-        problems += [
-            Problem(None, name, what, received(value[name]))
-            for name in self._columns
-            if name in value and not isinstance(value[name], list)
-        ]
+        bare = (name for name in self._columns if name in value and not isinstance(value[name], list))
+        problems += [Problem(None, name, what, received(value[name])) for name in islice(bare, MOST_PROBLEMS)]
         if problems:
             raise invalid(problems)
         counts = {name: len(value[name]) for name in self._columns if name in value}

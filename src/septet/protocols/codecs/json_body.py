@@ -1,5 +1,6 @@
 """JSON request bodies: `{"data": ...}`, `{"records": ...}` or `{"inputs": ...}`, with an optional `id`."""
 
+import re
 from collections.abc import Callable
 from typing import Annotated, Any, NoReturn
 
@@ -9,6 +10,7 @@ from msgspec import UNSET, UnsetType
 from septet.model.signature import Signature
 from septet.protocols.codecs.decoded_body import DecodedBody, count_quotes
 from septet.protocols.codecs.json_diagnosis import JsonDiagnosis
+from septet.protocols.codecs.json_size import JsonSize
 from septet.protocols.codecs.json_values import REFUSED, ValueDecoder, form_decoders
 from septet.settings import ExtraColumns
 from septet.tables.json_table import FORMS
@@ -16,6 +18,7 @@ from septet.tables.json_table import FORMS
 RequestId = Annotated[str, msgspec.Meta(min_length=1, max_length=128, pattern=r"^[!-~]*\Z")]
 # Of one key.
 _TWO_QUOTES = 2
+_ROWS_BEGIN = re.compile(rb'\s*\{\s*"(data|records)"\s*:')
 _TO_TUPLE = msgspec.structs.astuple
 
 
@@ -28,6 +31,9 @@ class JsonBody:
 
     def __init__(self, signature: Signature, *, max_rows: int, extra_columns: ExtraColumns = "refuse") -> None:
         self._diagnosis = JsonDiagnosis(signature, max_rows=max_rows, extra_columns=extra_columns)
+        # Where other keys are passed over, a record has any number of values.
+        size = JsonSize(signature, max_rows, open_ended=extra_columns != "refuse")
+        self._unchecked, self._check_size = size.unchecked, size.check
         self._decode: Callable[[bytes], Any] = _undecoded
         self._decode_wide: Callable[[bytes], Any] = _undecoded
         self._decoders: tuple[ValueDecoder | None, ...] = ()
@@ -50,7 +56,13 @@ class JsonBody:
         Raises:
             Malformed: it is not JSON, not UTF-8, or has a key twice.
             Invalid: its values do not fit the signature.
+            LengthyWork: it is long.
         """
+        if len(body) > self._unchecked:
+            self._check_size(body)
+            read = self._long(body)
+            if read is not None:
+                return read
         try:
             try:
                 parsed = self._decode(body)
@@ -70,6 +82,22 @@ class JsonBody:
         except REFUSED as error:
             return self._diagnosis(body, str(error))
         return self._diagnosis(body, "") if read is None else read
+
+    def _long(self, body: bytes) -> DecodedBody | None:
+        """The tensors of a long body that has rows and nothing else; None where it must be read at once."""
+        begin, end = _ROWS_BEGIN.match(body), body.rstrip()
+        if begin is None or not end.endswith(b"}"):
+            return None
+        decoder = self._decoders[FORMS.index(begin[1].decode())] if self._decoders else None
+        try:
+            read = None if decoder is None else decoder(end[begin.end() : -1])
+        except REFUSED:
+            return None
+        if read is None:
+            return None
+        if count_quotes(body) != read.quotes + _TWO_QUOTES or b"\\" in body:
+            self._diagnosis.strict(body)
+        return DecodedBody(read.tensors, read.rows)
 
     def _read(self, body: bytes, parsed: Any) -> DecodedBody | None:
         """The tensors of a parsed body; None where it must be diagnosed."""

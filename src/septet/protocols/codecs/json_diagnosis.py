@@ -4,14 +4,17 @@ It accepts what the compiled decoder accepts and a little more that callers real
 columns, a flat list for a model of one column, and `[N]` for an input of shape `[N, 1]`.
 """
 
+from itertools import islice
 from typing import Any
 
 import numpy as np
 
+from septet.columns.casting import Caster
 from septet.columns.row_tensors import RowTensors
 from septet.columns.stacking import completed
 from septet.errors import MOST_PROBLEMS, Invalid, Malformed, Problem, SeptetError, invalid
-from septet.model.received import received, shape_text, shown_key
+from septet.lengthy_work import CAREFUL_BYTES_ON_LOOP, leave_loop
+from septet.model.received import SHOWN_NAMES, received, shape_text, shown_key, shown_names
 from septet.model.signature import DTYPES, Column, Signature, Tensor
 from septet.model.values import Mismatch, bare, is_optional, read, read_carried
 from septet.protocols.codecs.base64_objects import utf8_text
@@ -23,6 +26,8 @@ from septet.tables.strict_json import strict
 from septet.types import Array
 
 MAX_ID_LENGTH = 128
+# Values that are looked at together.
+_QUICK = 1000
 
 
 class JsonDiagnosis:
@@ -33,6 +38,8 @@ class JsonDiagnosis:
         self._refuses_extra = extra_columns == "refuse"
         self._max_rows = max_rows
         self._columns = signature.columns if signature.rows else ()
+        self._names = frozenset(column.name for column in self._columns)
+        self._input_names = [tensor.name for tensor in signature.inputs]
         self._rows = RowTensors(signature) if self._columns else None
 
     def __call__(self, body: bytes, reason: str) -> DecodedBody:
@@ -40,7 +47,10 @@ class JsonDiagnosis:
 
         Raises:
             Malformed, Invalid: as the compiled decoder.
+            LengthyWork: the body is long.
         """
+        if len(body) > CAREFUL_BYTES_ON_LOOP:
+            leave_loop()
         document = self.strict(body)
         if not isinstance(document, dict):
             text = 'The body must be a JSON object such as {"data": [[...]]}.'
@@ -116,21 +126,21 @@ class JsonDiagnosis:
         if form == "data":
             cells = item if isinstance(item, list) else [item] if width == 1 else None
             if cells is None or len(cells) != width:
-                names = ", ".join(column.name for column in self._columns[:10]) + (", …" if width > 10 else "")  # noqa: PLR2004
+                names = shown_names([column.name for column in self._columns[: SHOWN_NAMES + 1]], quoted=False)
                 problems.append(Problem(row, None, f"a list of {width} values ({names})", received(item)))
                 return None
             return cells
         if not isinstance(item, dict):
             problems.append(Problem(row, None, "an object of column names and values", received(item)))
             return None
-        known = {column.name for column in self._columns}
-        missing = [c for c in self._columns if c.name not in item and not c.optional]
-        problems.extend(Problem(row, c.name, "a value", "no such key") for c in missing)
-        problems.extend(
-            Problem(row, shown_key(key), "only the model's columns", "an unknown column")
-            for key in item
-            if self._refuses_extra and key not in known
-        )
+        absent = (c.name for c in self._columns if c.name not in item and not c.optional)
+        missing = [Problem(row, name, "a value", "no such key") for name in islice(absent, MOST_PROBLEMS)]
+        problems += missing
+        if self._refuses_extra:
+            unknown = islice((key for key in item if key not in self._names), MOST_PROBLEMS)
+            problems.extend(
+                Problem(row, shown_key(key), "only the model's columns", "an unknown column") for key in unknown
+            )
         return None if missing else [item.get(column.name) for column in self._columns]
 
     def _read_row(self, row: int, cells: list[Any], problems: list[Problem]) -> list[Any]:
@@ -141,6 +151,8 @@ class JsonDiagnosis:
                 values.append(read(column, carrier, _as_text(cell, column.dtype)))
             except Mismatch as mismatch:
                 problems.append(Problem(row, column.name, mismatch.expected, received(cell)))
+                if len(problems) >= MOST_PROBLEMS:
+                    break
                 values.append(None)
         return values
 
@@ -149,19 +161,18 @@ class JsonDiagnosis:
         if form == "data" and len(inputs) == 1:
             return {inputs[0].name: value}
         if form != "inputs":
-            names = ", ".join(f"{tensor.name!r}" for tensor in inputs)
-            text = f"This model has no named columns; send 'inputs' with the tensors {names}."
+            text = f"This model has no named columns; send 'inputs' with the tensors {shown_names(self._input_names)}."
             raise Invalid(text, (Problem(None, key, "'inputs'", f"{key!r}"),))
         if not isinstance(value, dict):
             raise invalid([Problem(None, key, "an object of input names and values", received(value))], "key")
-        known = [tensor.name for tensor in inputs]
-        needed = [tensor.name for tensor in inputs if not (self._signature.rows and is_optional(tensor))]
-        problems = [Problem(None, name, "a value", "no such key") for name in needed if name not in value]
-        problems += [
-            Problem(None, shown_key(key), f"one of {', '.join(known)}", "an unknown input")
-            for key in value
-            if key not in known
-        ]
+        known = frozenset(self._input_names)
+        needed = (tensor.name for tensor in inputs if not (self._signature.rows and is_optional(tensor)))
+        absent = islice((name for name in needed if name not in value), MOST_PROBLEMS)
+        problems = [Problem(None, name, "a value", "no such key") for name in absent]
+        unknown = list(islice((key for key in value if key not in known), MOST_PROBLEMS))
+        if unknown:
+            what = f"one of {shown_names(self._input_names, quoted=False)}"
+            problems += [Problem(None, shown_key(key), what, "an unknown input") for key in unknown]
         if problems:
             raise invalid(problems, "input")
         return value
@@ -175,6 +186,8 @@ class JsonDiagnosis:
             array = self._array(tensor, values[tensor.name], problems)
             if array is not None:
                 arrays[tensor.name] = array
+            if len(problems) >= MOST_PROBLEMS:
+                break
         if problems:
             raise invalid(problems, "column" if self._columns else "input")
         rows = same_rows(arrays) if self._signature.rows and arrays else int(not self._signature.rows)
@@ -183,6 +196,8 @@ class JsonDiagnosis:
 
     def _array(self, tensor: Tensor, value: object, problems: list[Problem]) -> Array | None:
         shape = tensor.shape
+        if self._signature.rows and isinstance(value, list) and len(value) > self._max_rows:
+            check_rows(len(value), self._max_rows)
         if shape[1:] == (1,) and isinstance(value, list) and not any(isinstance(item, list) for item in value):
             value = [[item] for item in value]
         cells: list[Any] = []
@@ -202,8 +217,6 @@ class JsonDiagnosis:
         problems: list[Problem],
     ) -> None:
         """Visit a nested list in row-major order, checking each level's length and each value's type."""
-        if len(problems) >= MOST_PROBLEMS:
-            return
         row = at[0] if at and self._signature.rows else None
         place = tensor.name + "".join(f"[{i}]" for i in (at[1:] if row is not None else at))
         if len(at) == len(tensor.shape):
@@ -222,8 +235,35 @@ class JsonDiagnosis:
             problems.append(Problem(row, place, f"{wanted} (shape {shape_text(tensor.shape)})", received(value)))
             return
         sizes[axis] = len(value)
+        if axis == len(tensor.shape) - 1 and not tensor.columns and len(value) > _QUICK:
+            self._walk_values(tensor, value, at, sizes, cells, problems)
+            return
         for index, item in enumerate(value):
+            if len(problems) >= MOST_PROBLEMS:
+                break
             self._walk(tensor, item, (*at, index), sizes, cells, problems)
+
+    def _walk_values(
+        self,
+        tensor: Tensor,
+        value: list[Any],
+        at: tuple[int, ...],
+        sizes: list[int | None],
+        cells: list[Any],
+        problems: list[Problem],
+    ) -> None:
+        """Visit the values of a long list: one by one only where some are not plainly right."""
+        caster = Caster(tensor.dtype, (bare(tensor),), carried=True)
+        for start in range(0, len(value), _QUICK):
+            part = value[start : start + _QUICK]
+            quick = caster.quick(part)
+            if quick is not None:
+                cells += quick.tolist()
+                continue
+            for index, item in enumerate(part, start):
+                if len(problems) >= MOST_PROBLEMS:
+                    return
+                self._walk(tensor, item, (*at, index), sizes, cells, problems)
 
     def _value(self, tensor: Tensor, at: tuple[int, ...], value: object) -> Any:
         return read_carried(self._column(tensor, at) or bare(tensor), tensor.dtype, _as_text(value, tensor.dtype))

@@ -10,11 +10,13 @@ as its decoded keys and texts explain has no key twice. A body with more of them
 strictly.
 """
 
+import contextlib
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from functools import cached_property
-from typing import Any, Final, NamedTuple, TypeAlias
+from itertools import chain
+from typing import Any, ClassVar, Final, NamedTuple, TypeAlias
 
 import msgspec
 import numpy as np
@@ -25,6 +27,7 @@ from septet.columns.row_tensors import RowTensors
 from septet.columns.scalars import carried_type, json_type, nested_type
 from septet.model.signature import DTYPES, Signature, Tensor
 from septet.model.values import holds_missing, is_optional, is_text, takes_null
+from septet.protocols.codecs.json_slices import LISTS, OBJECTS, SLICE_BYTES, decoded_slices
 from septet.settings import ExtraColumns
 from septet.types import Array, Tensors
 
@@ -67,6 +70,9 @@ class ValueDecoder(ABC):
         narrow, wide = self.types
         return msgspec.json.Decoder(narrow), msgspec.json.Decoder(wide)
 
+    #: What stands between two values of a list of them; None where the value is no such list.
+    between: ClassVar[re.Pattern[bytes] | None] = None
+
     def __call__(self, text: bytes | msgspec.Raw) -> DecodedValue | None:
         """Decode the JSON of a value; None where it must be read with care.
 
@@ -74,6 +80,10 @@ class ValueDecoder(ABC):
             msgspec.MsgspecError, ValueError, OverflowError, RecursionError: it must be read with care, too.
         """
         narrow, wide = self._decoders
+        if self.between is not None and len(memoryview(text)) > SLICE_BYTES:
+            with contextlib.suppress(*REFUSED):
+                slices = decoded_slices(bytes(memoryview(text)), self.between, (narrow.decode, wide.decode))
+                return self.read(list(chain.from_iterable(slices)))
         try:
             value = narrow.decode(text)
         except msgspec.ValidationError:
@@ -91,6 +101,8 @@ class ValueDecoder(ABC):
 
 class RowsDecoder(ValueDecoder):
     """Decodes `[[...], ...]`: of each row its values, in the order of the columns."""
+
+    between = LISTS
 
     def __init__(self, rows: RowTensors, max_rows: int) -> None:
         narrow, wide = (_cell_types(rows, wide=wide) for wide in (False, True))
@@ -110,6 +122,8 @@ class RowsDecoder(ValueDecoder):
 
 class RecordsDecoder(ValueDecoder):
     """Decodes `[{...}, ...]`: of each row its values, by the columns' names."""
+
+    between = OBJECTS
 
     def __init__(self, rows: RowTensors, max_rows: int, extra_columns: ExtraColumns) -> None:
         refuse = extra_columns == "refuse"

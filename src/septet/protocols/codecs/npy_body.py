@@ -5,6 +5,7 @@ import numpy as np
 from septet.columns.casting import cast_tensor
 from septet.columns.stacking import split
 from septet.errors import Invalid, Problem, UnsupportedMediaType
+from septet.lengthy_work import VALUES_ON_LOOP, leave_loop
 from septet.model.received import shape_text
 from septet.model.signature import DTYPES, Signature, Tensor
 from septet.protocols.codecs.body_formats import npy_refusal
@@ -52,6 +53,8 @@ class NpyBody:
         wanted = DTYPES[next(iter(self._dtypes))]
         if array.dtype == wanted and array.flags.c_contiguous and array.flags.aligned:
             return array
+        if array.size > VALUES_ON_LOOP and array.dtype.kind in "UM":
+            leave_loop()
         if array.dtype.kind == "U" and wanted.kind in "OM":
             return npy_texts(array) if wanted.kind == "O" else self._exact(npy_texts(array))
         if array.dtype.kind == "M" and wanted.kind == "M":

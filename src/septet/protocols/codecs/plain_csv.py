@@ -18,9 +18,10 @@ _BOM = b"\xef\xbb\xbf"
 
 
 class PlainCsv:
-    """Reads rows of numbers for columns in the model's own order."""
+    """Reads up to `max_rows` rows of numbers for columns in the model's own order."""
 
-    def __init__(self, columns: Sequence[Column], carriers: Sequence[str]) -> None:
+    def __init__(self, columns: Sequence[Column], carriers: Sequence[str], max_rows: int) -> None:
+        self._max_rows = max_rows
         self._header = ",".join(column.name for column in columns).encode()
         cells, wide = (
             [json_type(*each, wide=wide) for each in zip(columns, carriers, strict=True)] for wide in (False, True)
@@ -33,7 +34,10 @@ class PlainCsv:
         header, _, lines = body.removeprefix(_BOM).replace(b"\r\n", b"\n").partition(b"\n")
         if header != self._header or not lines or lines.translate(None, _NUMERIC):
             return None
-        text = b"[[%b]]" % lines.removesuffix(b"\n").replace(b"\n", b"],[")
+        lines = lines.removesuffix(b"\n")
+        if lines.count(b"\n") >= self._max_rows:
+            return None
+        text = b"[[%b]]" % lines.replace(b"\n", b"],[")
         for decode in (self._decode, self._decode_wide):
             try:
                 return decode(text)

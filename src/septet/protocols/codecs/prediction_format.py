@@ -20,9 +20,11 @@ from typing import Any
 import numpy as np
 
 from septet.errors import Invalid, NotFound
+from septet.lengthy_work import VALUES_ON_LOOP, leave_loop
 from septet.model.labels import shown_labels
 from septet.model.signature import DTYPES, Kind, Scalar, Signature
-from septet.tensors import flat, nested
+from septet.protocols.codecs.array_json import array_json, value_json
+from septet.tensors import flat, listed, nested
 from septet.types import Array, Tensors
 
 MAX_TOP = 1_000
@@ -35,6 +37,8 @@ class PredictionFormatter:
         self._signature = signature
         self._shown = shown_labels(signature)
         self._names = _names(signature, self._shown)
+        # The output that alone is shown, and whether each row of it is one value.
+        self._shown_array: tuple[str, bool] | None = None
         self.outputs, self.prediction = self._prediction()
 
     def _prediction(self) -> tuple[tuple[str, ...] | None, Callable[[Tensors], Any]]:
@@ -49,7 +53,15 @@ class PredictionFormatter:
             return None, self._every_output
         shape = next(output.shape for output in signature.outputs if output.name == name)
         single = name != signature.scores and len(shape) == 2 and shape[1] == 1  # noqa: PLR2004
+        self._shown_array = name, single
         return (name,), partial(flat if single else nested, name)
+
+    def prediction_json(self, tensors: Tensors) -> bytes:
+        """`prediction` as JSON, written in parts: of any size, in a thread that no event loop waits for."""
+        if self._shown_array is None:
+            return value_json(self.prediction(tensors))
+        name, single = self._shown_array
+        return array_json(tensors[name].ravel() if single else tensors[name])
 
     def _every_output(self, tensors: Tensors) -> Any:
         lists = {name: nested(name, tensors) for name in tensors}
@@ -70,19 +82,19 @@ class PredictionFormatter:
         if signature.label is not None and signature.rows:
             array = tensors[signature.label]
             if array.size != len(array):  # several labels a row
-                return array.tolist()  # type: ignore[no-any-return]
+                return listed(array)  # type: ignore[no-any-return]
             raw = flat(signature.label, tensors)
             return [self._names.get(value, value) for value in raw] if self._names else raw
         if signature.scores is not None and signature.kind is Kind.CLASSIFICATION and signature.rows:
-            best = np.argmax(tensors[signature.scores], axis=1).tolist()
+            best = listed(np.argmax(tensors[signature.scores], axis=1))
             return [self._shown[i] if self._shown else i for i in best]
         raise NotFound(f"This model answers a {signature.kind.value}, which has no labels. Use /predict.")
 
     def _labels_on(self, on: Array) -> list[Any]:
         labels = self._signature.labels
         if not labels:
-            return on.tolist()  # type: ignore[no-any-return]
-        return [[label for label, flag in zip(labels, row, strict=True) if flag] for row in on.tolist()]
+            return listed(on)  # type: ignore[no-any-return]
+        return [[label for label, flag in zip(labels, row, strict=True) if flag] for row in listed(on)]
 
     def top(self, tensors: Tensors, count: int) -> list[list[dict[str, Any]]]:
         """Per row the `count` best labels with their scores, best first.
@@ -94,11 +106,13 @@ class PredictionFormatter:
         if signature.scores is None or signature.kind is not Kind.CLASSIFICATION:
             raise Invalid("This model gives no scores per class, so 'top' cannot be answered.")
         scores = tensors[signature.scores]
+        if scores.size > VALUES_ON_LOOP:
+            leave_loop()
         labels = self._shown or range(scores.shape[1])
         best = np.argsort(-scores, axis=1, kind="stable")[:, :count].tolist()
         return [
             [{"label": labels[i], "score": row[i]} for i in order]
-            for order, row in zip(best, scores.tolist(), strict=True)
+            for order, row in zip(best, listed(scores), strict=True)
         ]
 
 

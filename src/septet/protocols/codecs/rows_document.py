@@ -8,11 +8,13 @@ that stand twice.
 
 import re
 from collections.abc import Mapping
+from itertools import islice
 from typing import Any, Final, NamedTuple, TypeAlias
 
 import msgspec
 
-from septet.errors import Invalid, Problem, invalid
+from septet.errors import MOST_PROBLEMS, Invalid, Problem, invalid
+from septet.lengthy_work import CAREFUL_BYTES_ON_LOOP, leave_loop
 from septet.model.received import received, shown_key
 from septet.model.signature import Signature
 from septet.model.values import Mismatch
@@ -22,6 +24,7 @@ from septet.protocols.codecs.dataframe_split import DataframeSplit, in_order, ro
 from septet.protocols.codecs.decoded_body import DecodedBody, count_quotes
 from septet.protocols.codecs.instances import Instances
 from septet.protocols.codecs.json_diagnosis import JsonDiagnosis
+from septet.protocols.codecs.json_size import JsonSize
 from septet.protocols.codecs.json_values import REFUSED, ValueDecoder, form_decoders
 from septet.settings import ExtraColumns
 from septet.tables.strict_json import strict
@@ -69,6 +72,8 @@ class RowsDocument:
         self, signature: Signature, rows_format: RowsFormat, *, max_rows: int, extra_columns: ExtraColumns = "refuse"
     ) -> None:
         self._format = rows_format
+        # Where other columns are passed over, rows have any number of values.
+        self._size = JsonSize(signature, max_rows, open_ended=extra_columns != "refuse")
         self._decoders = form_decoders(signature, max_rows=max_rows, extra_columns=extra_columns)
         self._diagnosis = JsonDiagnosis(signature, max_rows=max_rows, extra_columns=extra_columns)
         self._base64 = Base64Objects(signature)
@@ -85,7 +90,10 @@ class RowsDocument:
         Raises:
             Malformed: it is not JSON, not UTF-8, or has a key twice.
             Invalid: it is not what the protocol asks for, or its values do not fit the signature.
+            LengthyWork: it is long.
         """
+        if len(body) > self._size.unchecked:
+            self._size.check(body)
         try:
             read = self._compiled(body)
         except REFUSED:
@@ -94,11 +102,17 @@ class RowsDocument:
 
     def value(self, form: str, body: bytes) -> DecodedBody:
         """Decode a body that is the value of a form itself, without a key; raises as for a whole body."""
+        if len(body) > self._size.unchecked:
+            self._size.check(body)
         try:
             read = self._value(form, body, body, 0)
         except REFUSED:
             read = None
-        return self._diagnosed(form, self._strict(body)) if read is None else read
+        if read is not None:
+            return read
+        if len(body) > CAREFUL_BYTES_ON_LOOP:
+            leave_loop()
+        return self._diagnosed(form, self._strict(body))
 
     def _compiled(self, body: bytes) -> KeyedRows | None:
         values = msgspec.structs.astuple(self._decode(body))
@@ -142,15 +156,18 @@ class RowsDocument:
         return decoders.data if self._single or form != INPUTS else None
 
     def _careful(self, body: bytes) -> KeyedRows:
+        if len(body) > CAREFUL_BYTES_ON_LOOP:
+            leave_loop()
         document = self._strict(body)
         if not isinstance(document, dict):
             text = f"The body must be a JSON object such as {self._format.example}."
             raise Invalid(text, (Problem(None, None, "a JSON object", received(document)),))
         forms, options = self._format.forms, self._format.options
-        unknown = [shown_key(key) for key in document if key not in {*forms, *options}]
+        known = {*forms, *options}
+        unknown = list(islice((key for key in document if key not in known), MOST_PROBLEMS))
         if unknown:
             expected = " or ".join(map(repr, (*forms, *options)))
-            raise invalid([Problem(None, key, expected, "an unknown key") for key in unknown], "key")
+            raise invalid([Problem(None, shown_key(key), expected, "an unknown key") for key in unknown], "key")
         for name, option in options.items():
             _check(name, option, document.get(name))
         given = [form for form in forms if document.get(form) is not None]

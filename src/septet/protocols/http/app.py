@@ -7,13 +7,14 @@ import asyncio
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
+from functools import cached_property, partial
 from typing import TypeAlias
 
 import msgspec
 
-from septet.errors import MethodNotAllowed, NotFound, SeptetError, Unavailable
+from septet.errors import MethodNotAllowed, NotFound, SeptetError, TooLarge, Unavailable
 from septet.events import Finished, NullObserver, Observer
+from septet.model.received import shown_names
 from septet.protocols.http.content_encoding import CODING, expanded
 from septet.protocols.http.error_bodies import STATUS
 from septet.protocols.http.error_responses import failed, id_of, refused
@@ -29,10 +30,15 @@ from septet.protocols.http.routes import (
     model_paths,
     server_paths,
 )
+from septet.protocols.http.work_thread import WorkThread
 from septet.registry import Models, ServedModel
 from septet.types import Identity, Pending
 
 UNMATCHED = "unmatched"
+# Bytes of a body that asks for no prediction.
+_MOST_SMALL_BYTES = 1 << 15
+# Characters of a caller's path, or method, that an error repeats.
+_SHOWN_PATH = 200
 
 #: The objects whose declared routes belong to one model.
 Bind: TypeAlias = Callable[[ServedModel], Sequence[object]]
@@ -54,6 +60,7 @@ class App:
         self._bind: Bind = _nothing
         self._observer: Observer = NullObserver()
         self._most_bytes = 0
+        self._work_thread = WorkThread()
         # What `bind` made for each model that is served.
         self._bound: dict[ServedModel, Sequence[object]] = {}
         self._table = RouteTable({})
@@ -88,11 +95,14 @@ class App:
         # The server's own last: no model may hide one of them, such as `/v2/models/stats`.
         paths |= server_paths(*self._owners)
         self._predicting = {
-            path: PredictRoute(found.template, found.decode, found.model, self._observer, self._most_bytes)
+            path: PredictRoute(
+                found.template, found.decode, found.model, self._observer, self._most_bytes, self._work_thread
+            )
             for path, found in paths.items()
             if found.decode is not None and "{" not in path
         }
         self._table = RouteTable(paths)
+        self.__dict__.pop("_short_paths", None)
         self.identity = None if sole is None else sole.service.identity
 
     @property
@@ -166,8 +176,9 @@ class App:
             handler = self._handler(http, routes)
             if parameters:
                 http = msgspec.structs.replace(http, parameters=parameters)
-            coded = http.method == "POST" and CODING in http.headers
-            reply = await handler(expanded(http, self._most_bytes) if coded else http)
+            if http.method == "POST":
+                http = _small(http, self._most_bytes)
+            reply = await handler(http)
         except Exception as error:  # noqa: BLE001 - every failure becomes an error body
             reply = failed(error, template, http, model)
         except asyncio.CancelledError:
@@ -183,7 +194,7 @@ class App:
             raise self._unknown(http.path)
         handler = routes.handlers.get("GET" if http.method == "HEAD" else http.method)
         if handler is None:
-            text = f"{http.path} answers {routes.allowed}, not {http.method}."
+            text = f"{http.path[:_SHOWN_PATH]} answers {routes.allowed}, not {http.method[:_SHOWN_PATH]}."
             raise MethodNotAllowed(text, routes.allowed)
         return handler
 
@@ -200,17 +211,18 @@ class App:
         if self.identity is not None:
             served = f"This server has the model {self.identity.name!r}, version {self.identity.version!r}"
         else:
-            served = f"This server has the models {', '.join(repr(each.service.identity.name) for each in models)}"
-            if path in self._short_paths():
+            served = f"This server has the models {shown_names(each.service.identity.name for each in models)}"
+            if path in self._short_paths:
                 served += f", so ask /models/NAME{path} for one of them"
-        return NotFound(f"There is no {path[:200]!r} here. {served}; GET /openapi.json lists what there is.")
+        return NotFound(f"There is no {path[:_SHOWN_PATH]!r} here. {served}; GET /openapi.json lists what there is.")
 
-    def _short_paths(self) -> set[str]:
+    @cached_property
+    def _short_paths(self) -> frozenset[str]:
         """The paths that a single model would answer without its name."""
-        found: set[str] = set()
-        for model, owners in self._bound.items():
-            found.update(model_paths(model, model.service.identity, *owners, short=True))
-        return found
+        found = ((model, model.service.identity, owners) for model, owners in self._bound.items())
+        return frozenset(
+            path for model, named, owners in found for path in model_paths(model, named, *owners, short=True)
+        )
 
 
 class _PendingReply:
@@ -230,6 +242,19 @@ class _PendingReply:
         # Without `cancel`, a task is cancelled only where the event loop ends.
         if done is not None and not task.cancelled():
             done(task.result())
+
+
+def _small(http: HttpRequest, most: int) -> HttpRequest:
+    """The request with its body expanded to `most` bytes, to be read on the event loop: it predicts nothing.
+
+    Raises:
+        TooLarge: the body is larger than such a one can be.
+    """
+    if CODING in http.headers and len(http.body) <= _MOST_SMALL_BYTES:
+        http = expanded(http, min(most, _MOST_SMALL_BYTES))
+    if len(http.body) > _MOST_SMALL_BYTES:
+        raise TooLarge(f"The body is over the {_MOST_SMALL_BYTES} bytes that this path takes.")
+    return http
 
 
 def _names(path: str, model: str) -> bool:

@@ -12,6 +12,7 @@ from typing import Final
 import msgspec
 
 from septet.errors import Malformed, TooLarge, UnsupportedMediaType
+from septet.lengthy_work import BYTES_ON_LOOP, leave_loop
 from septet.protocols.http.http_messages import HttpReply, HttpRequest, shown
 
 CODING: Final = b"content-encoding"
@@ -38,6 +39,7 @@ def expanded(http: HttpRequest, most: int) -> HttpRequest:
         UnsupportedMediaType: a coding is neither gzip nor deflate, or there are more than three.
         Malformed: the bytes are damaged.
         TooLarge: they are more than `most` when expanded.
+        LengthyWork: they are many.
     """
     codings = [each.strip().lower() for each in http.headers[CODING].split(b",")]
     codings = [each for each in codings if each not in _NONE]
@@ -61,6 +63,8 @@ def compressed(reply: HttpReply, accepted: bytes) -> HttpReply:
     coding = accepted.strip().lower()
     if coding not in (b"gzip", b"deflate") or len(reply.body) < _WORTH:
         return reply
+    if len(reply.body) > BYTES_ON_LOOP:
+        leave_loop()
     body = gzip.compress(reply.body, _LEVEL, mtime=0) if coding == b"gzip" else zlib.compress(reply.body, _LEVEL)
     headers = (*reply.headers, (CODING, coding), (b"vary", b"accept-encoding"))
     return msgspec.structs.replace(reply, body=body, headers=headers)
@@ -90,6 +94,8 @@ def _expand(body: bytes, bits: int, most: int) -> bytes:
             size += len(found[-1])
             if size > most:
                 raise TooLarge(f"The body is over the limit of {most} bytes when expanded. Send fewer rows at a time.")
+            if size > BYTES_ON_LOOP:
+                leave_loop()
     return b"".join(found)
 
 

@@ -50,11 +50,14 @@ GRPC: dict[str, str] = {
 }
 
 MALFORMED, INTERNAL = 400, 500
+# Characters of a path that is cached: callers choose how long paths are.
+_MOST_CACHED = 256
 
 # code -> MLflow's error code; what is not here is BAD_REQUEST.
 _MLFLOW: dict[str, str] = {
     "invalid": "INVALID_PARAMETER_VALUE",
     "not_found": "ENDPOINT_NOT_FOUND",
+    "conflict": "RESOURCE_CONFLICT",
     "overloaded": "REQUEST_LIMIT_EXCEEDED",
     "cancelled": "CANCELLED",
     "unimplemented": "NOT_IMPLEMENTED",
@@ -115,7 +118,14 @@ def refusal(path: str, error: SeptetError, request_id: str) -> tuple[int, bytes]
     return status, body(error.code, error.message, error.problems, request_id)
 
 
-@lru_cache
 def _body_of(path: str) -> ErrorBody:
-    """How errors read on a path; an overloaded server is asked for the same few again and again."""
+    """How errors read on a path."""
+    return _cached_body_of(path) if len(path) <= _MOST_CACHED else _found_body_of(path)
+
+
+def _found_body_of(path: str) -> ErrorBody:
     return next((body for beginning, body in _BODY_FORMATS if beginning.match(path)), envelope)
+
+
+# An overloaded server is asked for the same few again and again.
+_cached_body_of = lru_cache(_found_body_of)

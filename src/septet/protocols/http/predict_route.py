@@ -5,17 +5,20 @@ a coroutine nor a future, and many of one turn of the event loop are decoded, ru
 """
 
 from collections.abc import Callable
+from functools import partial
 from time import perf_counter
 
 import msgspec
 
-from septet.errors import SeptetError
+from septet.errors import SeptetError, Unavailable
 from septet.events import Finished, Observer
+from septet.lengthy_work import LengthyWork
 from septet.protocols.http.content_encoding import ACCEPTED, CODING, compressed, expanded
 from septet.protocols.http.error_bodies import STATUS
 from septet.protocols.http.error_responses import failed, id_of
 from septet.protocols.http.http_messages import HttpReply, HttpRequest
 from septet.protocols.http.routes import Decode, Encode
+from septet.protocols.http.work_thread import WorkThread
 from septet.registry import ServedModel
 from septet.types import DONE_ALREADY, Identity, Pending, Request, Response
 
@@ -31,6 +34,7 @@ class PredictRoute(msgspec.Struct, frozen=True):
     model: ServedModel | None
     observer: Observer
     most_bytes: int
+    work_thread: WorkThread
 
     def predict(self, http: HttpRequest, done: Callable[[HttpReply], None], arrived: float | None = None) -> Pending:
         """Decode the body, hand the request to the predictor, and call `done` with the reply, perhaps at once.
@@ -46,10 +50,17 @@ class PredictRoute(msgspec.Struct, frozen=True):
         self.observer.started()
         try:
             model, request, encode = self.decode(expanded(http, self.most_bytes) if CODING in http.headers else http)
+        except LengthyWork as work:
+            owner = work.owner if isinstance(work.owner, ServedModel) else own
+            return LengthyDecoding(self, owner, http, done, begun).begin()
         except Exception as error:  # noqa: BLE001 - every failure becomes an error body
             done(self.refusal(error, http, begun, None if own is None else own.service.identity))
             return DONE_ALREADY
-        inflight = InflightRequest(self, model, http, done, begun, perf_counter() - begun, request, encode)
+        return self.submit(InflightRequest(self, model, http, done, begun, perf_counter() - begun, request, encode))
+
+    def submit(self, inflight: "InflightRequest") -> Pending:
+        """Hand a decoded request to the predictor."""
+        model, request = inflight.model, inflight.request
         model.in_flight += 1
         try:
             inflight.pending = model.submit(request, inflight.answer)
@@ -65,12 +76,11 @@ class PredictRoute(msgspec.Struct, frozen=True):
         model.gate.wait(arrival.enter)
         return arrival
 
-    def given_up(self, http: HttpRequest, begun: float, model: ServedModel) -> None:
+    def given_up(self, http: HttpRequest, begun: float, model: ServedModel | None) -> None:
         """Give the observer the event of a request that its caller gave up."""
         code, seconds = "cancelled", perf_counter() - begun
-        event = Finished(
-            self.template, id_of(http.headers), code, STATUS[code], 0, seconds, model=model.service.identity
-        )
+        identity = None if model is None else model.service.identity
+        event = Finished(self.template, id_of(http.headers), code, STATUS[code], 0, seconds, model=identity)
         self.observer.finished(event)
 
     def refusal(self, error: Exception, http: HttpRequest, begun: float, model: Identity | None) -> HttpReply:
@@ -112,6 +122,68 @@ class HeldArrival(msgspec.Struct, gc=False, eq=False):
         self.route.given_up(self.http, self.begun, self.model)
 
 
+class LengthyDecoding(msgspec.Struct, gc=False, eq=False):
+    """A `Pending` whose body is decoded in the thread for lengthy work; the observer has been told of its arrival.
+
+    `model` is the one that it is for, which is not closed before; None where the body alone tells it.
+    """
+
+    route: PredictRoute
+    model: ServedModel | None
+    http: HttpRequest
+    done: Callable[[HttpReply], None] | None
+    begun: float
+    pending: Pending = DONE_ALREADY
+
+    def begin(self) -> Pending:
+        """Let the body wait for the thread."""
+        if self.model is not None:
+            self.model.begin()
+        try:
+            self.pending = self.route.work_thread.submit(self._decoded, self._answer, len(self.http.body))
+        except SeptetError as error:
+            self._answer(error)
+        return self
+
+    def cancel(self) -> None:
+        """The caller went away, or the server stops."""
+        self.pending.cancel()
+        if self.done is not None:
+            self.done = None
+            self.route.given_up(self.http, self.begun, self.model)
+            self._end()
+
+    def _decoded(self) -> tuple[ServedModel, Request, Encode]:
+        route, http = self.route, self.http
+        return route.decode(expanded(http, route.most_bytes) if CODING in http.headers else http)
+
+    def _answer(self, outcome: tuple[ServedModel, Request, Encode] | Exception) -> None:
+        done, self.done = self.done, None
+        if done is None:
+            return
+        route, http, begun, own = self.route, self.http, self.begun, self.model
+        if not isinstance(outcome, Exception) and _is_closed(outcome[0]):
+            outcome = Unavailable("The model was replaced while the request was read. Send it again.")
+        if isinstance(outcome, Exception):
+            done(route.refusal(outcome, http, begun, None if own is None else own.service.identity))
+        else:
+            model, request, encode = outcome
+            spent = perf_counter() - begun
+            if request.deadline is not None:
+                # It counts from the arrival, not from when the thread was free.
+                request = msgspec.structs.replace(request, deadline=request.deadline - spent)
+            self.pending = route.submit(InflightRequest(route, model, http, done, begun, spent, request, encode))
+        self._end()
+
+    def _end(self) -> None:
+        if self.model is not None:
+            self.model.end()
+
+
+def _is_closed(model: ServedModel) -> bool:
+    return model.on_idle is not None and not model.in_flight
+
+
 class InflightRequest(msgspec.Struct, gc=False, eq=False):
     """A `Pending` that calls `done` with the reply, once, unless it is cancelled before.
 
@@ -139,29 +211,58 @@ class InflightRequest(msgspec.Struct, gc=False, eq=False):
 
     def answer(self, outcome: Response | Exception) -> None:
         """Take the predictor's answer."""
-        done = self.done
-        if done is None:
+        if self.done is None:
             return
-        self.done = None
-        route, http, request, ran = self.route, self.http, self.request, perf_counter()
+        ran = perf_counter()
+        if isinstance(outcome, Exception):
+            self._refuse(outcome, self.model.service.identity)
+            return
+        try:
+            reply = self._encoded(outcome)
+        except LengthyWork:
+            self._encode_apart(outcome, ran)
+            return
+        except Exception as error:  # noqa: BLE001 - every failure becomes an error body
+            # A faulty middleware may have answered something else than a `Response`.
+            self._refuse(error, getattr(outcome, "model", self.model.service.identity))
+            return
+        self._tell(outcome, reply, ran)
+
+    def _encoded(self, response: Response) -> HttpReply:
+        reply, headers = self.encode(self.request, response), self.http.headers
+        return compressed(reply, headers[ACCEPTED]) if ACCEPTED in headers else reply
+
+    def _encode_apart(self, response: Response, ran: float) -> None:
+        """Write a large answer in the thread for lengthy work; until then the request is under way."""
+        work = partial(self._encoded, response)
+        size = sum(array.nbytes for array in response.tensors.values())
+        try:
+            self.pending = self.route.work_thread.submit(work, partial(self._written, response, ran), size)
+        except SeptetError as error:
+            self._refuse(error, response.model)
+
+    def _written(self, response: Response, ran: float, outcome: HttpReply | Exception) -> None:
+        if self.done is None:
+            return
+        if isinstance(outcome, Exception):
+            self._refuse(outcome, response.model)
+        else:
+            self._tell(response, outcome, ran)
+
+    def _refuse(self, error: Exception, identity: Identity) -> None:
+        done, self.done = self.done, None
+        self.model.end()
+        if done is not None:
+            done(self.route.refusal(error, self.http, self.begun, identity))
+
+    def _tell(self, outcome: Response, reply: HttpReply, ran: float) -> None:
+        done, self.done = self.done, None
         model = self.model
         # `ServedModel.end`, spelled out where most requests pass.
         model.in_flight -= 1
         if model.on_idle is not None and not model.in_flight:
             model.on_idle()
-        if isinstance(outcome, Exception):
-            done(route.refusal(outcome, http, self.begun, self.model.service.identity))
-            return
-        try:
-            reply = self.encode(request, outcome)
-            if ACCEPTED in http.headers:
-                reply = compressed(reply, http.headers[ACCEPTED])
-        except Exception as error:  # noqa: BLE001 - every failure becomes an error body
-            # A faulty middleware may have answered something else than a `Response`.
-            done(route.refusal(error, http, self.begun, getattr(outcome, "model", model.service.identity)))
-            return
-        timings = outcome.timings
-        now = perf_counter()
+        route, request, timings, now = self.route, self.request, outcome.timings, perf_counter()
         route.observer.finished(
             Finished(
                 route.template,
@@ -180,4 +281,5 @@ class InflightRequest(msgspec.Struct, gc=False, eq=False):
                 outcome.model,
             )
         )
-        done(reply)
+        if done is not None:
+            done(reply)

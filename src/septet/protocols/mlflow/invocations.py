@@ -8,9 +8,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from septet.errors import UnsupportedMediaType
+from septet.protocols.codecs.array_json import value_json
 from septet.protocols.codecs.body_formats import (
     CSV_ROWS,
     JSON_ROWS,
@@ -101,7 +100,7 @@ class InvocationsRoute:
         return self._readers.find(kind)(http)
 
     def _as_json(self, request: Request, response: Response) -> HttpReply:
-        body = b"".join((b'{"predictions":', msgspec.json.encode(self._shown(response.tensors)), b"}"))
+        body = b"".join((b'{"predictions":', value_json(self._shown(response.tensors)), b"}"))
         return answered(request, response, body)
 
     def _as_csv(self, request: Request, response: Response) -> HttpReply:

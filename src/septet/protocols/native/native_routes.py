@@ -2,14 +2,15 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 from urllib.parse import parse_qs
 
 import msgspec
 
 from septet.errors import Invalid, ModelFailed, NotFound, Problem
+from septet.lengthy_work import on_loop
 from septet.model.golden import mismatches
 from septet.model.signature import Kind
+from septet.protocols.codecs.array_json import value_json
 from septet.protocols.codecs.body_formats import (
     CSV_ROWS,
     JSON_ROWS,
@@ -31,6 +32,7 @@ from septet.registry import ServedModel
 from septet.types import Identity, Request, Response
 
 MAX_DIGITS = 10
+_encode = msgspec.json.encode
 _OPENAPI = "septet.protocols.native.native_openapi"
 
 
@@ -133,15 +135,18 @@ class NativeRoutes:
         return request, response
 
     def _prediction(self, request: Request, response: Response) -> HttpReply:
-        return self._reply(request, response, self._answers.prediction(response.tensors))
+        tensors = response.tensors
+        if not on_loop():
+            return self._reply(request, response, self._answers.prediction_json(tensors))
+        return self._reply(request, response, _encode(self._answers.prediction(tensors)))
 
     def _labels(self, request: Request, response: Response) -> HttpReply:
-        return self._reply(request, response, self._answers.labels(response.tensors))
+        return self._reply(request, response, _encode(self._answers.labels(response.tensors)))
 
     def _best(self, top: int, request: Request, response: Response) -> HttpReply:
-        return self._reply(request, response, self._answers.top(response.tensors, top))
+        return self._reply(request, response, value_json(self._answers.top(response.tensors, top)))
 
-    def _reply(self, request: Request, response: Response, prediction: Any) -> HttpReply:
+    def _reply(self, request: Request, response: Response, prediction: bytes) -> HttpReply:
         shown = request.id
         # Ids are visible ASCII: only these two characters need escaping in JSON.
         if '"' in shown or "\\" in shown:
@@ -152,7 +157,7 @@ class NativeRoutes:
         end = b'"}'
         if response.flags:
             end = b'","flags":%b}' % msgspec.json.encode(response.flags)
-        body = b"".join((b'{"prediction":', msgspec.json.encode(prediction), self._model, shown.encode(), end))
+        body = b"".join((b'{"prediction":', prediction, self._model, shown.encode(), end))
         return answered(request, response, body)
 
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from septet.lengthy_work import VALUES_ON_LOOP, leave_loop
 from septet.types import Array
 
 
@@ -14,6 +15,8 @@ def best(array: Array, count: int, labels: Sequence[str], *, rows: bool) -> Arra
     Without rows the whole array is one, and the shape is [count]. There are fewer where the row has fewer values. Of
     equal values the first comes first; NaN is below every number. The label is left out where there is none.
     """
+    if array.size > VALUES_ON_LOOP:
+        leave_loop()
     table = array.reshape((len(array), math.prod(array.shape[1:])) if rows else (1, -1))
     ranked = np.where(np.isnan(table), -np.inf, table) if table.dtype.kind == "f" else table
     # A stable sort of the reversed rows, read from the end: descending, and equal values in their own order.

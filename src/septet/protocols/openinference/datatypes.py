@@ -13,6 +13,7 @@ import numpy as np
 
 from septet.columns.casting import cast_texts
 from septet.errors import Invalid, Malformed, Problem
+from septet.lengthy_work import VALUES_ON_LOOP, leave_loop
 from septet.model.moments import as_texts, is_moment
 from septet.model.signature import DTYPES, Tensor
 from septet.model.values import bare, is_text
@@ -218,6 +219,8 @@ def _is_utf8(element: bytes) -> bool:
 
 
 def _cut(data: bytes, count: int, name: str) -> list[bytes]:
+    if count > VALUES_ON_LOOP:
+        leave_loop()
     # Each takes 4 bytes at least: no more are looked for than can be, whatever the shape says.
     if count * _LENGTH.size > len(data):
         raise _damaged(name, f"at least {count * _LENGTH.size} bytes for {count} elements", f"{len(data)} bytes")

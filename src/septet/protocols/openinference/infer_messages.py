@@ -12,6 +12,7 @@ import numpy as np
 
 from septet.bounded_cache import BoundedCache
 from septet.errors import Invalid, Problem
+from septet.lengthy_work import LengthyWork
 from septet.model.signature import DTYPES
 from septet.model.values import is_text
 from septet.protocols.http.http_messages import HttpReply, HttpRequest
@@ -144,7 +145,11 @@ class InferMessages:
             Invalid: it is not what the protocol or the model asks for.
         """
         raw = asked.raw_input_contents
-        tensors, rows = self._schema.tensors(self._raw(asked.inputs, raw) if raw else self._typed(asked.inputs))
+        try:
+            tensors, rows = self._schema.tensors(self._raw(asked.inputs, raw) if raw else self._typed(asked.inputs))
+        except LengthyWork as work:
+            work.owner = self._served
+            raise
         outputs, classes = self._wanted(asked.outputs) if asked.outputs else (None, {})
         seconds = _seconds(asked, http)
         request = self._request_factory.request(tensors, rows, request_id, outputs, timeout=seconds, trace=trace)

@@ -14,7 +14,9 @@ import msgspec
 
 from septet.columns.row_packing import packable
 from septet.errors import Invalid, Malformed, Problem, SeptetError, UnsupportedMediaType
+from septet.lengthy_work import BYTES_ON_LOOP, CAREFUL_BYTES_ON_LOOP, leave_loop
 from septet.protocols.codecs.decoded_body import count_quotes
+from septet.protocols.codecs.json_size import JsonSize
 from septet.protocols.http.http_messages import JSON, HttpRequest, RequestContext, shown
 from septet.protocols.http.request_factory import RequestFactory
 from septet.protocols.http.routes import Encode, Operation, predicts
@@ -57,6 +59,7 @@ class InferRequestReader:
         self._served = request_factory.model
         self._schema = InferSchema(signature, max_rows=request_factory.limits.max_rows)
         self._readers = {tensor.name: JsonTensor(tensor) for tensor in signature.inputs}
+        self._size = JsonSize(signature, request_factory.limits.max_rows)
         self._document = msgspec.json.Decoder(InferDocument).decode
         self._writer = InferResponseWriter(request_factory.service)
         self._cache: ParsedRequestCache | None = None
@@ -75,17 +78,22 @@ class InferRequestReader:
             UnsupportedMediaType: the content type is neither JSON nor that of binary tensors.
             Malformed: the body cannot be read.
             Invalid: it is not what the protocol or the model asks for.
+            LengthyWork: it is long.
         """
         context, body = http.known_context or http.context, http.body
         header = http.headers.get(LENGTH_HEADER)
         if header is None:
             if context.media_type not in _MEDIA_TYPES:
                 raise _unread(context.media_type)
+            if len(body) > self._size.unchecked:
+                self._size.check(body)
             cached = None if self._cache is None else self._cache.find_json(body)
             return self._decode(context, body, None) if cached is None else self._cached(context, *cached)
         length = _json_length(header, len(body))
         if length == 0:
             return self._whole(context, body)
+        if length > BYTES_ON_LOOP:
+            leave_loop()
         cached = None if self._cache is None else self._cache.find_binary(body, length)
         if cached is not None:
             return self._cached(context, *cached)
@@ -161,6 +169,8 @@ class InferRequestReader:
         return document, arrays
 
     def _read_carefully(self, body: bytes, tail: BinaryPart | None) -> tuple[CarefulDocument, list[tuple[str, Array]]]:
+        if len(body) > CAREFUL_BYTES_ON_LOOP:
+            leave_loop()
         document = careful(body)
         arrays: list[tuple[str, Array]] = []
         if tail is not None:

@@ -10,8 +10,11 @@ from functools import lru_cache, partial
 from typing import Final, NamedTuple, TypeAlias
 
 import msgspec
+import numpy as np
 
 from septet.errors import Invalid, Problem
+from septet.lengthy_work import VALUES_ON_LOOP, leave_loop
+from septet.protocols.codecs.array_json import array_json
 from septet.protocols.http.http_messages import HttpReply
 from septet.protocols.http.request_factory import answered
 from septet.protocols.http.routes import Encode
@@ -19,7 +22,7 @@ from septet.protocols.openinference.binary_extension import LENGTH_HEADER
 from septet.protocols.openinference.classification import best
 from septet.protocols.openinference.datatypes import DATATYPES, elements_bytes
 from septet.service import Service
-from septet.tensors import Part, contiguous_bytes, listed
+from septet.tensors import Part, contiguous_bytes, listed, parts
 from septet.types import Array, Identity, Request, Response, Tensors
 
 OCTETS = b"application/octet-stream"
@@ -105,7 +108,12 @@ class InferResponseWriter:
         tensors, rows = response.tensors, request.rows
         if response.model is not self._identity:
             begin = self._beginning(name, _named(response.model))
-        if type(tensors) is Part and not tensors.start % rows and not tensors.shared.rows % rows:
+        if (
+            type(tensors) is Part
+            and tensors.shared.values <= VALUES_ON_LOOP
+            and not tensors.start % rows
+            and not tensors.shared.rows % rows
+        ):
             # The answers to all requests that share a run and want the same of as many rows are written at once, and
             # kept with the run: that takes a third of the time of writing each by itself.
             shared, key = tensors.shared, (request.outputs, forms, rows)
@@ -208,6 +216,12 @@ def _length(size: int) -> tuple[tuple[bytes, bytes]]:
 
 def _json_values(array: Array) -> bytes:
     """The values of an array as a flat list in JSON; bytes as base64."""
+    if array.size > VALUES_ON_LOOP:
+        leave_loop()
+        if array.dtype.kind != "f" or np.isfinite(array).all():
+            return array_json(array.ravel())
+        encoder = json.JSONEncoder(separators=(",", ":"))
+        return b"[%b]" % b",".join([encoder.encode(listed(part))[1:-1].encode() for part in parts(array.ravel())])
     values = listed(array.ravel())
     text = msgspec.json.encode(values)
     if b"n" in text and array.dtype.kind == "f":  # null: a number is not finite, for which JSON has no word

@@ -4,12 +4,13 @@ Names, datatypes, shapes and rows are checked here. Values (missing ones, bounds
 for every protocol alike.
 """
 
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from septet.columns.stacking import completed
 from septet.errors import Invalid, Problem
-from septet.model.received import shown_key
+from septet.model.received import shown_key, shown_names
 from septet.model.signature import Signature, Tensor
 from septet.model.values import is_optional
 from septet.protocols.codecs.decoded_body import check_rows
@@ -33,7 +34,7 @@ class InputSpec(NamedTuple):
         for axis, size in self.fixed:
             if shape[axis] != size:
                 return False
-        return len(self.fixed) == len(shape) or min(shape) >= 0
+        return len(self.fixed) == len(shape) or (min(shape) >= 0 and max(shape) <= sys.maxsize)
 
 
 class InferSchema:
@@ -96,7 +97,7 @@ class InferSchema:
         """
         for name, spec in self.inputs.items():
             if name not in given and not (given and self._rows and is_optional(spec.tensor)):
-                text = f"The input {name!r} is missing. The model takes {', '.join(map(repr, self.inputs))}."
+                text = f"The input {name!r} is missing. The model takes {shown_names(self.inputs)}."
                 raise Invalid(text, (Problem(None, name, "an input", "none"),))
         rows = len(next(iter(given.values())))
         return completed([spec.tensor for spec in self.inputs.values()], given, rows)
@@ -107,11 +108,13 @@ class InferSchema:
         Raises:
             Invalid: the model has no such output, or one is named twice.
         """
-        for at, name in enumerate(names):
+        seen: set[str] = set()
+        for name in names:
             if name not in self._known:
                 raise _unknown("output", name, self._known)
-            if name in names[:at]:
+            if name in seen:
                 raise Invalid(f"The output {name!r} is asked for twice.", (Problem(None, name, "once", "twice"),))
+            seen.add(name)
         return tuple(names) or None
 
 
@@ -126,7 +129,7 @@ def _input_spec(tensor: Tensor) -> InputSpec:
 
 
 def _unknown(what: str, name: str, known: Iterable[str]) -> Invalid:
-    names, shown = ", ".join(map(repr, known)), shown_key(name)
+    names, shown = shown_names(known), shown_key(name)
     text = f"The model has no {what} {shown!r}. It has {names or 'none'}."
     return Invalid(text, (Problem(None, shown, f"one of {names}", repr(shown)),))
 

@@ -20,6 +20,7 @@ from septet.errors import Invalid, Problem
 from septet.model.received import received
 from septet.model.signature import DTYPES, Tensor
 from septet.model.values import EXACT_LIMITS, FLOAT_LIMITS, is_text, takes_null
+from septet.protocols.codecs.json_slices import SLICE_BYTES, VALUES, decoded_slices
 from septet.protocols.openinference.datatypes import shaped
 from septet.protocols.openinference.missing_parameter import without
 from septet.types import Array
@@ -52,6 +53,10 @@ class JsonTensor:
 
     def read(self, data: msgspec.Raw, shape: Sequence[int]) -> Array | None:
         """The array of a shape, or None where the values must be read with care; of texts as they stand in JSON."""
+        array = self._sliced(data, shape) if len(memoryview(data)) > SLICE_BYTES else None
+        return self._at_once(data, shape) if array is None else array
+
+    def _at_once(self, data: msgspec.Raw, shape: Sequence[int]) -> Array | None:
         try:
             nested = is_nested(data)
         except IndexError:
@@ -68,6 +73,18 @@ class JsonTensor:
             return np.fromiter(values, self._dtype, len(values)).reshape(shape)
         except (OverflowError, ValueError):  # an integer above uint64; a shape that no array can have
             return None
+
+    def _sliced(self, data: msgspec.Raw, shape: Sequence[int]) -> Array | None:
+        """A long flat list, slice by slice; None where it must be read at once."""
+        if self._nullable:
+            return None
+        try:
+            slices = decoded_slices(bytes(memoryview(data)), VALUES, self.flat)
+            parts = [np.fromiter(values, self._dtype, len(values)) for values in slices]
+            array = np.concatenate(parts)
+        except (msgspec.MsgspecError, OverflowError, ValueError):
+            return None
+        return array.reshape(shape) if array.size == prod(shape) else None
 
     def careful(self, data: object, shape: Sequence[int], at: Sequence[int] = ()) -> Array:
         """The array of a shape, of values as Python's parser gave them; `at` are the places of missing texts.

@@ -10,6 +10,7 @@ from typing import Final
 import numpy as np
 
 from septet.errors import Invalid, Problem
+from septet.lengthy_work import VALUES_ON_LOOP, leave_loop
 from septet.model.signature import DTYPES, Tensor
 from septet.model.values import is_text
 from septet.protocols.openinference.datatypes import DATATYPES, element_bytes, input_elements, not_utf8
@@ -50,6 +51,8 @@ def read(contents: Message, tensor: Tensor, shape: Sequence[int], at: Sequence[i
         found = ", ".join(descriptor.name for descriptor, _ in given)
         text = f"The input {name!r} is {DATATYPES[dtype]}, whose values stand in {field} alone; received {found}."
         raise Invalid(text, (Problem(None, name, field, found),))
+    if count > VALUES_ON_LOOP:
+        leave_loop()
     values = getattr(contents, field)
     if len(values) != count:
         text = f"The input {name!r} of shape {list(shape)} needs {count} values in {field}, received {len(values)}."

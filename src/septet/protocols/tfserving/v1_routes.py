@@ -10,6 +10,7 @@ from typing import Any, Literal
 import msgspec
 
 from septet.errors import Unavailable
+from septet.protocols.codecs.array_json import value_json
 from septet.protocols.codecs.base64_objects import base64_objects
 from septet.protocols.codecs.prediction_format import alike
 from septet.protocols.codecs.rows_document import INPUTS, INSTANCES, OptionalKey, RowsDocument, RowsFormat
@@ -119,7 +120,7 @@ class V1Routes:
 
 
 def _answer(begin: bytes, shown: Any, request: Request, response: Response) -> HttpReply:
-    body = b"".join((begin, msgspec.json.encode(shown), b"}"))
+    body = b"".join((begin, value_json(shown), b"}"))
     return answered(request, response, body)
 
 

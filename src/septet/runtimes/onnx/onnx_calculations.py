@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from septet.runtimes.onnx.onnx_graph import Node
-from septet.runtimes.onnx.onnx_sizes import ONE, Elements, Size, over, product, times
+from septet.runtimes.onnx.onnx_sizes import ONE, Elements, Size, over, product, repeated, times
 from septet.runtimes.onnx.onnx_value import AbstractValue, Unproven, Values
 
 
@@ -35,7 +35,9 @@ def calculated(node: Node, values: Values) -> Elements | None:
 def _stretched(value: AbstractValue, length: int) -> Elements | None:
     if value.shape is None or value.rank > 1 or product(value.shape).names:
         return None
-    own = value.elements or (None,) * product(value.shape).number
+    own = value.elements or repeated(None, product(value.shape).number)
+    if own is None:
+        return None
     return own if len(own) == length else own * length if len(own) == 1 else None
 
 

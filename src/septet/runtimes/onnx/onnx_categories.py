@@ -21,6 +21,8 @@ ColumnKey: TypeAlias = tuple[str, int]
 # The attributes that list texts and whole numbers.
 _ENCODERS = {"OneHotEncoder": ("cats_strings", "cats_int64s"), "LabelEncoder": ("keys_strings", "keys_int64s")}
 _MATRIX_RANK = 2
+# Columns that the joins of a graph may have, all together.
+_MOST_PLACES = 1 << 22
 _INT64, _STRING = 7, 8
 _SHAPING = frozenset(("Reshape", "Flatten", "Squeeze", "Unsqueeze"))
 
@@ -41,9 +43,12 @@ def categories(graph: Graph, inputs: Sequence[Tensor]) -> Mapping[ColumnKey, Enc
     columns = _columns(graph, inputs)
     found: dict[ColumnKey, EncoderCategories] = {}
     for node in encoders:
+        listed: dict[str, tuple[Scalar, ...]] = {}
         for place in columns.get(node.inputs[0], ()) if node.inputs else ():
             dtype = dtypes[place[0]]
-            values = _values(node, dtype)
+            if dtype not in listed:
+                listed[dtype] = _values(node, dtype)
+            values = listed[dtype]
             # Of a float the engine takes the whole part, so others than those of the list may do.
             closed = node.op == "OneHotEncoder" and not node.number("zeros", 1) and not dtype.startswith("float")
             if values and (place not in found or (closed and not found[place].closed)):
@@ -66,8 +71,14 @@ def _columns(graph: Graph, inputs: Iterable[Tensor]) -> Mapping[str, tuple[Colum
     """Of each value that is made of whole columns of the inputs: which, in order."""
     known = {tensor.name: tuple((tensor.name, at) for at in range(_width(tensor))) for tensor in inputs}
     known = {name: places for name, places in known.items() if places}
+    left = _MOST_PLACES
     # Nodes are sorted: what one takes was made before.
     for node in graph.nodes:
+        if node.op == "Concat":
+            # Of a value joined to itself again and again nothing is left to be known.
+            left -= sum(len(known.get(name, ())) for name in node.inputs)
+            if left < 0:
+                break
         places = _places(graph, node, known)
         if places and node.outputs:
             known[node.outputs[0]] = places

@@ -7,9 +7,11 @@ in `without_zipmaps`, which writes a new file image.
 
 import struct
 from collections.abc import Iterator, Mapping
+from itertools import islice
 
 import msgspec
 
+from septet.errors import DamagedModel
 from septet.model.signature import Scalar
 from septet.runtimes.onnx import onnx_wire as wire
 
@@ -53,6 +55,11 @@ _ATTRIBUTES = frozenset(
 )
 _BRANCHES = frozenset(("then_branch", "else_branch"))
 _INT_ATTRIBUTE = 2
+# Graphs in attributes of nodes of graphs: protobuf's own readers end at 100 messages in each other, three a graph.
+_DEEPEST = 32
+_MOST_AXES = 255
+# Beside the graph a model has operators of its own, metadata and little else.
+_MOST_MODEL_FIELDS = 100_000
 
 
 class Node(msgspec.Struct, frozen=True):
@@ -142,7 +149,7 @@ class Graph(msgspec.Struct, frozen=True):
         return {name: node for node in self.nodes for name in node.outputs if name}
 
 
-def _node(data: memoryview) -> Node:
+def _node(data: memoryview, depth: int = 0) -> Node:
     domain = op = ""
     inputs, outputs = [], []
     attributes: dict[str, tuple[Scalar, ...]] = {}
@@ -156,11 +163,13 @@ def _node(data: memoryview) -> Node:
             case 4:
                 op = wire.text(value)
             case 5:
-                _attribute(wire.view(value), attributes, parts)
+                _attribute(wire.view(value), attributes, parts, depth)
             case 7:
                 domain = wire.text(value)
             case _:
                 pass
+    if not op:
+        raise DamagedModel("a node of its graph has no operator")
     tensor, body = parts.get("value"), parts.get("body")
     return Node(
         _domain(domain),
@@ -178,7 +187,9 @@ def _domain(name: str) -> str:
     return "" if name == "ai.onnx" else name
 
 
-def _attribute(data: memoryview, found: dict[str, tuple[Scalar, ...]], parts: dict[str, "Initializer | Graph"]) -> None:
+def _attribute(
+    data: memoryview, found: dict[str, tuple[Scalar, ...]], parts: dict[str, "Initializer | Graph"], depth: int
+) -> None:
     """Add an attribute's numbers or texts, tensor or graph under its name; of one that nobody asks for nothing."""
     name, kind = "", 0
     values: list[Scalar] = []
@@ -192,7 +203,9 @@ def _attribute(data: memoryview, found: dict[str, tuple[Scalar, ...]], parts: di
             case 5:
                 parts[name] = _initializer(wire.view(value))
             case 6:
-                parts[name] = _graph(wire.view(value))
+                if depth >= _DEEPEST:
+                    raise DamagedModel(f"its graphs are nested more than {_DEEPEST} deep")
+                parts[name] = _graph(wire.view(value), depth + 1)
             case 20:
                 kind = wire.signed(value)
             case _:
@@ -251,7 +264,9 @@ def _initializer(data: memoryview) -> Initializer:
     for number, value in wire.fields(data):
         match number:
             case 1:
-                shape.extend(wire.integers(value))
+                shape.extend(islice(wire.integers(value), _MOST_AXES + 1))
+                if len(shape) > _MOST_AXES:
+                    raise DamagedModel(f"a constant of its graph has more than {_MOST_AXES} axes")
             case 2:
                 element = wire.signed(value)
             case 8:
@@ -303,7 +318,7 @@ def read(data: memoryview) -> Graph:
     metadata: dict[str, str] = {}
     bodies: dict[tuple[str, str], Graph] = {}
     ir_version, producer, version, graph = 0, "", "", memoryview(b"")
-    for number, value in wire.fields(data):
+    for number, value in wire.fields(data, _MOST_MODEL_FIELDS):
         match number:
             case 1:
                 ir_version = wire.signed(value)
@@ -365,12 +380,12 @@ def _opset(data: memoryview) -> tuple[str, int]:
     return _domain(domain), version
 
 
-def _graph(data: memoryview) -> Graph:
+def _graph(data: memoryview, depth: int = 0) -> Graph:
     nodes, inputs, outputs, initializers = [], [], [], []
     for number, value in wire.fields(data):
         match number:
             case 1:
-                nodes.append(_node(wire.view(value)))
+                nodes.append(_node(wire.view(value), depth))
             case 5:
                 initializers.append(_initializer(wire.view(value)))
             case 11:

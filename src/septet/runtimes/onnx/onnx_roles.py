@@ -146,7 +146,8 @@ def _is_transform(graph: Graph, output: Tensor, last: Node) -> bool:
         return True
     if not _transformer_name(output.name) or _width(output) == 1 or last.op in _REGRESSORS:
         return False
-    before = [graph.producers[name].op for name in last.inputs if name in graph.producers]
+    producers = graph.producers
+    before = [producers[name].op for name in last.inputs if name in producers]
     return not (last.op == "Add" and {"MatMul", "Gemm"}.intersection(before)) and not (
         last.op == "Concat" and _REGRESSORS.intersection(node.op for node in _ancestors(graph, output.name))
     )

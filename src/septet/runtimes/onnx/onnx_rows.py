@@ -8,7 +8,8 @@ and neither does one that computes along the axis of the rows, or takes from the
 row. Free sizes beside the rows are equal for all requests that share a run, and count as constant.
 """
 
-from collections.abc import Mapping, Sequence
+from collections import ChainMap
+from collections.abc import Mapping, MutableMapping, Sequence
 from typing import TypeAlias
 
 import msgspec
@@ -79,7 +80,7 @@ class _GraphWalk:
     """What is known of each value so far, by name."""
 
     def __init__(self, graph: Graph, threads: int) -> None:
-        self.known: dict[str, Known] = {}
+        self.known: MutableMapping[str, Known] = {}
         self._graph = graph
         self._exact = _EXACT if threads == 1 else _EXACT - onnx_model_rules.FORESTS
         self._scope = Scope(graph.opsets)
@@ -163,7 +164,7 @@ class _GraphWalk:
         states, scanned = given[: len(given) - count], given[len(given) - count :]
         axes = integers(node, "scan_input_axes") or (0,) * count
         inner = _GraphWalk.__new__(_GraphWalk)
-        inner.__dict__.update(self.__dict__, known=dict(self.known))
+        inner.__dict__.update(self.__dict__, known=ChainMap({}, self.known))
         slices = [_slice_of(value, place_of(axis, value.rank)) for value, axis in zip(scanned, axes, strict=True)]
         for declared, value in zip(body.inputs, (*states, *slices), strict=True):
             inner.known[declared.name] = value

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from septet.runtimes.onnx.onnx_calculations import CALCULATIONS
 from septet.runtimes.onnx.onnx_graph import Node, constants
-from septet.runtimes.onnx.onnx_sizes import ONE, Elements, Size, Sizes, over, product, times
+from septet.runtimes.onnx.onnx_sizes import MOST_ELEMENTS, ONE, Elements, Size, Sizes, over, product, repeated, times
 from septet.runtimes.onnx.onnx_value import (
     AbstractValue,
     Rule,
@@ -143,7 +143,8 @@ def _joined_constants(values: Sequence[AbstractValue], axis: int, scope: Scope) 
         if value.rank != 1 or (value.elements is None and length.names):
             elements = None
         if elements is not None:
-            elements += value.elements if value.elements is not None else (None,) * length.number
+            more = value.elements if value.elements is not None else repeated(None, length.number)
+            elements = None if more is None or len(elements) + len(more) > MOST_ELEMENTS else elements + more
     if elements is None and any(value.sized for value in values):
         raise Unproven("computes with the number of rows")
     along = _sum([value.sizes[axis] for value in values], scope)
@@ -277,7 +278,7 @@ def _constant_of_shape(node: Node, values: Values, scope: Scope) -> Sequence[Abs
     number = Size(int(constants(node.tensor)[0])) if node.tensor and node.tensor.element == _INT64 else None
     length = product(made.sizes)
     if made.axis is None and made.rank <= 1 and not length.names and number is not None:
-        return (AbstractValue(made.shape, None, (number,) * length.number),)
+        return (AbstractValue(made.shape, None, repeated(number, length.number)),)
     return (made,)
 
 

@@ -32,13 +32,24 @@ class Size(msgspec.Struct, frozen=True):
 Sizes: TypeAlias = tuple[Size, ...]
 Elements: TypeAlias = tuple[Size | None, ...]
 
+#: Elements of a tensor that are followed, and names in a product: those of shapes are few.
+MOST_ELEMENTS = 1024
+_LARGEST = 2**63
+
 ONE = Size(1)
 MANY = Size(1, (ROWS,))
 
 
 def times(first: Size, second: Size) -> Size:
-    """The product."""
-    return Size(first.number * second.number, tuple(sorted(first.names + second.names)))
+    """The product.
+
+    Raises:
+        ValueError: it is none of a tensor: a graph may multiply a size by itself again and again.
+    """
+    number, names = first.number * second.number, first.names + second.names
+    if abs(number) > _LARGEST or len(names) > MOST_ELEMENTS:
+        raise ValueError("a size is larger than that of any tensor")
+    return Size(number, tuple(sorted(names)))
 
 
 def product(sizes: Iterable[Size]) -> Size:
@@ -59,6 +70,11 @@ def over(first: Size, second: Size) -> Size | None:
             return None
         names.remove(name)
     return Size(first.number // second.number, tuple(names))
+
+
+def repeated(element: Size | None, count: int) -> Elements | None:
+    """So many of the same element; None where they are too many to be followed."""
+    return (element,) * count if 0 <= count <= MOST_ELEMENTS else None
 
 
 def numbers(elements: Elements) -> tuple[int, ...] | None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import count
+from math import prod
 from typing import TypeAlias
 
 import msgspec
@@ -114,10 +115,11 @@ Rule: TypeAlias = Callable[[Node, Values, Scope], Sequence[AbstractValue]]
 def constant(item: Initializer) -> AbstractValue:
     """A constant of the file."""
     shape = tuple(Size(size) for size in item.shape)
-    if item.element not in {_INT32, _INT64} or len(shape) > 1 or product(shape).number > _MOST_ELEMENTS:
+    size = prod(item.shape)
+    if item.element not in {_INT32, _INT64} or len(shape) > 1 or size > _MOST_ELEMENTS:
         return AbstractValue(shape)
     elements = tuple(Size(int(each)) for each in constants(item))
-    return AbstractValue(shape, None, elements if len(elements) == product(shape).number else None)
+    return AbstractValue(shape, None, elements if len(elements) == size else None)
 
 
 def first(values: Values) -> AbstractValue:

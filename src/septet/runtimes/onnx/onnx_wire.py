@@ -13,6 +13,8 @@ VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 _FIXED_SIZES = {FIXED64: 8, FIXED32: 4}
 _VARINT_MAX_BYTES = 10
 _HIGH_BIT = 0x80
+#: Fields of one message that are looked at: a graph has one for each of its nodes and constants.
+MOST_FIELDS = 1_000_000
 
 Value: TypeAlias = int | memoryview
 
@@ -30,13 +32,15 @@ def _varint(data: memoryview, at: int) -> tuple[int, int]:
     raise _damaged()
 
 
-def fields(data: memoryview) -> Iterator[tuple[int, Value]]:
+def fields(data: memoryview, most: int = MOST_FIELDS) -> Iterator[tuple[int, Value]]:
     """Yield number and value of each field; varints are unsigned, all other values are views.
 
     Raises:
-        DamagedModel: the bytes end inside a field, or are no protobuf message.
+        DamagedModel: the bytes end inside a field, are no protobuf message, or are one of more than `most` fields.
     """
-    for number, value, _ in spans(data):
+    for count, (number, value, _) in enumerate(spans(data)):
+        if count >= most:
+            raise DamagedModel(f"a message in it has more than {most} fields, as no ONNX model has")
         yield number, value
 
 
@@ -47,6 +51,8 @@ def spans(data: memoryview) -> Iterator[tuple[int, Value, memoryview]]:
         start = at
         key, at = _varint(data, at)
         number, kind = key >> 3, key & 7
+        if number == 0:
+            raise _damaged()
         if kind == VARINT:
             value, at = _varint(data, at)
             yield number, value, data[start:at]
@@ -57,7 +63,7 @@ def spans(data: memoryview) -> Iterator[tuple[int, Value, memoryview]]:
             size = _FIXED_SIZES[kind]
         else:
             raise _damaged()
-        if number == 0 or at + size > end:
+        if at + size > end:
             raise _damaged()
         yield number, data[at : at + size], data[start : at + size]
         at += size

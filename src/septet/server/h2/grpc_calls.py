@@ -10,22 +10,32 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Final, Protocol
 
-from septet.errors import Malformed, SeptetError, TimedOut, Unimplemented
+import msgspec
+
+from septet.errors import Cancelled, DeadlineExceeded, Malformed, SeptetError, TimedOut, Unimplemented
 from septet.protocols.http.content_encoding import CODING
 from septet.protocols.http.http_messages import HttpReply, HttpRequest
 from septet.protocols.rpc.methods import Method, timeout_of
-from septet.server.h2.grpc_headers import UNAVAILABLE
+from septet.server.h2.grpc_headers import INTERNAL, UNAVAILABLE
 from septet.server.h2.grpc_messages import PREFIX_BYTES, GrpcMessage, MessageBuffer
 from septet.server.h2.h2_frames import ErrorCode
 from septet.server.h2.h2_server_state import H2ServerState
 from septet.server.h2.header_decoder import IDENTITY, CallHead
 from septet.types import Pending
 
-#: What a stream may send before it is given leave for more.
-STREAM_WINDOW: Final = 1 << 20
-_HALF: Final = STREAM_WINDOW // 2
+#: The calls that a connection may have at once.
+MAX_STREAMS: Final = 256
+#: What a stream may send before its message is known to be larger, in bytes.
+STREAM_WINDOW: Final = 1 << 17
 _TIMEOUT: Final = b"grpc-timeout"
 _MOST_MILLISECONDS: Final = 99_999_999  # gRPC writes a timeout with at most eight digits
+
+
+class Uncompressed(Malformed):
+    """Raised when a message has the flag of compression, and its call names no encoding.
+
+    gRPC has a status of its own for it, which is none for faults of a caller: INTERNAL.
+    """
 
 
 class StreamOwner(Protocol):
@@ -39,6 +49,9 @@ class StreamOwner(Protocol):
     state: H2ServerState
     refusing_streams: bool
 
+    def may_begin(self, call: "GrpcCall") -> bool:
+        """Whether there is room for the answer of a call; it is begun later where there is not."""
+
     def send(self, call: "GrpcCall", body: bytes, trailers: bytes | None) -> None:
         """Send a message; with trailers it is the last one, and the call is over."""
 
@@ -46,7 +59,7 @@ class StreamOwner(Protocol):
         """End the call without a further message."""
 
     def grant_window(self, call: "GrpcCall") -> None:
-        """Give the caller leave to send what it has used up."""
+        """Give the caller leave to send the rest of a message, or the next one."""
 
     def reset(self, call: "GrpcCall", code: ErrorCode) -> None:
         """End the call at once, without an answer."""
@@ -57,20 +70,25 @@ class GrpcCall(ABC):
 
     Attributes:
         number: of its stream.
+        busy: the application has not answered yet.
         announced_bytes: what the content-length leaves to come; None where there was none.
         ended: the client has closed its side of the stream.
         opened: the head of the answer is sent.
         closed: nothing more may be sent.
         window: the bytes that may be sent to the caller.
-        ungranted: the bytes that the caller has sent and was not given leave for again.
+        may_send: the bytes that the caller may send.
+        reserved: those of them, and of what has come, that are beyond the window of its stream.
+        awaiting_window: the caller waits for leave to send.
+        observed: the application has, or had, a request of it, whose end the observer is told of.
         pending_data: what waits for the caller's windows.
         trailers: what goes behind that, and ends the call.
         since: when it last got on, in the worker's seconds.
     """
 
     __slots__ = (
-        *("_busy", "_head", "_buffer", "_owner", "_method", "_pending", "closed", "ended", "number", "opened"),
-        *("announced_bytes", "pending_data", "since", "trailers", "ungranted", "window"),
+        *("_buffer", "_head", "_held", "_held_since", "_method", "_owner", "_pending", "announced_bytes"),
+        *("awaiting_window", "busy", "closed", "ended", "may_send", "number", "observed", "opened", "pending_data"),
+        *("reserved", "since", "trailers", "window"),
     )
 
     def __init__(self, owner: StreamOwner, number: int, method: Method, head: CallHead) -> None:
@@ -78,12 +96,15 @@ class GrpcCall(ABC):
         self._method = method
         self._head = head
         self._buffer = MessageBuffer()
-        self._busy = False
         self._pending: Pending | None = None
+        # What waits for room to be begun, and since when.
+        self._held: HttpRequest | None = None
+        self._held_since = 0.0
         self.number = number
         self.announced_bytes = head.content_length
-        self.ended = self.opened = self.closed = False
-        self.window = self.ungranted = 0
+        self.busy = self.ended = self.opened = self.closed = self.observed = self.awaiting_window = False
+        self.window = self.reserved = 0
+        self.may_send = STREAM_WINDOW
         self.pending_data: deque[memoryview] = deque()
         self.trailers: bytes | None = None
         self.since = owner.state.registry.seconds
@@ -92,6 +113,11 @@ class GrpcCall(ABC):
     def buffered_bytes(self) -> int:
         """The bytes that have come and were not taken yet."""
         return len(self._buffer)
+
+    @property
+    def missing_bytes(self) -> int:
+        """The bytes of the message that has begun which have not come."""
+        return self._buffer.missing_bytes
 
     def receive(self, data: bytes) -> None:
         """Take in what came; `ended` is set before where nothing follows."""
@@ -103,14 +129,26 @@ class GrpcCall(ABC):
     def refuse(self, error: SeptetError) -> None:
         """End the call with an error that its handler knows nothing of."""
         state = self._owner.state
+        self.observed = True
+        self._held = None
         reply = state.app.refuse(error, self._head.path, self._head.headers)
-        self._owner.end(self, state.trailers.failure(reply))
+        if isinstance(error, Uncompressed):
+            self._owner.end(self, state.trailers.ended(INTERNAL, error.message))
+        else:
+            self._owner.end(self, state.trailers.failure(reply))
 
-    def cancel(self) -> None:
-        """Nobody waits for an answer any more."""
+    def cancel(self, error: SeptetError | None = None) -> None:
+        """Nobody waits for an answer any more, because of an error of the caller's or because it has gone."""
         self.closed = True
-        if self._busy and self._pending is not None:
-            self._pending.cancel()
+        self._held = None
+        pending, self._pending = self._pending, None
+        if self.busy and pending is not None:
+            pending.cancel()
+        if not self.observed:
+            self.observed = True
+            self._owner.state.app.refuse(
+                error or Cancelled("The call was given up."), self._head.path, self._head.headers
+            )
 
     def advanced(self) -> None:
         """The caller has taken some of what is sent."""
@@ -132,6 +170,11 @@ class GrpcCall(ABC):
         if self.pending_data:
             if seconds > limits.keep_alive_seconds:
                 self._owner.reset(self, ErrorCode.CANCEL)
+        elif self._held is not None:
+            if time.monotonic() - self._held_since > limits.timeout_seconds:
+                self.refuse(DeadlineExceeded("The answers to other calls of the connection were not read in time."))
+        elif self.awaiting_window:
+            self.advanced()
         elif self._expecting() and seconds > limits.body_timeout_seconds:
             self.refuse(TimedOut(f"The message was not complete within {limits.body_timeout_seconds:g} s."))
 
@@ -147,8 +190,20 @@ class GrpcCall(ABC):
     def _reply(self, reply: HttpReply) -> None:
         """Send what the application has answered."""
 
+    def begin_held(self) -> None:
+        """Hand over what has waited for room, with the time that is left of it."""
+        held, self._held = self._held, None
+        if held is None:
+            return
+        try:
+            headers = with_time_left(held.headers, self._held_since)
+        except Malformed:
+            headers = held.headers  # of which the caller is told
+        self._submit(msgspec.structs.replace(held, headers=headers))
+
     def _answered(self, reply: HttpReply) -> None:
-        self._busy = False
+        self.busy = False
+        self._pending = None
         if not self.closed:
             self._reply(reply)
 
@@ -156,17 +211,21 @@ class GrpcCall(ABC):
         """Hand a message to the application, which may answer before this returns.
 
         Raises:
-            Malformed: it is compressed without saying how.
+            Uncompressed: its flag says that it is compressed, and no header says how.
         """
         if message.compressed:
             if self._head.coding == IDENTITY:
-                raise Malformed("The message is compressed, but no grpc-encoding says how.")
+                raise Uncompressed("The message is compressed, but no grpc-encoding says how.")
             headers = {**headers, CODING: self._head.coding}
         head = self._head
-        self._hand_over(HttpRequest("POST", head.path, b"", headers, message.body, "", head.known_context))
+        http = HttpRequest("POST", head.path, b"", headers, message.body, "", head.known_context)
+        if self._owner.may_begin(self):
+            self._submit(http)
+        else:
+            self._held, self._held_since, self.busy = http, time.monotonic(), False
 
-    def _hand_over(self, http: HttpRequest) -> None:
-        self._busy = True
+    def _submit(self, http: HttpRequest) -> None:
+        self.busy = self.observed = True
         self._pending = self._owner.state.app.answer(http, self._answered)
 
 
@@ -195,7 +254,7 @@ class UnaryCall(GrpcCall):
         if self._message is not None and buffer:
             raise Unimplemented(f"{self._head.path} takes one message, not several.")
         if not self.ended:
-            if self.ungranted >= _HALF:
+            if self._message is None:
                 self._owner.grant_window(self)
         elif self._message is not None:
             self._begin(self._message)
@@ -245,12 +304,12 @@ class WatchCall(UnaryCall):
     def on_draining(self) -> None:
         """Answer again, unless this is what was answered."""
         message = self._message
-        if self.ended and message is not None and not self._busy and self._owner.state.draining != self._told_draining:
+        if self.ended and message is not None and not self.busy and self._owner.state.draining != self._told_draining:
             self._begin(message)
 
     def on_stopping(self) -> None:
         """There is nothing more to tell."""
-        if self._owner.refusing_streams and self.ended and not self._busy and not self.closed:
+        if self._owner.refusing_streams and self.ended and not self.busy and not self.closed:
             self._owner.end(self, self._owner.state.trailers.plain)
 
 
@@ -310,7 +369,7 @@ class BidirectionalCall(GrpcCall):
 
     @property
     def _free(self) -> bool:
-        return not (self._busy or self.pending_data or self.closed)
+        return not (self.busy or self.pending_data or self.closed or self._held is not None)
 
     def _end_if_answered(self) -> None:
         """End the call where the client or the server has ended it: all messages so far are answered."""
@@ -321,20 +380,24 @@ class BidirectionalCall(GrpcCall):
             owner.end(self, owner.state.trailers.plain)
         elif owner.refusing_streams:
             owner.end(self, owner.state.trailers.ended(UNAVAILABLE, "The server is draining."))
-        elif self.ungranted >= _HALF:
+        else:
             owner.grant_window(self)
 
     def _headers(self) -> Mapping[bytes, bytes]:
         """The caller's, with the time that is left of the call."""
-        headers = self._head.headers
-        seconds = timeout_of(headers)
-        if seconds is None:
-            return headers
-        left = int((self._begun + seconds - time.monotonic()) * 1000)
-        return {**headers, _TIMEOUT: b"%dm" % max(0, min(left, _MOST_MILLISECONDS))}
+        return with_time_left(self._head.headers, self._begun)
 
     def _expecting(self) -> bool:
-        return bool(self._buffer) and not self._busy
+        return bool(self._buffer) and not self.busy
+
+
+def with_time_left(headers: Mapping[bytes, bytes], begun: float) -> Mapping[bytes, bytes]:
+    """The headers of a call with the time that is left of it, where it names one; `begun` is on the monotonic clock."""
+    seconds = timeout_of(headers)
+    if seconds is None:
+        return headers
+    left = int((begun + seconds - time.monotonic()) * 1000)
+    return {**headers, _TIMEOUT: b"%dm" % max(0, min(left, _MOST_MILLISECONDS))}
 
 
 #: By `Method.streams`.

@@ -22,6 +22,13 @@ class MessageBuffer(bytearray):
     Messages are taken apart only when they are asked for, so that what waits is never larger than what came.
     """
 
+    @property
+    def missing_bytes(self) -> int:
+        """How many bytes of the message that has begun are still to come; 0 where its length has not come."""
+        if len(self) < PREFIX_BYTES:
+            return 0
+        return max(0, PREFIX_BYTES + int.from_bytes(self[1:PREFIX_BYTES]) - len(self))
+
     def take(self, max_bytes: int) -> GrpcMessage | None:
         """Remove and return the next message, of at most so many bytes; None where it is not complete.
 

@@ -10,13 +10,19 @@ unread would reset the connection and could take the last answers with it.
 """
 
 import asyncio
+from collections.abc import Callable
+from time import perf_counter
 
+from septet.errors import Malformed, Overloaded
 from septet.server.h2 import h2_frames
 from septet.server.h2.flow_control import DEFAULT_WINDOW
-from septet.server.h2.grpc_calls import STREAM_WINDOW
-from septet.server.h2.h2_frames import ErrorCode, FrameSplitter, H2ConnectionError
+from septet.server.h2.frame_reader import FrameReader
+from septet.server.h2.grpc_calls import MAX_STREAMS, STREAM_WINDOW
+from septet.server.h2.h2_frames import ErrorCode, H2ConnectionError
 from septet.server.h2.h2_server_state import H2ServerState
-from septet.server.h2.h2_streams import CONNECTION_WINDOW, GOAWAY_PING, MAX_STREAMS, H2Streams
+from septet.server.h2.h2_streams import GOAWAY_PING, H2Streams
+from septet.server.h2.receive_windows import CONNECTION_WINDOW
+from septet.server.send_progress import send_progress
 
 # How long the client has to acknowledge the first GOAWAY, to close its side, and to answer a PING.
 DRAIN_SECONDS, LINGER_SECONDS, PING_SECONDS = 1.0, 2, 20
@@ -24,14 +30,17 @@ _KEEPALIVE_PING = b"alive?!?"
 
 
 class H2Connection(asyncio.Protocol):
-    """A protocol for asyncio, and a `ManagedH2Connection` for the server."""
+    """A protocol for asyncio, and a `ManagedH2Connection` for the server.
 
-    def __init__(self, state: H2ServerState) -> None:
+    `clock`, in seconds, measures its share of a turn of the loop.
+    """
+
+    def __init__(self, state: H2ServerState, clock: Callable[[], float] = perf_counter) -> None:
         self._state = state
         self._registry = state.registry
         self._transport: asyncio.Transport
-        self._splitter = FrameSplitter()
         self._streams = H2Streams(state, self._write, goaway_acknowledged=self._refuse_streams, emptied=self._emptied)
+        self._reader = FrameReader(self._streams.take, self._fail, clock)
         # The last stream of the last GOAWAY.
         self._final = h2_frames.MAX_STREAM_ID
         # Nothing more is read or written.
@@ -41,6 +50,7 @@ class H2Connection(asyncio.Protocol):
         self._since = self._received_at = self._registry.seconds
         self._pinged_at: int | None = None
         self._write_paused_since: int | None = None
+        self._progress = (0, 0)
         self._refusing_timer: asyncio.TimerHandle | None = None
 
     # What the transport calls.
@@ -48,6 +58,7 @@ class H2Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Send our settings, and refuse at once where there are too many connections."""
         self._transport = transport  # type: ignore[assignment]
+        self._reader.start(self._transport)
         state = self._state
         self._registry.add(self)
         ours = {
@@ -64,34 +75,32 @@ class H2Connection(asyncio.Protocol):
             self.shutdown()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
-        """Cancel what nobody waits for any more."""
+        """Cancel what nobody waits for any more, and leave no cycle of objects behind: a collector seldom runs."""
+        self._over = True
         self._registry.remove(self)
         self._cancel_calls()
+        self._streams.close()
+        self._reader.close()
 
     def data_received(self, data: bytes) -> None:
         """Act on the frames that are complete."""
         self._received_at = self._registry.seconds
-        try:
-            for kind, flags, number, payload in self._splitter.feed(data):
-                if self._over:
-                    return
-                self._streams.take(kind, flags, number, payload)
-        except H2ConnectionError as fault:
-            self._fail(fault)
+        self._reader.feed(data)
 
     def pause_writing(self) -> None:
         """Take nothing further from a client that does not read its answers."""
-        self._write_paused_since = self._registry.seconds
+        self._write_paused_since, self._progress = self._registry.seconds, send_progress(self._transport)
         self._streams.out.write_paused = True
-        self._transport.pause_reading()
+        self._reader.hold()
 
     def resume_writing(self) -> None:
         """Go on."""
         self._write_paused_since = None
         self._streams.out.write_paused = False
         if not self._transport.is_closing():
-            self._transport.resume_reading()
             self._streams.out.flush()
+            if self._write_paused_since is None:
+                self._reader.release()
 
     # What the server and the registry call.
 
@@ -106,7 +115,7 @@ class H2Connection(asyncio.Protocol):
         if self._over:
             self._abort_after(self._since, LINGER_SECONDS)
         elif self._write_paused_since is not None:
-            self._abort_after(self._write_paused_since, limits.keep_alive_seconds)
+            self._check_progress(self._write_paused_since, limits.keep_alive_seconds)
         elif self._pinged_at is not None and self._pinged_at > self._received_at:
             self._abort_after(self._pinged_at, PING_SECONDS)
         elif not self._streams.settings_received:
@@ -140,6 +149,14 @@ class H2Connection(asyncio.Protocol):
 
     # How it ends.
 
+    def _check_progress(self, since: int, longest: float) -> None:
+        """Close where the client has taken nothing for so many seconds; a slow one that reads on is left alone."""
+        progress = send_progress(self._transport)
+        if progress != self._progress:
+            self._write_paused_since, self._progress = self._registry.seconds, progress
+        else:
+            self._abort_after(since, longest)
+
     def _ping_or_close(self, longest: float) -> None:
         """Close an idle connection; ask a client that has calls and has been silent whether it is there."""
         if not self.busy:
@@ -158,6 +175,9 @@ class H2Connection(asyncio.Protocol):
     def _refuse_streams(self) -> None:
         """Take no more calls, and close after the last answer."""
         streams = self._streams
+        if self._refusing_timer is not None:
+            # A timer that has passed would keep the connection.
+            self._refusing_timer.cancel()
         if streams.refusing_streams or self._over:
             return
         streams.refusing_streams = True
@@ -171,6 +191,8 @@ class H2Connection(asyncio.Protocol):
     def _fail(self, fault: H2ConnectionError) -> None:
         """Say why nothing can be answered any more, and close."""
         if not self._over:
+            calm = fault.code is ErrorCode.ENHANCE_YOUR_CALM
+            self._state.app.refuse(Overloaded(fault.message) if calm else Malformed(fault.message), "", {})
             self._write(h2_frames.goaway(min(self._streams.last, self._final), fault.code, fault.message))
             self._cancel_calls()
             self._linger()
@@ -180,6 +202,7 @@ class H2Connection(asyncio.Protocol):
         if self._over:
             return
         self._over = True
+        self._reader.stop()
         self._since = self._registry.seconds
         if self._transport.can_write_eof():
             self._transport.write_eof()

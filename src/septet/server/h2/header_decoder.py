@@ -10,14 +10,14 @@ from collections.abc import Mapping, Sequence
 from typing import Final, TypeAlias
 
 import msgspec
-from hpack import Decoder, HPACKError
-from hpack.table import HeaderTable
+from hpack import HPACKError, OversizedHeaderListError
 
 from septet.bounded_cache import BoundedCache
 from septet.errors import Malformed
 from septet.protocols.http.http_messages import RequestContext, context_of
 from septet.protocols.http.limits import head_too_large
 from septet.server.h2.h2_frames import ErrorCode, H2ConnectionError, H2StreamError
+from septet.server.h2.hpack_decoder import HpackDecoder
 from septet.settings import Limits
 
 #: What handlers read of a call's metadata; the rest is passed over.
@@ -26,7 +26,7 @@ IDENTITY: Final = b"identity"
 MAX_CACHED, MAX_CACHED_BYTES = 64, 2048
 # A block over `max_header_bytes` is decoded for the table's sake and the call refused, up to this multiple, or so many
 # bytes; beyond both the connection is lost.
-MULTIPLE, LEAST_BYTES = 4, 65_536
+MULTIPLE, LEAST_BYTES = 2, 65_536
 
 _POST = b"POST"
 _TYPE = re.compile(rb"application/grpc(\+proto)?\s*(;.*)?", re.IGNORECASE | re.DOTALL)
@@ -35,8 +35,8 @@ _VALUE = re.compile(rb"(?![ \t])[^\0\r\n]*(?<![ \t])")
 _PSEUDO = frozenset((b":method", b":scheme", b":path", b":authority"))
 # They belong to HTTP/1.1.
 _FOREIGN = frozenset((b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade"))
+_LENGTH = b"content-length"
 _MAX_DIGITS = 20
-_SIZE_UPDATE, _SIZE_UPDATE_MASK = 0x20, 0xE0
 
 Pairs: TypeAlias = Sequence[tuple[bytes, bytes]]
 
@@ -76,18 +76,6 @@ class HeaderBlock:
         self.since = since
 
 
-class _Table(HeaderTable):
-    """A header table that counts what is added."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.added = 0
-
-    def add(self, name: bytes, value: bytes) -> None:
-        self.added += 1
-        super().add(name, value)
-
-
 class HeaderDecoder:
     """Reads the header blocks of one connection, all of them, in their order.
 
@@ -99,8 +87,7 @@ class HeaderDecoder:
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self.most_bytes = max(MULTIPLE * limits.max_header_bytes, LEAST_BYTES)
-        self._decoder = Decoder(max_header_list_size=self.most_bytes)
-        self._decoder.header_table = self._table = _Table()
+        self._decoder = HpackDecoder(self.most_bytes)
         self.known = BoundedCache[bytes, CallHead](MAX_CACHED)
 
     def read(self, block: bytes) -> CallHead:
@@ -111,25 +98,42 @@ class HeaderDecoder:
             H2StreamError: it breaks HTTP/2's rules for headers.
             HeadersTooLarge: it is over the limits.
         """
-        added = self._table.added
-        pairs = self.skip(block)
-        head = _head(pairs, self._limits)
-        if added == self._table.added and not _resizes(block) and len(block) <= MAX_CACHED_BYTES:
+        changes = self._decoder.changes
+        head = _head(self._decode(block), self._limits)
+        if changes == self._decoder.changes and len(block) <= MAX_CACHED_BYTES:
             self.known.keep(block, _with_context(head))
         return head
 
-    def skip(self, block: bytes) -> Pairs:
-        """Decode a block for the table's sake only, such as one of trailers.
+    def read_trailers(self, block: bytes) -> None:
+        """Read the trailers of a call, which mean nothing here.
+
+        Raises:
+            H2ConnectionError: the block cannot be decoded.
+            H2StreamError: it breaks HTTP/2's rules for trailers (RFC 9113, 8.1).
+            HeadersTooLarge: it is over the limits.
+        """
+        pairs = self._decode(block)
+        _check_size(pairs, self._limits)
+        for name, value in pairs:
+            _check_field(name, value)
+
+    def skip(self, block: bytes) -> None:
+        """Decode a block for the table's sake only.
 
         Raises:
             H2ConnectionError: the block cannot be decoded.
         """
-        added = self._table.added
+        self._decode(block)
+
+    def _decode(self, block: bytes) -> Pairs:
+        changes = self._decoder.changes
         try:
-            pairs: Pairs = list(self._decoder.decode(block, raw=True))
+            pairs = self._decoder.decode(block)
+        except OversizedHeaderListError as error:
+            raise H2ConnectionError(ErrorCode.ENHANCE_YOUR_CALM, "A head is far too large.") from error
         except HPACKError as error:
             raise H2ConnectionError(ErrorCode.COMPRESSION_ERROR, "A header block cannot be decoded.") from error
-        if added != self._table.added or _resizes(block):
+        if changes != self._decoder.changes:
             self.known.clear()
         return pairs
 
@@ -142,17 +146,16 @@ def _with_context(head: CallHead) -> CallHead:
         return head
 
 
-def _resizes(block: bytes) -> bool:
-    """Whether a block changes the table's size, which it can at its beginning only."""
-    return bool(block) and block[0] & _SIZE_UPDATE_MASK == _SIZE_UPDATE
-
-
-def _head(pairs: Pairs, limits: Limits) -> CallHead:
+def _check_size(pairs: Pairs, limits: Limits) -> None:
     if (
         len(pairs) > limits.max_headers
         or sum(len(name) + len(value) for name, value in pairs) > limits.max_header_bytes
     ):
         raise head_too_large(limits)
+
+
+def _head(pairs: Pairs, limits: Limits) -> CallHead:
+    _check_size(pairs, limits)
     pseudo, fields = _checked(pairs)
     path = pseudo[b":path"].decode("latin-1")
     if pseudo[b":method"] != _POST:
@@ -169,7 +172,7 @@ def _content_length(fields: Mapping[bytes, bytes]) -> int | None:
     Raises:
         H2StreamError: the header is no number.
     """
-    value = fields.get(b"content-length")
+    value = fields.get(_LENGTH)
     if value is None:
         return None
     if not value.isdigit() or len(value) > _MAX_DIGITS:
@@ -186,16 +189,25 @@ def _checked(pairs: Pairs) -> tuple[dict[bytes, bytes], dict[bytes, bytes]]:
     pseudo: dict[bytes, bytes] = {}
     fields: dict[bytes, bytes] = {}
     for name, value in pairs:
-        if _VALUE.fullmatch(value) is None:
-            raise H2StreamError(ErrorCode.PROTOCOL_ERROR)
-        if name[:1] == b":":
-            if fields or name in pseudo or name not in _PSEUDO:
+        if name[:1] != b":":
+            _check_field(name, value)
+            if name == _LENGTH and fields.get(_LENGTH, value) != value:
                 raise H2StreamError(ErrorCode.PROTOCOL_ERROR)
-            pseudo[name] = value
-        elif _NAME.fullmatch(name) is None or name in _FOREIGN or (name == b"te" and value != b"trailers"):
+            fields[name] = value
+        elif fields or name in pseudo or name not in _PSEUDO or _VALUE.fullmatch(value) is None:
             raise H2StreamError(ErrorCode.PROTOCOL_ERROR)
         else:
-            fields[name] = value
+            pseudo[name] = value
     if not pseudo.get(b":path") or b":method" not in pseudo or b":scheme" not in pseudo:
         raise H2StreamError(ErrorCode.PROTOCOL_ERROR)
     return pseudo, fields
+
+
+def _check_field(name: bytes, value: bytes) -> None:
+    if (
+        _NAME.fullmatch(name) is None
+        or _VALUE.fullmatch(value) is None
+        or name in _FOREIGN
+        or (name == b"te" and value != b"trailers")
+    ):
+        raise H2StreamError(ErrorCode.PROTOCOL_ERROR)
