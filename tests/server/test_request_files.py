@@ -8,7 +8,7 @@ import pytest
 from tests.server.request_files import request_files
 
 #: The most files, by the kind of request. `docs/architecture.md` lists them.
-MOST = {"POST /predict": 14, "V2 binary": 15, "gRPC": 19}
+MOST = {"POST /predict": 14, "V2 binary": 15, "gRPC": 20}
 
 
 @pytest.fixture(scope="module")

@@ -171,16 +171,8 @@ class HttpConnection(asyncio.Protocol):
         """Close the connection where its phase has lasted too long."""
         now, limits = self._registry.seconds, self._state.phase_seconds
         if self._write_paused or self._phase >= CLOSING:
-            sent, before = send_progress(self._transport), self._sent
-            self._sent = sent
-            if sent != before:
-                self._stuck_since = now
-                if before is not None:
-                    self._since = now
-            elif now - self._stuck_since > limits[CLOSING]:
-                self._transport.abort()
-                return
-            if self._write_paused:
+            self._check_sending(now)
+            if self._write_paused or self._transport.is_closing():
                 return
         if self._peer_ended and self._current is not None:
             self._find_out_who_reads()
@@ -199,6 +191,17 @@ class HttpConnection(asyncio.Protocol):
             self._refuse(TimedOut(f"The request was not complete within {longest:g} s."))
 
     # From bytes to requests.
+
+    def _check_sending(self, now: int) -> None:
+        """Abort the connection where the client has taken nothing of what is sent for too long."""
+        sent, before = send_progress(self._transport), self._sent
+        self._sent = sent
+        if sent != before:
+            self._stuck_since = now
+            if before is not None:
+                self._since = now
+        elif now - self._stuck_since > self._state.phase_seconds[CLOSING]:
+            self._transport.abort()
 
     def _find_out_who_reads(self) -> None:
         """Send something to a caller that has ended its sending: the system of one that has gone answers with a reset.

@@ -21,7 +21,7 @@ from septet.server.h2.grpc_headers import RESPONSE_HEADERS, UNAVAILABLE, http_st
 from septet.server.h2.h2_frames import ErrorCode, H2ConnectionError, H2StreamError
 from septet.server.h2.h2_server_state import H2ServerState
 from septet.server.h2.header_decoder import CallHead, HeaderBlock, HeaderDecoder
-from septet.server.h2.receive_windows import ReceiveWindows
+from septet.server.h2.receive_windows import CONNECTION_WINDOW, ReceiveWindows
 
 #: Of the streams that ended before the client had sent all, and of those that were passed over, so many are known.
 MAX_REMEMBERED: Final = 1024
@@ -158,7 +158,10 @@ class H2Streams:
 
     def _on_data(self, flags: int, number: int, payload: bytes) -> None:
         size = len(payload)
-        self._in.received(size)
+        incoming = self._in
+        incoming.taken += size
+        if incoming.taken >= CONNECTION_WINDOW // 2:
+            incoming.give_back()
         data = h2_frames.unpadded(flags, payload)
         call = self.calls.get(number)
         if call is None:
@@ -169,7 +172,9 @@ class H2Streams:
             return
         if call.ended:
             raise H2StreamError(ErrorCode.STREAM_CLOSED)
-        self._in.received_for(call, size)
+        call.may_send -= size
+        if call.may_send < 0:
+            raise H2StreamError(ErrorCode.FLOW_CONTROL_ERROR)
         if call.announced_bytes is not None:
             _count_announced(call, len(data), ended=bool(flags & h2_frames.END_STREAM))
         if flags & h2_frames.END_STREAM:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Final
 
 from septet.server.h2.grpc_calls import STREAM_WINDOW, GrpcCall
-from septet.server.h2.h2_frames import ErrorCode, H2StreamError, window_update
+from septet.server.h2.h2_frames import window_update
 
 #: Those of the streams bound what comes. This one is given back as soon as half of it is used.
 CONNECTION_WINDOW: Final = 1 << 24
@@ -26,30 +26,19 @@ class ReceiveWindows:
 
     Attributes:
         reserved: how much of the common allowance is used, in bytes.
+        taken: bytes of data of any stream that leave was not given for again.
     """
 
     def __init__(self, write: Callable[[bytes], None]) -> None:
         self._write = write
-        self._received = 0
+        self.taken = 0
         self._waiting: deque[GrpcCall] = deque()
         self.reserved = 0
 
-    def received(self, size: int) -> None:
-        """Count bytes of data of any stream."""
-        self._received += size
-        if self._received >= CONNECTION_WINDOW // 2:
-            self._write(window_update(0, self._received))
-            self._received = 0
-
-    def received_for(self, call: GrpcCall, size: int) -> None:
-        """Count bytes of a call.
-
-        Raises:
-            H2StreamError: it may not send so many.
-        """
-        call.may_send -= size
-        if call.may_send < 0:
-            raise H2StreamError(ErrorCode.FLOW_CONTROL_ERROR)
+    def give_back(self) -> None:
+        """Give leave for as many bytes as were taken."""
+        self._write(window_update(0, self.taken))
+        self.taken = 0
 
     def grant(self, call: GrpcCall) -> None:
         """Give leave for the rest of the message that has begun, or for the next ones."""
