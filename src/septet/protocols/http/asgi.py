@@ -109,7 +109,7 @@ def _resolve(future: "asyncio.Future[HttpReply]", reply: HttpReply) -> None:
 async def _disconnected(receive: Receive) -> bool:
     """Wait for what comes behind the body: whether it is that the caller has gone."""
     try:
-        return (await receive())["type"] == "http.disconnect"
+        return bool((await receive())["type"] == "http.disconnect")
     except Exception:  # noqa: BLE001 - a server's own; it says nothing of the caller
         return False
 
