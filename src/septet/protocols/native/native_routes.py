@@ -1,5 +1,6 @@
 """The native predict routes: bytes -> Request, and Response -> bytes."""
 
+from asyncio import get_running_loop
 from collections.abc import Callable
 from functools import partial
 from urllib.parse import parse_qs
@@ -7,7 +8,6 @@ from urllib.parse import parse_qs
 import msgspec
 
 from septet.errors import Invalid, ModelFailed, NotFound, Problem
-from septet.lengthy_work import on_loop
 from septet.model.golden import mismatches
 from septet.model.signature import Kind
 from septet.protocols.codecs.array_json import value_json
@@ -136,7 +136,10 @@ class NativeRoutes:
 
     def _prediction(self, request: Request, response: Response) -> HttpReply:
         tensors = response.tensors
-        if not on_loop():
+        try:
+            get_running_loop()
+        except RuntimeError:
+            # In a thread, for the answer is large.
             return self._reply(request, response, self._answers.prediction_json(tensors))
         return self._reply(request, response, _encode(self._answers.prediction(tensors)))
 
