@@ -63,6 +63,8 @@ def compressed(reply: HttpReply, accepted: bytes) -> HttpReply:
     coding = accepted.strip().lower()
     if coding not in (b"gzip", b"deflate") or len(reply.body) < _WORTH:
         return reply
+    if any(name == CODING for name, _ in reply.headers):
+        return reply
     if len(reply.body) > BYTES_ON_LOOP:
         leave_loop()
     body = gzip.compress(reply.body, _LEVEL, mtime=0) if coding == b"gzip" else zlib.compress(reply.body, _LEVEL)

@@ -56,11 +56,7 @@ class PredictRoute(msgspec.Struct, frozen=True):
         except Exception as error:  # noqa: BLE001 - every failure becomes an error body
             done(self.refusal(error, http, begun, None if own is None else own.service.identity))
             return DONE_ALREADY
-        return self.submit(InflightRequest(self, model, http, done, begun, perf_counter() - begun, request, encode))
-
-    def submit(self, inflight: "InflightRequest") -> Pending:
-        """Hand a decoded request to the predictor."""
-        model, request = inflight.model, inflight.request
+        inflight = InflightRequest(self, model, http, done, begun, perf_counter() - begun, request, encode)
         model.in_flight += 1
         try:
             inflight.pending = model.submit(request, inflight.answer)
@@ -172,7 +168,13 @@ class LengthyDecoding(msgspec.Struct, gc=False, eq=False):
             if request.deadline is not None:
                 # It counts from the arrival, not from when the thread was free.
                 request = msgspec.structs.replace(request, deadline=request.deadline - spent)
-            self.pending = route.submit(InflightRequest(route, model, http, done, begun, spent, request, encode))
+            inflight = InflightRequest(route, model, http, done, begun, spent, request, encode)
+            self.pending = inflight
+            model.begin()
+            try:
+                inflight.pending = model.submit(request, inflight.answer)
+            except Exception as error:  # noqa: BLE001 - a middleware of the user's may raise in place of a call of `done`
+                inflight.answer(error)
         self._end()
 
     def _end(self) -> None:
@@ -187,7 +189,8 @@ def _is_closed(model: ServedModel) -> bool:
 class InflightRequest(msgspec.Struct, gc=False, eq=False):
     """A `Pending` that calls `done` with the reply, once, unless it is cancelled before.
 
-    `begun` is when the request was complete, in seconds of `perf_counter`; `decoded` is how long reading it took.
+    `begun` is when the request was complete, in seconds of `perf_counter`; `decoded` is how long reading it took; `ran`
+    is when its answer came, where that is written in a thread.
     """
 
     route: PredictRoute
@@ -199,6 +202,7 @@ class InflightRequest(msgspec.Struct, gc=False, eq=False):
     request: Request
     encode: Encode
     pending: Pending = DONE_ALREADY
+    ran: float = 0.0
 
     def cancel(self) -> None:
         """The caller went away, or the server stops."""
@@ -211,58 +215,34 @@ class InflightRequest(msgspec.Struct, gc=False, eq=False):
 
     def answer(self, outcome: Response | Exception) -> None:
         """Take the predictor's answer."""
-        if self.done is None:
+        done = self.done
+        if done is None:
             return
-        ran = perf_counter()
+        self.done = None
+        route, http, request, ran = self.route, self.http, self.request, self.ran or perf_counter()
+        model = self.model
         if isinstance(outcome, Exception):
-            self._refuse(outcome, self.model.service.identity)
+            model.end()
+            done(route.refusal(outcome, http, self.begun, model.service.identity))
             return
         try:
-            reply = self._encoded(outcome)
+            reply = self.encode(request, outcome)
+            if ACCEPTED in http.headers:
+                reply = compressed(reply, http.headers[ACCEPTED])
         except LengthyWork:
-            self._encode_apart(outcome, ran)
+            self._encode_apart(outcome, done, ran)
             return
         except Exception as error:  # noqa: BLE001 - every failure becomes an error body
+            model.end()
             # A faulty middleware may have answered something else than a `Response`.
-            self._refuse(error, getattr(outcome, "model", self.model.service.identity))
+            done(route.refusal(error, http, self.begun, getattr(outcome, "model", model.service.identity)))
             return
-        self._tell(outcome, reply, ran)
-
-    def _encoded(self, response: Response) -> HttpReply:
-        reply, headers = self.encode(self.request, response), self.http.headers
-        return compressed(reply, headers[ACCEPTED]) if ACCEPTED in headers else reply
-
-    def _encode_apart(self, response: Response, ran: float) -> None:
-        """Write a large answer in the thread for lengthy work; until then the request is under way."""
-        work = partial(self._encoded, response)
-        size = sum(array.nbytes for array in response.tensors.values())
-        try:
-            self.pending = self.route.work_thread.submit(work, partial(self._written, response, ran), size)
-        except SeptetError as error:
-            self._refuse(error, response.model)
-
-    def _written(self, response: Response, ran: float, outcome: HttpReply | Exception) -> None:
-        if self.done is None:
-            return
-        if isinstance(outcome, Exception):
-            self._refuse(outcome, response.model)
-        else:
-            self._tell(response, outcome, ran)
-
-    def _refuse(self, error: Exception, identity: Identity) -> None:
-        done, self.done = self.done, None
-        self.model.end()
-        if done is not None:
-            done(self.route.refusal(error, self.http, self.begun, identity))
-
-    def _tell(self, outcome: Response, reply: HttpReply, ran: float) -> None:
-        done, self.done = self.done, None
-        model = self.model
         # `ServedModel.end`, spelled out where most requests pass.
         model.in_flight -= 1
         if model.on_idle is not None and not model.in_flight:
             model.on_idle()
-        route, request, timings, now = self.route, self.request, outcome.timings, perf_counter()
+        timings = outcome.timings
+        now = perf_counter()
         route.observer.finished(
             Finished(
                 route.template,
@@ -281,5 +261,29 @@ class InflightRequest(msgspec.Struct, gc=False, eq=False):
                 outcome.model,
             )
         )
-        if done is not None:
-            done(reply)
+        done(reply)
+
+    def _encode_apart(self, response: Response, done: Callable[[HttpReply], None], ran: float) -> None:
+        """Write a large answer in the thread for lengthy work; until then the request is under way."""
+        self.done, self.ran = done, ran
+        size = sum(array.nbytes for array in response.tensors.values())
+        try:
+            written = partial(self._written, response)
+            self.pending = self.route.work_thread.submit(partial(self._encoded, response), written, size)
+        except SeptetError as error:
+            self.answer(error)
+
+    def _encoded(self, response: Response) -> HttpReply:
+        reply, headers = self.encode(self.request, response), self.http.headers
+        return compressed(reply, headers[ACCEPTED]) if ACCEPTED in headers else reply
+
+    def _written(self, response: Response, outcome: HttpReply | Exception) -> None:
+        if isinstance(outcome, Exception):
+            self.answer(outcome)
+            return
+        self.encode = partial(_written_before, outcome)
+        self.answer(response)
+
+
+def _written_before(reply: HttpReply, _request: Request, _response: Response) -> HttpReply:
+    return reply
