@@ -165,6 +165,17 @@ def test_a_package_without_a_manifest_fails_by_it(package: Path, septet: Typed) 
     assert "FAIL  manifest" in septet.out
 
 
+def test_a_manifest_that_contradicts_its_model_fails(package: Path, septet: Typed) -> None:
+    manifest = package / "septet.toml"
+    text = manifest.read_text()
+    assert 'name = "probabilities"' in text
+    manifest.write_text(
+        text.replace('name = "probabilities"', 'name = "chances"').replace('"probabilities"', '"chances"')
+    )
+    assert septet("check", package) == 1
+    assert "FAIL  manifest" in septet.out
+
+
 def test_labels_that_do_not_fit_fail_by_themselves(model: Path, septet: Typed) -> None:
     (model.parent / "label.json").write_text('["one", "two", "three"]')
     assert septet("check", model) == 1

@@ -159,6 +159,12 @@ def test_a_value_that_preprocessing_refuses_is_the_callers_fault(tmp_path: Path)
         served.run(raw_tensors() | {"length": np.full((150, 1), -1.0)})
 
 
+def test_code_that_changes_while_it_is_saved_is_packed_as_it_ran(tmp_path: Path) -> None:
+    prepared(tmp_path, PREPARE + "\nwith open(__file__, 'a') as file:\n    file.write('# later')\n")
+    # In its own text, and where the package's code ran once more.
+    assert (tmp_path / "out" / "prepare.py").read_text().count("# later") == 2
+
+
 def test_code_without_a_function_prepare_is_refused(tmp_path: Path) -> None:
     source = tmp_path / "own.py"
     source.write_text("x = 1\n")

@@ -3,6 +3,7 @@
 import gc
 import logging
 import signal
+import sys
 from argparse import Namespace
 from collections.abc import Sequence
 
@@ -69,6 +70,7 @@ def run(args: Namespace) -> int:
             lines = banner_of_several(services, addresses.url, workers=workers, grpc=grpc)
         try:
             show(lines)
+            sys.stdout.flush()
         except OSError as error:
             # Callers need no banner.
             logger.warning("serving on %s; standard output cannot be written: %s", addresses.url, error.strerror)

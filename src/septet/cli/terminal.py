@@ -12,13 +12,16 @@ _INDENT = "  "
 
 
 def show(lines: Iterable[str], stream: TextIO | None = None) -> None:
-    """Print lines, each of which stays one whatever it holds; on standard output where no other stream is given."""
-    print("\n".join(map(printable, lines)), file=stream, flush=True)
+    """Print lines, each of which stays one whatever it holds; on standard output where no other stream is given.
+
+    Not flushed: whoever ends a command does so, and says where nothing can be written.
+    """
+    print("\n".join(map(printable, lines)), file=stream)
 
 
 def show_json(document: bytes) -> None:
     """Print a JSON document indented, with the same meaning."""
-    print(printable_json(msgspec.json.format(document, indent=2).decode()), flush=True)
+    print(printable_json(msgspec.json.format(document, indent=2).decode()))
 
 
 def complain(message: str, hint: str | None = None) -> None:
