@@ -66,9 +66,9 @@ def run(args: Namespace) -> int:
             text = banner_of_several(services, addresses.url, workers=workers, grpc=grpc)
         try:
             print(text, flush=True)
-        except OSError as error:
+        except (OSError, ValueError) as error:
             # Callers need no banner.
-            logger.warning("serving on %s; standard output cannot be written: %s", addresses.url, error.strerror)
+            logger.warning("serving on %s; standard output cannot be written: %s", addresses.url, error)
 
     with progress:
         code = serving.serve(args.paths, settings, announce=announce)
