@@ -13,12 +13,11 @@ from argparse import Action, ArgumentParser, Namespace
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from septet.cli.interruption import Interruption
 from septet.cli.parser import Parser
 from septet.cli.standard_streams import discard_output, open_closed_streams, output_fault
 from septet.cli.terminal import complain, indented, show
 from septet.errors import SeptetError, StartupError
-from septet.server.prompt_end import ignore_requests, prompt_end
+from septet.server.prompt_end import Interruption, handling, ignore_requests, prompt_end
 
 # One module of `septet.cli` per command, imported when it is chosen: `septet --version` needs no numpy.
 COMMANDS = {
@@ -75,29 +74,34 @@ def main(argv: Sequence[str] | None = None) -> int:
     open_closed_streams()
     arguments = list(sys.argv[1:] if argv is None else argv)
     chosen = next((word for word in arguments if not word.startswith("-")), None)
-    interruption = Interruption()
+    interrupt = Interruption(INTERRUPTED)
     if chosen == SERVE:
         # A server has a plan for signals, and follows it once its workers run. Until then nothing is left to finish.
         ignore_requests()
-        interruption.by(signal.SIGTERM, 0)
-        interruption.by(signal.SIGINT, INTERRUPTED)
-        return _answered(arguments, chosen, interruption)
-    with (
-        interruption.by(signal.SIGINT, INTERRUPTED),
-        prompt_end({signal.SIGINT: INTERRUPTED, signal.SIGTERM: TERMINATED}),
-    ):
-        return _answered(arguments, chosen, interruption)
+        terminate = Interruption(0)
+        with handling({signal.SIGINT: interrupt, signal.SIGTERM: terminate}):
+            return _answered(arguments, chosen, (interrupt, terminate))
+    with handling({signal.SIGINT: interrupt}), prompt_end({signal.SIGINT: INTERRUPTED, signal.SIGTERM: TERMINATED}):
+        return _answered(arguments, chosen, (interrupt,))
 
 
-def _answered(arguments: Sequence[str], chosen: str | None, interruption: Interruption) -> int:
+def _answered(arguments: Sequence[str], chosen: str | None, interruptions: Sequence[Interruption]) -> int:
     try:
-        code = _run(_parsed(arguments, chosen), interruption)
+        code = _run(_parsed(arguments, chosen), interruptions)
     except SystemExit as exc:
         code = int(exc.code or 0)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt:  # of somebody who has a handler of their own
         code = INTERRUPTED
+    except OSError as exc:  # help, or what is wrong with the command line, cannot be told
+        code = 1 if isinstance(exc, BrokenPipeError) else 2
+    fault = output_fault()
+    if code == 0 and isinstance(fault, BrokenPipeError):
+        code = 1
+    elif code == 0 and fault is not None:
+        _complain(f"standard output cannot be written: {fault.strerror}")
+        code = 2
     discard_output()
-    return code if interruption.code is None else interruption.code
+    return next((each.code for each in interruptions if each.arrived), code)
 
 
 def _parsed(arguments: Sequence[str], chosen: str | None) -> Namespace:
@@ -124,14 +128,9 @@ def _configure(parser: Parser, name: str) -> None:
     parser.set_defaults(run=module.run)
 
 
-def _run(args: Namespace, interruption: Interruption) -> int:
+def _run(args: Namespace, interruptions: Sequence[Interruption]) -> int:
     try:
         code = int(args.run(args))
-        fault = output_fault()
-        if isinstance(fault, BrokenPipeError):
-            raise fault
-        if fault is not None:
-            raise StartupError(f"standard output cannot be written: {fault.strerror}")
     except SeptetError as exc:
         _trace(args)
         _complain("\n".join([exc.message, *_details(exc)]))
@@ -140,9 +139,9 @@ def _run(args: Namespace, interruption: Interruption) -> int:
         # The reader has gone (`septet predict ... | head`): nothing more can be written, at exit neither.
         return 1
     except Exception as exc:  # noqa: BLE001 - the outermost handler: any other error is a fault, and reported as one
-        if interruption.code is not None:
+        if any(each.arrived for each in interruptions):
             # A library that was being imported has made an error of it.
-            return interruption.code
+            return 1
         shortage = _shortage(exc)
         hint = None if _trace(args) or shortage else "--log-level debug shows the traceback"
         _complain(shortage or f"{type(exc).__name__}: {exc}", hint)

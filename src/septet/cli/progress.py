@@ -1,5 +1,6 @@
 """What is being done, for the person who waits at a terminal; nothing where nobody does."""
 
+import contextlib
 import sys
 import time
 from collections.abc import Callable
@@ -48,11 +49,15 @@ class Progress:
     def done(self) -> None:
         """Erase the line; what follows is the result."""
         if self._shown:
-            self._stream.write(_ERASE)
-            self._stream.flush()
+            self._put(_ERASE)
             self._shown = False
 
     def _write(self, line: str) -> None:
         if self._shown:
-            self._stream.write(_ERASE + printable(line))
+            self._put(_ERASE + printable(line))
+
+    def _put(self, text: str) -> None:
+        # A terminal that is gone needs no progress, and what is done goes on.
+        with contextlib.suppress(OSError):
+            self._stream.write(text)
             self._stream.flush()

@@ -71,9 +71,9 @@ def run(args: Namespace) -> int:
         try:
             show(lines)
             sys.stdout.flush()
-        except OSError as error:
+        except (OSError, ValueError) as error:
             # Callers need no banner.
-            logger.warning("serving on %s; standard output cannot be written: %s", addresses.url, error.strerror)
+            logger.warning("serving on %s; standard output cannot be written: %s", addresses.url, error)
 
     with progress:
         code = serving.serve(args.paths, settings, announce=announce)

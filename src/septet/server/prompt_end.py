@@ -6,9 +6,48 @@ import select
 import signal
 import threading
 from collections.abc import Iterator, Mapping
+from types import FrameType
 
 #: For the handlers, which clean up, before the process is ended without them.
 PATIENCE_SECONDS = 1.0
+
+
+class Interruption:
+    """A handler that ends the process by SystemExit where the signal finds it.
+
+    A KeyboardInterrupt would not do: where it has passed through `exec`, as it may while modules are imported, Python
+    ends the process by SIGINT at its end, though the exception was caught.
+
+    Attributes:
+        code: the exit code.
+        arrived: the signal has. The exception may be lost where Python calls back from native code or a finalizer, or
+            another error may have been made of it.
+    """
+
+    def __init__(self, code: int) -> None:
+        self.code = code
+        self.arrived = False
+
+    def __call__(self, _: int, __: FrameType | None) -> None:
+        """Handle the signal."""
+        self.arrived = True
+        raise SystemExit(self.code)
+
+
+@contextlib.contextmanager
+def handling(handlers: Mapping[int, Interruption]) -> Iterator[None]:
+    """Handle these signals within the block, unless whoever started the process has them ignored."""
+    before = {
+        number: signal.signal(number, handler)
+        for number, handler in handlers.items()
+        if signal.getsignal(number) is not signal.SIG_IGN
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            if signal.getsignal(number) is handlers[number]:
+                signal.signal(number, handler)
 
 
 @contextlib.contextmanager

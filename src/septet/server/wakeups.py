@@ -4,11 +4,12 @@ import contextlib
 import selectors
 import signal
 import socket
+from collections import deque
 from collections.abc import Iterator
 from types import FrameType
 from typing import Self
 
-from septet.server.prompt_end import requests
+from septet.server.prompt_end import Interruption, requests
 
 CHUNK_BYTES = 4096
 
@@ -21,11 +22,13 @@ def handled() -> tuple[signal.Signals, ...]:
 class Wakeups:
     """A context manager, for the main thread.
 
-    Signals arrive as bytes on a socket, so that no code of ours runs inside a handler.
+    A signal arrives as a byte on a socket, which ends the wait, and its handler notes the number: a flood of signals
+    that fills the socket hides none.
     """
 
     def __init__(self) -> None:
         self._receiving, self._sending = socket.socketpair()
+        self._arrived: deque[int] = deque()
         # `poll` keeps no descriptor of its own that a forked child would share.
         self._selector = selectors.PollSelector()
 
@@ -34,7 +37,11 @@ class Wakeups:
             end.setblocking(False)  # noqa: FBT003 - the standard library's signature
         self._selector.register(self._receiving, selectors.EVENT_READ)
         self._fd_before = signal.set_wakeup_fd(self._sending.fileno(), warn_on_full_buffer=False)
-        self._handlers_before = {number: signal.signal(number, _leave_to_the_socket) for number in handled()}
+        self._handlers_before = {number: signal.signal(number, self._note) for number in handled()}
+        for number, handler in self._handlers_before.items():
+            # It came before, but its exception was lost.
+            if isinstance(handler, Interruption) and handler.arrived:
+                self._arrived.append(number)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -61,14 +68,15 @@ class Wakeups:
 
     def wait(self, seconds: float) -> tuple[set[int], list[int]]:
         """The descriptors that can be read and the signals that arrived, after at most so many seconds."""
-        ready = {key.fd for key, _ in self._selector.select(max(0.0, seconds))}
+        ready = {key.fd for key, _ in self._selector.select(0.0 if self._arrived else max(0.0, seconds))}
+        with contextlib.suppress(BlockingIOError):
+            while self._receiving.recv(CHUNK_BYTES):
+                pass
         return ready - {self._receiving.fileno()}, list(self._signals())
 
     def _signals(self) -> Iterator[int]:
-        with contextlib.suppress(BlockingIOError):
-            while numbers := self._receiving.recv(CHUNK_BYTES):
-                yield from numbers
+        while self._arrived:
+            yield self._arrived.popleft()
 
-
-def _leave_to_the_socket(number: int, frame: FrameType | None) -> None:
-    """Do nothing: the signal's number is on the socket."""
+    def _note(self, number: int, _: FrameType | None) -> None:
+        self._arrived.append(number)
