@@ -16,7 +16,7 @@ from typing import Protocol
 from septet.cli.parser import Parser
 from septet.cli.standard_streams import discard_output, open_closed_streams, output_fault
 from septet.cli.terminal import complain, indented, show
-from septet.errors import SeptetError, StartupError
+from septet.errors import SeptetError
 from septet.server.prompt_end import Interruption, handling, ignore_requests, prompt_end
 
 # One module of `septet.cli` per command, imported when it is chosen: `septet --version` needs no numpy.
