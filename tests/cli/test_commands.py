@@ -168,10 +168,8 @@ def test_a_package_without_a_manifest_fails_by_it(package: Path, septet: Typed) 
 def test_a_manifest_that_contradicts_its_model_fails(package: Path, septet: Typed) -> None:
     manifest = package / "septet.toml"
     text = manifest.read_text()
-    assert 'name = "probabilities"' in text
-    manifest.write_text(
-        text.replace('name = "probabilities"', 'name = "chances"').replace('"probabilities"', '"chances"')
-    )
+    assert text.count('dtype = "float32"\nshape = [-1, ') > 1
+    manifest.write_text(text.replace('dtype = "float32"\nshape = [-1, ', 'dtype = "float64"\nshape = [-1, '))
     assert septet("check", package) == 1
     assert "FAIL  manifest" in septet.out
 
