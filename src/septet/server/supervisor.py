@@ -295,15 +295,18 @@ class _Supervisor:
         if worker.clean and worker.ready_at is not None:
             # It has answered as many requests as it should, or somebody asked it to leave.
             self._due[worker.index] = now
-        elif worker.failure is not None and not self._announced:
+        elif worker.failure is not None and not self._announced and not self._others_answer():
             self._failure = worker.failure
             self._stop(now)
         else:
             self._replace_crashed(worker, now)
 
+    def _others_answer(self) -> bool:
+        return any(worker.ready_at is not None and worker.stop_by is None for worker in self._pool.workers)
+
     def _replace_crashed(self, worker: WorkerProcess, now: float) -> None:
         was_ready = worker.ready_at is not None
-        answering = any(other.ready_at is not None and other.stop_by is None for other in self._pool.workers)
+        answering = self._others_answer()
         delay = self._crashes.crashed(now, was_ready=was_ready, others_answer=answering)
         if delay is None:
             self._log.error("giving up: %s; the last one %s", self._crashes.reason, worker.exit_reason)
