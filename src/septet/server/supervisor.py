@@ -313,12 +313,12 @@ class _Supervisor:
             self._exit_code = 1
             self._stop(now)
             return
-        message = f"worker {worker.index} (process {worker.pid}) {worker.exit_reason}"
+        who = f"worker {worker.index} (process {worker.pid})"
         if answering and not was_ready:
-            message += "; the others answer on, and it is tried again and again"
+            message = f"{who} is tried again and again while the others answer: it {worker.exit_reason}"
             self._log_unable(worker.index, message, worker.exit_reason)
         else:
-            self._log.error("%s; replaced in %.1f s", message, delay)
+            self._log.error("%s %s; replaced in %.1f s", who, worker.exit_reason, delay)
         self._shared_metrics.restarted()
         self._due[worker.index] = now + delay
 
