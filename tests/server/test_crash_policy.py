@@ -1,6 +1,7 @@
 from septet.server.crash_policy import (
     LIMIT_PER_WORKER,
     LONGEST_DELAY_SECONDS,
+    LONGEST_START_DELAY_SECONDS,
     UNREADY_LIMIT,
     WINDOW_SECONDS,
     CrashPolicy,
@@ -48,6 +49,15 @@ def test_workers_that_are_never_ready_are_given_up_sooner() -> None:
     assert all(delays[:-1])
     assert delays[-1] is None
     assert "5 workers in a row died before they were ready" in crashes.reason
+
+
+def test_workers_that_cannot_start_are_tried_more_and_more_seldom_while_others_answer() -> None:
+    crashes = CrashPolicy(workers=1)
+
+    delays = [crashes.crashed(0.0, was_ready=False, others_answer=True) for _ in range(2 * LIMIT_PER_WORKER)]
+
+    assert delays[:3] == [0.2, 0.4, 0.8]
+    assert delays[-1] == LONGEST_START_DELAY_SECONDS
 
 
 def test_a_worker_that_becomes_ready_starts_the_count_anew() -> None:

@@ -307,15 +307,18 @@ class _Supervisor:
         if worker.clean and worker.ready_at is not None:
             # It has answered as many requests as it should, or somebody asked it to leave.
             self._due[worker.index] = now
-        elif worker.failure is not None and not self._announced:
+        elif worker.failure is not None and not self._announced and not self._others_answer():
             self._failure = worker.failure
             self._stop(now)
         else:
             self._replace_crashed(worker, now)
 
+    def _others_answer(self) -> bool:
+        return any(worker.ready_at is not None and worker.stop_by is None for worker in self._pool.workers)
+
     def _replace_crashed(self, worker: WorkerProcess, now: float) -> None:
         was_ready = worker.ready_at is not None
-        answering = any(other.ready_at is not None and other.stop_by is None for other in self._pool.workers)
+        answering = self._others_answer()
         requests = self._blame(worker, now) if was_ready else 0
         delay = self._crashes.crashed(now, was_ready=was_ready, by_request=requests > 0, others_answer=answering)
         if delay is None:
@@ -323,14 +326,13 @@ class _Supervisor:
             self._exit_code = 1
             self._stop(now)
             return
-        message = f"worker {worker.index} (process {worker.pid}) {worker.exit_reason}"
-        if requests:
-            message += f" while it ran {requests} requests"
+        who = f"worker {worker.index} (process {worker.pid})"
         if answering and not was_ready:
-            message += "; the others answer on, and it is tried again and again"
+            message = f"{who} is tried again and again while the others answer: it {worker.exit_reason}"
             self._log_unable(worker.index, message, worker.exit_reason)
         else:
-            self._log.error("%s; replaced in %.1f s", message, delay)
+            running = f" while it ran {requests} requests" if requests else ""
+            self._log.error("%s %s%s; replaced in %.1f s", who, worker.exit_reason, running, delay)
         self._shared_metrics.restarted()
         self._due[worker.index] = now + delay
 
