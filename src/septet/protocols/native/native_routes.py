@@ -29,7 +29,7 @@ from septet.protocols.http.http_messages import JSON, HttpReply, HttpRequest
 from septet.protocols.http.request_factory import RequestFactory, answered
 from septet.protocols.http.routes import Encode, Operation, answers, predicts
 from septet.registry import ServedModel
-from septet.types import Identity, Request, Response
+from septet.types import FALLBACK, Identity, Request, Response
 
 MAX_DIGITS = 10
 _encode = msgspec.json.encode
@@ -117,7 +117,7 @@ class NativeRoutes:
         reader = self._readers.get(context.media_type) or self._body_readers.find(context.media_type)
         body = reader(http.body)
         return self._request_factory.request(
-            body.tensors, body.rows, body.id or context.id, outputs, trace=context.trace
+            body.tensors, body.rows, body.id or context.id, outputs, timeout=context.timeout, trace=context.trace
         )
 
     async def _answer_sample(self, http: HttpRequest) -> tuple[Request, Response]:
@@ -126,8 +126,14 @@ class NativeRoutes:
             raise NotFound("There is no sample that this model answers; pack it with data to have a self-test.")
         rows = len(next(iter(service.sample.values()))) if service.signature.rows else 1
         context = http.context
-        request = self._request_factory.request(service.sample, rows, context.id, trace=context.trace)
+        request = self._request_factory.request(
+            service.sample, rows, context.id, timeout=context.timeout, trace=context.trace
+        )
         response = await self._served.predict(request)
+        if FALLBACK in response.flags:
+            error = ModelFailed("The model did not answer; its fallback did.")
+            error.request_id = request.id
+            raise error
         if service.expected is not None and mismatches(service.expected, response.tensors):
             error = ModelFailed("The model no longer gives the answers it gave when it was packed.")
             error.request_id = request.id
