@@ -44,6 +44,8 @@ map {_variable(service)} {_shown(service)} {{
 
 def _upstream(name: str, replicas: tuple[Replica, ...]) -> str:
     servers = "".join(f"    server {each.address} max_fails=1 fail_timeout=1s;\n" for each in replicas)
+    # Once all are left alone, nginx would answer an error by itself: so each is there again for that case.
+    servers += "".join(f"    server {each.address} max_fails=0 backup;\n" for each in replicas)
     return f"""\
 upstream {name} {{
     zone {name} 64k;
@@ -87,7 +89,7 @@ server {{
         proxy_connect_timeout 1s;
         proxy_read_timeout {service.answer_seconds}s;
         proxy_next_upstream error timeout http_502 http_503 non_idempotent;
-        proxy_next_upstream_tries {service.tries};
+        proxy_next_upstream_tries {2 * service.tries};
         proxy_buffers 16 64k;
     }}
 
@@ -125,7 +127,7 @@ server {{
         grpc_connect_timeout 1s;
         grpc_read_timeout {service.answer_seconds}s;
         grpc_next_upstream error timeout http_502 http_503 non_idempotent;
-        grpc_next_upstream_tries {service.tries};
+        grpc_next_upstream_tries {2 * service.tries};
     }}
 
     error_page 502 503 504 = @{service.name}_grpc_unavailable;
