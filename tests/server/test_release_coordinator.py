@@ -9,10 +9,10 @@ from septet.server.release_messages import (
     Commit,
     Committed,
     NotPrepared,
-    Outcome,
     Prepare,
     Prepared,
     ReleaseOrder,
+    ReleaseOutcome,
     ReleaseResult,
     ToWorker,
     Withdraw,
@@ -76,7 +76,7 @@ def test_all_workers_prepare_before_any_switches() -> None:
     assert workers.news() == []
     workers.committed(8)
 
-    assert workers.news() == [(8, Outcome(1, ReleaseResult(OLD, NEW, 2, changed=True)))]
+    assert workers.news() == [(8, ReleaseOutcome(1, ReleaseResult(OLD, NEW, 2, changed=True)))]
     assert workers.coordinator.generation == 1
 
 
@@ -88,7 +88,7 @@ def test_one_worker_that_cannot_prepare_it_stops_it_for_all() -> None:
 
     workers.coordinator.received(8, NotPrepared(1, "it is damaged"))
 
-    assert workers.news() == [(7, Abandon(1)), (8, Abandon(1)), (7, Outcome(1, error="it is damaged"))]
+    assert workers.news() == [(7, Abandon(1)), (8, Abandon(1)), (7, ReleaseOutcome(1, error="it is damaged"))]
     assert workers.files.taken == []
     assert workers.coordinator.generation == 0
 
@@ -102,7 +102,7 @@ def test_files_that_change_while_they_are_loaded_are_not_served() -> None:
     workers.prepared(8, after=OTHER)
 
     outcome = workers.news()[-1][1]
-    assert isinstance(outcome, Outcome)
+    assert isinstance(outcome, ReleaseOutcome)
     assert outcome.error == "the files of /models/iris-2 changed while they were loaded"
 
 
@@ -113,7 +113,7 @@ def test_the_version_that_is_served_already_is_left_as_it_is() -> None:
 
     workers.prepared(7, after=OLD)
 
-    assert workers.news() == [(7, Abandon(1)), (7, Outcome(1, ReleaseResult(OLD, OLD, 1, changed=False)))]
+    assert workers.news() == [(7, Abandon(1)), (7, ReleaseOutcome(1, ReleaseResult(OLD, OLD, 1, changed=False)))]
 
 
 def test_releases_come_one_after_the_other() -> None:
@@ -140,7 +140,7 @@ def test_a_worker_that_ends_holds_up_no_release() -> None:
     workers.committed(7)
     workers.coordinator.left(8)
 
-    assert workers.news() == [(7, Outcome(1, ReleaseResult(OLD, NEW, 1, changed=True)))]
+    assert workers.news() == [(7, ReleaseOutcome(1, ReleaseResult(OLD, NEW, 1, changed=True)))]
 
 
 def test_the_end_of_the_last_worker_ends_the_release() -> None:
@@ -196,7 +196,7 @@ def test_nothing_is_released_for_who_has_gone_away() -> None:
     workers.coordinator.received(7, Withdraw(1))
     workers.prepared(7)
 
-    assert workers.news() == [(7, Abandon(1)), (7, Outcome(1, error="who asked for it has gone away"))]
+    assert workers.news() == [(7, Abandon(1)), (7, ReleaseOutcome(1, error="who asked for it has gone away"))]
     assert workers.files.taken == []
 
 
@@ -209,7 +209,7 @@ def test_what_is_being_switched_to_is_not_given_up() -> None:
     workers.coordinator.received(7, Withdraw(1))
     workers.committed(7)
 
-    assert workers.news() == [(7, Outcome(1, ReleaseResult(OLD, NEW, 1, changed=True)))]
+    assert workers.news() == [(7, ReleaseOutcome(1, ReleaseResult(OLD, NEW, 1, changed=True)))]
 
 
 def test_without_a_ready_worker_nothing_is_released() -> None:

@@ -16,10 +16,10 @@ from septet.server.release_messages import (
     Committed,
     FromWorker,
     NotPrepared,
-    Outcome,
     Prepare,
     Prepared,
     ReleaseOrder,
+    ReleaseOutcome,
     ReleaseResult,
     ToWorker,
     Withdraw,
@@ -148,7 +148,7 @@ class Releases:
         if (service := self._prepared.pop(key, None)) is not None:
             service.close()
 
-    def _answer(self, outcome: Outcome) -> None:
+    def _answer(self, outcome: ReleaseOutcome) -> None:
         future = self._asked.get(outcome.asked)
         if future is None or future.done():
             return

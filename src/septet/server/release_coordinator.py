@@ -18,10 +18,10 @@ from septet.server.release_messages import (
     Committed,
     FromWorker,
     NotPrepared,
-    Outcome,
     Prepare,
     Prepared,
     ReleaseOrder,
+    ReleaseOutcome,
     ReleaseResult,
     ToWorker,
     Withdraw,
@@ -196,5 +196,5 @@ class ReleaseCoordinator:
             logger.info("%s", described(outcome))
         if asked.worker in self._workers and asked.worker is not None:
             result, error = (None, outcome) if isinstance(outcome, str) else (outcome, None)
-            self._send(asked.worker, Outcome(asked.asked, result, error))
+            self._send(asked.worker, ReleaseOutcome(asked.asked, result, error))
         self._begin_next()

@@ -73,7 +73,7 @@ class Abandon(msgspec.Struct, frozen=True, tag="abandon"):
     key: int
 
 
-class Outcome(msgspec.Struct, frozen=True, tag="outcome"):
+class ReleaseOutcome(msgspec.Struct, frozen=True, tag="outcome"):
     """To the worker that asked: how its release went; either `result` or `error`."""
 
     asked: int
@@ -116,5 +116,5 @@ class Committed(msgspec.Struct, frozen=True, tag="committed"):
     key: int
 
 
-ToWorker: TypeAlias = Prepare | Commit | Abandon | Outcome
+ToWorker: TypeAlias = Prepare | Commit | Abandon | ReleaseOutcome
 FromWorker: TypeAlias = Ask | Withdraw | Prepared | NotPrepared | Committed
