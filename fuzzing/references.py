@@ -157,7 +157,7 @@ def _flat(values: Any) -> list[Any]:
 
 def _value(dtype: str, value: Any) -> Any:
     if dtype.startswith("datetime"):
-        return np.datetime64("NaT") if value in (None, "") else np.datetime64(value.strip())
+        return np.datetime64("NaT") if value in (None, "") else np.datetime64(value.strip().upper().replace(",", "."))
     if dtype.startswith("float"):
         return float("nan") if value is None else float(value)
     if dtype == "string" or isinstance(value, bool):
@@ -176,7 +176,7 @@ def _cell(dtype: str, cell: str) -> Any:
         return cell.strip().lower() in _TRUE
     if dtype.startswith("datetime"):
         return cell.strip()
-    return float(cell) if dtype.startswith("float") else _whole(cell)
+    return float(cell.strip()) if dtype.startswith("float") else _whole(cell.strip())
 
 
 def _whole(cell: str) -> int | float:
