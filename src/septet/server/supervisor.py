@@ -74,7 +74,7 @@ def supervise(
     """
     if sys.platform == "win32":
         raise StartupError(
-            "septet serve needs a system that can fork, and Windows cannot: mount septet.asgi in a server that runs there"
+            "septet serve needs a system that can fork, and Windows cannot: mount septet.asgi in another server"
         )
     # One slot more than workers: a renewed worker and its predecessor run at the same time.
     shared_metrics = SharedMetrics(layout, policy.workers + 1)
