@@ -225,6 +225,7 @@ BESIDE = {
     "tls_certificate": ("tls_key",),
     "tls_key": ("tls_certificate",),
     "tls_key_password": ("tls_certificate", "tls_key"),
+    "tls_client_ca": ("tls_certificate", "tls_key"),
     "max_requests_jitter": ("max_requests",),
     "max_timeout_seconds": ("timeout_seconds",),
     "stale_error_days": ("stale_warn_days",),

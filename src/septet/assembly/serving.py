@@ -247,6 +247,7 @@ class ServingProcess:
             on_listening=connections.listening,
             crowded=connections.crowded,
             secondary_servers=secondary_servers,
+            leads=context.index == 0,
             listens_early=first and self._settings.server.workers == 1,
         )
         return run_worker(app, sockets, self._settings, hooks)

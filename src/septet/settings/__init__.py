@@ -78,12 +78,23 @@ class Server(msgspec.Struct, frozen=True):
         int, Meta(ge=0, description="random addition to max_requests, so that workers do not restart together")
     ] = 0
     tls_certificate: Annotated[
-        str | None, Meta(description="PEM file with the certificate chain, to serve HTTPS", extra={"file": True})
+        str | None,
+        Meta(
+            description="PEM file with the certificate chain, to serve HTTPS; read again when it changes",
+            extra={"file": True},
+        ),
     ] = None
     tls_key: Annotated[str | None, Meta(description="PEM file with the certificate's key", extra={"file": True})] = None
     tls_key_password: Annotated[
         str | None,
         Meta(description="password of the key; better by environment than by flag", extra={"secret": True}),
+    ] = None
+    tls_client_ca: Annotated[
+        str | None,
+        Meta(
+            description="PEM file with the authorities of callers: who has no certificate of theirs is refused",
+            extra={"file": True},
+        ),
     ] = None
     root_path: Annotated[
         str,
