@@ -99,26 +99,25 @@ def test_the_file_of_another_server_is_not_removed(tmp_path: Path) -> None:
     assert path.is_socket()
 
 
+def start(path: Path, together: threading.Barrier, outcomes: list[str]) -> None:
+    together.wait(20)
+    try:
+        with listening(path):
+            outcomes.append("listens")
+            together.wait(20)
+    except StartupError as error:
+        outcomes.append(error.message.partition(" has ")[0])
+        together.wait(20)
+
+
 def test_of_servers_that_start_together_one_listens(tmp_path: Path) -> None:
     for turn in range(10):
         path = tmp_path / f"{turn}.sock"
         with socket.socket(socket.AF_UNIX) as killed:
             killed.bind(str(path))
-        together, done = threading.Barrier(4), threading.Barrier(4)
-        outcomes: list[str] = []
-
-        def start(path: Path = path, together: threading.Barrier = together, done: threading.Barrier = done) -> None:
-            together.wait(20)
-            try:
-                with listening(path):
-                    outcomes.append("listens")
-                    done.wait(20)
-            except StartupError as error:
-                outcomes.append(error.message.partition(" has ")[0])
-                done.wait(20)
-
+        barrier, outcomes = threading.Barrier(4), list[str]()
         before = os.umask(0)  # threads share it, so that one alone could leave another's behind
-        starting = [threading.Thread(target=start) for _ in range(4)]
+        starting = [threading.Thread(target=start, args=(path, barrier, outcomes)) for _ in range(4)]
         for each in starting:
             each.start()
         for each in starting:

@@ -212,6 +212,7 @@ def samples(field: Field, folder: Path) -> tuple[str, Value]:
         return str(low + 1), low + 1
     shaped = {
         "root_path": "/below",
+        "unix_socket_mode": "600",
         "trust": DIGEST,
         "middleware": "module:function",
         "route_timeouts": "/v2=0.5",
