@@ -232,10 +232,12 @@ def test_a_system_without_processes_to_spare_is_waited_for(pools: Pools) -> None
     assert served.end() == 0
 
 
-def test_a_system_that_cannot_fork_is_told_to_use_one_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_on_a_system_that_cannot_fork_an_application_for_other_servers_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(sys, "platform", "win32")
 
-    with pytest.raises(StartupError, match="use --workers 1"):
+    with pytest.raises(StartupError, match=r"septet\.asgi"):
         supervise(
             lambda _: 0,
             lambda: None,

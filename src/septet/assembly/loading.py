@@ -12,7 +12,7 @@ import msgspec
 
 from septet.assembly.composition import open_service
 from septet.assembly.opening import missing_name
-from septet.assembly.sharing import Stamp, shareable, stamp
+from septet.assembly.sharing import Stamp, shareable, short_stamp, stamp
 from septet.errors import SeptetError, SettingsInvalid, StaleModel, StartupError
 from septet.model.fallback_answer import fallback_from_json, fallback_row
 from septet.predictor.fallback import FallbackPredictor
@@ -88,6 +88,10 @@ class ModelLoader:
     def stamp(self, path: Path) -> Stamp:
         """What changes when the files of a model do that is loaded from a path with the settings."""
         return stamp(path, self._settings.model.labels)
+
+    def short_stamp(self, path: Path) -> Stamp:
+        """The same without the weights beside a bare file, for which that file has to be read."""
+        return short_stamp(path, self._settings.model.labels)
 
     def order(self, index: int) -> ReleaseOrder:
         """The order to load the model at a place again."""

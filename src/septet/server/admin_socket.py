@@ -1,11 +1,9 @@
 """The Unix socket on which the owner of a server, and nobody else, may change what it serves."""
 
 import contextlib
-import hashlib
 import os
 import socket
 import stat
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,18 +21,13 @@ def default_admin_path(served: int | Path) -> Path:
     """Where the admin socket of a server is: in a folder that only this user may enter.
 
     `served` is where callers reach the server: its TCP port, or its Unix socket.
-
-    Raises:
-        StartupError: there is no folder for temporary files that can be written to.
     """
     file = f"{served if isinstance(served, int) else _short_name(served)}.sock"
     runtime = os.environ.get("XDG_RUNTIME_DIR")
     if runtime:
         return Path(runtime) / "septet" / file
-    try:
-        temporary = tempfile.gettempdir()
-    except OSError as error:
-        raise StartupError(f"{NAME} cannot be made: {error.strerror or error}") from error
+    # As POSIX has it; what the standard library looks for besides takes long to import.
+    temporary = os.environ.get("TMPDIR") or "/tmp"  # noqa: S108 - the folder in it is looked at
     return Path(temporary) / f"septet-{os.getuid()}" / file
 
 
@@ -66,4 +59,6 @@ def _make_folder(folder: Path) -> None:
 
 def _short_name(path: Path) -> str:
     """A name for a path, short enough for a socket's."""
+    import hashlib  # noqa: PLC0415 - no server on a port needs it
+
     return hashlib.sha256(os.fsencode(path.absolute())).hexdigest()[:16]

@@ -73,7 +73,9 @@ def supervise(
         StartupError: a worker could not start (its message, once), or this system cannot fork.
     """
     if sys.platform == "win32":
-        raise StartupError("several workers need a system that can fork, and Windows cannot: use --workers 1")
+        raise StartupError(
+            "septet serve needs a system that can fork, and Windows cannot: mount septet.asgi in another server"
+        )
     # One slot more than workers: a renewed worker and its predecessor run at the same time.
     shared_metrics = SharedMetrics(layout, policy.workers + 1)
     with Wakeups() as wakeups:
