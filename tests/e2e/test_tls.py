@@ -76,6 +76,19 @@ def pair(authority: Authority, tmp_path: Path) -> tuple[Path, Path]:
     return served
 
 
+def resumed(
+    port: int, client: ssl.SSLContext, session: ssl.SSLSession | None
+) -> tuple[ssl.SSLSession | None, bool | None]:
+    """The session of a new connection, and whether it was resumed."""
+    with (
+        socket.create_connection(("127.0.0.1", port), timeout=20) as opened,
+        client.wrap_socket(opened, server_hostname="127.0.0.1", session=session) as encrypted,
+    ):
+        encrypted.sendall(b"GET /health/live HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert encrypted.recv(12) == b"HTTP/1.1 200"
+        return encrypted.session, encrypted.session_reused
+
+
 def infer(address: str, credentials: grpc.ChannelCredentials) -> bytes:
     request = service_pb2.ModelInferRequest(model_name="iris")
     request.inputs.add(name="input", datatype="FP32", shape=[1, 4])
@@ -156,7 +169,11 @@ def test_a_caller_needs_a_certificate_of_the_authority(
         ):
             with pytest.raises(grpc.RpcError):
                 infer(address, credentials)
-        # Another authority takes its place.
+        # Another authority takes its place; a session of the first one is worth nothing then.
+        client = authority.trusting(ours)
+        client.maximum_version = ssl.TLSVersion.TLSv1_2
+        session, _ = resumed(server.port, client, None)
+        assert resumed(server.port, client, session)[1]
         shutil.copy(stranger.certificate, served)
 
         def answered(pair: tuple[Path, Path]) -> bool:
@@ -167,6 +184,8 @@ def test_a_caller_needs_a_certificate_of_the_authority(
                     return False
 
         until(lambda: answered(theirs))
+        with pytest.raises(OSError, match="EOF|reset"):
+            resumed(server.port, client, session)
         assert not answered(ours)
         assert "Traceback" not in server.log
 

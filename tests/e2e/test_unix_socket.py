@@ -1,5 +1,6 @@
 """A server on a Unix socket: found by curl, by nginx and by its owner, and gone when it ends."""
 
+import asyncio
 import os
 import shutil
 import signal
@@ -9,10 +10,14 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 
+import septet
+from septet.errors import Unavailable
 from tests.e2e.certificates import Authority, tls_options
 from tests.e2e.process import IRIS, ServerProcess, children, free_port, septet_serve
 from tests.waiting import until
@@ -139,3 +144,19 @@ def test_nginx_finds_the_socket(server: ServerProcess, path: Path, tmp_path: Pat
         os.killpg(nginx.pid, signal.SIGKILL)
         nginx.wait()
     assert server.process.poll() is None
+
+
+def test_the_client_calls_it_there(server: ServerProcess, path: Path) -> None:
+    rows, url = np.array(BODY["data"], np.float32), f"unix:{path}"
+
+    async def ask() -> Any:
+        async with septet.AsyncClient(url, timeout=20.0) as client:
+            return await client.predict(rows), await client.predict(rows)
+
+    for transport in ("binary", "json"):
+        with septet.Client(url, timeout=20.0, transport=transport) as client:
+            assert client.predict(rows).shape == client.predict(rows).shape
+    assert asyncio.run(ask())
+    assert server.stop() == 0
+    with septet.Client(url, timeout=20.0) as client, pytest.raises(Unavailable, match="could not be reached"):
+        client.predict(rows)

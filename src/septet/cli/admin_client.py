@@ -9,10 +9,9 @@ from urllib.parse import urlsplit
 import msgspec
 
 from septet.errors import SettingsInvalid, StartupError
+from septet.remote.server_address import UNIX
 from septet.server.admin_socket import default_admin_path
 
-#: What begins the address of a server that answers callers on a Unix socket.
-UNIX = "unix:"
 _OK = 200
 
 
