@@ -17,6 +17,7 @@ from septet.errors import SeptetError, SettingsInvalid, StaleModel, StartupError
 from septet.model.fallback_answer import fallback_from_json, fallback_row
 from septet.predictor.fallback import FallbackPredictor
 from septet.registry import Models
+from septet.server.freed_memory import trim_memory
 from septet.server.prompt_end import prompt_end
 from septet.server.release_messages import ReleaseOrder
 from septet.service import Service
@@ -127,6 +128,7 @@ class ModelLoader:
         # The collector would write to every page that it looks at, and so copy it for each worker.
         gc.collect()
         gc.freeze()
+        trim_memory()
 
     def _load_shared(self) -> None:
         for path in self._paths:

@@ -27,6 +27,7 @@ from septet.protocols.http.app import App
 from septet.registry import Models
 from septet.server.admin_server import AdminServer
 from septet.server.admin_socket import NO_SOCKET, default_admin_path, listening_for_admin
+from septet.server.freed_memory import return_freed_memory
 from septet.server.http_server import SecondaryServer
 from septet.server.listener import bind, reserve
 from septet.server.open_files import allow_open_files
@@ -262,6 +263,8 @@ class ServingProcess:
             oversight.beat(app.models)
             context.ready()
             context.listen(released[0].receive)
+            # To load a model takes more than to have it.
+            return_freed_memory()
             if first and slot == 0:
                 self._announce(models.services, self._addresses)
 
