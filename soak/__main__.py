@@ -15,6 +15,14 @@ from soak.rounds import FLAT, MOST_UNDER_WAY, WARM_UP, SoakedServer, SoakRound
 
 _ROUND_SECONDS = 30.0
 _LEAST_ROUNDS = 2
+COLUMNS = (
+    *("workers", "kills", "releases", "sent", "counted", "cut", "abandoned", "incomplete", "rows", "MB"),
+    *("descriptors", "broken"),
+)
+EXPLAINED = f"""Without a kill, sent and counted are equal, by transport and code, but for large requests that are
+abandoned in the midst: each of these may be counted or not. A kill takes the counts of one turn of the event loop
+along, of at most {MOST_UNDER_WAY} requests, and each request that it cuts may be counted or not. Memory and
+descriptors are judged from round {WARM_UP + 1} on."""
 
 
 def main() -> None:
@@ -44,21 +52,7 @@ def main() -> None:
 
 def as_text(done: list[SoakRound]) -> str:
     """The report for people."""
-    columns = [
-        "workers",
-        "kills",
-        "releases",
-        "sent",
-        "counted",
-        "cut",
-        "abandoned",
-        "incomplete",
-        "rows",
-        "MB",
-        "descriptors",
-        "broken",
-    ]
-    lines = ["| " + " | ".join(columns) + " |", "|---" * len(columns) + "|"]
+    lines = ["| " + " | ".join(COLUMNS) + " |", "|---" * len(COLUMNS) + "|"]
     for each in done:
         if each.sent:
             figures = (each.workers, each.kills, each.releases, each.sent, each.counted, each.cut)
@@ -77,12 +71,7 @@ def as_text(done: list[SoakRound]) -> str:
     for each in done:
         kinds.update({kind: count for kind, count in each.kinds.items() if each.sent})
     lines.append(f"\nRequests by kind: {', '.join(f'{kind} {count:,}' for kind, count in sorted(kinds.items()))}.")
-    lines.append(
-        "Without a kill, sent and counted are equal, by transport and code, but for large requests that are abandoned in"
-        " the midst: each of these may be counted or not. A kill takes the counts of one turn of the event loop along,"
-        f" of at most {MOST_UNDER_WAY} requests, and each that it cuts may be counted or not. Memory and descriptors are"
-        f" judged from round {WARM_UP + 1} on."
-    )
+    lines.append(EXPLAINED)
     lines += [f"\nBROKEN ({each.workers} workers): {text}" for each in done for text in each.broken]
     return "\n".join(lines) + "\n"
 

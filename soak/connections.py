@@ -201,7 +201,7 @@ class GrpcClient:
         if answer is None:
             return
         if isinstance(event, (h2.events.ResponseReceived, h2.events.TrailersReceived)):
-            answer.headers |= dict(event.headers)
+            answer.headers |= {str(name): str(value) for name, value in event.headers}
             if "grpc-status" in answer.headers:
                 answer.status = int(answer.headers["grpc-status"])
         elif isinstance(event, h2.events.DataReceived):

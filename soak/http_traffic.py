@@ -5,7 +5,7 @@ import json
 import random
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -223,7 +223,7 @@ class HttpTraffic:
     def _exchange(
         self,
         kind: str,
-        data: "bytes | list[bytes | None]",
+        data: "bytes | Sequence[bytes | None]",
         count: int,
         check: Callable[[HttpAnswer], None],
         place: Place,
@@ -234,7 +234,7 @@ class HttpTraffic:
             if self._kept is None:
                 self._kept = HttpClient(self._port)
             client = self._kept
-            for piece in data if isinstance(data, list) else [data]:
+            for piece in [data] if isinstance(data, bytes) else data:
                 if piece is None:
                     if client.answer().status != 100:
                         self._tally.complain(f"{kind}: no 100 Continue")
@@ -330,7 +330,10 @@ class HttpTraffic:
                 # The server's acknowledgement: what was sent is in its hands, not in this system's queue.
                 self._acknowledged(client.socket)
                 client.reset()
-                self._tally.add("reset without an answer", **{"abandoned" if large else HTTP: 2})
+                if large:
+                    self._tally.add("reset within large requests", abandoned=2)
+                else:
+                    self._tally.add("reset without an answer", http=2)
         except Cut:
             self._was_cut("reset without an answer", 1, kept=False)
 
