@@ -76,10 +76,12 @@ def test_all_workers_may_be_killed_at_once(tmp_path: Path) -> None:
 def test_a_worker_that_stands_still_is_replaced_while_the_other_answers(tmp_path: Path) -> None:
     command = septet_serve(IRIS, "--workers", "2", "--hang-seconds", "5")
     with ServerProcess(command, tmp_path / "log") as server:
+        # Both are ready: one that stands still while it loads is not judged, for a model may take long.
+        until(lambda: "try out" in server.log)
         victim, healthy = children(server.process.pid)
         os.kill(victim, signal.SIGSTOP)
         answered = 0
-        while victim in children(server.process.pid):
+        while victim in children(server.process.pid) and server.process.poll() is None:
             # A connection that is given to the one that stands still waits for its end.
             answered += predicted(server)
         assert answered
