@@ -107,7 +107,7 @@ def test_elements_and_products_are_bounded() -> None:
 
 
 def test_numbers_of_an_attribute_that_are_cut_are_damage() -> None:
-    cut = encode(1, "floats") + encode(7, b"\0\0\x80")
+    cut = encode(1, "axis") + encode(7, b"\0\0\x80")
     assert "not a complete ONNX model" in damage(image([node("Relu", ["x"], "y", cut)]))
 
 
