@@ -24,7 +24,8 @@ from septet.server.h2.h2_streams import GOAWAY_PING, H2Streams
 from septet.server.h2.receive_windows import CONNECTION_WINDOW
 from septet.server.send_progress import send_progress
 
-# How long the client has to acknowledge the first GOAWAY, to close its side once it takes no more, and to answer a PING.
+# How long the client has to acknowledge the first GOAWAY, to close its side behind the last answer, and to answer a
+# PING.
 DRAIN_SECONDS, LINGER_SECONDS, PING_SECONDS = 1.0, 2, 20
 _KEEPALIVE_PING = b"alive?!?"
 
