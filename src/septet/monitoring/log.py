@@ -4,6 +4,7 @@ import contextlib
 import datetime as dt
 import logging
 import os
+import re
 import select
 import stat
 import time
@@ -31,6 +32,12 @@ MAX_LINES_PER_SECOND = 100
 
 #: What a line may carry beside its event, in this order. Others give them as `extra={"id": ...}`.
 FIELDS = ("id", "route", "code", "status", "rows", "seconds", "model", "version", "digest", "trace", "error")
+# A record with one of them is about a request.
+_OF_REQUEST = ("id", "route")
+# W3C Trace Context, 3.2: version, ids of the trace and of the parent, flags.
+_TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+# As Python writes texts, within a line; an apostrophe within a word begins none.
+_QUOTATION = re.compile(r"""(?<!\w)(['"])(?:\\.|(?!\1).)*\1""")
 
 
 class Entry:
@@ -146,7 +153,8 @@ class AccessLog:
     call of what there is not. Of failures that come fast only the first in a second are logged one by one; `clock` is
     in seconds.
 
-    It sees no payload: an event has none.
+    A line has nothing of what a caller sent but its id and, where it is one, its trace: the message of a refusal quotes
+    the request, so only failures of the server's own have theirs. The caller has the message, under the same id.
     """
 
     def __init__(self, *, access: bool, clock: Callable[[], float] = time.monotonic) -> None:
@@ -190,9 +198,9 @@ class AccessLog:
         }
         if (model := event.model) is not None:
             fields |= {"model": model.name, "version": model.version, "digest": model.digest}
-        if event.trace is not None:
+        if event.trace is not None and _TRACEPARENT.fullmatch(event.trace):
             fields["trace"] = event.trace
-        if event.message is not None:
+        if event.message is not None and level == logging.ERROR:
             fields["error"] = event.message
         self._logger.log(level, Entry("request", fields))
 
@@ -224,7 +232,23 @@ def _event(record: logging.LogRecord) -> tuple[str, Mapping[str, object]]:
 
 
 def _traceback(record: logging.LogRecord) -> str:
-    return logging.Formatter().formatException(record.exc_info) if record.exc_info else ""
+    if not record.exc_info:
+        return ""
+    text = logging.Formatter().formatException(record.exc_info)
+    return text if vars(record).keys().isdisjoint(_OF_REQUEST) else _without_quotations(text)
+
+
+def _without_quotations(traceback: str) -> str:
+    """A traceback without what the texts of its exceptions quote: a model that fails on a request quotes its values.
+
+    Lines of frames, and of their source, stay as they are.
+    """
+    lines, in_frame = [], False
+    for line in traceback.split("\n"):
+        begins = line.startswith('  File "')
+        in_frame = begins or (in_frame and line.startswith("    "))
+        lines.append(line if in_frame else _QUOTATION.sub(r"\1...\1", line))
+    return "\n".join(lines)
 
 
 def _pairs(fields: Mapping[str, object]) -> list[str]:

@@ -87,6 +87,7 @@ _NOUNS: dict[Kind, str] = {
 _PATTERNS = {
     "trust": "sha256: and at least 12 hexadecimal digits (several: separated by commas, a list in the file)",
     "middleware": "module:function (several: separated by commas, a list in the file)",
+    "unix_socket_mode": "three octal digits such as 660, as chmod has them",
     "root_path": "a path such as /models/iris, without a slash at its end",
     "name": "letters, digits, dot, dash and underscore (128 at most), beginning with a letter or digit",
     "version": "letters, digits, dot, plus, dash and underscore (128 at most), beginning with a letter or digit",
