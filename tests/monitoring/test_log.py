@@ -1,12 +1,14 @@
 import logging
 import os
+import select
+import time
 from collections.abc import Callable, Iterator
 
 import msgspec
 import pytest
 
 from septet.events import Finished
-from septet.monitoring.log import MAX_LINES_PER_SECOND, AccessLog, Format, Level, configure
+from septet.monitoring.log import MAX_LINES_PER_SECOND, AccessLog, Format, Level, LineHandler, configure
 from septet.types import Identity
 
 IRIS = Identity("iris", "1", "sha256:00")
@@ -280,3 +282,21 @@ def test_a_pipe_that_nobody_reads_stops_nobody_and_what_is_lost_is_said() -> Non
         os.close(writing)
     assert "lines of the log are lost" in said
     assert said.endswith("after\n")
+
+
+def test_a_slow_reader_of_the_log_holds_up_nobody() -> None:
+    reading, writing = os.pipe()
+    handler = LineHandler(writing)
+    record = logging.LogRecord("septet", logging.INFO, "", 0, "%s", ("x" * 4000,), None)
+    begun = time.monotonic()
+    try:
+        for _ in range(400):
+            full = not select.select([], [writing], [], 0)[1]
+            handler.emit(record)
+            if full:
+                os.read(reading, 8192)
+    finally:
+        os.close(reading)
+        os.close(writing)
+    # A wait for each time that the pipe was full would be minutes.
+    assert time.monotonic() - begun < 30

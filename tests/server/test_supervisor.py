@@ -201,6 +201,20 @@ def test_a_second_interrupt_ends_at_once(pools: Pools) -> None:
         assert waiting.recv(1) == b""
 
 
+def test_no_worker_is_renewed_when_the_end_has_begun(pools: Pools) -> None:
+    served = pools.start(workers=1)
+    served.wait_until_ready()
+    # Both reach the parent in one turn.
+    served.process.send_signal(signal.SIGSTOP)
+    served.ask("renew")
+    served.process.send_signal(signal.SIGTERM)
+
+    served.process.send_signal(signal.SIGCONT)
+
+    assert served.process.wait(60) == 0, served.log
+    assert "did not finish in time" not in served.log
+
+
 def test_no_worker_outlives_a_killed_parent(pools: Pools) -> None:
     served = pools.start()
     served.wait_until_ready()

@@ -23,8 +23,8 @@ LOGGER = "septet"
 STDERR = 2
 #: As POSIX has it: a pipe takes so many bytes in one piece, and has room for them when it has room.
 ATOMIC_BYTES = 4096
-#: How long a line waits for room.
-PATIENCE_SECONDS = 0.5
+#: How long a line waits for room, and how long after that no other one does: whoever logs has other work.
+PATIENCE_SECONDS, IMPATIENT_SECONDS = 0.5, 10.0
 FAILED, REFUSED, EVERYTHING = 500, 400, 0
 #: Lines about failures that a process writes in a second; of more, it says how many there were.
 MAX_LINES_PER_SECOND = 100
@@ -88,8 +88,9 @@ class JSONFormatter(logging.Formatter):
 class LineHandler(logging.Handler):
     """Writes each record to a file descriptor in one call, so that lines of several processes do not mix.
 
-    A record that cannot be written is lost rather than harm an answer. Whoever reads the other end of a pipe may have
-    stopped reading: that is waited for once, then what finds no room is lost, and how much is said when there is some.
+    A record that cannot be written is lost rather than harm an answer. Whoever reads the other end of a pipe may read
+    slowly, or no more: that is waited for now and then, what finds no room is lost, and how much is said when there is
+    some.
     """
 
     def __init__(self, descriptor: int = STDERR) -> None:
@@ -97,12 +98,13 @@ class LineHandler(logging.Handler):
         self._descriptor = descriptor
         self._may_block = _may_block(descriptor)
         self._lost = 0
+        self._impatient_until = 0.0
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write the record."""
         with contextlib.suppress(Exception):
             line = f"{self.format(record)}\n".encode(errors="backslashreplace")
-            if not self._has_room(PATIENCE_SECONDS if self._lost == 0 else 0.0):
+            if not self._has_room():
                 self._lost += 1
                 return
             if self._lost:
@@ -118,16 +120,22 @@ class LineHandler(logging.Handler):
         while line:
             written = os.write(self._descriptor, line[:ATOMIC_BYTES])
             line = line[written:]
-            if line and not self._has_room(PATIENCE_SECONDS):
+            if line and not self._has_room():
                 return
 
-    def _has_room(self, seconds: float) -> bool:
+    def _has_room(self) -> bool:
         """Whether a write of so many bytes as are atomic would not block."""
         if not self._may_block:
             return True
         room = select.poll()
         room.register(self._descriptor, select.POLLOUT)
-        return bool(room.poll(seconds * 1000))
+        if room.poll(0):
+            return True
+        now = time.monotonic()
+        if now < self._impatient_until:
+            return False
+        self._impatient_until = now + IMPATIENT_SECONDS
+        return bool(room.poll(PATIENCE_SECONDS * 1000))
 
 
 def _may_block(descriptor: int) -> bool:

@@ -123,7 +123,6 @@ class _Supervisor:
         self._due = dict.fromkeys(range(self._policy.workers), self._checked_at)
         while not self._stopping:
             self._start_due()
-            self._turn()
             self._renew_next()
             self._look()
             if not self._announced and self._all_ready():
@@ -131,6 +130,8 @@ class _Supervisor:
                 on_ready()
                 if self._look_when_ready:
                     self._look_now()
+            # Last: nothing is started or released once it has begun the end.
+            self._turn()
 
     def _look(self) -> None:
         """Look once a second for models that have changed on disk."""
