@@ -21,6 +21,7 @@ from septet.protocols.rpc.paths import INFER
 from septet.server.grpc_server import GrpcServer
 from septet.server.h2 import h2_frames
 from septet.server.listener import reserve
+from septet.server.tls_files import TlsFiles
 from septet.service import Service
 from septet.settings import Limits, Server, Settings
 from septet.testing import FailingPredictor, HeldPredictor, HeldRequest, RecordingObserver
@@ -234,11 +235,7 @@ def test_a_client_that_does_not_leave_is_left_and_was_not_cut_off() -> None:
 def test_a_certificate_that_cannot_be_read_stops_the_start(tmp_path: Path) -> None:
     file = tmp_path / "both.pem"
     file.write_text("")
-    settings = Settings(server=Server(tls_certificate=str(file), tls_key=str(file)))
+    server = Server(tls_certificate=str(file), tls_key=str(file))
 
-    async def main() -> None:
-        (reserved,) = reserve("127.0.0.1", 0)
-        with reserved, pytest.raises(StartupError, match=r"TLS cannot be served with .*both\.pem"):
-            await served(classifier(), reserved, settings=settings).start()
-
-    asyncio.run(main())
+    with pytest.raises(StartupError, match=r"TLS cannot be served with .*both\.pem"):
+        TlsFiles(server)

@@ -11,6 +11,8 @@ from septet.protocols.rpc.health import HealthService
 from septet.protocols.rpc.paths import HEALTH, INFERENCE
 from septet.protocols.rpc.reflection import Reflection
 from septet.server.grpc_server import GrpcServer
+from septet.server.h2.h2_server_state import H2ServerState
+from septet.server.tls_files import TlsFiles
 from septet.settings import Settings
 
 
@@ -28,6 +30,7 @@ def grpc_server(
     *,
     on_connections: Callable[[int], None],
     crowded: Callable[[], bool],
+    tls_files: TlsFiles | None = None,
 ) -> GrpcServer:
     """Put the server together; `http` is the application of the same models over HTTP, the rest is for `GrpcServer`.
 
@@ -44,4 +47,5 @@ def grpc_server(
     reflection = Reflection((INFERENCE, HEALTH))
     app.install(lambda _: (), (inference, health, reflection), observer, max_body_bytes=settings.limits.max_body_bytes)
     methods = (*inference.methods(), *health.methods(), *reflection.methods())
-    return GrpcServer(app, methods, sockets, settings, on_connections=on_connections, crowded=crowded)
+    state = H2ServerState(app, methods, settings.limits, on_connections)
+    return GrpcServer(state, sockets, backlog=settings.server.backlog, crowded=crowded, tls_files=tls_files)

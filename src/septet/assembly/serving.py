@@ -9,6 +9,7 @@ from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from socket import socket
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -38,6 +39,9 @@ from septet.server.worker_context import WorkerContext
 from septet.service import Service
 from septet.settings import Settings
 from septet.types import Middleware
+
+if TYPE_CHECKING:
+    from septet.server.tls_files import TlsFiles
 
 logger = logging.getLogger("septet")
 
@@ -80,10 +84,11 @@ def serve(
         sockets = _http_sockets(settings, unix_socket, held)
         served = sockets[0].getsockname()[1] if unix_socket is None else unix_socket
         admin = _admin_socket(settings, served, held)
-        files = WatchedFiles(loader, watch=server.watch)
+        tls_files = _tls_files(settings)
+        files = WatchedFiles(loader, watch=server.watch, tls_files=tls_files)
         counted = layout(loader.count, _grpc_templates() if calls else ())
         addresses = Addresses(address(sockets, settings), [_shown(each) for each in calls], unix_socket)
-        process = ServingProcess(loader, settings, begun, addresses, announce)
+        process = ServingProcess(loader, settings, begun, addresses, announce, tls_files)
         shared = [*sockets, *calls, *admin]
         allow_open_files(len(shared), server.workers, settings.limits.max_connections)
         if server.workers > 1:
@@ -110,6 +115,19 @@ def _reserved(settings: Settings) -> list[socket]:
     if any(find_spec(name) is None for name in ("hpack", "google.protobuf")):
         raise MissingExtra("--grpc-port needs hpack and protobuf: pip install 'septet[grpc]'")
     return reserve(server.host, server.grpc_port)
+
+
+def _tls_files(settings: Settings) -> "TlsFiles | None":
+    """What encrypts connections; None for plain ones.
+
+    Raises:
+        StartupError: the files cannot be used.
+    """
+    if settings.server.tls_certificate is None:
+        return None
+    from septet.server.tls_files import TlsFiles
+
+    return TlsFiles(settings.server)
 
 
 def _http_sockets(settings: Settings, unix_socket: Path | None, held: contextlib.ExitStack) -> list[socket]:
@@ -203,13 +221,20 @@ class ServingProcess:
     """One process that serves: the only one, or a worker among several."""
 
     def __init__(
-        self, loader: ModelLoader, settings: Settings, begun: float, addresses: Addresses, announce: Announce
+        self,
+        loader: ModelLoader,
+        settings: Settings,
+        begun: float,
+        addresses: Addresses,
+        announce: Announce,
+        tls_files: "TlsFiles | None",
     ) -> None:
         self._loader = loader
         self._settings = settings
         self._begun = begun
         self._addresses = addresses
         self._announce = announce
+        self._tls_files = tls_files
 
     def start(self, http: int, grpc: int, context: WorkerContext) -> int:
         """Load the models, serve, and return the exit code.
@@ -252,6 +277,7 @@ class ServingProcess:
                         calls,
                         on_connections=connections.grpc,
                         crowded=connections.crowded,
+                        tls_files=self._tls_files,
                     )
                 )
 
@@ -278,7 +304,7 @@ class ServingProcess:
             on_listening=connections.listening,
             crowded=connections.crowded,
             secondary_servers=secondary_servers,
-            leads=context.index == 0,
+            tls_files=self._tls_files,
             listens_early=first and self._settings.server.workers == 1,
         )
         return run_worker(app, sockets, self._settings, hooks)
