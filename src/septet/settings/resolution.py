@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from septet.errors import SettingsInvalid
-from septet.settings import Limits, Logs, Model, Server, Settings
+from septet.settings import Access, Limits, Logs, Model, Server, Settings
 from septet.settings.fields import GROUPS, PREFIX, Field, Value, fields
 from septet.settings.parsing import KUBERNETES, parse
 
@@ -132,6 +132,7 @@ def _built(values: Mapping[str, Value]) -> Settings:
     return Settings(
         server=Server(**part("server")),
         limits=Limits(**part("limits")),
+        access=Access(**part("access")),
         model=Model(**part("model")),
         logs=Logs(**part("logs")),
     )
