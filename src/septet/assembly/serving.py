@@ -9,9 +9,11 @@ from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from socket import socket
+from typing import TYPE_CHECKING
 
 import msgspec
 
+from septet.assembly.access_rules import ProcessAccess, watched_keys
 from septet.assembly.admin_routes import AdminRoutes
 from septet.assembly.composition import application, layout
 from septet.assembly.loading import LoadedModels, ModelLoader
@@ -36,6 +38,9 @@ from septet.server.worker_context import WorkerContext
 from septet.service import Service
 from septet.settings import Settings
 from septet.types import Middleware
+
+if TYPE_CHECKING:
+    from septet.access.watched_keys import WatchedKeys
 
 logger = logging.getLogger("septet")
 
@@ -70,9 +75,10 @@ def serve(
         sockets = bind(server.host, server.port, server.backlog)
         admin = _admin_socket(settings, sockets[0].getsockname()[1], held)
         files = WatchedFiles(loader, watch=server.watch)
+        keys = watched_keys(settings.access)
         counted = layout(loader.count, _grpc_templates() if calls else ())
         addresses = Addresses(address(sockets, settings), [_shown(each) for each in calls])
-        process = ServingProcess(loader, settings, begun, addresses, announce)
+        process = ServingProcess(loader, settings, begun, addresses, announce, keys)
         shared = [*sockets, *calls, *admin]
         allow_open_files(len(shared), server.workers, settings.limits.max_connections)
         if server.workers > 1:
@@ -87,7 +93,13 @@ def serve(
             layout=counted,
             policy=policy,
             files=files,
+            # Of all processes this one tells of it, and workers that come later have what it has.
+            on_look=_nothing if keys is None else keys.look,
         )
+
+
+def _nothing() -> None:
+    pass
 
 
 def _reserved(settings: Settings) -> list[socket]:
@@ -174,13 +186,20 @@ class ServingProcess:
     """One process that serves: the only one, or a worker among several."""
 
     def __init__(
-        self, loader: ModelLoader, settings: Settings, begun: float, addresses: Addresses, announce: Announce
+        self,
+        loader: ModelLoader,
+        settings: Settings,
+        begun: float,
+        addresses: Addresses,
+        announce: Announce,
+        keys: "WatchedKeys | None",
     ) -> None:
         self._loader = loader
         self._settings = settings
         self._begun = begun
         self._addresses = addresses
         self._announce = announce
+        self._keys = keys
 
     def start(self, http: int, grpc: int, context: WorkerContext) -> int:
         """Load the models, serve, and return the exit code.
@@ -191,7 +210,8 @@ class ServingProcess:
         admin = context.sockets[http + grpc :]
         shared_metrics, slot, first = context.shared_metrics, context.slot, context.first
         begun = self._begun if first else time.perf_counter()
-        app = App()
+        access = ProcessAccess(self._settings.access, self._keys, shared_metrics.key_usage, slot)
+        app = access.http_app()
         # Ready when all routes are there, and gRPC is, too.
         app.state.starting = True
         worker_metrics = shared_metrics.claim(slot)
@@ -207,7 +227,7 @@ class ServingProcess:
             names = models.names
             worker_metrics.count_models(names)
             observer = TurnObservers(worker_metrics, AccessLog(access=self._settings.logs.access))
-            application(app, self._settings, observer, shared_metrics.snapshot, names)
+            application(app, self._settings, observer, shared_metrics.snapshot, names, access.key_counts)
             models.install(app.models)
             releases = Releases(app.models, self._loader, names, context.send)
             released.append(releases)
@@ -223,6 +243,7 @@ class ServingProcess:
                         calls,
                         on_connections=connections.grpc,
                         crowded=connections.crowded,
+                        access=access,
                     )
                 )
 
@@ -242,7 +263,7 @@ class ServingProcess:
         hooks = WorkerHooks(
             load=load,
             on_ready=begin,
-            on_heartbeat=partial(oversight.beat, app.models),
+            on_heartbeat=partial(_on_heartbeat, partial(oversight.beat, app.models), access),
             on_connections=connections.http,
             on_listening=connections.listening,
             crowded=connections.crowded,
@@ -257,3 +278,9 @@ class ServingProcess:
         routes = AdminRoutes(releases.release)
         app.install(lambda _: (), (routes,), NullObserver(), max_body_bytes=limits.max_body_bytes)
         return [AdminServer(app, each, limits) for each in sockets]
+
+
+def _on_heartbeat(beat: Callable[[], None], access: ProcessAccess) -> None:
+    """What a worker does every second."""
+    beat()
+    access.look()

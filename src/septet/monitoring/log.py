@@ -30,7 +30,7 @@ MAX_LINES_PER_SECOND = 100
 
 
 #: What a line may carry beside its event, in this order. Others give them as `extra={"id": ...}`.
-FIELDS = ("id", "route", "code", "status", "rows", "seconds", "model", "version", "digest", "trace", "error")
+FIELDS = ("id", "route", "code", "status", "rows", "seconds", "model", "version", "digest", "trace", "key", "error")
 
 
 class Entry:
@@ -184,6 +184,8 @@ class AccessLog:
             fields |= {"model": model.name, "version": model.version, "digest": model.digest}
         if event.trace is not None:
             fields["trace"] = event.trace
+        if event.caller is not None:
+            fields["key"] = event.caller
         if event.message is not None:
             fields["error"] = event.message
         self._logger.log(level, Entry("request", fields))

@@ -95,8 +95,8 @@ _PATTERNS = {
     "middleware": "module:function (several: separated by commas, a list in the file)",
     "api_keys": "a name, =, and a key of 16 or more letters, digits and ._~+/- or sha256: and 64 hexadecimal digits "
     "(several: separated by commas, a list in the file)",
-    "cors_origins": "an origin in lower case such as https://app.example.com, without a path, or * (several: separated by "
-    "commas, a list in the file)",
+    "cors_origins": "an origin in lower case such as https://app.example.com, without a path, or * (several: separated "
+    "by commas, a list in the file)",
     "allowed_hosts": "a host such as api.example.com, *.example.com or 10.0.0.1:8000 (several: separated by commas, a "
     "list in the file)",
     "root_path": "a path such as /models/iris, without a slash at its end",
