@@ -11,11 +11,15 @@ from septet.protocols.codecs import examples
 from septet.service import Service
 
 _WIDEST = 64  # columns from which a command with a whole row can no longer be read
+_KEY = '-H "authorization: Bearer $API_KEY"'
 _LONGEST = 2000  # characters of a command that still fits a screen
 
 
-def banner(service: Service, url: str, *, workers: int, grpc: Sequence[str] = ()) -> list[str]:
-    """The lines to print; `url` is the server's own, with the port it listens on, `grpc` the same for gRPC."""
+def banner(service: Service, url: str, *, workers: int, grpc: Sequence[str] = (), keyed: bool = False) -> list[str]:
+    """The lines to print; `url` is the server's own, with the port it listens on, `grpc` the same for gRPC.
+
+    `keyed`: whether a caller needs an API key.
+    """
     identity, manifest, signature = service.identity, service.manifest, service.signature
     here = _reachable(url)
     facts = {
@@ -35,13 +39,15 @@ def banner(service: Service, url: str, *, workers: int, grpc: Sequence[str] = ()
         "",
         *(f"  {line}" for line in lines),
         "",
-        f"  {command(service, here)}",
+        f"  {command(service, here, keyed=keyed)}",
         "",
         "Ctrl+C stops.",
     ]
 
 
-def banner_of_several(services: Sequence[Service], url: str, *, workers: int, grpc: Sequence[str] = ()) -> list[str]:
+def banner_of_several(
+    services: Sequence[Service], url: str, *, workers: int, grpc: Sequence[str] = (), keyed: bool = False
+) -> list[str]:
     """The same for models that are served side by side."""
     here = _reachable(url)
     width = max(len(service.identity.name) for service in services)
@@ -59,21 +65,22 @@ def banner_of_several(services: Sequence[Service], url: str, *, workers: int, gr
         "",
         *(f"  {line}".rstrip() for line in lines),
         "",
-        f"  {command(first, f'{here}/models/{first.identity.name}')}",
+        f"  {command(first, f'{here}/models/{first.identity.name}', keyed=keyed)}",
         "",
         "Ctrl+C stops.",
     ]
 
 
-def command(service: Service, url: str) -> str:
+def command(service: Service, url: str, *, keyed: bool = False) -> str:
     """Write a shell command that gets a prediction; of a wide model, the one for its own sample.
 
-    `url` is what stands before the model's `/predict`.
+    `url` is what stands before the model's `/predict`; a `keyed` command has an API key of the shell's.
     """
+    curl = f"curl {_KEY}" if keyed else "curl"
     signature, sample = service.signature, service.sample
     if sample is None:
-        return f"curl {shlex.quote(url + '/metadata')}"
-    test = f"curl {shlex.quote(url + '/predict/test')}"
+        return f"{curl} {shlex.quote(url + '/metadata')}"
+    test = f"{curl} {shlex.quote(url + '/predict/test')}"
     if len(signature.columns) >= _WIDEST:
         return test
     records, rows = examples.records(signature, sample), examples.data(signature, sample)
@@ -82,7 +89,7 @@ def command(service: Service, url: str) -> str:
     else:
         body = {"inputs": examples.inputs(signature, sample)} if rows is None else {"data": rows}
     payload = shlex.quote(printable_json(msgspec.json.encode(body).decode()))
-    full = f"curl {shlex.quote(url + '/predict')} -H 'content-type: application/json' -d {payload}"
+    full = f"{curl} {shlex.quote(url + '/predict')} -H 'content-type: application/json' -d {payload}"
     return full if len(full) <= _LONGEST else test
 
 

@@ -64,10 +64,11 @@ def run(args: Namespace) -> int:
     def announce(services: Sequence[Service], addresses: Addresses) -> None:
         progress.done()
         workers, grpc = settings.server.workers, addresses.grpc
+        keyed = bool(settings.access.api_keys) or settings.access.api_keys_file is not None
         if len(args.paths) == 1:
-            lines = banner(services[0], addresses.url, workers=workers, grpc=grpc)
+            lines = banner(services[0], addresses.url, workers=workers, grpc=grpc, keyed=keyed)
         else:
-            lines = banner_of_several(services, addresses.url, workers=workers, grpc=grpc)
+            lines = banner_of_several(services, addresses.url, workers=workers, grpc=grpc, keyed=keyed)
         try:
             show(lines)
             sys.stdout.flush()
