@@ -13,11 +13,11 @@ from tests.web.conftest import PAGE_KEY
 def keyless(browser: Browser, address: str) -> Iterator[Browser]:
     """The browser before the page of such a service, without a key."""
     browser.driver.get(f"{address}/keyed/docs")
-    browser.driver.execute_script("sessionStorage.clear()")  # type: ignore[no-untyped-call]
+    browser.driver.execute_script("sessionStorage.clear()")
     browser.driver.get(f"{address}/keyed/docs")
     browser.find("#key-form")
     yield browser
-    browser.driver.execute_script("sessionStorage.clear()")  # type: ignore[no-untyped-call]
+    browser.driver.execute_script("sessionStorage.clear()")
 
 
 def give(browser: Browser, key: str) -> None:
@@ -58,7 +58,7 @@ def test_commands_in_the_reference_name_the_key_where_one_is_needed(keyless: Bro
     keyless.find("body[data-ready]")
     routes = keyless.all(".route")
     for route in routes:
-        keyless.driver.execute_script("arguments[0].open = true", route)  # type: ignore[no-untyped-call]
+        keyless.driver.execute_script("arguments[0].open = true", route)
     until(lambda: len(keyless.all(".route-body")) == len(routes))
     commands = [
         each.get_attribute("textContent") or "" for each in keyless.all(".route-body > .code:nth-of-type(1) code")
