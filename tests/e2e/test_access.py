@@ -438,6 +438,32 @@ def test_pages_of_other_origins_and_other_hosts(tmp_path: Path) -> None:
             assert health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=30).status == 1
 
 
+@pytest.mark.parametrize(
+    ("target", "host", "status"),
+    [
+        ("http://evil.com/metadata", "api.example.com", 421),
+        ("http://api.example.com:80/metadata", "evil.com", 200),
+        ("http://[::1]:80/metadata", "api.example.com", 421),
+        ("/metadata", "api.example.com", 200),
+    ],
+)
+def test_the_host_of_an_absolute_target_counts(named: ServerProcess, target: str, host: str, status: int) -> None:
+    with socket.create_connection(("127.0.0.1", named.port), 30) as connection:
+        connection.sendall(f"GET {target} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
+        answer = b""
+        while part := connection.recv(65536):
+            answer += part
+    assert int(answer.split(b" ")[1]) == status
+
+
+@pytest.fixture(scope="module")
+def named(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    """A server that knows its name, and asks for no keys."""
+    command = septet_serve(IRIS, "--allowed-hosts", "api.example.com", "--admin-socket", "none")
+    with ServerProcess(command, tmp_path_factory.mktemp("named") / "log") as server:
+        yield server
+
+
 def test_a_rate_holds_over_all_workers_under_load(tmp_path: Path) -> None:
     server, folder = serving_guarded(tmp_path, "--workers", "3")
     with server:

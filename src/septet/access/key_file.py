@@ -91,7 +91,7 @@ def _key(filed: _FiledKey) -> ApiKey:
 def _read_toml(path: Path) -> object:
     try:
         # Without waiting, should it be a pipe.
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NONBLOCK", 0))
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
         with open(descriptor, "rb") as file:  # noqa: PTH123 - of a descriptor
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 raise SettingsInvalid(f"the key file {path} is no file.")
