@@ -212,6 +212,7 @@ def samples(field: Field, folder: Path) -> tuple[str, Value]:
         return str(low + 1), low + 1
     shaped = {
         "root_path": "/below",
+        "unix_socket_mode": "600",
         "trust": DIGEST,
         "middleware": "module:function",
         "route_timeouts": "/v2=0.5",
@@ -228,6 +229,7 @@ BESIDE = {
     "tls_certificate": ("tls_key",),
     "tls_key": ("tls_certificate",),
     "tls_key_password": ("tls_certificate", "tls_key"),
+    "tls_client_ca": ("tls_certificate", "tls_key"),
     "max_requests_jitter": ("max_requests",),
     "max_timeout_seconds": ("timeout_seconds",),
     "stale_error_days": ("stale_warn_days",),

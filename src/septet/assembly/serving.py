@@ -29,10 +29,12 @@ from septet.protocols.http.app import App
 from septet.registry import Models
 from septet.server.admin_server import AdminServer
 from septet.server.admin_socket import NO_SOCKET, default_admin_path, listening_for_admin
+from septet.server.freed_memory import return_freed_memory
 from septet.server.http_server import SecondaryServer
 from septet.server.listener import bind, reserve
 from septet.server.open_files import allow_open_files
 from septet.server.supervisor import SupervisionPolicy, supervise
+from septet.server.unix_socket import listening_at
 from septet.server.worker import WorkerHooks, run_worker
 from septet.server.worker_context import WorkerContext
 from septet.service import Service
@@ -46,10 +48,17 @@ logger = logging.getLogger("septet")
 
 
 class Addresses(msgspec.Struct, frozen=True):
-    """Where a server answers: the URL for HTTP, and the addresses for gRPC, such as `127.0.0.1:8001`."""
+    """Where a server answers.
+
+    Attributes:
+        url: for HTTP.
+        grpc: the addresses for gRPC, such as `127.0.0.1:8001`.
+        unix_socket: where HTTP is answered in place of the URL's host and port.
+    """
 
     url: str
     grpc: Sequence[str] = ()
+    unix_socket: Path | None = None
 
 
 Announce = Callable[[Sequence[Service], Addresses], None]
@@ -72,12 +81,14 @@ def serve(
     loader = ModelLoader(paths, settings, middleware)
     with contextlib.ExitStack() as held:
         calls = [held.enter_context(each) for each in _reserved(settings)]
-        sockets = bind(server.host, server.port, server.backlog)
-        admin = _admin_socket(settings, sockets[0].getsockname()[1], held)
+        unix_socket = None if server.unix_socket is None else Path(server.unix_socket).absolute()
+        sockets = _http_sockets(settings, unix_socket, held)
+        served = sockets[0].getsockname()[1] if unix_socket is None else unix_socket
+        admin = _admin_socket(settings, served, held)
         files = WatchedFiles(loader, watch=server.watch)
         keys = watched_keys(settings.access)
         counted = layout(loader.count, _grpc_templates() if calls else ())
-        addresses = Addresses(address(sockets, settings), [_shown(each) for each in calls])
+        addresses = Addresses(address(sockets, settings), [_shown(each) for each in calls], unix_socket)
         process = ServingProcess(loader, settings, begun, addresses, announce, keys)
         shared = [*sockets, *calls, *admin]
         allow_open_files(len(shared), server.workers, settings.limits.max_connections)
@@ -113,7 +124,23 @@ def _reserved(settings: Settings) -> list[socket]:
     return reserve(server.host, server.grpc_port)
 
 
-def _admin_socket(settings: Settings, port: int, held: contextlib.ExitStack) -> list[socket]:
+def _http_sockets(settings: Settings, unix_socket: Path | None, held: contextlib.ExitStack) -> list[socket]:
+    """The sockets for HTTP, which listen.
+
+    Raises:
+        StartupError: the address, or the path, cannot be used.
+    """
+    server = settings.server
+    if unix_socket is None:
+        return bind(server.host, server.port, server.backlog)
+    if os.name != "posix":
+        raise StartupError("--unix-socket needs a system that has Unix sockets")
+    mode = int(server.unix_socket_mode, 8)
+    listening = listening_at(unix_socket, mode=mode, backlog=server.backlog, name="the Unix socket")
+    return [held.enter_context(listening)]
+
+
+def _admin_socket(settings: Settings, served: int | Path, held: contextlib.ExitStack) -> list[socket]:
     """The socket for the server's owner; none where that is not wanted, or where its usual place cannot be used.
 
     Raises:
@@ -123,7 +150,7 @@ def _admin_socket(settings: Settings, port: int, held: contextlib.ExitStack) -> 
     if chosen == NO_SOCKET or os.name != "posix":
         return []
     try:
-        path = default_admin_path(port) if chosen is None else Path(chosen).absolute()
+        path = default_admin_path(served) if chosen is None else Path(chosen).absolute()
         return [held.enter_context(listening_for_admin(path, settings.server.backlog))]
     except StartupError as error:
         if chosen is not None:
@@ -144,9 +171,11 @@ def _shown(reserved: socket) -> str:
 
 
 def address(sockets: list[socket], settings: Settings) -> str:
-    """The URL of a server that listens on these sockets."""
-    host, port = settings.server.host, sockets[0].getsockname()[1]
+    """The URL of a server that listens on these sockets; on a Unix socket the host is any."""
     scheme = "http" if settings.server.tls_certificate is None else "https"
+    if settings.server.unix_socket is not None:
+        return f"{scheme}://localhost"
+    host, port = settings.server.host, sockets[0].getsockname()[1]
     return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
@@ -255,6 +284,8 @@ class ServingProcess:
             oversight.beat(app.models)
             context.ready()
             context.listen(released[0].receive)
+            # To load a model takes more than to have it.
+            return_freed_memory()
             if first and slot == 0:
                 self._announce(models.services, self._addresses)
 
@@ -268,6 +299,7 @@ class ServingProcess:
             on_listening=connections.listening,
             crowded=connections.crowded,
             secondary_servers=secondary_servers,
+            leads=context.index == 0,
             listens_early=first and self._settings.server.workers == 1,
         )
         return run_worker(app, sockets, self._settings, hooks)

@@ -6,6 +6,7 @@ import signal
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
+from functools import partial
 
 from septet.cli.flags import add_paths, add_settings, resolved_settings
 from septet.cli.parser import Parser
@@ -63,18 +64,21 @@ def run(args: Namespace) -> int:
 
     def announce(services: Sequence[Service], addresses: Addresses) -> None:
         progress.done()
-        workers, grpc = settings.server.workers, addresses.grpc
-        keyed = bool(settings.access.api_keys) or settings.access.api_keys_file is not None
-        if len(args.paths) == 1:
-            lines = banner(services[0], addresses.url, workers=workers, grpc=grpc, keyed=keyed)
-        else:
-            lines = banner_of_several(services, addresses.url, workers=workers, grpc=grpc, keyed=keyed)
+        write = partial(banner, services[0]) if len(args.paths) == 1 else partial(banner_of_several, services)
+        lines = write(
+            addresses.url,
+            workers=settings.server.workers,
+            grpc=addresses.grpc,
+            unix_socket=addresses.unix_socket,
+            keyed=bool(settings.access.api_keys) or settings.access.api_keys_file is not None,
+        )
         try:
             show(lines)
             sys.stdout.flush()
         except (OSError, ValueError) as error:
             # Callers need no banner.
-            logger.warning("serving on %s; standard output cannot be written: %s", addresses.url, error)
+            where = addresses.unix_socket or addresses.url
+            logger.warning("serving on %s; standard output cannot be written: %s", where, error)
 
     with progress:
         code = serving.serve(args.paths, settings, announce=announce)

@@ -12,11 +12,11 @@ from collections.abc import Callable, Sequence
 from septet.errors import StartupError
 from septet.protocols.http.app import App
 from septet.protocols.rpc.methods import Method
-from septet.server import tls
 from septet.server.acceptor import Acceptor
 from septet.server.h2.h2_connection import H2Connection
 from septet.server.h2.h2_server_state import H2ServerState
 from septet.server.listener import listen_on_reserved
+from septet.server.tls import ServedTls
 from septet.settings import Settings
 
 # For the TLS handshakes of those who have connected when the end begins.
@@ -53,7 +53,8 @@ class GrpcServer:
         Raises:
             StartupError: a socket, or the certificate, cannot be used.
         """
-        self._tls = tls.context(self._settings.server, "h2")
+        # What becomes of the files is told by the server for HTTP, which has the same.
+        self._tls = ServedTls(self._settings.server, self._settings.limits, "h2", logs=False)
         for each in self._sockets:
             try:
                 # Where several workers share the socket it may listen already.
@@ -62,7 +63,10 @@ class GrpcServer:
                 raise StartupError(f"cannot listen for gRPC: {error}") from error
             each.setblocking(False)  # noqa: FBT003 - the standard library's signature
             self._acceptors.append(Acceptor(each, self._open, self._count, self._crowded))
-        self._sweeping = asyncio.create_task(self._state.registry.sweep())
+        self._helpers = [
+            asyncio.create_task(self._state.registry.sweep()),
+            asyncio.create_task(self._tls.watch()),
+        ]
 
     def drain(self) -> None:
         """Say that the server is not ready, but go on answering."""
@@ -90,14 +94,14 @@ class GrpcServer:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(registry.empty.wait(), grace)
         answered = not any(connection.busy for connection in registry)
-        self._sweeping.cancel()
+        for helper in self._helpers:
+            helper.cancel()
         for connection in registry:
             connection.abort()
         return answered
 
     async def _open(self, connection: socket.socket) -> None:
-        loop = asyncio.get_running_loop()
-        await loop.connect_accepted_socket(self._protocol, connection, ssl=self._tls)
+        await self._tls.open(self._protocol, connection)
 
     def _count(self) -> int:
         return len(self._state.registry)

@@ -15,10 +15,10 @@ from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
 from typing import Protocol
 
-from septet.server import tls
 from septet.server.acceptor import Acceptor
 from septet.server.http_connection import HttpConnection
 from septet.server.http_server_state import HttpServerState
+from septet.server.tls import ServedTls
 from septet.settings import Server
 
 logger = logging.getLogger("septet.server")
@@ -46,7 +46,7 @@ class HttpServer:
     """Answers on given sockets until a signal comes, or as many requests as it may answer, and stops in order.
 
     `crowded` says whether another worker should accept the next connection first; `on_listening` is called with whether
-    connections are accepted.
+    connections are accepted. `leads`: of several workers, this one logs what concerns all.
 
     Attributes:
         listening: set once it listens.
@@ -59,6 +59,7 @@ class HttpServer:
         *,
         crowded: Callable[[], bool],
         on_listening: Callable[[bool], None],
+        leads: bool = True,
     ) -> None:
         """Raise StartupError where certificate and key cannot be used."""
         self._state = state
@@ -66,7 +67,7 @@ class HttpServer:
         self._registry = state.registry
         self._crowded = crowded
         self._on_listening = on_listening
-        self._tls = tls.context(server, "http/1.1")
+        self._tls = ServedTls(server, state.limits, "http/1.1", logs=leads)
         self._drain_delay = server.drain_delay_seconds
         self._grace = server.grace_seconds
         # Workers that began together must not end together.
@@ -85,8 +86,10 @@ class HttpServer:
             self._acceptors = [Acceptor(each, self._open, self._count, self._crowded) for each in sockets]
             self._on_listening(True)  # noqa: FBT003 - called by place
             self.listening.set()
+            watching = asyncio.create_task(self._tls.watch())
             while not self._is_over():  # noqa: ASYNC110 - a clock, a counter and signals end it
                 await asyncio.sleep(TICK_SECONDS)
+            watching.cancel()
             await self._shutdown(sockets)
 
     def stop_now(self) -> None:
@@ -99,8 +102,7 @@ class HttpServer:
         self._secondary_servers.append(secondary)
 
     async def _open(self, connection: socket.socket) -> None:
-        loop = asyncio.get_running_loop()
-        await loop.connect_accepted_socket(self._protocol, connection, ssl=self._tls)
+        await self._tls.open(self._protocol, connection)
 
     def _count(self) -> int:
         return len(self._registry)

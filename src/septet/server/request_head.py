@@ -103,5 +103,5 @@ def parser_error(error: httptools.HttpParserError) -> SeptetError:
     cause = error.__context__
     if isinstance(cause, SeptetError):
         return cause
-    logger.error("A request failed unexpectedly", exc_info=cause)
+    logger.error("A request failed unexpectedly", exc_info=cause, extra={"route": "unmatched"})
     return SeptetError("The server failed to answer. The log has the reason.")

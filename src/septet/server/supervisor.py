@@ -75,7 +75,9 @@ def supervise(
         StartupError: a worker could not start (its message, once), or this system cannot fork.
     """
     if sys.platform == "win32":
-        raise StartupError("several workers need a system that can fork, and Windows cannot: use --workers 1")
+        raise StartupError(
+            "septet serve needs a system that can fork, and Windows cannot: mount septet.asgi in another server"
+        )
     # One slot more than workers: a renewed worker and its predecessor run at the same time.
     shared_metrics = SharedMetrics(layout, policy.workers + 1)
     with Wakeups() as wakeups:
@@ -125,7 +127,6 @@ class _Supervisor:
         self._due = dict.fromkeys(range(self._policy.workers), self._checked_at)
         while not self._stopping:
             self._start_due()
-            self._turn()
             self._renew_next()
             self._look()
             if not self._announced and self._all_ready():
@@ -133,6 +134,8 @@ class _Supervisor:
                 on_ready()
                 if self._look_when_ready:
                     self._look_now()
+            # Last: nothing is started or released once it has begun the end.
+            self._turn()
 
     def _look(self) -> None:
         """Look once a second for what has changed on disk."""

@@ -31,6 +31,7 @@ class WorkerHooks(msgspec.Struct, frozen=True):
         on_listening: called with whether HTTP connections are accepted.
         crowded: whether another worker should accept the next connection first.
         secondary_servers: the servers that answer beside HTTP; `load` adds them.
+        leads: of several workers, this one logs what concerns all.
         listens_early: whether to listen, and answer 503, while the models load; a worker that joins others must not.
     """
 
@@ -41,6 +42,7 @@ class WorkerHooks(msgspec.Struct, frozen=True):
     on_listening: Callable[[bool], None]
     crowded: Callable[[], bool]
     secondary_servers: Sequence[SecondaryServer]
+    leads: bool
     listens_early: bool
 
 
@@ -64,7 +66,9 @@ def run_worker(app: App, sockets: Sequence[socket.socket], settings: Settings, h
 async def _serve(app: App, sockets: list[socket.socket], settings: Settings, hooks: WorkerHooks) -> int | None:
     """Return the exit code; None where it was told to stop before the model was loaded."""
     state = HttpServerState(app, settings.limits, hooks.on_connections)
-    server = HttpServer(state, settings.server, crowded=hooks.crowded, on_listening=hooks.on_listening)
+    server = HttpServer(
+        state, settings.server, crowded=hooks.crowded, on_listening=hooks.on_listening, leads=hooks.leads
+    )
     serving = asyncio.create_task(server.serve(sockets))
     helpers = [asyncio.create_task(state.registry.sweep()), asyncio.create_task(_beat(hooks.on_heartbeat))]
     try:

@@ -39,6 +39,20 @@ class Server(msgspec.Struct, frozen=True):
         "127.0.0.1"
     )
     port: Annotated[int, Meta(ge=0, le=65535, description="TCP port to listen on; 0 takes a free one")] = 8000
+    unix_socket: Annotated[
+        str | None,
+        Meta(
+            min_length=1,
+            description="path of a Unix socket to serve HTTP on in place of host and port, for a proxy on this machine",
+        ),
+    ] = None
+    unix_socket_mode: Annotated[
+        str,
+        Meta(
+            pattern=r"^0?[0-7]{3}\Z",
+            description="file mode of the Unix socket: who may write to it may connect",
+        ),
+    ] = "660"
     grpc_port: Annotated[
         int | None,
         Meta(ge=0, le=65535, description="TCP port to serve gRPC on as well; 0 takes a free one; default: no gRPC"),
@@ -83,12 +97,23 @@ class Server(msgspec.Struct, frozen=True):
         int, Meta(ge=0, description="random addition to max_requests, so that workers do not restart together")
     ] = 0
     tls_certificate: Annotated[
-        str | None, Meta(description="PEM file with the certificate chain, to serve HTTPS", extra={"file": True})
+        str | None,
+        Meta(
+            description="PEM file with the certificate chain, to serve HTTPS; read again when it changes",
+            extra={"file": True},
+        ),
     ] = None
     tls_key: Annotated[str | None, Meta(description="PEM file with the certificate's key", extra={"file": True})] = None
     tls_key_password: Annotated[
         str | None,
         Meta(description="password of the key; better by environment than by flag", extra={"secret": True}),
+    ] = None
+    tls_client_ca: Annotated[
+        str | None,
+        Meta(
+            description="PEM file with the authorities of callers: who has no certificate of theirs is refused",
+            extra={"file": True},
+        ),
     ] = None
     root_path: Annotated[
         str,

@@ -99,6 +99,7 @@ _PATTERNS = {
     "by commas, a list in the file)",
     "allowed_hosts": "a host such as api.example.com, *.example.com or 10.0.0.1:8000 (several: separated by commas, a "
     "list in the file)",
+    "unix_socket_mode": "three octal digits such as 660, as chmod has them",
     "root_path": "a path such as /models/iris, without a slash at its end",
     "name": "letters, digits, dot, dash and underscore (128 at most), beginning with a letter or digit",
     "version": "letters, digits, dot, plus, dash and underscore (128 at most), beginning with a letter or digit",

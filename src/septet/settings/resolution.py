@@ -149,6 +149,8 @@ def _check_together(settings: Settings) -> None:
         "server.tls_certificate needs server.tls_key as well": server.tls_certificate and not server.tls_key,
         "server.tls_key needs server.tls_certificate as well": server.tls_key and not server.tls_certificate,
         "server.tls_key_password needs server.tls_key as well": server.tls_key_password and not server.tls_key,
+        "server.tls_client_ca needs server.tls_certificate as well": server.tls_client_ca
+        and not server.tls_certificate,
         "server.max_requests_jitter needs server.max_requests above 0 as well": (
             server.max_requests_jitter and not server.max_requests
         ),
