@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from septet.assembly.access_rules import ProcessAccess, watched_keys
 from septet.assembly.admin_routes import AdminRoutes
 from septet.assembly.composition import application, layout
 from septet.assembly.loading import LoadedModels, ModelLoader
@@ -41,6 +42,7 @@ from septet.settings import Settings
 from septet.types import Middleware
 
 if TYPE_CHECKING:
+    from septet.access.watched_keys import WatchedKeys
     from septet.server.tls_files import TlsFiles
 
 logger = logging.getLogger("septet")
@@ -86,9 +88,10 @@ def serve(
         admin = _admin_socket(settings, served, held)
         tls_files = _tls_files(settings)
         files = WatchedFiles(loader, watch=server.watch, tls_files=tls_files)
+        keys = watched_keys(settings.access)
         counted = layout(loader.count, _grpc_templates() if calls else ())
         addresses = Addresses(address(sockets, settings), [_shown(each) for each in calls], unix_socket)
-        process = ServingProcess(loader, settings, begun, addresses, announce, tls_files)
+        process = ServingProcess(loader, settings, begun, addresses, announce, tls_files, keys)
         shared = [*sockets, *calls, *admin]
         allow_open_files(len(shared), server.workers, settings.limits.max_connections)
         if server.workers > 1:
@@ -103,7 +106,13 @@ def serve(
             layout=counted,
             policy=policy,
             files=files,
+            # Of all processes this one tells of it, and workers that come later have what it has.
+            on_look=_nothing if keys is None else keys.look,
         )
+
+
+def _nothing() -> None:
+    pass
 
 
 def _reserved(settings: Settings) -> list[socket]:
@@ -228,6 +237,7 @@ class ServingProcess:
         addresses: Addresses,
         announce: Announce,
         tls_files: "TlsFiles | None",
+        keys: "WatchedKeys | None",
     ) -> None:
         self._loader = loader
         self._settings = settings
@@ -235,6 +245,7 @@ class ServingProcess:
         self._addresses = addresses
         self._announce = announce
         self._tls_files = tls_files
+        self._keys = keys
 
     def start(self, http: int, grpc: int, context: WorkerContext) -> int:
         """Load the models, serve, and return the exit code.
@@ -245,7 +256,8 @@ class ServingProcess:
         admin = context.sockets[http + grpc :]
         shared_metrics, slot, first = context.shared_metrics, context.slot, context.first
         begun = self._begun if first else time.perf_counter()
-        app = App()
+        access = ProcessAccess(self._settings.access, self._keys, shared_metrics.key_usage, slot)
+        app = access.http_app()
         # Ready when all routes are there, and gRPC is, too.
         app.state.starting = True
         worker_metrics = shared_metrics.claim(slot)
@@ -261,7 +273,7 @@ class ServingProcess:
             names = models.names
             worker_metrics.count_models(names)
             observer = TurnObservers(worker_metrics, AccessLog(access=self._settings.logs.access))
-            application(app, self._settings, observer, shared_metrics.snapshot, names)
+            application(app, self._settings, observer, shared_metrics.snapshot, names, access.key_counts)
             models.install(app.models)
             releases = Releases(app.models, self._loader, names, context.send)
             released.append(releases)
@@ -278,6 +290,7 @@ class ServingProcess:
                         on_connections=connections.grpc,
                         crowded=connections.crowded,
                         tls_files=self._tls_files,
+                        access=access,
                     )
                 )
 
@@ -299,7 +312,7 @@ class ServingProcess:
         hooks = WorkerHooks(
             load=load,
             on_ready=begin,
-            on_heartbeat=partial(oversight.beat, app.models),
+            on_heartbeat=partial(_on_heartbeat, partial(oversight.beat, app.models), access),
             on_connections=connections.http,
             on_listening=connections.listening,
             crowded=connections.crowded,
@@ -315,3 +328,9 @@ class ServingProcess:
         routes = AdminRoutes(releases.release)
         app.install(lambda _: (), (routes,), NullObserver(), max_body_bytes=limits.max_body_bytes)
         return [AdminServer(app, each, limits) for each in sockets]
+
+
+def _on_heartbeat(beat: Callable[[], None], access: ProcessAccess) -> None:
+    """What a worker does every second."""
+    beat()
+    access.look()

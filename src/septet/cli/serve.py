@@ -33,7 +33,7 @@ def configure(parser: Parser) -> None:
     parser.add_argument(
         "--print-config", action="store_true", help="print the effective settings and where each comes from, and stop"
     )
-    add_settings(parser, ("server", "limits", "model", "logs"))
+    add_settings(parser, ("server", "limits", "access", "model", "logs"))
 
 
 def run(args: Namespace) -> int:
@@ -70,6 +70,7 @@ def run(args: Namespace) -> int:
             workers=settings.server.workers,
             grpc=addresses.grpc,
             unix_socket=addresses.unix_socket,
+            keyed=bool(settings.access.api_keys) or settings.access.api_keys_file is not None,
         )
         try:
             show(lines)
