@@ -3,8 +3,6 @@
 import asyncio
 import contextlib
 import gc
-import logging
-import os
 import socket
 from collections.abc import Callable, Sequence
 
@@ -57,16 +55,11 @@ def run_worker(app: App, sockets: Sequence[socket.socket], settings: Settings, h
     if not hooks.listens_early:
         hooks.load()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        code = runner.run(_serve(app, list(sockets), settings, hooks))
-    if code is None or code != 0:
-        # A thread is still in the engine; the interpreter would wait for it, however long that takes.
-        logging.shutdown()
-        os._exit(code or 0)
-    return 0
+        return runner.run(_serve(app, list(sockets), settings, hooks))
 
 
-async def _serve(app: App, sockets: list[socket.socket], settings: Settings, hooks: WorkerHooks) -> int | None:
-    """Return the exit code; None where it was told to stop before the model was loaded."""
+async def _serve(app: App, sockets: list[socket.socket], settings: Settings, hooks: WorkerHooks) -> int:
+    """Return the exit code."""
     state = HttpServerState(app, settings.limits, hooks.on_connections)
     server = HttpServer(
         state, settings.server, crowded=hooks.crowded, on_listening=hooks.on_listening, tls_files=hooks.tls_files
@@ -83,7 +76,7 @@ async def _serve(app: App, sockets: list[socket.socket], settings: Settings, hoo
             await asyncio.wait((serving, loading), return_when=asyncio.FIRST_COMPLETED)
             if not loading.done():
                 await serving
-                return None
+                return 0
             loading.result()
         for secondary in hooks.secondary_servers:
             await server.start_secondary(secondary)
