@@ -117,6 +117,10 @@ def release_orders() -> Check:
 
 def skops() -> Check:
     """Archives of skops: a zip whose first member is the schema; mostly the archive is written around it here."""
+    # They take seconds, which are no input's.
+    import sklearn  # noqa: F401
+    import skops.io  # noqa: F401
+
     folder = _folder()
     path = folder / "model.skops"
 
