@@ -19,12 +19,12 @@ def main() -> None:
         for target in targets:
             check_of(target)(options.input.read_bytes())
         return
-    if find_spec("atheris") is None:
-        sys.exit("Fuzzing is guided by coverage, which atheris watches: pip install --group fuzz (Linux, x86-64).")
     if options.distil:
         for target in targets:
             distil(options.corpus, target)
         return
+    if find_spec("atheris") is None:
+        sys.exit("Fuzzing is guided by coverage, which atheris watches: pip install --group fuzz (Linux, x86-64).")
     seconds = int(options.minutes * 60 * options.jobs / len(targets)) if options.minutes else 0
     done = Campaign(options.corpus, options.inputs // len(targets), seconds, options.jobs).run(targets)
     print(f"{sum(each.inputs for each in done):,} inputs; report: {options.corpus / 'report.json'}")
@@ -48,7 +48,7 @@ def parse() -> argparse.Namespace:
         "--corpus", type=Path, default=Path(".fuzzing"), help="folder of the inputs, which grows (.fuzzing)"
     )
     parser.add_argument("--input", type=Path, help="try this one file with the target, and nothing else")
-    parser.add_argument("--distil", action="store_true", help="write the least of the corpus to fuzzing/corpus")
+    parser.add_argument("--distil", action="store_true", help="write the smallest of the corpus to fuzzing/corpus")
     options = parser.parse_args()
     options.corpus = options.corpus.resolve()
     unknown = set(options.targets) - set(TARGETS)

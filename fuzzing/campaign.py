@@ -3,13 +3,13 @@
 import json
 import platform
 import re
-import shutil
 import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from hashlib import sha1
+from itertools import accumulate
 from pathlib import Path
 
 from fuzzing.mutations import MOST_BYTES
@@ -20,8 +20,7 @@ ROOT = Path(__file__).parents[1]
 HUNG_SECONDS = 30
 MOST_MEGABYTES = 2000
 #: Bytes of the inputs of a target that are committed.
-KEPT_BYTES = 24_000
-_KEPT_INPUT_BYTES = 1000
+KEPT_BYTES = 8_000
 _EXECUTED = re.compile(r"stat::number_of_executed_units:\s*(\d+)")
 _COVERED = re.compile(r"cov: (\d+) ft: (\d+)")
 
@@ -101,19 +100,10 @@ def as_text(done: FuzzedTarget) -> str:
 
 
 def distil(folder: Path, target: str) -> None:
-    """Write the least inputs of a target's folder that reach what all of them reach to the committed corpus."""
-    least = folder / f"{target}.least"
-    shutil.rmtree(least, ignore_errors=True)
-    least.mkdir()
-    _guided(target, "-merge=1", f"-max_len={MOST_BYTES}", str(least), str(folder / target))
-    inputs = sorted((path.read_bytes() for path in least.iterdir()), key=lambda data: (len(data), data))
-    kept, size = [], 0
-    for data in inputs:
-        size += len(data)
-        if len(data) <= _KEPT_INPUT_BYTES and size <= KEPT_BYTES:
-            kept.append(data)
-    keep(target, kept)
-    shutil.rmtree(least)
+    """Write the smallest inputs of a target's folder, each of which reached new code, to the committed corpus."""
+    inputs = sorted((path.read_bytes() for path in (folder / target).iterdir()), key=lambda data: (len(data), data))
+    sizes = accumulate(map(len, inputs))
+    keep(target, [data for data, size in zip(inputs, sizes, strict=True) if size <= KEPT_BYTES])
 
 
 def _told(log: str) -> str:
