@@ -125,6 +125,32 @@ def test_a_request_without_a_good_key_is_refused_in_the_words_of_its_protocol(gu
     assert guarded.client.options("/predict").status_code == 401
 
 
+def test_a_large_body_is_not_read_from_whoever_has_no_key(guarded: Guarded) -> None:
+    for length in (
+        b"content-length: 10000000",
+        b"transfer-encoding: chunked",
+        b"content-length: 9\r\nexpect: 100-continue",
+    ):
+        with socket.create_connection(("127.0.0.1", guarded.server.port), 30) as connection:
+            connection.sendall(b"POST /predict HTTP/1.1\r\nhost: localhost\r\n%b\r\n\r\n" % length)
+            # No byte of the body is sent.
+            assert connection.recv(65536).split(b" ")[1] == b"401"
+    large = np.zeros((9000, 4), np.float32)
+    with septet.Client(str(guarded.client.base_url), timeout=30, api_key=FILED) as client:
+        assert client.predict(large).shape == (9000, 3)
+
+
+def test_a_large_message_is_not_read_from_whoever_has_no_key(guarded: Guarded) -> None:
+    with grpc.insecure_channel(guarded.grpc) as channel:
+        call = channel.unary_unary("/inference.GRPCInferenceService/ModelInfer", _registered_method=False)
+        with pytest.raises(grpc.RpcError) as caught:
+            call(b"\0" * 12_000_000, timeout=30)
+        assert caught.value.code() is grpc.StatusCode.UNAUTHENTICATED
+    large = np.zeros((9000, 4), np.float32)
+    with septet.Client(f"grpc://{guarded.grpc}", timeout=30, api_key=FILED) as client:
+        assert client.predict(large).shape == (9000, 3)
+
+
 def test_either_header_lets_a_request_in(guarded: Guarded) -> None:
     for headers in (bearer(STATED), {"x-api-key": FILED}, {"authorization": f"bearer  {FILED}"}):
         assert guarded.client.post("/predict", json=BODY, headers=headers).status_code == 200

@@ -9,7 +9,6 @@ from septet.protocols.http.app import App
 from septet.protocols.http.health_routes import HealthRoutes
 from septet.protocols.http.routes import declared_routes
 from septet.protocols.rpc.paths import HEALTH, INFERENCE
-from septet.registry import Models
 from septet.settings import Access
 from septet.web.pages import FILES
 
@@ -60,11 +59,11 @@ class ProcessAccess:
 
     def http_app(self) -> App:
         """An application for HTTP."""
-        return _app(self.rules, None, OPEN_PATHS, PROBES)
+        if self.rules is None:
+            return App()
+        from septet.access.guarded_app import GuardedApp
 
-    def grpc_app(self, models: Models) -> App:
-        """An application for gRPC, of the models of one for HTTP."""
-        return _app(self.rules, models, GRPC_PROBES, GRPC_PROBES)
+        return GuardedApp(self.rules, open_paths=OPEN_PATHS, probes=PROBES)
 
     def key_counts(self) -> Sequence[KeyCount]:
         """What was counted of the keys that are good now."""
@@ -91,11 +90,3 @@ def _rules(access: Access, keys: "WatchedKeys | None", usage: KeyUsage, slot: in
         hosts=AllowedHosts(access.allowed_hosts) if access.allowed_hosts else None,
         cross_origin=CrossOrigin(access.cors_origins) if access.cors_origins else None,
     )
-
-
-def _app(rules: "AccessRules | None", models: Models | None, open_paths: frozenset[str], probes: frozenset[str]) -> App:
-    if rules is None:
-        return App(models)
-    from septet.access.guarded_app import GuardedApp
-
-    return GuardedApp(rules, models, open_paths=open_paths, probes=probes)

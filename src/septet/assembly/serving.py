@@ -290,7 +290,6 @@ class ServingProcess:
                         on_connections=connections.grpc,
                         crowded=connections.crowded,
                         tls_files=self._tls_files,
-                        access=access,
                     )
                 )
 

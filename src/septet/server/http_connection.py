@@ -59,7 +59,7 @@ class HttpConnection(asyncio.Protocol):
         self._state = state
         self._app = state.app
         self._registry = state.registry
-        self._parser = RequestParser(state.limits)
+        self._parser = RequestParser(state.limits, state.app.check_caller)
         self._transport: asyncio.Transport
         # The request that is being answered, and how to give it up.
         self._current: HttpRequest | None = None

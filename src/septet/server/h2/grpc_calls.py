@@ -127,6 +127,14 @@ class GrpcCall(ABC):
         """The bytes of the message that has begun which have not come."""
         return self._buffer.missing_bytes
 
+    def check_caller(self) -> None:
+        """Refuse a caller who may not ask, before a large message of it is read.
+
+        Raises:
+            SeptetError: it is so.
+        """
+        self._owner.state.app.check_caller(self._head.path, self._head.headers)
+
     def receive(self, data: bytes) -> None:
         """Take in what came; `ended` is set before where nothing follows."""
         try:

@@ -146,7 +146,13 @@ class H2Streams:
         self.out.end(call, trailers)
 
     def grant_window(self, call: GrpcCall) -> None:
-        """Give the client leave to send the rest of a message, or the next one."""
+        """Give the client leave to send the rest of a message, or the next one.
+
+        Raises:
+            SeptetError: it may not ask, and need not send the rest.
+        """
+        if not call.reserved and call.buffered_bytes:
+            call.check_caller()
         self._in.grant(call)
 
     def reset(self, call: GrpcCall, code: ErrorCode) -> None:
