@@ -178,10 +178,10 @@ def test_a_caller_needs_a_certificate_of_the_authority(
             with pytest.raises(grpc.RpcError):
                 infer(address, credentials)
         # Another authority takes its place; a session of the first one is worth nothing then.
-        client = authority.trusting(ours)
-        client.maximum_version = ssl.TLSVersion.TLSv1_2
-        session, _ = resumed(server.port, client, None)
-        assert resumed(server.port, client, session)[1]
+        trusting = authority.trusting(ours)
+        trusting.maximum_version = ssl.TLSVersion.TLSv1_2
+        session, _ = resumed(server.port, trusting, None)
+        assert resumed(server.port, trusting, session)[1]
         shutil.copy(stranger.certificate, served)
 
         def answered(pair: tuple[Path, Path]) -> bool:
@@ -193,7 +193,7 @@ def test_a_caller_needs_a_certificate_of_the_authority(
 
         until(lambda: answered(theirs))
         with pytest.raises(OSError, match=r"EOF|reset"):
-            resumed(server.port, client, session)
+            resumed(server.port, trusting, session)
         assert not answered(ours)
         assert "Traceback" not in server.log
 

@@ -16,8 +16,11 @@ import pytest
 from septet.assembly.grpc_serving import grpc_server
 from septet.errors import ModelFailed, Overloaded, StartupError
 from septet.events import NullObserver, Observer
+from septet.monitoring.metrics_layout import MetricsLayout
+from septet.monitoring.shared_metrics import SharedMetrics
 from septet.protocols.http.app import App
 from septet.protocols.rpc.paths import INFER
+from septet.server.connection_gauge import ConnectionGauge
 from septet.server.grpc_server import GrpcServer
 from septet.server.h2 import h2_frames
 from septet.server.listener import reserve
@@ -47,8 +50,7 @@ def served(
         settings or Settings(),
         observer or NullObserver(),
         [reserved],
-        on_connections=lambda _: None,
-        crowded=lambda: False,
+        ConnectionGauge(SharedMetrics(MetricsLayout((), ())), 0),
     )
 
 

@@ -1,7 +1,6 @@
 """From settings to the rules of who may ask, and to an application that keeps them."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from septet.monitoring.key_usage import KeyCount, KeyUsage
@@ -23,26 +22,6 @@ GRPC_PROBES = frozenset(
     (f"/{HEALTH}/Check", f"/{HEALTH}/Watch", f"/{INFERENCE}/ServerLive", f"/{INFERENCE}/ServerReady")
 )
 OPEN_PATHS = PROBES | frozenset(FILES)
-
-
-def asks_for_keys(access: Access) -> bool:
-    """Whether a request must have a key."""
-    return bool(access.api_keys) or access.api_keys_file is not None
-
-
-def watched_keys(access: Access) -> "WatchedKeys | None":
-    """The keys that a request must have one of; None where it needs none.
-
-    Raises:
-        SettingsInvalid: the key file cannot be used.
-    """
-    if not asks_for_keys(access):
-        return None
-    from septet.access.api_keys import stated_keys
-    from septet.access.watched_keys import WatchedKeys
-
-    path = None if access.api_keys_file is None else Path(access.api_keys_file).absolute()
-    return WatchedKeys(stated_keys(access.api_keys), path)
 
 
 class ProcessAccess:

@@ -1,7 +1,7 @@
 """From served models to a server that answers gRPC calls beside HTTP. Imported only where gRPC is asked for."""
 
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from septet.assembly.access_rules import GRPC_PROBES
 from septet.events import Observer
@@ -11,6 +11,7 @@ from septet.protocols.openinference.grpc_service import GrpcService
 from septet.protocols.rpc.health import HealthService
 from septet.protocols.rpc.paths import HEALTH, INFERENCE
 from septet.protocols.rpc.reflection import Reflection
+from septet.server.connection_gauge import ConnectionGauge
 from septet.server.grpc_server import GrpcServer
 from septet.server.h2.h2_server_state import H2ServerState
 from septet.server.tls_files import TlsFiles
@@ -28,12 +29,11 @@ def grpc_server(
     settings: Settings,
     observer: Observer,
     sockets: Sequence[socket.socket],
+    connections: ConnectionGauge,
     *,
-    on_connections: Callable[[int], None],
-    crowded: Callable[[], bool],
     tls_files: TlsFiles | None = None,
 ) -> GrpcServer:
-    """Put the server together; `http` is the application of the same models over HTTP, the rest is for `GrpcServer`.
+    """Put the server together; `http` is the application of the same models over HTTP.
 
     Calls have an application of their own: a path of gRPC is none of HTTP, and the other way round.
     """
@@ -48,5 +48,5 @@ def grpc_server(
     reflection = Reflection((INFERENCE, HEALTH))
     app.install(lambda _: (), (inference, health, reflection), observer, max_body_bytes=settings.limits.max_body_bytes)
     methods = (*inference.methods(), *health.methods(), *reflection.methods())
-    state = H2ServerState(app, methods, settings.limits, on_connections)
-    return GrpcServer(state, sockets, backlog=settings.server.backlog, crowded=crowded, tls_files=tls_files)
+    state = H2ServerState(app, methods, settings.limits, connections.grpc)
+    return GrpcServer(state, sockets, backlog=settings.server.backlog, crowded=connections.crowded, tls_files=tls_files)

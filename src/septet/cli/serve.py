@@ -52,7 +52,7 @@ def run(args: Namespace) -> int:
     # Modules live as long as the process: while they are imported, the collector would look at them in vain.
     gc.disable()
     from septet.assembly import serving
-    from septet.assembly.serving import Addresses
+    from septet.assembly.serving_plan import Addresses
     from septet.cli.banner import banner, banner_of_several
     from septet.cli.progress import Progress
     from septet.service import Service
