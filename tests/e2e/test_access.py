@@ -373,6 +373,22 @@ def _replaced_keys(guarded: Guarded) -> None:
     assert guarded.server.log.count("stay as they were") == 1
 
 
+def test_a_worker_that_is_killed_holds_no_requests_in_flight(tmp_path: Path) -> None:
+    server, folder = serving_guarded(tmp_path)
+    with server:
+        guarded = Guarded(server, folder)
+        guarded.barrier.touch()
+        ends = [abandoned_http(guarded), abandoned_http(guarded)]
+        until(lambda: admitted(guarded) == 2)
+        assert guarded.predict(NARROW).status_code == 429
+        os.kill(children(server.process.pid)[0], signal.SIGKILL)
+        guarded.barrier.unlink()
+        for end in ends:
+            end()
+        until(lambda: _answers(lambda: guarded.predict(NARROW).status_code == 200))
+        assert admitted(guarded) == 3
+
+
 def _answers(ask: Callable[[], bool]) -> bool:
     try:
         return ask()
