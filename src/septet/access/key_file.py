@@ -102,7 +102,7 @@ def _read_toml(path: Path) -> object:
         raise SettingsInvalid(f"the key file {path} has more than {MOST_FILE_BYTES} bytes.")
     try:
         return tomllib.loads(content.decode())
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         # The text of the error may repeat what is there.
         place = _PLACE.search(str(error))
         where = f" {place[0]}" if place else ""
