@@ -1,7 +1,9 @@
 """Certificates that are replaced while a server runs, and certificates of callers, over HTTP and gRPC."""
 
+import os
 import re
 import shutil
+import signal
 import socket
 import ssl
 from collections.abc import Sequence
@@ -15,7 +17,7 @@ from tritonclient.grpc import service_pb2
 
 from tests.e2e.certificates import Authority, tls_options
 from tests.e2e.grpc_server import ROWS, grpc_address
-from tests.e2e.process import IRIS, ServerProcess, septet_serve
+from tests.e2e.process import IRIS, ServerProcess, children, septet_serve
 from tests.waiting import until
 
 INFER = "/inference.GRPCInferenceService/ModelInfer"
@@ -140,7 +142,13 @@ def test_a_pair_that_cannot_be_used_is_told_once_and_the_old_one_goes_on(
         pair[0].unlink()
         until(lambda: server.log.count(KEPT) == 3)
         assert "key values mismatch" in server.log.casefold().replace("_", " ")
-        assert "No such file" in server.log
+        assert f"{pair[0]}: there is no such file" in server.log
+        assert {served_name(server.port, authority.trusting()) for _ in range(10)} == {"first"}
+        # Also in a worker that is started in between.
+        started = children(server.process.pid)
+        for worker in started:
+            os.kill(worker, signal.SIGKILL)
+        until(lambda: len(children(server.process.pid)) == 2 and not {*started} & {*children(server.process.pid)})
         assert {served_name(server.port, authority.trusting()) for _ in range(10)} == {"first"}
         assert first_key.splitlines()[1].decode() not in server.log
         replace(pair, second)
@@ -170,10 +178,10 @@ def test_a_caller_needs_a_certificate_of_the_authority(
             with pytest.raises(grpc.RpcError):
                 infer(address, credentials)
         # Another authority takes its place; a session of the first one is worth nothing then.
-        client = authority.trusting(ours)
-        client.maximum_version = ssl.TLSVersion.TLSv1_2
-        session, _ = resumed(server.port, client, None)
-        assert resumed(server.port, client, session)[1]
+        trusting = authority.trusting(ours)
+        trusting.maximum_version = ssl.TLSVersion.TLSv1_2
+        session, _ = resumed(server.port, trusting, None)
+        assert resumed(server.port, trusting, session)[1]
         shutil.copy(stranger.certificate, served)
 
         def answered(pair: tuple[Path, Path]) -> bool:
@@ -184,8 +192,8 @@ def test_a_caller_needs_a_certificate_of_the_authority(
                     return False
 
         until(lambda: answered(theirs))
-        with pytest.raises(OSError, match="EOF|reset"):
-            resumed(server.port, client, session)
+        with pytest.raises(OSError, match=r"EOF|reset"):
+            resumed(server.port, trusting, session)
         assert not answered(ours)
         assert "Traceback" not in server.log
 

@@ -216,6 +216,9 @@ def samples(field: Field, folder: Path) -> tuple[str, Value]:
         "trust": DIGEST,
         "middleware": "module:function",
         "route_timeouts": "/v2=0.5",
+        "api_keys": "someone=a-key-of-16-chars",
+        "cors_origins": "https://app.example.com",
+        "allowed_hosts": "*.example.com:8000",
     }
     text = shaped.get(field.name, "text")
     return text, (text,) if field.kind == "strings" else text

@@ -12,16 +12,23 @@ from septet.protocols.codecs import examples
 from septet.service import Service
 
 _WIDEST = 64  # columns from which a command with a whole row can no longer be read
+_KEY = '-H "authorization: Bearer $API_KEY"'
 _LONGEST = 2000  # characters of a command that still fits a screen
 
 
 def banner(
-    service: Service, url: str, *, workers: int, grpc: Sequence[str] = (), unix_socket: Path | None = None
+    service: Service,
+    url: str,
+    *,
+    workers: int,
+    grpc: Sequence[str] = (),
+    unix_socket: Path | None = None,
+    keyed: bool = False,
 ) -> list[str]:
     """The lines to print.
 
     `url` is the server's own, with the port it listens on, `grpc` the same for gRPC; `unix_socket` is where it listens
-    in place of the URL's host and port.
+    in place of the URL's host and port. `keyed`: whether a caller needs an API key.
     """
     identity, manifest, signature = service.identity, service.manifest, service.signature
     here = _reachable(url)
@@ -40,7 +47,7 @@ def banner(
         "",
         *(f"  {line}" for line in lines),
         "",
-        f"  {command(service, here, unix_socket)}",
+        f"  {command(service, here, unix_socket, keyed=keyed)}",
         "",
         "Ctrl+C stops.",
     ]
@@ -53,6 +60,7 @@ def banner_of_several(
     workers: int,
     grpc: Sequence[str] = (),
     unix_socket: Path | None = None,
+    keyed: bool = False,
 ) -> list[str]:
     """The same for models that are served side by side."""
     here = _reachable(url)
@@ -71,7 +79,7 @@ def banner_of_several(
         "",
         *(f"  {line}".rstrip() for line in lines),
         "",
-        f"  {command(first, f'{here}/models/{first.identity.name}', unix_socket)}",
+        f"  {command(first, f'{here}/models/{first.identity.name}', unix_socket, keyed=keyed)}",
         "",
         "Ctrl+C stops.",
     ]
@@ -85,13 +93,15 @@ def _places(here: str, grpc: Sequence[str], unix_socket: Path | None) -> dict[st
     return {"at": f"unix:{unix_socket}", "gRPC at": calls}
 
 
-def command(service: Service, url: str, unix_socket: Path | None = None) -> str:
+def command(service: Service, url: str, unix_socket: Path | None = None, *, keyed: bool = False) -> str:
     """Write a shell command that gets a prediction; of a wide model, the one for its own sample.
 
-    `url` is what stands before the model's `/predict`.
+    `url` is what stands before the model's `/predict`; a `keyed` command has an API key of the shell's.
     """
     signature, sample = service.signature, service.sample
     curl = "curl" if unix_socket is None else f"curl --unix-socket {shlex.quote(str(unix_socket))}"
+    if keyed:
+        curl += f" {_KEY}"
     if sample is None:
         return f"{curl} {shlex.quote(url + '/metadata')}"
     test = f"{curl} {shlex.quote(url + '/predict/test')}"

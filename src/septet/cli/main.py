@@ -27,6 +27,7 @@ COMMANDS = {
     "check": "prove that a model or package is whole, runs and is fresh",
     "predict": "answer rows of a file, without a server",
     "pack": "make a package from a model file",
+    "key": "make an API key for a caller",
     "render": "write the configuration of a balancer in front of several servers",
     "bench": "measure how fast a model is served, and up to which rate",
 }

@@ -33,7 +33,7 @@ def configure(parser: Parser) -> None:
     parser.add_argument(
         "--print-config", action="store_true", help="print the effective settings and where each comes from, and stop"
     )
-    add_settings(parser, ("server", "limits", "model", "logs"))
+    add_settings(parser, ("server", "limits", "access", "model", "logs"))
 
 
 def run(args: Namespace) -> int:
@@ -52,7 +52,7 @@ def run(args: Namespace) -> int:
     # Modules live as long as the process: while they are imported, the collector would look at them in vain.
     gc.disable()
     from septet.assembly import serving
-    from septet.assembly.serving import Addresses
+    from septet.assembly.serving_plan import Addresses
     from septet.cli.banner import banner, banner_of_several
     from septet.cli.progress import Progress
     from septet.service import Service
@@ -70,6 +70,7 @@ def run(args: Namespace) -> int:
             workers=settings.server.workers,
             grpc=addresses.grpc,
             unix_socket=addresses.unix_socket,
+            keyed=bool(settings.access.api_keys) or settings.access.api_keys_file is not None,
         )
         try:
             show(lines)

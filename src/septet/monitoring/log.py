@@ -31,7 +31,7 @@ MAX_LINES_PER_SECOND = 100
 
 
 #: What a line may carry beside its event, in this order. Others give them as `extra={"id": ...}`.
-FIELDS = ("id", "route", "code", "status", "rows", "seconds", "model", "version", "digest", "trace", "error")
+FIELDS = ("id", "route", "code", "status", "rows", "seconds", "model", "version", "digest", "trace", "key", "error")
 # A record with one of them is about a request.
 _OF_REQUEST = ("id", "route")
 # W3C Trace Context, 3.2: version, ids of the trace and of the parent, flags.
@@ -200,6 +200,8 @@ class AccessLog:
             fields |= {"model": model.name, "version": model.version, "digest": model.digest}
         if event.trace is not None and _TRACEPARENT.fullmatch(event.trace):
             fields["trace"] = event.trace
+        if event.caller is not None:
+            fields["key"] = event.caller
         if event.message is not None and level == logging.ERROR:
             fields["error"] = event.message
         self._logger.log(level, Entry("request", fields))

@@ -18,7 +18,8 @@ from typing import Protocol
 from septet.server.acceptor import Acceptor
 from septet.server.http_connection import HttpConnection
 from septet.server.http_server_state import HttpServerState
-from septet.server.tls import ServedTls
+from septet.server.tls import TransportOpener
+from septet.server.tls_files import HTTP, TlsFiles
 from septet.settings import Server
 
 logger = logging.getLogger("septet.server")
@@ -46,7 +47,7 @@ class HttpServer:
     """Answers on given sockets until a signal comes, or as many requests as it may answer, and stops in order.
 
     `crowded` says whether another worker should accept the next connection first; `on_listening` is called with whether
-    connections are accepted. `leads`: of several workers, this one logs what concerns all.
+    connections are accepted.
 
     Attributes:
         listening: set once it listens.
@@ -59,15 +60,14 @@ class HttpServer:
         *,
         crowded: Callable[[], bool],
         on_listening: Callable[[bool], None],
-        leads: bool = True,
+        tls_files: TlsFiles | None = None,
     ) -> None:
-        """Raise StartupError where certificate and key cannot be used."""
         self._state = state
         self._app = state.app
         self._registry = state.registry
         self._crowded = crowded
         self._on_listening = on_listening
-        self._tls = ServedTls(server, state.limits, "http/1.1", logs=leads)
+        self._opener = TransportOpener(tls_files, HTTP, state.limits)
         self._drain_delay = server.drain_delay_seconds
         self._grace = server.grace_seconds
         # Workers that began together must not end together.
@@ -86,10 +86,8 @@ class HttpServer:
             self._acceptors = [Acceptor(each, self._open, self._count, self._crowded) for each in sockets]
             self._on_listening(True)  # noqa: FBT003 - called by place
             self.listening.set()
-            watching = asyncio.create_task(self._tls.watch())
             while not self._is_over():  # noqa: ASYNC110 - a clock, a counter and signals end it
                 await asyncio.sleep(TICK_SECONDS)
-            watching.cancel()
             await self._shutdown(sockets)
 
     def stop_now(self) -> None:
@@ -102,7 +100,7 @@ class HttpServer:
         self._secondary_servers.append(secondary)
 
     async def _open(self, connection: socket.socket) -> None:
-        await self._tls.open(self._protocol, connection)
+        await self._opener.open(self._protocol, connection)
 
     def _count(self) -> int:
         return len(self._registry)

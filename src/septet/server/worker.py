@@ -13,6 +13,8 @@ from septet.protocols.http.app import App
 from septet.server.daemon_thread import in_daemon_thread
 from septet.server.http_server import HttpServer, SecondaryServer
 from septet.server.http_server_state import HttpServerState
+from septet.server.tls import watch
+from septet.server.tls_files import TlsFiles
 from septet.settings import Settings
 
 HEARTBEAT_SECONDS = 1.0
@@ -29,7 +31,7 @@ class WorkerHooks(msgspec.Struct, frozen=True):
         on_listening: called with whether HTTP connections are accepted.
         crowded: whether another worker should accept the next connection first.
         secondary_servers: the servers that answer beside HTTP; `load` adds them.
-        leads: of several workers, this one logs what concerns all.
+        tls_files: what encrypts connections; None for plain ones.
         listens_early: whether to listen, and answer 503, while the models load; a worker that joins others must not.
     """
 
@@ -40,7 +42,7 @@ class WorkerHooks(msgspec.Struct, frozen=True):
     on_listening: Callable[[bool], None]
     crowded: Callable[[], bool]
     secondary_servers: Sequence[SecondaryServer]
-    leads: bool
+    tls_files: TlsFiles | None
     listens_early: bool
 
 
@@ -60,10 +62,12 @@ async def _serve(app: App, sockets: list[socket.socket], settings: Settings, hoo
     """Return the exit code."""
     state = HttpServerState(app, settings.limits, hooks.on_connections)
     server = HttpServer(
-        state, settings.server, crowded=hooks.crowded, on_listening=hooks.on_listening, leads=hooks.leads
+        state, settings.server, crowded=hooks.crowded, on_listening=hooks.on_listening, tls_files=hooks.tls_files
     )
     serving = asyncio.create_task(server.serve(sockets))
     helpers = [asyncio.create_task(state.registry.sweep()), asyncio.create_task(_beat(hooks.on_heartbeat))]
+    if hooks.tls_files is not None:
+        helpers.append(asyncio.create_task(watch(hooks.tls_files)))
     try:
         await _listening(serving, server.listening)
         if hooks.listens_early:

@@ -21,6 +21,11 @@ ExtraColumns: TypeAlias = Literal["refuse", "ignore"]
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}\Z"
 VERSION_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,127}\Z"
 DIGEST_PATTERN = r"^(sha256:)?[0-9a-f]{12,64}\Z"
+#: A name, and a key of the characters that a header can carry (RFC 9110, 11.2, token68) or the digest of one.
+API_KEY_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}=(sha256:[0-9a-f]{64}|[A-Za-z0-9._~+/-]{16,512}=*)\Z"
+#: As browsers write them: scheme, host and a port that is not the scheme's own.
+ORIGIN_PATTERN = r"^(\*|[a-z][a-z0-9+.-]*://[a-z0-9._\[\]:-]+)\Z"
+HOST_PATTERN = r"^(\*\.)?([A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?\Z"
 
 _SECONDS = {"unit": "seconds"}
 _BYTES = {"unit": "bytes"}
@@ -207,6 +212,49 @@ class Limits(msgspec.Struct, frozen=True):
         return self.timeout_seconds if found is None else float(found)
 
 
+class Access(msgspec.Struct, frozen=True):
+    """Who may ask; see docs/access.md."""
+
+    api_keys: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="keys that callers must send, each as NAME=KEY or NAME=sha256:DIGEST; by environment, not by "
+            "flag; repeatable",
+            extra={"secret": True, "pattern": API_KEY_PATTERN, "metavar": "NAME=KEY"},
+        ),
+    ] = ()
+    api_keys_file: Annotated[
+        str | None,
+        Meta(
+            description="TOML file with the digests of more keys and their limits, read again when it changes; "
+            "septet key makes a key",
+            extra={"file": True},
+        ),
+    ] = None
+    cors_origins: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="origins whose pages may ask from a browser, such as https://app.example.com, or * for all; "
+            "repeatable; default: none",
+            extra={"pattern": ORIGIN_PATTERN, "metavar": "ORIGIN"},
+        ),
+    ] = ()
+    allowed_hosts: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="names by which this server may be asked, such as api.example.com or *.example.com; "
+            "repeatable; default: any",
+            extra={"pattern": HOST_PATTERN, "metavar": "HOST"},
+        ),
+    ] = ()
+
+    def __repr__(self) -> str:
+        """Show every field but the keys."""
+        shown = ((name, getattr(self, name)) for name in self.__struct_fields__)
+        masked = (f"{name}={'***' if name == 'api_keys' and value else repr(value)}" for name, value in shown)
+        return f"Access({', '.join(masked)})"
+
+
 class Model(msgspec.Struct, frozen=True):
     """Statements about the model, and how it runs."""
 
@@ -283,5 +331,6 @@ class Settings(msgspec.Struct, frozen=True):
 
     server: Server = Server()
     limits: Limits = Limits()
+    access: Access = Access()
     model: Model = Model()
     logs: Logs = Logs()

@@ -7,12 +7,17 @@ from typing import Any
 import msgspec
 
 from septet.errors import SettingsInvalid
-from septet.settings import Limits, Logs, Model, Server, Settings
+from septet.settings import Access, Limits, Logs, Model, Server, Settings
 from septet.settings.fields import GROUPS, PREFIX, Field, Value, fields
 from septet.settings.parsing import KUBERNETES, parse
 
 CONFIG_ENV = PREFIX + "CONFIG"
+#: The key with which a command asks a server.
+CLIENT_KEY_ENV = PREFIX + "API_KEY"
 DEFAULT = "default"
+
+
+CLIENT_KEY = " (it is for septet bench, which asks a server; the keys of a server are SEPTET_API_KEYS)"
 
 
 class Resolved(msgspec.Struct, frozen=True):
@@ -77,7 +82,7 @@ def _from_env(table: Iterable[Field], env: Mapping[str, str]) -> dict[str, _Chos
             continue
         if name not in known:
             hint = KUBERNETES if name.startswith((PREFIX + "SERVICE_", PREFIX + "PORT_")) else ""
-            hint = hint or _did_you_mean(name, [*known, CONFIG_ENV])
+            hint = CLIENT_KEY if name == CLIENT_KEY_ENV else hint or _did_you_mean(name, [*known, CONFIG_ENV])
             raise SettingsInvalid(f"unknown setting {name} in the environment{hint}.")
         chosen[known[name].key] = _Chosen(raw, name)
     return chosen
@@ -132,6 +137,7 @@ def _built(values: Mapping[str, Value]) -> Settings:
     return Settings(
         server=Server(**part("server")),
         limits=Limits(**part("limits")),
+        access=Access(**part("access")),
         model=Model(**part("model")),
         logs=Logs(**part("logs")),
     )

@@ -76,8 +76,18 @@ class PredictRoute(msgspec.Struct, frozen=True):
         """Give the observer the event of a request that its caller gave up."""
         code, seconds = "cancelled", perf_counter() - begun
         identity = None if model is None else model.service.identity
-        event = Finished(self.template, id_of(http.headers), code, STATUS[code], 0, seconds, model=identity)
-        self.observer.finished(event)
+        self.observer.finished(
+            Finished(
+                self.template,
+                id_of(http.headers),
+                code,
+                STATUS[code],
+                0,
+                seconds,
+                model=identity,
+                caller=http.caller,
+            )
+        )
 
     def refusal(self, error: Exception, http: HttpRequest, begun: float, model: Identity | None) -> HttpReply:
         """The reply with an error; the observer gets its event as well."""
@@ -86,7 +96,17 @@ class PredictRoute(msgspec.Struct, frozen=True):
         reply = failed(error, self.template, http, model)
         seconds = perf_counter() - begun
         self.observer.finished(
-            Finished(self.template, reply.id, reply.code, reply.status, 0, seconds, message=reply.message, model=model)
+            Finished(
+                self.template,
+                reply.id,
+                reply.code,
+                reply.status,
+                0,
+                seconds,
+                message=reply.message,
+                model=model,
+                caller=http.caller,
+            )
         )
         return reply
 
@@ -263,6 +283,7 @@ class InflightRequest(msgspec.Struct, gc=False, eq=False):
                 request.trace,
                 None,
                 outcome.model,
+                http.caller,
             )
         )
         done(reply)
