@@ -106,7 +106,7 @@ class HttpConnection(asyncio.Protocol):
         self._phase = CLOSING
         for request in self._queue:
             self._app.abandon(request.http)
-        self._state.abandon(self._waiting_bytes + self._parser.close())
+        self._state.abandoned.add(self._waiting_bytes + self._parser.close())
         self._drop_unanswered()
         if self._refusal is not None:
             self._app.refuse(self._refusal, self._parser.path, self._parser.headers)

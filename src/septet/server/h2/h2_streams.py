@@ -118,7 +118,7 @@ class H2Streams:
 
     def close(self) -> None:
         """The connection is gone: give up every call, and let go of everything."""
-        self.state.abandon(self.out.waiting_bytes + sum(call.buffered_bytes for call in self.calls.values()))
+        self.state.abandoned.add(self.out.waiting_bytes + sum(call.buffered_bytes for call in self.calls.values()))
         self.drop()
         self.out.close()
         self._in.close()
