@@ -24,6 +24,7 @@ from septet.errors import StartupError
 from septet.monitoring.metrics_layout import MetricsLayout
 from septet.monitoring.shared_metrics import SharedMetrics
 from septet.server.crash_policy import LONGEST_DELAY_SECONDS, CrashPolicy, start_delay
+from septet.server.prompt_end import INTERRUPTED
 from septet.server.release_coordinator import ReleaseCoordinator, ServedFiles
 from septet.server.release_messages import ToWorker
 from septet.server.wakeups import Wakeups
@@ -34,8 +35,6 @@ LOGGER = "septet"
 TICK_SECONDS = 1.0
 #: From the end of the workers' own grace period to the kill; with it, all have ended within a second.
 KILL_DELAY_SECONDS = 0.8
-#: As shells have it, for a process that SIGINT ends.
-INTERRUPTED = 128 + signal.SIGINT
 
 
 class SupervisionPolicy(msgspec.Struct, frozen=True):
