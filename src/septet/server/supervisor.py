@@ -107,7 +107,7 @@ class _Supervisor:
         self._wakeups = wakeups
         self._log = logging.getLogger(LOGGER)
         self._crashes = CrashPolicy(policy.workers)
-        self._releases = ReleaseCoordinator(self._tell, files)
+        self._releases = ReleaseCoordinator(self._tell, files, self._dismiss)
         self._on_look = on_look
         self._due: dict[int, float] = {}
         self._to_renew: deque[WorkerProcess] = deque()
@@ -244,6 +244,12 @@ class _Supervisor:
         for worker in self._pool.workers:
             if worker.pid == pid:
                 worker.send(message)
+
+    def _dismiss(self, pid: int) -> None:
+        """Let a worker finish its requests and end; another takes its place then."""
+        for worker in self._pool.workers:
+            if worker.pid == pid:
+                worker.dismiss()
 
     def _stop_by(self, now: float) -> float:
         return now + self._policy.grace_seconds + KILL_DELAY_SECONDS
