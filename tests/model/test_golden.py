@@ -109,6 +109,11 @@ def test_damaged_golden_rows_are_refused(tensor: str, words: str) -> None:
     assert words in caught.value.message
 
 
+def test_golden_rows_that_are_not_utf_8_are_refused() -> None:
+    with pytest.raises(PackageInvalid, match=r"golden\.json: does not hold golden rows"):
+        golden_from_json(b'{"absolute_to\xb3erance": 1}', "golden.json")
+
+
 def test_moments_are_iso_8601_and_missing_ones_null() -> None:
     when = np.array([["2026-01-01T12:00:00.5"], ["NaT"]], dtype="datetime64[us]")
     golden = Golden({"when": when}, {"when": when}, 0.0, 0.0)

@@ -76,9 +76,10 @@ def test_labels_are_profiled_by_share() -> None:
     assert profile_of({}).rows == 0
 
 
-def test_a_damaged_profile_is_refused() -> None:
+@pytest.mark.parametrize("content", [b'{"rows": "many"}', b'{"ro\xb3s": 1}'])
+def test_a_damaged_profile_is_refused(content: bytes) -> None:
     with pytest.raises(PackageInvalid, match=r"profile\.json: does not hold a profile"):
-        profile_from_json(b'{"rows": "many"}', "profile.json")
+        profile_from_json(content, "profile.json")
 
 
 def test_moments_are_profiled_in_seconds_since_1970() -> None:

@@ -106,6 +106,11 @@ def test_elements_and_products_are_bounded() -> None:
         times(Size(1, ("a",) * MOST_ELEMENTS), Size(1, ("a",)))
 
 
+def test_numbers_of_an_attribute_that_are_cut_are_damage() -> None:
+    cut = encode(1, "axis") + encode(7, b"\0\0\x80")
+    assert "not a complete ONNX model" in damage(image([node("Relu", ["x"], "y", cut)]))
+
+
 def test_scans_in_each_other_know_what_is_around_them() -> None:
     body = encode(1, node("Identity", ["v"], "w")) + encode(11, declared("v", 1, 4)) + encode(12, declared("w", 1, 4))
     scan = node("Scan", ["x"], "y", encode(1, "body") + encode(6, body), number("num_scan_inputs", 1))

@@ -19,7 +19,7 @@ from septet.tables.json_table import JsonReader, JsonWriter
 from septet.tables.jsonl_table import JsonlReader, JsonlWriter
 from septet.tables.memory_table import MemoryReader, MemoryWriter
 from septet.tables.npy_table import NpyReader, NpyWriter
-from septet.tables.table_formats import READERS, TableFormat
+from septet.tables.table_formats import READERS, TableFormat, detect_format
 
 NAMES = st.text(st.characters(codec="utf-8", exclude_categories=["Cc"]), min_size=1, max_size=5)
 TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0\r"), max_size=6)
@@ -265,3 +265,11 @@ def test_a_table_in_memory_keeps_what_is_written() -> None:
     assert [list(batch.columns["a"]) for batch in writer.batches] == [[1, 2], [3]]
     assert writer.closed
     assert list(MemoryReader({}).batches()) == []
+
+
+@pytest.mark.parametrize("line", [b'{"\xc9": 1}\n', b'{"a":' + b"[" * 100_000])
+def test_a_first_line_that_cannot_be_read_is_refused_as_json(line: bytes) -> None:
+    form, stream = detect_format(io.BytesIO(line))
+    assert form == "json"
+    with pytest.raises(Malformed):
+        every(READERS[form](stream))

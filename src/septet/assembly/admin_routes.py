@@ -23,7 +23,7 @@ class AdminRoutes:
         """`POST /release` of a `ReleaseOrder`: a `ReleaseResult` once it is served, 409 where it cannot be."""
         try:
             order = msgspec.json.decode(http.body, type=ReleaseOrder)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise Malformed(f"The body must be a release order: {error}.") from error
         if not Path(order.path).is_absolute():
             raise Malformed(f"The path must be absolute, not {order.path[:200]!r}.")

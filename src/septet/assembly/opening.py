@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from septet.errors import DamagedModel, GoldenMismatch, PackageInvalid, StartupError
+from septet.errors import DamagedModel, GoldenMismatch, MissingExtra, PackageInvalid, StartupError
 from septet.model.digest import DIGEST_PREFIX, DigestedFiles, combined_digest, identity_digest
 from septet.model.golden import Golden, mismatches
 from septet.model.label_files import LABEL_NAMES, with_labels_beside
@@ -58,6 +58,12 @@ def open_model(path: Path, settings: Model, *, threads: int) -> OpenedModel:
         return _package(path, settings, options) if path.is_dir() else _file(path, settings, options)
     except OSError as error:
         raise DamagedModel(f"{path}: cannot be read: {error}") from error
+    except ImportError as error:
+        raise MissingExtra(
+            f"{path}: a library that it needs cannot be imported here (is it installed, and is there memory for it?): {error}"
+        ) from error
+    except MemoryError as error:
+        raise StartupError(f"{path}: there is not enough memory to load it") from error
 
 
 def model_name(path: Path, settings: Model) -> str:

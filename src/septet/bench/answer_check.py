@@ -62,7 +62,7 @@ def _prediction(payload: Payload, body: bytes) -> str | None:
         if payload.expected is None:
             return _rows(payload, len(msgspec.json.decode(body, type=_AnsweredPrediction).prediction))
         got = msgspec.json.decode(body, type=_AnsweredValues).prediction
-    except msgspec.MsgspecError as exc:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as exc:
         return f"not a prediction: {exc}: {_shown(body)}"
     if differs(payload.expected, got, payload):
         return f"expected {payload.expected!s:.120}, got {got!s:.120}"
@@ -72,7 +72,7 @@ def _prediction(payload: Payload, body: bytes) -> str | None:
 def _outputs(payload: Payload, body: bytes) -> str | None:
     try:
         outputs = msgspec.json.decode(body, type=_AnsweredOutputs).outputs
-    except msgspec.MsgspecError as exc:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as exc:
         return f"not a response of the protocol: {exc}: {_shown(body)}"
     return _shapes(payload, outputs)
 

@@ -70,7 +70,7 @@ def described(target: Target, prefix: str, timeout: float) -> ServedDescription:
         found = msgspec.json.decode(body, type=_DescribedModel)
         signature = _signature(found)
         sample = None if found.data_sample is None else _sample(signature, found.data_sample)
-    except (msgspec.MsgspecError, SeptetError) as exc:
+    except (msgspec.MsgspecError, UnicodeDecodeError, SeptetError) as exc:
         raise Invalid(f"{target.authority}{prefix}/metadata: does not describe a Septet model: {exc}; {hint}") from exc
     return ServedDescription(
         found.name, found.version, found.digest, found.runtime, signature, sample, found.prediction_sample

@@ -74,5 +74,5 @@ def _message(body: bytes) -> str:
     try:
         found: Mapping[str, Mapping[str, str]] = msgspec.json.decode(body)
         return found["error"]["message"]
-    except (msgspec.DecodeError, KeyError, TypeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, KeyError, TypeError):
         return body.decode(errors="replace")

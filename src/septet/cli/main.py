@@ -153,6 +153,8 @@ def _run(args: Namespace, interruptions: Sequence[Interruption]) -> int:
 
 def _shortage(exc: Exception) -> str | None:
     """What the system lacks, rather than what Septet does wrong."""
+    if isinstance(exc, MemoryError):
+        return "there is not enough memory"
     if not isinstance(exc, OSError):
         # A library that is not found for want of a descriptor, and the like.
         return SHORTAGES[errno.EMFILE] if os.strerror(errno.EMFILE) in str(exc) else None

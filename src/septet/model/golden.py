@@ -61,7 +61,7 @@ def golden_from_json(data: bytes, source: str) -> Golden:
     """
     try:
         file = msgspec.json.decode(data, type=_File)
-    except (msgspec.DecodeError, RecursionError) as exc:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
         raise PackageInvalid(f"{source}: does not hold golden rows: {exc}") from exc
     return Golden(
         request={name: _array(tensor, f"{source}: request '{name}'") for name, tensor in file.request.items()},

@@ -80,7 +80,7 @@ def profile_from_json(data: bytes, source: str) -> Profile:
     """
     try:
         return msgspec.json.decode(data, type=Profile)
-    except (msgspec.DecodeError, RecursionError) as exc:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
         raise PackageInvalid(f"{source}: does not hold a profile: {exc}") from exc
 
 

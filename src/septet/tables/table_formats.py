@@ -54,7 +54,7 @@ def _sniffed(first: bytes) -> TableFormat:
         return "csv"
     try:
         line = msgspec.json.decode(start)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return "json"
     return "json" if line.keys() & set(FORMS) else "jsonl"
 

@@ -5,7 +5,6 @@ those of the public schema, `onnx.proto3`. Nothing here copies a weight: values 
 in `without_zipmaps`, which writes a new file image.
 """
 
-import struct
 from collections.abc import Iterator, Mapping
 from itertools import islice
 
@@ -219,8 +218,7 @@ def _scalars(number: int, value: wire.Value) -> Iterator[Scalar]:
         case 4 | 9:
             yield wire.text(value)
         case 7:
-            for (each,) in struct.iter_unpack("<f", wire.view(value)):
-                yield each
+            yield from wire.floats(value)
         case 8:
             yield from wire.integers(value)
         case _:

@@ -5,6 +5,7 @@ are handed out as views of the file, so walking over a tensor of 500 MB reads on
 """
 
 from collections.abc import Iterator
+from struct import Struct
 from typing import TypeAlias
 
 from septet.errors import DamagedModel
@@ -13,6 +14,7 @@ VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 _FIXED_SIZES = {FIXED64: 8, FIXED32: 4}
 _VARINT_MAX_BYTES = 10
 _HIGH_BIT = 0x80
+_FLOAT = Struct("<f")
 #: Fields of one message that are looked at: a graph has one for each of its nodes and constants.
 MOST_FIELDS = 1_000_000
 
@@ -100,6 +102,15 @@ def integers(value: Value) -> Iterator[int]:
     while at < len(value):
         number, at = _varint(value, at)
         yield signed(number)
+
+
+def floats(value: Value) -> Iterator[float]:
+    """Yield the numbers of one field of a repeated float32, packed or not; raise `DamagedModel` where one is cut."""
+    data = view(value)
+    if len(data) % _FLOAT.size:
+        raise _damaged()
+    for (each,) in _FLOAT.iter_unpack(data):
+        yield each
 
 
 def encode_varint(value: int) -> bytes:
