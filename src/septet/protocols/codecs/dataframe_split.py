@@ -12,6 +12,7 @@ import msgspec
 from septet.errors import MOST_PROBLEMS, Problem, invalid
 from septet.model.received import received, shown_key
 from septet.protocols.codecs.column_names import ColumnNames
+from septet.protocols.codecs.number_lists import NumberList
 
 KEYS = ("columns", "data", "index")
 
@@ -68,6 +69,8 @@ def rows(value: object, names: ColumnNames) -> list[Any]:
 
 def _parts(value: object) -> tuple[object, list[Any]]:
     """The columns as they were sent, and the rows."""
+    if isinstance(value, dict) and isinstance(value.get("data"), NumberList):
+        value = {**value, "data": [row for part in value["data"].parts() for row in part]}
     if not isinstance(value, dict) or not isinstance(value.get("data"), list):
         what = "an object with 'columns' and 'data', a list of rows"
         raise invalid([Problem(None, "dataframe_split", what, received(value))], "key")

@@ -60,7 +60,7 @@ class JsonBody:
         """
         if len(body) > self._unchecked:
             self._check_size(body)
-            read = self._long(body)
+            read = self._long(body) or self._diagnosis.long(body)
             if read is not None:
                 return read
         try:

@@ -5,7 +5,7 @@ Each datatype has one repeated field; several integers share the 32-bit ones. FP
 
 from collections.abc import Sequence
 from math import prod
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -60,8 +60,8 @@ def read(contents: Message, tensor: Tensor, shape: Sequence[int], at: Sequence[i
     if is_text(dtype):
         return input_elements(_elements(values, dtype, name).reshape(shape), tensor, at)
     if dtype in _NARROW:
-        return _narrow(np.fromiter(values, _NARROW[dtype], count), tensor).reshape(shape)
-    return np.fromiter(values, DTYPES[dtype], count).reshape(shape)
+        return _narrow(_array(values, _NARROW[dtype]), tensor).reshape(shape)
+    return _array(values, DTYPES[dtype]).reshape(shape)
 
 
 def write(contents: Message, array: Array, dtype: str) -> None:
@@ -70,6 +70,16 @@ def write(contents: Message, array: Array, dtype: str) -> None:
     if is_text(dtype):
         values = list(map(element_bytes, values))
     getattr(contents, FIELDS[dtype]).extend(values)
+
+
+def _array(values: Sequence[Any], dtype: Any) -> Array:
+    """The values, so many at a time that other threads need not wait for all of them."""
+    if len(values) <= VALUES_ON_LOOP:
+        return np.fromiter(values, dtype, len(values))
+    found = np.empty(len(values), dtype)
+    for at in range(0, len(values), VALUES_ON_LOOP):
+        found[at : at + VALUES_ON_LOOP] = values[at : at + VALUES_ON_LOOP]
+    return found
 
 
 def _elements(values: Sequence[bytes], dtype: str, name: str) -> Array:
