@@ -131,7 +131,7 @@ class NumberLists:
 
 def _is_balanced(text: bytes) -> bool:
     values = np.frombuffer(text, np.uint8)
-    return np.count_nonzero(values == _OPEN) == np.count_nonzero(values == _CLOSE)
+    return bool(np.count_nonzero(values == _OPEN) == np.count_nonzero(values == _CLOSE))
 
 
 def _put_back(value: Any, lists: Sequence[NumberList]) -> Any:
@@ -275,8 +275,8 @@ def _check_neighbours(text: bytes) -> None:
         if (opens & (left != _OPEN) & (left != _COMMA)).any() or (closes & (right != _CLOSE) & (right != _COMMA)).any():
             raise Malformed("The body is not JSON: a comma is missing beside a bracket.")
         if (opens[:-1] & (right[1:] == _CLOSE)).any() or ((left == _OPEN) & (right == _CLOSE)).any():
-            text = "A long list has lists without values in it."
-            raise Invalid(text, (Problem(None, None, "values in each list", "none"),))
+            what = "A long list has lists without values in it."
+            raise Invalid(what, (Problem(None, None, "values in each list", "none"),))
         before = values[-1:].tobytes()
 
 

@@ -42,7 +42,7 @@ class LongContents(NamedTuple):
     """The contents of one input: packed values of the field of that number."""
 
     number: int
-    packed: bytes
+    packed: memoryview
 
     @property
     def field(self) -> str:
@@ -61,13 +61,11 @@ class LongContents(NamedTuple):
         """The values, [size], as an array of this dtype.
 
         Raises:
-            LengthyWork: they are numbers of no fixed size.
             Malformed: they are none.
         """
         fixed = _FIXED.get(self.number)
         if fixed is not None and len(self.packed) % fixed.itemsize == 0:
             return np.frombuffer(self.packed, fixed).astype(dtype, copy=False)
-        leave_loop()
         kind, name = message("inference.InferTensorContents"), self.field
         ends = np.flatnonzero(np.frombuffer(self.packed, np.uint8) < _CONTINUES)
         found: list[Array] = []
@@ -85,7 +83,11 @@ class LongContents(NamedTuple):
 
 
 def without_long_contents(body: bytes) -> tuple[bytes, Mapping[int, LongContents]]:
-    """A message without the long contents of its inputs, and these by the places of the inputs."""
+    """A message without the long contents of its inputs, and these by the places of the inputs.
+
+    Raises:
+        LengthyWork: there are numbers of no fixed size.
+    """
     pieces: list[bytes] = []
     found: dict[int, LongContents] = {}
     place = kept = 0
@@ -123,5 +125,7 @@ def _cut(body: bytes, given: WireField) -> tuple[bytes, LongContents] | None:
         return None
     if only.end - only.start <= UNCHECKED_BYTES:
         return None
+    if only.number not in _FIXED:
+        leave_loop()
     rest = body[given.start : whole.begin] + body[whole.end : given.end]
-    return rest, LongContents(only.number, body[only.start : only.end])
+    return rest, LongContents(only.number, memoryview(body)[only.start : only.end])
