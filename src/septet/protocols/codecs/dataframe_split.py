@@ -15,6 +15,19 @@ from septet.protocols.codecs.column_names import ColumnNames
 from septet.protocols.codecs.number_lists import NumberList
 
 KEYS = ("columns", "data", "index")
+#: Columns that a frame may have; those that the model does not know are passed over or refused.
+MOST_COLUMNS = 20_000
+
+
+def check_columns(count: int, names: ColumnNames) -> None:
+    """Refuse a frame of far more columns than the model has.
+
+    Raises:
+        Invalid: it has more than `MOST_COLUMNS` beside the model's.
+    """
+    most = MOST_COLUMNS + len(names.known)
+    if count > most:
+        raise invalid([Problem(None, "columns", f"at most {most} columns", f"{count} columns")], "key")
 
 
 class DataframeSplit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -45,7 +45,8 @@ class JsonDiagnosis:
         self._names = frozenset(column.name for column in self._columns)
         self._input_names = [tensor.name for tensor in signature.inputs]
         self._rows = RowTensors(signature) if self._columns else None
-        texts = any(is_text(tensor.dtype) for tensor in signature.inputs)
+        # Of columns, an error names the one that has a text.
+        texts = bool(self._columns) or any(is_text(tensor.dtype) for tensor in signature.inputs)
         self._number_lists = NumberLists(_EXAMPLE, texts=texts)
         self._readers: dict[str, NumberListReader] = {}
 

@@ -26,6 +26,8 @@ _BESIDE: Final = 1024
 DENSE_BYTES: Final = 1 << 18
 # Digits of a number that no type of a model has.
 _DIGITS: Final = 512
+# Bytes of a text that is no value of the model.
+_TEXT_BYTES: Final = 1 << 16
 
 
 class JsonSize:
@@ -44,7 +46,8 @@ class JsonSize:
         self._marks = _LISTS if open_ended else _LISTS + b","
         self._most = _most_marks(signature, max_rows, open_ended=open_ended)
         self._most_quotes = None
-        if self._most is None and not any(is_text(tensor.dtype) for tensor in signature.inputs):
+        self._texts = any(is_text(tensor.dtype) for tensor in signature.inputs)
+        if self._most is None and not self._texts:
             # A row may be an object with a key for each input.
             self._most_quotes = _BESIDE + 2 * (2 + len(signature.inputs)) * max_rows
         self.unchecked = DENSE_BYTES if self._most is None else min(self._most, DENSE_BYTES)
@@ -61,6 +64,8 @@ class JsonSize:
             leave_loop()
         if len(body) > DENSE_BYTES:
             _check_digits(body)
+            if not self._texts:
+                _check_texts(body)
         if self._most_quotes is not None and len(body) > self._most_quotes:
             self._check_quotes(body, self._most_quotes)
         # A mark takes a byte.
@@ -111,6 +116,25 @@ def _check_digits(body: bytes) -> None:
     bare = rows[quotes[rows] % 2 == 0]
     if len(bare):
         raise Malformed(f"The body has a number of more than {_DIGITS} digits, at byte {bare[0] * _DIGITS} of it.")
+
+
+def _check_texts(body: bytes) -> None:
+    """Refuse a long text where the model takes numbers alone.
+
+    Raises:
+        Invalid: there is such a one.
+    """
+    values = np.frombuffer(body, np.uint8)
+    escapes = b"\\" in body
+    if escapes:
+        long = int(np.count_nonzero(values == ord("\\"))) > _TEXT_BYTES
+    else:
+        quotes = np.flatnonzero(values == ord('"'))
+        ends = np.append(quotes[1::2], len(body) if len(quotes) % 2 else [])
+        long = bool((ends - quotes[::2] > _TEXT_BYTES).any())
+    if long:
+        what = f"texts of at most {_TEXT_BYTES} bytes, where the model takes numbers"
+        raise Invalid("The body has a long text, and the model takes numbers.", (Problem(None, None, what, "more"),))
 
 
 def _is_digit(values: Array) -> Array:

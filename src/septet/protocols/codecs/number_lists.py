@@ -213,7 +213,7 @@ class NumberListReader:
             shape.insert(0, size)
             wanted = sizes[level]
             if wanted is not None and wanted != size:
-                raise self._unfit(sizes, 0 if level else None)
+                raise self._unfit(sizes, 0 if level else min(size, wanted))
             if level == 0 and check_rows is not None:
                 check_rows(size)
             unit = b"[%b]" % ((unit + b",") * (size - 1) + unit)
@@ -244,7 +244,7 @@ def _row_of_difference(wanted: bytes, marks: bytes) -> int:
     size = min(len(wanted), len(marks))
     one, other = np.frombuffer(wanted, np.uint8)[:size], np.frombuffer(marks, np.uint8)[:size]
     differs = one != other
-    return _row_at(marks[: int(np.argmax(differs)) if differs.any() else size])
+    return _row_at(marks[: int(np.argmax(differs)) + 1 if differs.any() else size])
 
 
 def _row_at(text: bytes) -> int:

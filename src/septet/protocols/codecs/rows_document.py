@@ -20,7 +20,7 @@ from septet.model.signature import Signature
 from septet.model.values import Mismatch, is_text
 from septet.protocols.codecs.base64_objects import Base64Objects
 from septet.protocols.codecs.column_names import ColumnNames
-from septet.protocols.codecs.dataframe_split import DataframeSplit, in_order, rows
+from septet.protocols.codecs.dataframe_split import DataframeSplit, check_columns, in_order, rows
 from septet.protocols.codecs.decoded_body import DecodedBody, count_quotes
 from septet.protocols.codecs.instances import Instances
 from septet.protocols.codecs.json_diagnosis import JsonDiagnosis
@@ -81,7 +81,8 @@ class RowsDocument:
         names = ColumnNames(signature, extra_columns)
         self._instances = Instances(signature, names)
         self._names = names
-        texts = any(is_text(tensor.dtype) for tensor in signature.inputs)
+        # Of columns, an error names the one that has a text.
+        texts = bool(names.known) or any(is_text(tensor.dtype) for tensor in signature.inputs)
         self._number_lists = NumberLists(rows_format.example, texts=texts, constant=_constant)
         self._single = len(signature.inputs) == 1
         self._decode = msgspec.json.Decoder(_envelope(rows_format)).decode
@@ -139,6 +140,7 @@ class RowsDocument:
         """Decode the value of a form; `quotes` are those of the body outside of it. None: it must be read with care."""
         if form == SPLIT:
             frame = self._decode_split(value)
+            check_columns(len(frame.columns or ()), self._names)
             if not self._names.known or not in_order(frame.columns, self._names.known):
                 return None
             value, quotes = frame.data, quotes + frame.quotes
