@@ -26,7 +26,7 @@ from septet.server.h2.header_decoder import IDENTITY, CallHead
 from septet.types import Pending
 
 #: The calls that a connection may have at once.
-MAX_STREAMS: Final = 256
+MAX_STREAMS: Final = 128
 #: What a stream may send before its message is known to be larger, in bytes.
 STREAM_WINDOW: Final = 1 << 17
 #: Of a stream, in a turn of the event loop.
