@@ -66,6 +66,28 @@ class Malformed(SeptetError):
     code = "malformed"
 
 
+class Unauthenticated(SeptetError):
+    """Raised when a request has no API key, or none that is known here."""
+
+    code = "unauthenticated"
+
+
+class RateLimited(SeptetError):
+    """Raised when an API key has asked for more than its limits allow; `retry_after` is in seconds."""
+
+    code = "rate_limited"
+
+    def __init__(self, message: str, retry_after: int = 1) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class Misdirected(SeptetError):
+    """Raised when a request names a host that this server is not."""
+
+    code = "misdirected"
+
+
 class NotFound(SeptetError):
     """Raised when a path, model, version or label map does not exist."""
 

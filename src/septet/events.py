@@ -26,6 +26,7 @@ class Finished(msgspec.Struct, frozen=True, gc=False):
         trace: the `traceparent` header, or None.
         message: the error's text, or None.
         model: which one answered, or was asked; None where the request was for none.
+        caller: the name of the API key that the request came with, or None.
     """
 
     route: str
@@ -42,6 +43,7 @@ class Finished(msgspec.Struct, frozen=True, gc=False):
     trace: str | None = None
     message: str | None = None
     model: Identity | None = None
+    caller: str | None = None
 
 
 class Observer(Protocol):

@@ -1,5 +1,6 @@
-"""What a large model takes is given back to the system once another is served in its place."""
+"""What a process has freed is given back to the system: a model that another has replaced, and what loading took."""
 
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -55,3 +56,33 @@ def test_the_memory_of_a_model_that_was_swapped_is_given_back(tmp_path: Path) ->
         [sys.executable, "-c", SWAPPING, str(path), str(MODEL_MB / 2)], check=False, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr[-2000:]
+
+
+SMALL_BYTES, PIECES = 1024, 65536
+# Takes 64 MiB in small pieces, frees all but the last, which keeps the C library from giving any back by itself.
+FREEING = f"""
+import ctypes
+from pathlib import Path
+from septet.server.freed_memory import trim_memory
+
+libc = ctypes.CDLL(None)
+libc.malloc.restype, libc.free.argtypes = ctypes.c_void_p, [ctypes.c_void_p]
+
+def resident():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+
+pieces = [libc.malloc({SMALL_BYTES}) for _ in range({PIECES})]
+for piece in pieces:
+    ctypes.memset(piece, 1, {SMALL_BYTES})
+for piece in pieces[:-1]:
+    libc.free(piece)
+freed = resident()
+trim_memory()
+print(freed - resident())
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries give memory back by themselves")
+def test_small_pieces_that_were_freed_are_given_back() -> None:
+    done = subprocess.run([sys.executable, "-c", FREEING], check=True, capture_output=True, text=True)
+    assert int(done.stdout) > SMALL_BYTES * PIECES // 2

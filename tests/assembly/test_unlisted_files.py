@@ -10,7 +10,8 @@ import pytest
 from septet.assembly import open_service
 from septet.cli.main import main
 from septet.errors import PackageInvalid
-from septet.model.package import read_package, write_package
+from septet.model.package import read_package
+from septet.model.package_writing import write_package
 from septet.settings import Settings
 from tests.e2e.process import IRIS
 

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import threading
 from argparse import Namespace
 from pathlib import Path
 
@@ -28,6 +29,15 @@ def test_the_module_is_the_command() -> None:
     done = septet("--version")
     assert done.returncode == 0
     assert done.stdout.startswith("septet ")
+
+
+def test_a_program_may_call_a_command_in_a_thread(capsys: pytest.CaptureFixture[str]) -> None:
+    codes: list[int] = []
+    thread = threading.Thread(target=lambda: codes.append(main(["--version"])))
+    thread.start()
+    thread.join()
+    assert codes == [0]
+    assert capsys.readouterr().out.startswith("septet ")
 
 
 def test_no_command_is_refused_with_a_hint(capsys: pytest.CaptureFixture[str]) -> None:

@@ -18,6 +18,9 @@ def rendered(capsys: pytest.CaptureFixture[str], *words: str) -> str:
         (["nginx"], "give each server with --replica"),
         (["nginx", "--replica", "10.0.0.1"], "give each replica as HOST:PORT"),
         (["nginx", "--replica", "10.0.0.1:0"], "give each replica as HOST:PORT"),
+        (["nginx", "--replica", "unix:relative.sock"], "or as unix:/PATH"),
+        (["nginx", "--replica", "unix:/a;b.sock"], "or as unix:/PATH"),
+        (["nginx", "--grpc-replica", "unix:/run/a.sock"], "gRPC is served on TCP ports only"),
         (["nginx", "--replica", "a;b:80"], "give each replica as HOST:PORT"),
         (["nginx", *ONE, "--service", "a b"], "take letters, digits and _ only"),
         (["nginx", *ONE, "--listen", "70000"], "70000 is no port"),
@@ -43,6 +46,14 @@ def test_times_are_longer_than_those_of_the_server(balancer: str, capsys: pytest
 @pytest.mark.parametrize("balancer", ["nginx", "haproxy"])
 def test_an_address_of_ipv6_has_brackets(balancer: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert "[::1]:8000" in rendered(capsys, balancer, "--replica", "[::1]:8000")
+
+
+def test_a_server_on_a_unix_socket_is_written_as_each_balancer_has_it(capsys: pytest.CaptureFixture[str]) -> None:
+    replica = ["--replica", "unix:/run/septet/iris.sock", "--grpc-replica", "127.0.0.1:8001"]
+    assert "server unix:/run/septet/iris.sock max_fails=1" in rendered(capsys, "nginx", *replica)
+    haproxy = rendered(capsys, "haproxy", *replica)
+    assert "unix@/run/septet/iris.sock check\n" in haproxy
+    assert "127.0.0.1:8001 proto h2 check\n" in haproxy
 
 
 def test_a_published_path_is_taken_off(capsys: pytest.CaptureFixture[str]) -> None:

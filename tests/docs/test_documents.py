@@ -47,7 +47,7 @@ def commands() -> list[str]:
         lines = [line.strip() for block in BLOCK.finditer(text) for line in block[3].splitlines()]
         lines += [match[1] for match in INLINE.finditer(text)]
         for line in lines:
-            bare = line.removeprefix("$ ").partition(" #")[0].strip()
+            bare = line.removeprefix("$ ").partition(" #")[0].partition(" >> ")[0].strip()
             if bare.startswith("septet ") and " / " not in bare and bare.split()[1] in COMMANDS:
                 found[bare] = None
     return list(found)

@@ -22,6 +22,7 @@ ROWS = [[cell.strip() for cell in line.strip("|").split("|")] for line in TEXT.s
 METRICS = {row[0].strip("`"): (row[1], set(re.findall(r"\w+", row[2]))) for row in ROWS if "septet_" in row[0]}
 #: Metrics of a model whose package states the age of its training data.
 DATED = {"septet_model_data_age_days", "septet_model_stale"}
+KEY = "key-of-the-reader-1"
 
 
 def exposed(page: str) -> dict[str, tuple[str, set[str]]]:
@@ -38,8 +39,9 @@ def labels_of(family: Metric) -> set[str]:
 
 
 async def scraped() -> str:
-    transport = httpx.ASGITransport(app=septet.asgi(ROOT / "examples" / "iris"))
-    async with httpx.AsyncClient(transport=transport, base_url="http://septet") as client:
+    transport = httpx.ASGITransport(app=septet.asgi(ROOT / "examples" / "iris", api_keys=[f"reader={KEY}"]))
+    headers = {"x-api-key": KEY}
+    async with httpx.AsyncClient(transport=transport, base_url="http://septet", headers=headers) as client:
         answer = await client.post("/predict", json={"data": [[5.1, 3.5, 1.4, 0.2]]})
         assert answer.status_code == 200
         await asyncio.sleep(0)  # requests are counted at the end of the event loop's turn

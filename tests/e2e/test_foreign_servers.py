@@ -20,7 +20,7 @@ FOREIGN = {
     "hypercorn": [*PYTHON, "hypercorn", "-b", BIND, "iris_app:app"],
 }
 MOUNTED = [*PYTHON, "uvicorn", "mounted_app:app", "--port", "{port}"]
-ENVIRONMENT = {"MODEL_UNDER_TEST": str(IRIS), "PYTHONPATH": str(SERVICES)}
+ENVIRONMENT = {"MODEL_UNDER_TEST": str(IRIS)}
 
 
 def answers(server: ServerProcess, prefix: str = "") -> dict[str, Any]:
@@ -60,20 +60,20 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
 
 @pytest.mark.parametrize("name", FOREIGN)
 def test_a_foreign_server_gives_the_answers_of_septet_serve(name: str, own: dict[str, Any], tmp_path: Path) -> None:
-    with ServerProcess(FOREIGN[name], tmp_path / "log", environment=ENVIRONMENT) as server:
+    with ServerProcess(FOREIGN[name], tmp_path / "log", environment=ENVIRONMENT, folder=SERVICES) as server:
         assert answers(server) == own
 
 
 def test_a_mount_in_fastapi_gives_the_answers_of_septet_serve(own: dict[str, Any], tmp_path: Path) -> None:
     ready = "/iris/health/ready"
-    with ServerProcess(MOUNTED, tmp_path / "log", environment=ENVIRONMENT, ready=ready) as server:
+    with ServerProcess(MOUNTED, tmp_path / "log", environment=ENVIRONMENT, folder=SERVICES, ready=ready) as server:
         assert answers(server, "/iris") == own
         assert server.client.get("/own").json() == {"mine": "yes"}
 
 
 def test_a_mount_names_its_own_place_in_its_openapi(tmp_path: Path) -> None:
     ready = "/iris/health/ready"
-    with ServerProcess(MOUNTED, tmp_path / "log", environment=ENVIRONMENT, ready=ready) as server:
+    with ServerProcess(MOUNTED, tmp_path / "log", environment=ENVIRONMENT, folder=SERVICES, ready=ready) as server:
         document = server.client.get("/iris/openapi.json").json()
         assert "/predict" in document["paths"]
         assert document["servers"] == [{"url": "/iris"}]

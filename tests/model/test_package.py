@@ -11,7 +11,8 @@ from septet.errors import DigestMismatch, LabelsMismatch, ModelNotFound, Package
 from septet.model.digest import bytes_digest, file_digest
 from septet.model.golden import Golden
 from septet.model.manifest import Manifest
-from septet.model.package import Package, read_package, write_package
+from septet.model.package import Package, read_package
+from septet.model.package_writing import write_package
 from septet.model.profile import profile_of
 from septet.model.signature import Kind, Signature, Tensor
 

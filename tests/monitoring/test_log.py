@@ -1,15 +1,18 @@
 import logging
 import os
+import select
+import time
 from collections.abc import Callable, Iterator
 
 import msgspec
 import pytest
 
 from septet.events import Finished
-from septet.monitoring.log import MAX_LINES_PER_SECOND, AccessLog, Format, Level, configure
+from septet.monitoring.log import MAX_LINES_PER_SECOND, AccessLog, Format, Level, LineHandler, configure
 from septet.types import Identity
 
 IRIS = Identity("iris", "1", "sha256:00")
+TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 Read = Callable[[], str]
 Configured = Callable[[Format, Level], Read]
@@ -51,7 +54,7 @@ def event(status: int, **changes: str) -> Finished:
 def test_an_access_line_names_request_and_model(configured: Configured) -> None:
     read = configured("json", "info")
 
-    AccessLog(access=True).turned(0, [event(200, trace="00-ab-cd-01")])
+    AccessLog(access=True).turned(0, [event(200, trace=TRACE)])
 
     entry = msgspec.json.decode(read())
     assert entry.pop("ts").endswith("+00:00")
@@ -68,7 +71,7 @@ def test_an_access_line_names_request_and_model(configured: Configured) -> None:
         "model": "iris",
         "version": "1",
         "digest": "sha256:00",
-        "trace": "00-ab-cd-01",
+        "trace": TRACE,
     }
 
 
@@ -149,6 +152,38 @@ def test_a_failure_carries_its_message(configured: Configured) -> None:
     assert line.count("\n") == 1
     assert "ERROR" in line
     assert "error=the model\\nfailed" in line
+
+
+@pytest.mark.parametrize("style", ["text", "json"])
+def test_a_line_has_nothing_of_what_a_refused_caller_sent(configured: Configured, style: Format) -> None:
+    read = configured(style, "debug")
+
+    refused = [event(status, message="received 'hunter2'", trace="hunter2") for status in (400, 404, 422)]
+    AccessLog(access=True).turned(0, [*refused, event(501, code="unimplemented", message="no method '/hunter2'")])
+
+    lines = read()
+    assert lines.count("\n") == 4
+    assert "hunter2" not in lines
+
+
+def test_a_traceback_of_a_request_quotes_none_of_its_values(configured: Configured) -> None:
+    read = configured("text", "info")
+    secret = "hunter2"
+
+    try:
+        try:
+            float(secret)
+        except ValueError as error:
+            raise RuntimeError(f"it isn't {secret!r} nor 'a \\' {secret}' that's\n  [{secret!r}, 3]") from error
+    except RuntimeError:
+        logging.getLogger("septet").exception("The model failed on a request", extra={"id": "an-id"})
+
+    text = read()
+    assert secret not in text
+    assert "could not convert string to float: '...'" in text
+    assert "it isn't '...' nor '...' that's" in text
+    assert "['...', 3]" in text
+    assert f'File "{__file__}"' in text
 
 
 def test_a_caller_cannot_forge_a_line_of_text(configured: Configured) -> None:
@@ -247,3 +282,21 @@ def test_a_pipe_that_nobody_reads_stops_nobody_and_what_is_lost_is_said() -> Non
         os.close(writing)
     assert "lines of the log are lost" in said
     assert said.endswith("after\n")
+
+
+def test_a_slow_reader_of_the_log_holds_up_nobody() -> None:
+    reading, writing = os.pipe()
+    handler = LineHandler(writing)
+    record = logging.LogRecord("septet", logging.INFO, "", 0, "%s", ("x" * 4000,), None)
+    begun = time.monotonic()
+    try:
+        for _ in range(400):
+            full = not select.select([], [writing], [], 0)[1]
+            handler.emit(record)
+            if full:
+                os.read(reading, 8192)
+    finally:
+        os.close(reading)
+        os.close(writing)
+    # A wait for each time that the pipe was full would be minutes.
+    assert time.monotonic() - begun < 30

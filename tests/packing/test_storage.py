@@ -12,7 +12,7 @@ import pytest
 
 from septet.assembly.opening import open_model
 from septet.errors import UnsupportedModel, Untrusted, VersionsMismatch
-from septet.model.package import write_package
+from septet.model.package_writing import write_package
 from septet.packing.training_tensors import tensors_of
 from septet.settings import Model
 from tests.packing.saving import save

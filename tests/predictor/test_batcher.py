@@ -453,6 +453,18 @@ def test_the_request_that_is_running_keeps_its_deadline_too() -> None:
     assert held(story) == [1]
 
 
+def test_a_deadline_that_has_passed_before_a_request_can_wait_is_told_as_such() -> None:
+    async def story(model: Held, batch: Batcher, clock: Clock) -> None:
+        running = asyncio.ensure_future(batch.predict(request(1)))
+        await until(model.began.is_set)
+        with pytest.raises(DeadlineExceeded):
+            await batch.predict(request(2, deadline=clock.now - 0.1))
+        model.go.set()
+        await running
+
+    assert held(story) == [1]
+
+
 def test_deadlines_that_are_as_good_as_over_hold_nobody_up() -> None:
     """uvloop's handle of a timer of less than half a millisecond does not know when it is due."""
 

@@ -1,5 +1,6 @@
 """Compressed bodies: read whole within their limit, and written only for who asks for nothing else."""
 
+import asyncio
 import gzip
 import random
 import zlib
@@ -9,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from septet.errors import Malformed, TooLarge, UnsupportedMediaType
+from septet.lengthy_work import BYTES_ON_LOOP, LengthyWork
 from septet.protocols.http.content_encoding import compressed, expanded
 from septet.protocols.http.http_messages import HttpReply, HttpRequest
 
@@ -92,6 +94,20 @@ def test_a_gzip_file_of_nothing_but_empty_members_is_refused() -> None:
     assert expand(empty * 900, b"gzip").body == b""
     with pytest.raises(Malformed, match="too many gzip members"):
         expand(empty * 100_000, b"gzip")
+
+
+def test_many_members_that_expand_to_nothing_are_not_read_on_the_event_loop() -> None:
+    # With a comment of 1,000 bytes each (RFC 1952, 2.3).
+    empty = gzip.compress(b"")
+    member = empty[:3] + b"\x10" + empty[4:10] + b"a" * 1_000 + b"\0" + empty[10:]
+    sent = member * (BYTES_ON_LOOP // len(member) + 1)
+    assert expand(sent, b"gzip").body == b""
+
+    async def on_loop() -> None:
+        with pytest.raises(LengthyWork):
+            expand(sent, b"gzip")
+
+    asyncio.run(on_loop())
 
 
 def test_codings_are_undone_from_the_last_to_the_first() -> None:

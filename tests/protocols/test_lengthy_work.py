@@ -191,6 +191,37 @@ def test_a_deadline_counts_from_the_arrival() -> None:
     asyncio.run(scenario())
 
 
+def test_a_caller_is_told_when_its_time_is_over_though_its_body_still_waits() -> None:
+    slow, seen = SlowDecoding(), RecordingObserver()
+
+    async def scenario() -> None:
+        app, model = app_of(models.classifier(), slow.of, seen)
+        first, late = Outcomes(), Outcomes()
+        app.answer(post(), first.append)
+        app.answer(post(headers={**JSON, b"septet-timeout": b"0.01"}), late.append)
+        # Before the first one is read.
+        assert (await late.first()).status == 504
+        assert model.in_flight == 1
+        slow.go_on.set()
+        assert (await first.first()).status == 200
+        assert [event.code for event in seen.events] == ["deadline_exceeded", "ok"]
+
+    asyncio.run(scenario())
+    assert len(slow.threads) == 1
+
+
+def test_a_timeout_that_is_none_is_told_before_a_body_is_read_in_the_thread() -> None:
+    slow = SlowDecoding()
+
+    async def scenario() -> None:
+        app, model = app_of(models.classifier(), slow.of)
+        assert (await app(post(headers={**JSON, b"septet-timeout": b"soon"}))).status == 400
+        assert model.in_flight == 0
+
+    asyncio.run(scenario())
+    assert slow.threads == []
+
+
 def test_more_than_may_wait_is_told_to_come_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(work_thread, "MOST_WAITING", 2)
     slow, seen = SlowDecoding(), RecordingObserver()
@@ -318,6 +349,33 @@ def test_a_caller_that_goes_away_while_its_answer_is_written_is_counted_once() -
         assert (model.in_flight, seen.in_flight, [each.code for each in seen.events]) == (0, 0, ["cancelled"])
         await asyncio.to_thread(lambda: None)
         assert replies == []
+
+    asyncio.run(scenario())
+
+
+def test_a_caller_is_told_when_its_time_is_over_though_its_answer_is_still_written() -> None:
+    go_on, seen = threading.Event(), RecordingObserver()
+    held = HeldPredictor(models.classifier().predictor)
+
+    def of(model: ServedModel) -> Decode:
+        factory = RequestFactory(model, models.LIMITS)
+
+        def encode(request: Request, response: Response) -> HttpReply:
+            leave_loop()
+            assert go_on.wait(60)
+            return answered(request, response, b"{}")
+
+        return lambda _: (model, factory.request({"x": np.zeros((1, 4), np.float32)}, 1, None, timeout=0.01), encode)
+
+    async def scenario() -> None:
+        app, model = app_of(msgspec.structs.replace(models.classifier(), predictor=held), of, seen)
+        replies = Outcomes()
+        app.answer(post(), replies.append)
+        held.held[0].answer(Response({}, 1, models.IDENTITY, NO_TIME))
+        assert (await replies.first()).status == 504
+        go_on.set()
+        assert (model.in_flight, seen.in_flight) == (0, 0)
+        assert [each.code for each in seen.events] == ["deadline_exceeded"]
 
     asyncio.run(scenario())
 

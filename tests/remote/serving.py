@@ -12,8 +12,10 @@ import uvloop
 from septet.assembly.composition import application, layout
 from septet.assembly.grpc_serving import grpc_server
 from septet.events import NullObserver
+from septet.monitoring.metrics_layout import MetricsLayout
 from septet.monitoring.shared_metrics import SharedMetrics
 from septet.protocols.http.app import App
+from septet.server.connection_gauge import ConnectionGauge
 from septet.server.http_connection import HttpConnection
 from septet.server.http_server_state import HttpServerState
 from septet.server.listener import reserve
@@ -107,7 +109,7 @@ class ServedApp:
         calls = None
         if self._grpc:
             calls = grpc_server(
-                self.app, SETTINGS, NullObserver(), self._grpc, on_connections=lambda _: None, crowded=lambda: False
+                self.app, SETTINGS, NullObserver(), self._grpc, ConnectionGauge(SharedMetrics(MetricsLayout((), ())), 0)
             )
             await calls.start()
         self._started.set()

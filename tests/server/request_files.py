@@ -24,6 +24,7 @@ from septet.monitoring.worker_metrics import TurnObservers
 from septet.protocols.http.app import App
 from septet.protocols.rpc.descriptors import message
 from septet.protocols.rpc.paths import INFER
+from septet.server.connection_gauge import ConnectionGauge
 from septet.server.h2.h2_connection import H2Connection
 from septet.server.http_connection import HttpConnection
 from septet.server.http_server_state import HttpServerState
@@ -111,7 +112,7 @@ async def request_files() -> dict[str, list[str]]:
     observer = TurnObservers(worker_metrics, AccessLog(access=False))
     app.models.install(service)
     application(app, settings, observer, shared_metrics.snapshot, [identity.name])
-    calls = grpc_server(app, settings, observer, [], on_connections=lambda _: None, crowded=lambda: False)
+    calls = grpc_server(app, settings, observer, [], ConnectionGauge(shared_metrics, 0))
 
     document = (
         f'{{"inputs":[{{"name":"{tensor.name}","shape":[1,4],"datatype":"FP32","parameters":{{"binary_data_size":16}}}}],'

@@ -1,3 +1,5 @@
+import pytest
+
 from septet.server.crash_policy import (
     LIMIT_PER_WORKER,
     LONGEST_DELAY_SECONDS,
@@ -58,6 +60,22 @@ def test_workers_that_cannot_start_are_tried_more_and_more_seldom_while_others_a
 
     assert delays[:3] == [0.2, 0.4, 0.8]
     assert delays[-1] == LONGEST_START_DELAY_SECONDS
+
+
+@pytest.mark.parametrize("others_answer", [True, False])
+@pytest.mark.parametrize("attempts", [UNREADY_LIMIT, 3000])
+def test_a_worker_that_answered_is_replaced_though_another_cannot_start(attempts: int, others_answer: bool) -> None:  # noqa: FBT001
+    crashes = CrashPolicy(workers=4)
+    for _ in range(attempts):
+        crashes.crashed(0.0, was_ready=False, others_answer=True)
+
+    assert crashes.crashed(1.0, was_ready=True, others_answer=others_answer) == LONGEST_DELAY_SECONDS
+
+
+def test_crashes_of_many_workers_by_requests_end_nothing() -> None:
+    crashes = CrashPolicy(workers=1)
+
+    assert [crashes.crashed(0.0, was_ready=True, by_request=True) for _ in range(2000)][-1] == LONGEST_DELAY_SECONDS
 
 
 def test_a_worker_that_becomes_ready_starts_the_count_anew() -> None:

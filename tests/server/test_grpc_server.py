@@ -16,11 +16,15 @@ import pytest
 from septet.assembly.grpc_serving import grpc_server
 from septet.errors import ModelFailed, Overloaded, StartupError
 from septet.events import NullObserver, Observer
+from septet.monitoring.metrics_layout import MetricsLayout
+from septet.monitoring.shared_metrics import SharedMetrics
 from septet.protocols.http.app import App
 from septet.protocols.rpc.paths import INFER
+from septet.server.connection_gauge import ConnectionGauge
 from septet.server.grpc_server import GrpcServer
 from septet.server.h2 import h2_frames
 from septet.server.listener import reserve
+from septet.server.tls_files import TlsFiles
 from septet.service import Service
 from septet.settings import Limits, Server, Settings
 from septet.testing import FailingPredictor, HeldPredictor, HeldRequest, RecordingObserver
@@ -46,8 +50,7 @@ def served(
         settings or Settings(),
         observer or NullObserver(),
         [reserved],
-        on_connections=lambda _: None,
-        crowded=lambda: False,
+        ConnectionGauge(SharedMetrics(MetricsLayout((), ())), 0),
     )
 
 
@@ -234,11 +237,7 @@ def test_a_client_that_does_not_leave_is_left_and_was_not_cut_off() -> None:
 def test_a_certificate_that_cannot_be_read_stops_the_start(tmp_path: Path) -> None:
     file = tmp_path / "both.pem"
     file.write_text("")
-    settings = Settings(server=Server(tls_certificate=str(file), tls_key=str(file)))
+    server = Server(tls_certificate=str(file), tls_key=str(file))
 
-    async def main() -> None:
-        (reserved,) = reserve("127.0.0.1", 0)
-        with reserved, pytest.raises(StartupError, match=r"TLS cannot be served with .*both\.pem"):
-            await served(classifier(), reserved, settings=settings).start()
-
-    asyncio.run(main())
+    with pytest.raises(StartupError, match=r"TLS cannot be served with .*both\.pem"):
+        TlsFiles(server)

@@ -186,6 +186,27 @@ def test_a_worker_that_was_started_before_a_release_is_brought_up_to_it() -> Non
     assert workers.news() == []
 
 
+def test_a_worker_that_missed_a_release_does_not_fall_back_behind_the_one_under_way() -> None:
+    workers = Workers(7)
+    workers.ask(7)
+    workers.prepared(7)
+    workers.committed(7)
+    newer = ReleaseOrder("/models/iris-3")
+    workers.ask(7, newer, asked=2)
+    workers.news()
+
+    workers.coordinator.joined(8, 0)
+    assert workers.news() == [(7, Abandon(2)), (8, Prepare(3, ORDER))]
+    workers.prepared(8, key=3)
+    workers.committed(8, key=3)
+    assert workers.news() == [(8, Commit(3)), (7, Prepare(4, newer)), (8, Prepare(4, newer))]
+    workers.prepared(7, 8, key=4, before=NEW, after=OTHER)
+    workers.committed(7, 8, key=4)
+
+    done = ReleaseOutcome(2, ReleaseResult(NEW, OTHER, 2, changed=True))
+    assert workers.news() == [(7, Commit(4)), (8, Commit(4)), (7, done)]
+
+
 def test_nothing_is_released_for_who_has_gone_away() -> None:
     workers = Workers(7)
     workers.ask(7)

@@ -201,6 +201,20 @@ def test_a_second_interrupt_ends_at_once(pools: Pools) -> None:
         assert waiting.recv(1) == b""
 
 
+def test_no_worker_is_renewed_when_the_end_has_begun(pools: Pools) -> None:
+    served = pools.start(workers=1)
+    served.wait_until_ready()
+    # Both reach the parent in one turn.
+    served.process.send_signal(signal.SIGSTOP)
+    served.ask("renew")
+    served.process.send_signal(signal.SIGTERM)
+
+    served.process.send_signal(signal.SIGCONT)
+
+    assert served.process.wait(60) == 0, served.log
+    assert "did not finish in time" not in served.log
+
+
 def test_no_worker_outlives_a_killed_parent(pools: Pools) -> None:
     served = pools.start()
     served.wait_until_ready()
@@ -232,10 +246,12 @@ def test_a_system_without_processes_to_spare_is_waited_for(pools: Pools) -> None
     assert served.end() == 0
 
 
-def test_a_system_that_cannot_fork_is_told_to_use_one_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_on_a_system_that_cannot_fork_an_application_for_other_servers_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(sys, "platform", "win32")
 
-    with pytest.raises(StartupError, match="use --workers 1"):
+    with pytest.raises(StartupError, match=r"septet\.asgi"):
         supervise(
             lambda _: 0,
             lambda: None,

@@ -212,9 +212,13 @@ def samples(field: Field, folder: Path) -> tuple[str, Value]:
         return str(low + 1), low + 1
     shaped = {
         "root_path": "/below",
+        "unix_socket_mode": "600",
         "trust": DIGEST,
         "middleware": "module:function",
         "route_timeouts": "/v2=0.5",
+        "api_keys": "someone=a-key-of-16-chars",
+        "cors_origins": "https://app.example.com",
+        "allowed_hosts": "*.example.com:8000",
     }
     text = shaped.get(field.name, "text")
     return text, (text,) if field.kind == "strings" else text
@@ -225,6 +229,7 @@ BESIDE = {
     "tls_certificate": ("tls_key",),
     "tls_key": ("tls_certificate",),
     "tls_key_password": ("tls_certificate", "tls_key"),
+    "tls_client_ca": ("tls_certificate", "tls_key"),
     "max_requests_jitter": ("max_requests",),
     "max_timeout_seconds": ("timeout_seconds",),
     "stale_error_days": ("stale_warn_days",),

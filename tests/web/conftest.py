@@ -10,6 +10,7 @@ import msgspec
 import pytest
 import uvicorn
 
+import septet
 from septet.assembly.composition import application
 from septet.events import NullObserver
 from septet.monitoring.shared_metrics import MetricsSnapshot
@@ -17,9 +18,12 @@ from septet.protocols.http.app import App
 from septet.protocols.http.asgi import Asgi, Receive, Scope, Send
 from septet.service import Service
 from septet.settings import Settings
+from tests.e2e.process import IRIS
 from tests.protocols import models
 from tests.waiting import until
 from tests.web.browser import Browser
+
+PAGE_KEY = "key-of-the-page-0123"
 
 
 def totals() -> MetricsSnapshot:
@@ -66,6 +70,7 @@ def address() -> Iterator[str]:
     apps = {name.replace(" ", "-"): asgi(service) for name, service in services.items()}
     apps["several"] = asgi(*several())
     apps["partly"] = asgi(models.iris(), missing={"broken": "broken.onnx is not an ONNX model"})
+    apps["keyed"] = septet.asgi(IRIS, api_keys=[f"reader={PAGE_KEY}"])
     mounts = Mounts(apps)
     server = uvicorn.Server(uvicorn.Config(mounts, port=0, log_level="error", lifespan="off"))
     thread = threading.Thread(target=server.run)

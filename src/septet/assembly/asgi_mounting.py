@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from septet.assembly.access_rules import ProcessAccess, watched_keys
 from septet.assembly.composition import application, layout
 from septet.assembly.loading import ModelLoader
+from septet.monitoring.key_usage import KeyUsage
 from septet.monitoring.log import AccessLog
 from septet.monitoring.metrics_layout import MetricsLayout
 from septet.monitoring.shared_metrics import SharedMetrics
 from septet.monitoring.worker_metrics import TurnObservers
-from septet.protocols.http.app import App
 from septet.protocols.http.asgi import Asgi
 from septet.service import Service
 from septet.settings.resolution import resolve
@@ -36,7 +37,7 @@ def asgi(
 
     Settings are those of `septet serve`, by their names with underscores (`max_rows=100`), from `SEPTET_*` in the
     environment, and from the file `config`; the ones given here take precedence. Those that concern the listening
-    socket and the processes are the outer server's.
+    socket and the processes are the outer server's. Limits of API keys hold for each process of it.
 
     Raises:
         StartupError: the model cannot be served, or a setting cannot be used.
@@ -52,8 +53,9 @@ def asgi(
     worker_metrics.count_models(loaded.names)
     worker_metrics.loaded(load_seconds=loaded.load_seconds, startup_seconds=time.perf_counter() - begun)
     observer = TurnObservers(worker_metrics, AccessLog(access=resolved.logs.access))
-    app = App()
-    application(app, resolved, observer, shared_metrics.snapshot, loaded.names)
+    access = ProcessAccess(resolved.access, watched_keys(resolved.access), KeyUsage(shared=False))
+    app = access.http_app()
+    application(app, resolved, observer, shared_metrics.snapshot, loaded.names, access.key_counts)
     loaded.install(app.models)
     return Asgi(app, max_body_bytes=resolved.limits.max_body_bytes)
 

@@ -18,6 +18,7 @@ from septet.model.freshness import Freshness, freshness
 from septet.model.golden import Golden
 from septet.model.manifest import Manifest
 from septet.model.sample import sample as sample_of
+from septet.monitoring.key_usage import KeyCount
 from septet.monitoring.metrics_layout import MetricsLayout
 from septet.monitoring.shared_metrics import MetricsSnapshot
 from septet.predictor.batcher import Batcher
@@ -211,11 +212,17 @@ _PREDICTING = frozenset(
 
 
 def application(
-    app: App, settings: Settings, observer: Observer, snapshot: Callable[[], MetricsSnapshot], names: Sequence[str]
+    app: App,
+    settings: Settings,
+    observer: Observer,
+    snapshot: Callable[[], MetricsSnapshot],
+    names: Sequence[str],
+    key_counts: Callable[[], Sequence[KeyCount]] = tuple,
 ) -> None:
     """Let an application answer every protocol over HTTP, for the models that it has and those that come.
 
-    `snapshot` adds up what all processes have counted, of the models with these names in this order.
+    `snapshot` adds up what all processes have counted, of the models with these names in this order, and `key_counts`
+    what they have counted of API keys.
     """
     limits = settings.limits
 
@@ -239,6 +246,6 @@ def application(
         ModelList(app.models),
         InferServer(app.models, counted),
         V1Models(app.models),
-        ServerRoutes(app.models, app.operations, settings, snapshot, names),
+        ServerRoutes(app.models, app.operations, settings, snapshot, names, key_counts),
     )
     app.install(bind, owners, observer, max_body_bytes=limits.max_body_bytes)

@@ -1,8 +1,9 @@
 """From served models to a server that answers gRPC calls beside HTTP. Imported only where gRPC is asked for."""
 
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
+from septet.assembly.access_rules import ProcessAccess
 from septet.events import Observer
 from septet.protocols.http.app import App
 from septet.protocols.http.routes import declared_routes
@@ -10,7 +11,10 @@ from septet.protocols.openinference.grpc_service import GrpcService
 from septet.protocols.rpc.health import HealthService
 from septet.protocols.rpc.paths import HEALTH, INFERENCE
 from septet.protocols.rpc.reflection import Reflection
+from septet.server.connection_gauge import ConnectionGauge
 from septet.server.grpc_server import GrpcServer
+from septet.server.h2.h2_server_state import H2ServerState
+from septet.server.tls_files import TlsFiles
 from septet.settings import Settings
 
 
@@ -25,16 +29,17 @@ def grpc_server(
     settings: Settings,
     observer: Observer,
     sockets: Sequence[socket.socket],
+    connections: ConnectionGauge,
     *,
-    on_connections: Callable[[int], None],
-    crowded: Callable[[], bool],
+    tls_files: TlsFiles | None = None,
+    access: ProcessAccess | None = None,
 ) -> GrpcServer:
-    """Put the server together; `http` is the application of the same models over HTTP, the rest is for `GrpcServer`.
+    """Put the server together; `http` is the application of the same models over HTTP, `access` says who may ask.
 
     Calls have an application of their own: a path of gRPC is none of HTTP, and the other way round.
     """
     models = http.models
-    app = App(models)
+    app = App(models) if access is None else access.grpc_app(models)
 
     def ready() -> bool:
         return not app.draining
@@ -44,4 +49,5 @@ def grpc_server(
     reflection = Reflection((INFERENCE, HEALTH))
     app.install(lambda _: (), (inference, health, reflection), observer, max_body_bytes=settings.limits.max_body_bytes)
     methods = (*inference.methods(), *health.methods(), *reflection.methods())
-    return GrpcServer(app, methods, sockets, settings, on_connections=on_connections, crowded=crowded)
+    state = H2ServerState(app, methods, settings.limits, connections.grpc)
+    return GrpcServer(state, sockets, backlog=settings.server.backlog, crowded=connections.crowded, tls_files=tls_files)

@@ -12,11 +12,12 @@ import msgspec
 
 from septet.assembly.composition import open_service
 from septet.assembly.opening import missing_name
-from septet.assembly.sharing import Stamp, shareable, stamp
+from septet.assembly.sharing import Stamp, shareable, short_stamp, stamp
 from septet.errors import SeptetError, SettingsInvalid, StaleModel, StartupError
 from septet.model.fallback_answer import fallback_from_json, fallback_row
 from septet.predictor.fallback import FallbackPredictor
 from septet.registry import Models
+from septet.server.freed_memory import trim_memory
 from septet.server.prompt_end import prompt_end
 from septet.server.release_messages import ReleaseOrder
 from septet.service import Service
@@ -89,6 +90,10 @@ class ModelLoader:
         """What changes when the files of a model do that is loaded from a path with the settings."""
         return stamp(path, self._settings.model.labels)
 
+    def short_stamp(self, path: Path) -> Stamp:
+        """The same without the weights beside a bare file, for which that file has to be read."""
+        return short_stamp(path, self._settings.model.labels)
+
     def order(self, index: int) -> ReleaseOrder:
         """The order to load the model at a place again."""
         path = str(self._paths[index])
@@ -123,6 +128,7 @@ class ModelLoader:
         # The collector would write to every page that it looks at, and so copy it for each worker.
         gc.collect()
         gc.freeze()
+        trim_memory()
 
     def _load_shared(self) -> None:
         for path in self._paths:

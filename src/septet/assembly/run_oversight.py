@@ -3,7 +3,7 @@
 import logging
 
 from septet.predictor.run_watch import RunWatch
-from septet.registry import Models
+from septet.registry import Models, ServedModel
 from septet.server.worker_context import WorkerContext
 
 logger = logging.getLogger("septet")
@@ -17,21 +17,26 @@ class RunOversight:
         self._longest = longest
         self._watch = RunWatch(context.run_record, context.slot)
         self._watching = False
+        # Those that are served, and those that were replaced while they still ran.
+        self._running: list[ServedModel] = []
 
     def beat(self, models: Models) -> None:
         """Show that the event loop is alive, and look at the runs of all models."""
         self._context.beat()
-        self._look_for_stuck_runs(models)
+        served = list(models)
+        replaced = [each for each in self._running if each not in served and (each.in_flight or each.service.stuck())]
+        self._running = [*served, *replaced]
+        self._look_for_stuck_runs()
         watching = self._watch.on
         if watching or self._watching:
             # Those that came meanwhile, too.
-            for model in models:
+            for model in served:
                 model.service.watch(self._watch.around if watching else None)
         self._watching = watching
 
-    def _look_for_stuck_runs(self, models: Models) -> None:
+    def _look_for_stuck_runs(self) -> None:
         """Ask to be replaced where a run does not end, though nobody waits for it: again, until it is so."""
-        for model in models:
+        for model in self._running:
             seconds = model.service.stuck()
             if seconds > self._longest:
                 name = model.service.identity.name

@@ -1,11 +1,13 @@
 """The routes of a server that are of no protocol of its models: pages, metrics, the document of all routes."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, TypeVar
 
 import msgspec
 
+from septet.assembly.access_rules import OPEN_PATHS, asks_for_keys
+from septet.monitoring.key_usage import KeyCount
 from septet.monitoring.metrics import ModelFacts, exposition
 from septet.monitoring.shared_metrics import MetricsSnapshot
 from septet.protocols.http.http_messages import HttpReply, HttpRequest
@@ -45,7 +47,8 @@ def _answers_each(paths: Iterable[str]) -> Callable[[_Method], _Method]:
 class ServerRoutes:
     """What describes the whole server.
 
-    `operated` has every route; `names` are the models that `snapshot` counts, in its order.
+    `operated` has every route; `names` are the models that `snapshot` counts, in its order; `key_counts` gives what is
+    counted of API keys.
     """
 
     def __init__(
@@ -55,22 +58,25 @@ class ServerRoutes:
         settings: Settings,
         snapshot: Callable[[], MetricsSnapshot],
         names: Sequence[str],
+        key_counts: Callable[[], Sequence[KeyCount]],
     ) -> None:
         self._models = models
         self._operated = operated
         self._settings = settings
         self._snapshot = snapshot
         self._names = names
+        self._key_counts = key_counts
 
     @answers("GET", "/openapi.json", operation=Operation("openapi", "Read this document", "documents", _OPENAPI))
     async def openapi(self, http: HttpRequest) -> HttpReply:
         """`GET /openapi.json`: OpenAPI 3.1, typed by the very models."""
         services = [each.service for each in self._models]
         root_path = self._settings.server.root_path + http.root_path
+        open_paths = OPEN_PATHS if asks_for_keys(self._settings.access) else None
         # In a thread: to write the document, and to import what writes it, would hold up predictions.
         loop = asyncio.get_running_loop()
         written = loop.run_in_executor(
-            None, _document, list(self._operated()), services, self._settings.limits, root_path
+            None, _document, list(self._operated()), services, self._settings.limits, root_path, open_paths
         )
         return HttpReply(200, await written, checked_id(http.headers))
 
@@ -81,7 +87,8 @@ class ServerRoutes:
         accept = http.headers.get(b"accept", b"").decode("latin-1")
         # In a thread: the first page imports the metrics library, which would hold up predictions.
         loop = asyncio.get_running_loop()
-        page = loop.run_in_executor(None, exposition, self._snapshot(), self._names, facts, accept)
+        counts = self._key_counts()
+        page = loop.run_in_executor(None, exposition, self._snapshot(), self._names, facts, accept, counts)
         body, media_type = await page
         return HttpReply(200, body, checked_id(http.headers), media_type.encode())
 
@@ -96,11 +103,15 @@ class ServerRoutes:
 
 
 def _document(
-    operated: Sequence[DocumentedRoute], services: Sequence[Service], limits: Limits, root_path: str
+    operated: Sequence[DocumentedRoute],
+    services: Sequence[Service],
+    limits: Limits,
+    root_path: str,
+    open_paths: Collection[str] | None,
 ) -> bytes:
     from septet.protocols.openapi.openapi_document import openapi
 
-    return msgspec.json.encode(openapi(operated, services, limits=limits, root_path=root_path))
+    return msgspec.json.encode(openapi(operated, services, limits=limits, root_path=root_path, open_paths=open_paths))
 
 
 def _facts(service: Service) -> ModelFacts:

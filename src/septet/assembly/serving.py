@@ -1,53 +1,35 @@
-"""`septet serve`: from a path and settings to a running server, in this process or in several."""
+"""`septet serve`: from paths and settings to the parent of the processes that serve."""
 
 import contextlib
 import logging
 import os
 import time
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from socket import socket
+from typing import TYPE_CHECKING
 
-import msgspec
-
-from septet.assembly.admin_routes import AdminRoutes
-from septet.assembly.composition import application, layout
-from septet.assembly.loading import LoadedModels, ModelLoader
-from septet.assembly.releases import Releases
-from septet.assembly.run_oversight import RunOversight
+from septet.assembly.access_rules import watched_keys
+from septet.assembly.composition import layout
+from septet.assembly.loading import ModelLoader
 from septet.assembly.served_files import WatchedFiles
+from septet.assembly.serving_plan import Addresses, Announce, ServingPlan
+from septet.assembly.serving_process import ServingProcess
 from septet.errors import MissingExtra, StartupError
-from septet.events import NullObserver
-from septet.monitoring.log import AccessLog, configure
-from septet.monitoring.shared_metrics import SharedMetrics
-from septet.monitoring.worker_metrics import TurnObservers
-from septet.protocols.http.app import App
-from septet.registry import Models
-from septet.server.admin_server import AdminServer
+from septet.monitoring.log import configure
 from septet.server.admin_socket import NO_SOCKET, default_admin_path, listening_for_admin
-from septet.server.http_server import SecondaryServer
 from septet.server.listener import bind, reserve
 from septet.server.open_files import allow_open_files
 from septet.server.supervisor import SupervisionPolicy, supervise
-from septet.server.worker import WorkerHooks, run_worker
-from septet.server.worker_context import WorkerContext
-from septet.service import Service
+from septet.server.unix_socket import listening_at
 from septet.settings import Settings
 from septet.types import Middleware
 
+if TYPE_CHECKING:
+    from septet.server.tls_files import TlsFiles
+
 logger = logging.getLogger("septet")
-
-
-class Addresses(msgspec.Struct, frozen=True):
-    """Where a server answers: the URL for HTTP, and the addresses for gRPC, such as `127.0.0.1:8001`."""
-
-    url: str
-    grpc: Sequence[str] = ()
-
-
-Announce = Callable[[Sequence[Service], Addresses], None]
 
 
 def serve(
@@ -67,12 +49,18 @@ def serve(
     loader = ModelLoader(paths, settings, middleware)
     with contextlib.ExitStack() as held:
         calls = [held.enter_context(each) for each in _reserved(settings)]
-        sockets = bind(server.host, server.port, server.backlog)
-        admin = _admin_socket(settings, sockets[0].getsockname()[1], held)
-        files = WatchedFiles(loader, watch=server.watch)
+        unix_socket = None if server.unix_socket is None else Path(server.unix_socket).absolute()
+        sockets = _http_sockets(settings, unix_socket, held)
+        served = sockets[0].getsockname()[1] if unix_socket is None else unix_socket
+        admin = _admin_socket(settings, served, held)
+        tls_files = _tls_files(settings)
+        files = WatchedFiles(loader, watch=server.watch, tls_files=tls_files)
+        keys = watched_keys(settings.access)
         counted = layout(loader.count, _grpc_templates() if calls else ())
-        addresses = Addresses(address(sockets, settings), [_shown(each) for each in calls])
-        process = ServingProcess(loader, settings, begun, addresses, announce)
+        addresses = Addresses(address(sockets, settings), [_shown(each) for each in calls], unix_socket)
+        plan = ServingPlan(
+            loader, settings, begun, addresses, announce, tls_files, keys, http=len(sockets), grpc=len(calls)
+        )
         shared = [*sockets, *calls, *admin]
         allow_open_files(len(shared), server.workers, settings.limits.max_connections)
         if server.workers > 1:
@@ -81,13 +69,19 @@ def serve(
         policy = SupervisionPolicy(server.workers, grace, server.hang_seconds, server.poison_seconds)
         # The parent holds both ports whichever worker comes or goes, and gives them up when the end begins.
         return supervise(
-            partial(process.start, len(sockets), len(calls)),
+            ServingProcess(plan).start,
             lambda: None,
             sockets=shared,
             layout=counted,
             policy=policy,
             files=files,
+            # Of all processes this one tells of it, and workers that come later have what it has.
+            on_look=_nothing if keys is None else keys.look,
         )
+
+
+def _nothing() -> None:
+    pass
 
 
 def _reserved(settings: Settings) -> list[socket]:
@@ -101,7 +95,36 @@ def _reserved(settings: Settings) -> list[socket]:
     return reserve(server.host, server.grpc_port)
 
 
-def _admin_socket(settings: Settings, port: int, held: contextlib.ExitStack) -> list[socket]:
+def _tls_files(settings: Settings) -> "TlsFiles | None":
+    """What encrypts connections; None for plain ones.
+
+    Raises:
+        StartupError: the files cannot be used.
+    """
+    if settings.server.tls_certificate is None:
+        return None
+    from septet.server.tls_files import TlsFiles
+
+    return TlsFiles(settings.server)
+
+
+def _http_sockets(settings: Settings, unix_socket: Path | None, held: contextlib.ExitStack) -> list[socket]:
+    """The sockets for HTTP, which listen.
+
+    Raises:
+        StartupError: the address, or the path, cannot be used.
+    """
+    server = settings.server
+    if unix_socket is None:
+        return bind(server.host, server.port, server.backlog)
+    if os.name != "posix":
+        raise StartupError("--unix-socket needs a system that has Unix sockets")
+    mode = int(server.unix_socket_mode, 8)
+    listening = listening_at(unix_socket, mode=mode, backlog=server.backlog, name="the Unix socket")
+    return [held.enter_context(listening)]
+
+
+def _admin_socket(settings: Settings, served: int | Path, held: contextlib.ExitStack) -> list[socket]:
     """The socket for the server's owner; none where that is not wanted, or where its usual place cannot be used.
 
     Raises:
@@ -111,7 +134,7 @@ def _admin_socket(settings: Settings, port: int, held: contextlib.ExitStack) -> 
     if chosen == NO_SOCKET or os.name != "posix":
         return []
     try:
-        path = default_admin_path(port) if chosen is None else Path(chosen).absolute()
+        path = default_admin_path(served) if chosen is None else Path(chosen).absolute()
         return [held.enter_context(listening_for_admin(path, settings.server.backlog))]
     except StartupError as error:
         if chosen is not None:
@@ -132,128 +155,9 @@ def _shown(reserved: socket) -> str:
 
 
 def address(sockets: list[socket], settings: Settings) -> str:
-    """The URL of a server that listens on these sockets."""
-    host, port = settings.server.host, sockets[0].getsockname()[1]
+    """The URL of a server that listens on these sockets; on a Unix socket the host is any."""
     scheme = "http" if settings.server.tls_certificate is None else "https"
+    if settings.server.unix_socket is not None:
+        return f"{scheme}://localhost"
+    host, port = settings.server.host, sockets[0].getsockname()[1]
     return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
-
-
-class ConnectionGauge:
-    """How many connections a process has, over HTTP and gRPC together, as the others see it."""
-
-    def __init__(self, shared_metrics: SharedMetrics, slot: int) -> None:
-        self._shared_metrics = shared_metrics
-        self._slot = slot
-        self._http = self._grpc = 0
-        self._listening = False
-
-    def http(self, connections: int) -> None:
-        """Note those over HTTP."""
-        self._http = connections
-        self._notify()
-
-    def listening(self, listening: bool) -> None:  # noqa: FBT001 - called by place
-        """Note whether more are accepted over HTTP."""
-        self._listening = listening
-        self._notify()
-
-    def grpc(self, connections: int) -> None:
-        """Note those over gRPC."""
-        self._grpc = connections
-        self._notify()
-
-    def crowded(self) -> bool:
-        """Whether another process should accept the next one first."""
-        return self._shared_metrics.crowded(self._slot)
-
-    def _notify(self) -> None:
-        self._shared_metrics.connected(self._slot, self._http + self._grpc, listening=self._listening)
-
-
-class ServingProcess:
-    """One process that serves: the only one, or a worker among several."""
-
-    def __init__(
-        self, loader: ModelLoader, settings: Settings, begun: float, addresses: Addresses, announce: Announce
-    ) -> None:
-        self._loader = loader
-        self._settings = settings
-        self._begun = begun
-        self._addresses = addresses
-        self._announce = announce
-
-    def start(self, http: int, grpc: int, context: WorkerContext) -> int:
-        """Load the models, serve, and return the exit code.
-
-        The first `http` sockets of the context are for HTTP, then `grpc` for gRPC; one more is for admin operations.
-        """
-        sockets, calls = context.sockets[:http], context.sockets[http : http + grpc]
-        admin = context.sockets[http + grpc :]
-        shared_metrics, slot, first = context.shared_metrics, context.slot, context.first
-        begun = self._begun if first else time.perf_counter()
-        app = App()
-        # Ready when all routes are there, and gRPC is, too.
-        app.state.starting = True
-        worker_metrics = shared_metrics.claim(slot)
-        connections = ConnectionGauge(shared_metrics, slot)
-        oversight = RunOversight(context, self._settings.server.stuck_run_seconds)
-        loaded: list[LoadedModels] = []
-        secondary_servers: list[SecondaryServer] = []
-        released: list[Releases] = []
-
-        def load() -> None:
-            models = self._loader.load(first=first)
-            loaded.append(models)
-            names = models.names
-            worker_metrics.count_models(names)
-            observer = TurnObservers(worker_metrics, AccessLog(access=self._settings.logs.access))
-            application(app, self._settings, observer, shared_metrics.snapshot, names)
-            models.install(app.models)
-            releases = Releases(app.models, self._loader, names, context.send)
-            released.append(releases)
-            secondary_servers.extend(self._admin_servers(app.models, releases, admin))
-            if calls:
-                from septet.assembly.grpc_serving import grpc_server
-
-                secondary_servers.append(
-                    grpc_server(
-                        app,
-                        self._settings,
-                        observer,
-                        calls,
-                        on_connections=connections.grpc,
-                        crowded=connections.crowded,
-                    )
-                )
-
-        def begin() -> None:
-            (models,) = loaded
-            started = time.perf_counter() - begun
-            worker_metrics.loaded(load_seconds=models.load_seconds, startup_seconds=started)
-            app.state.starting = False
-            oversight.beat(app.models)
-            context.ready()
-            context.listen(released[0].receive)
-            if first and slot == 0:
-                self._announce(models.services, self._addresses)
-
-        # A lone worker tells callers that its model is loading. One among others must not take a request that
-        # another could answer: it listens when it is ready, and until the first one is, callers wait to be accepted.
-        hooks = WorkerHooks(
-            load=load,
-            on_ready=begin,
-            on_heartbeat=partial(oversight.beat, app.models),
-            on_connections=connections.http,
-            on_listening=connections.listening,
-            crowded=connections.crowded,
-            secondary_servers=secondary_servers,
-            listens_early=first and self._settings.server.workers == 1,
-        )
-        return run_worker(app, sockets, self._settings, hooks)
-
-    def _admin_servers(self, models: Models, releases: Releases, sockets: Sequence[socket]) -> list[SecondaryServer]:
-        limits = self._settings.limits
-        app = App(models)
-        routes = AdminRoutes(releases.release)
-        app.install(lambda _: (), (routes,), NullObserver(), max_body_bytes=limits.max_body_bytes)
-        return [AdminServer(app, each, limits) for each in sockets]

@@ -6,6 +6,7 @@ run that waits for them never ends. onnxruntime makes none where a session has o
 each CPU; training libraries bring pools of their own.
 """
 
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import TypeAlias
@@ -42,12 +43,21 @@ def stamp(path: Path, labels: str | None = None) -> Stamp:
 
     Those of weights beside a bare file are among them, and the label file that is named by the setting `labels`.
     """
-    found = []
-    for file in (*_files(path), *(() if labels is None else (Path(labels),))):
+    facts = facts_of(path)
+    side_files = () if facts is None or path.is_dir() else _side_files(path, facts)
+    return (*short_stamp(path, labels), *_found(path.parent / name for name in side_files))
+
+
+def short_stamp(path: Path, labels: str | None = None) -> Stamp:
+    """The same without the weights beside a bare file: to know their names, that file would have to be read."""
+    return tuple(_found((*_files(path), *(() if labels is None else (Path(labels),)))))
+
+
+def _found(files: Iterable[Path]) -> Iterator[tuple[str, FileFacts]]:
+    for file in files:
         facts = facts_of(file)
         if facts is not None:
-            found.append((str(file), facts))
-    return tuple(found)
+            yield str(file), facts
 
 
 def _files(path: Path) -> list[Path]:
@@ -56,9 +66,7 @@ def _files(path: Path) -> list[Path]:
             return sorted(path.rglob("*"))
     except OSError:  # no path at all, such as one that is too long
         return []
-    facts = facts_of(path)
-    side_files = () if facts is None else _side_files(path, facts)
-    return [path, *(path.parent / name for name in (*LABEL_NAMES, *side_files))]
+    return [path, *(path.parent / name for name in LABEL_NAMES)]
 
 
 @lru_cache

@@ -15,28 +15,37 @@ _LARGEST_PORT = 65535
 
 
 class Replica(msgspec.Struct, frozen=True):
-    """One server; the host of an IPv6 address is without brackets."""
+    """One server.
+
+    Attributes:
+        host: of an IPv6 address without brackets; of a server on a Unix socket `unix:` and the path.
+        port: None for a Unix socket.
+    """
 
     host: str
-    port: int
+    port: int | None
 
     @property
     def address(self) -> str:
         """Host and port, as configurations have them."""
+        if self.port is None:
+            return self.host
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
 def replica_of(text: str) -> Replica:
-    """Read `host:port`.
+    """Read `host:port`, or `unix:` and the absolute path of a Unix socket.
 
     Raises:
         SettingsInvalid: it is something else.
     """
+    if re.fullmatch(r"unix:/[\w@%+=,./-]+", text):
+        return Replica(text, None)
     host, _, port = text.rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
     plain = host and host.isprintable() and not any(each.isspace() or each in "\"'\\;{}#$/" for each in host)
     if not plain or not port.isdecimal() or not 0 < int(port) <= _LARGEST_PORT:
-        raise SettingsInvalid(f"{text!r}: give each replica as HOST:PORT, such as 10.0.0.1:8000")
+        raise SettingsInvalid(f"{text!r}: give each replica as HOST:PORT, such as 10.0.0.1:8000, or as unix:/PATH")
     return Replica(host, int(port))
 
 
@@ -87,6 +96,9 @@ def checked(service: BalancedService) -> BalancedService:
             f"{len(service.replicas)} replicas for HTTP and {len(service.grpc_replicas)} for gRPC are given; give both "
             "addresses of each server, in the same order"
         )
+    for replica in service.grpc_replicas:
+        if replica.port is None:
+            raise SettingsInvalid(f"{replica.host}: gRPC is served on TCP ports only; give HOST:PORT")
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", service.name):
         raise SettingsInvalid(f"--service {service.name!r}: take letters, digits and _ only, a letter first")
     for port in (service.listen, service.grpc_listen):

@@ -4,7 +4,7 @@ HAProxy asks each replica every second whether it is ready, so one that drains i
 replica has answered is asked of another, as far as it fits into HAProxy's buffer; a prediction changes nothing.
 """
 
-from septet.balancers.balanced_service import BalancedService, unavailable
+from septet.balancers.balanced_service import BalancedService, Replica, unavailable
 
 #: A larger request is asked of another replica only where the connection to the first failed.
 BUFFER_BYTES = 65536
@@ -52,11 +52,15 @@ def _bind(port: int, service: BalancedService, protocol: str) -> str:
     return f"bind :{port} ssl crt {service.certificate} alpn {protocol}"
 
 
+def _address(replica: Replica) -> str:
+    return replica.address.replace("unix:", "unix@", 1) if replica.port is None else replica.address
+
+
 def _http(service: BalancedService) -> str:
     prefix = service.prefix
     strip = f"    http-request set-path %[path,regsub(^{prefix}/,/)]\n" if prefix else ""
     servers = "".join(
-        f"    server {service.name}{number} {each.address} check\n" for number, each in enumerate(service.replicas, 1)
+        f"    server {service.name}{number} {_address(each)} check\n" for number, each in enumerate(service.replicas, 1)
     )
     return f"""\
 frontend {service.name}
@@ -75,11 +79,12 @@ backend {service.name}
 
 def _grpc(service: BalancedService) -> str:
     lines = []
+    # Whether it is ready is asked over HTTP, at its port.
+    asked = bool(service.replicas) and all(each.port is not None for each in service.replicas)
     for number, each in enumerate(service.grpc_replicas, 1):
-        # Whether it is ready is asked over HTTP.
-        health = f" port {service.replicas[number - 1].port} check-proto h1" if service.replicas else ""
+        health = f" port {service.replicas[number - 1].port} check-proto h1" if asked else ""
         lines.append(f"    server {service.name}_grpc{number} {each.address} proto h2 check{health}\n")
-    checks = "    option httpchk GET /health/ready\n    http-check expect status 200\n" if service.replicas else ""
+    checks = "    option httpchk GET /health/ready\n    http-check expect status 200\n" if asked else ""
     return f"""\
 frontend {service.name}_grpc
     {_bind(service.grpc_listen, service, "h2")}

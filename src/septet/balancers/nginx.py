@@ -66,7 +66,6 @@ def _http(service: BalancedService) -> str:
     ssl = "" if service.certificate is None else " ssl"
     # Without a path of its own, nginx passes on the caller's as it came.
     target = f"http://{service.name}/" if prefix else f"http://{service.name}"
-    refused = "".join(f"    location = {prefix}{path} {{ return 404; }}\n" for path in ("/metrics",))
     return f"""\
 server {{
     listen {service.listen}{ssl};
@@ -77,7 +76,8 @@ server {{
     keepalive_requests 1000000;
 
     # The numbers of one replica say nothing of the others: collect them from each.
-{refused}
+    location = {prefix}/metrics {{ return 404; }}
+
     location {prefix}/ {{
         proxy_pass {target};
         proxy_http_version 1.1;

@@ -1,6 +1,7 @@
 """The server's address: from a URL, and a first exchange with it before any load."""
 
 import http.client
+import re
 import socket
 import ssl
 from urllib.parse import urlsplit
@@ -8,15 +9,19 @@ from urllib.parse import urlsplit
 from septet.bench.load import Target
 from septet.errors import Invalid, Unavailable
 
+# RFC 9110, 11.2, token68.
+_KEY = re.compile(r"[A-Za-z0-9._~+/-]+=*")
 _PORTS = {"http": 80, "https": 443}
 
 
-def target_of(url: str, *, insecure: bool = False, ca: str | None = None) -> tuple[Target, str]:
+def target_of(url: str, *, insecure: bool = False, ca: str | None = None, api_key: str = "") -> tuple[Target, str]:
     """Read a URL: the server, and the path that stands before every route's own (empty for none).
 
     Raises:
-        Invalid: it is no URL of HTTP.
+        Invalid: it is no URL of HTTP, or the key cannot be one.
     """
+    if api_key and _KEY.fullmatch(api_key) is None:
+        raise Invalid("the API key must be letters, digits and ._~+/- without spaces, perhaps with = at the end")
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -33,6 +38,7 @@ def target_of(url: str, *, insecure: bool = False, ca: str | None = None) -> tup
         tls=parts.scheme == "https",
         insecure=insecure,
         ca=ca,
+        api_key=api_key,
     )
     return target, parts.path.rstrip("/")
 

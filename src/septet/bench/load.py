@@ -32,7 +32,10 @@ class Load(msgspec.Struct, frozen=True):
 
 
 class Target(msgspec.Struct, frozen=True):
-    """A server's address. `authority` is for the header `host`; `ca` is a file of certificates to trust."""
+    """A server's address. `authority` is for the header `host`; `ca` is a file of certificates to trust.
+
+    `api_key` is sent with every request; empty for none.
+    """
 
     host: str
     port: int
@@ -40,6 +43,11 @@ class Target(msgspec.Struct, frozen=True):
     tls: bool = False
     insecure: bool = False
     ca: str | None = None
+    api_key: str = ""
+
+    def __repr__(self) -> str:
+        """Show where it is, and not its key."""
+        return f"Target({self.host!r}, {self.port})"
 
 
 class Payload(msgspec.Struct, frozen=True):

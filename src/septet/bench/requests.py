@@ -30,6 +30,8 @@ _JSON = "application/json"
 def request_bytes(target: Target, method: str, path: str, headers: dict[str, str], body: bytes) -> bytes:
     """Write one HTTP/1.1 request."""
     lines = [f"{method} {path} HTTP/1.1", f"host: {target.authority}", "user-agent: septet-bench"]
+    if target.api_key and not any(name.lower() == "authorization" for name in headers):
+        lines.append(f"authorization: Bearer {target.api_key}")
     lines += [f"{name}: {value}" for name, value in headers.items()]
     if body or method != "GET":
         lines.append(f"content-length: {len(body)}")

@@ -9,19 +9,22 @@ from urllib.parse import urlsplit
 import msgspec
 
 from septet.errors import SettingsInvalid, StartupError
+from septet.remote.server_address import UNIX
 from septet.server.admin_socket import default_admin_path
 
 _OK = 200
 
 
 def socket_of(server: str) -> Path:
-    """The admin socket of a server, given as that path, as a port of this machine or as a URL.
+    """The admin socket of a server, given as that path, as a port of this machine, as a URL or as `unix:` and a path.
 
     Raises:
         SettingsInvalid: it is none of them.
     """
     if server.isdecimal():
         return default_admin_path(int(server))
+    if server.startswith(UNIX):
+        return default_admin_path(Path(server.removeprefix(UNIX)))
     if "://" not in server:
         return Path(server)
     try:

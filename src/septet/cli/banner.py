@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Sequence
+from pathlib import Path
 
 import msgspec
 
@@ -11,11 +12,24 @@ from septet.protocols.codecs import examples
 from septet.service import Service
 
 _WIDEST = 64  # columns from which a command with a whole row can no longer be read
+_KEY = '-H "authorization: Bearer $API_KEY"'
 _LONGEST = 2000  # characters of a command that still fits a screen
 
 
-def banner(service: Service, url: str, *, workers: int, grpc: Sequence[str] = ()) -> list[str]:
-    """The lines to print; `url` is the server's own, with the port it listens on, `grpc` the same for gRPC."""
+def banner(
+    service: Service,
+    url: str,
+    *,
+    workers: int,
+    grpc: Sequence[str] = (),
+    unix_socket: Path | None = None,
+    keyed: bool = False,
+) -> list[str]:
+    """The lines to print.
+
+    `url` is the server's own, with the port it listens on, `grpc` the same for gRPC; `unix_socket` is where it listens
+    in place of the URL's host and port. `keyed`: whether a caller needs an API key.
+    """
     identity, manifest, signature = service.identity, service.manifest, service.signature
     here = _reachable(url)
     facts = {
@@ -25,9 +39,7 @@ def banner(service: Service, url: str, *, workers: int, grpc: Sequence[str] = ()
         "labels": labels_text(signature),
         "data": age_text(service.freshness()),
         "workers": str(workers),
-        "at": here,
-        "gRPC at": ", ".join(grpc),
-        "try out": f"{here}/docs",
+        **_places(here, grpc, unix_socket),
     }
     lines = [f"{name:<9} {text}" for name, text in facts.items() if text]
     return [
@@ -35,13 +47,21 @@ def banner(service: Service, url: str, *, workers: int, grpc: Sequence[str] = ()
         "",
         *(f"  {line}" for line in lines),
         "",
-        f"  {command(service, here)}",
+        f"  {command(service, here, unix_socket, keyed=keyed)}",
         "",
         "Ctrl+C stops.",
     ]
 
 
-def banner_of_several(services: Sequence[Service], url: str, *, workers: int, grpc: Sequence[str] = ()) -> list[str]:
+def banner_of_several(
+    services: Sequence[Service],
+    url: str,
+    *,
+    workers: int,
+    grpc: Sequence[str] = (),
+    unix_socket: Path | None = None,
+    keyed: bool = False,
+) -> list[str]:
     """The same for models that are served side by side."""
     here = _reachable(url)
     width = max(len(service.identity.name) for service in services)
@@ -51,7 +71,7 @@ def banner_of_several(services: Sequence[Service], url: str, *, workers: int, gr
         f"{service.signature.kind} with {service.manifest.runtime}, {here}/models/{service.identity.name}/predict"
         for service in services
     ]
-    facts = {"workers": str(workers), "at": here, "gRPC at": ", ".join(grpc), "try out": f"{here}/docs"}
+    facts = {"workers": str(workers), **_places(here, grpc, unix_socket)}
     lines = [*models, "", *(f"{name:<9} {text}" for name, text in facts.items() if text)]
     first = services[0]
     return [
@@ -59,21 +79,32 @@ def banner_of_several(services: Sequence[Service], url: str, *, workers: int, gr
         "",
         *(f"  {line}".rstrip() for line in lines),
         "",
-        f"  {command(first, f'{here}/models/{first.identity.name}')}",
+        f"  {command(first, f'{here}/models/{first.identity.name}', unix_socket, keyed=keyed)}",
         "",
         "Ctrl+C stops.",
     ]
 
 
-def command(service: Service, url: str) -> str:
+def _places(here: str, grpc: Sequence[str], unix_socket: Path | None) -> dict[str, str]:
+    """Where the server answers; a browser cannot open a Unix socket."""
+    calls = ", ".join(grpc)
+    if unix_socket is None:
+        return {"at": here, "gRPC at": calls, "try out": f"{here}/docs"}
+    return {"at": f"unix:{unix_socket}", "gRPC at": calls}
+
+
+def command(service: Service, url: str, unix_socket: Path | None = None, *, keyed: bool = False) -> str:
     """Write a shell command that gets a prediction; of a wide model, the one for its own sample.
 
-    `url` is what stands before the model's `/predict`.
+    `url` is what stands before the model's `/predict`; a `keyed` command has an API key of the shell's.
     """
     signature, sample = service.signature, service.sample
+    curl = "curl" if unix_socket is None else f"curl --unix-socket {shlex.quote(str(unix_socket))}"
+    if keyed:
+        curl += f" {_KEY}"
     if sample is None:
-        return f"curl {shlex.quote(url + '/metadata')}"
-    test = f"curl {shlex.quote(url + '/predict/test')}"
+        return f"{curl} {shlex.quote(url + '/metadata')}"
+    test = f"{curl} {shlex.quote(url + '/predict/test')}"
     if len(signature.columns) >= _WIDEST:
         return test
     records, rows = examples.records(signature, sample), examples.data(signature, sample)
@@ -82,7 +113,7 @@ def command(service: Service, url: str) -> str:
     else:
         body = {"inputs": examples.inputs(signature, sample)} if rows is None else {"data": rows}
     payload = shlex.quote(printable_json(msgspec.json.encode(body).decode()))
-    full = f"curl {shlex.quote(url + '/predict')} -H 'content-type: application/json' -d {payload}"
+    full = f"{curl} {shlex.quote(url + '/predict')} -H 'content-type: application/json' -d {payload}"
     return full if len(full) <= _LONGEST else test
 
 

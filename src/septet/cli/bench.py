@@ -31,7 +31,8 @@ DESCRIPTION = """\
 Measure how a model is served: TARGET is a model file or package, which is then served by a child process on a free
 port, or the URL of a running server. Without --rate, each connection sends its next request when it has the answer to
 the last (closed loop: what can it do?). With --rate, requests are due at that rate whatever the server does, and times
-count from when they were due (open loop: what will callers see?).
+count from when they were due (open loop: what will callers see?). SEPTET_API_KEY has the key for a server that asks for
+one.
 Exit code 0 if all objectives are met, 1 if not, 2 if it cannot be measured."""
 EXAMPLE = """\
 examples:

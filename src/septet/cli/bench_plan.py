@@ -1,5 +1,6 @@
 """What `septet bench` sends: the model's own rows, those of a file, or a body as it is."""
 
+import os
 from argparse import Namespace
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from septet.cli.data_file import joined_batches, tensor_batches
 from septet.errors import Invalid, NotFound
 from septet.model.package import read_package
 from septet.protocols.codecs import examples
+from septet.settings.resolution import CLIENT_KEY_ENV
 from septet.tables.table_formats import format_of
 from septet.types import Tensors
 
@@ -31,7 +33,7 @@ def planned(args: Namespace, url: str) -> tuple[LoadPlan, dict[str, Any]]:
         NotFound: a file does not exist.
         Unavailable: the server does not answer.
     """
-    target, prefix = target_of(url, insecure=args.insecure, ca=args.ca)
+    target, prefix = target_of(url, insecure=args.insecure, ca=args.ca, api_key=os.environ.get(CLIENT_KEY_ENV, ""))
     if args.path is not None:
         server: dict[str, Any] = {"url": url, "name": target.authority, "path": prefix + args.path}
         plan = LoadPlan(target, (_raw(args, target, prefix),))

@@ -1,5 +1,6 @@
 """The parser of the command line: plain help, no abbreviations, and a likely name for an unknown flag."""
 
+import os
 import re
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from pathlib import Path
@@ -7,14 +8,35 @@ from typing import Any, NoReturn
 
 from septet.cli.terminal import complain
 
+STDOUT = 1
 _UNKNOWN = "unrecognized arguments: "
+
+
+_USUAL_COLUMNS = 80
+
+
+class HelpFormatter(RawDescriptionHelpFormatter):
+    """Help as wide as the terminal. What the standard library asks for the width takes 5 ms to import."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, width=_columns() - 2)
+
+
+def _columns() -> int:
+    columns = os.environ.get("COLUMNS", "")
+    if columns.isdecimal() and int(columns) > 0:
+        return int(columns)
+    try:
+        return os.get_terminal_size(STDOUT).columns or _USUAL_COLUMNS
+    except OSError:
+        return _USUAL_COLUMNS
 
 
 class Parser(ArgumentParser):
     """An `ArgumentParser` with the settings that every command shares."""
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(formatter_class=RawDescriptionHelpFormatter, allow_abbrev=False, **options)
+        super().__init__(formatter_class=HelpFormatter, allow_abbrev=False, **options)
 
     def parse_known_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
         """Refuse unknown flags here, where the command's own flags are known.

@@ -32,7 +32,8 @@ def configure(parser: Parser) -> None:
         "--to",
         required=True,
         metavar="SERVER",
-        help="a server of this user on this machine: its URL, its port, or the path of its admin socket",
+        help="a server of this user on this machine: its URL, its port, unix:PATH of its Unix socket, or the path of "
+        "its admin socket",
     )
     parser.add_argument("--name", help="the model that it replaces (default: its own name)")
     parser.add_argument("--version", help="as which it is served (default: its own)")

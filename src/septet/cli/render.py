@@ -30,7 +30,11 @@ def configure(parser: Parser) -> None:
     """Add the command's arguments."""
     parser.add_argument("balancer", choices=sorted(_WRITERS), help="what to write the configuration for")
     parser.add_argument(
-        "--replica", action="append", default=[], metavar="HOST:PORT", help="where a server answers HTTP; repeatable"
+        "--replica",
+        action="append",
+        default=[],
+        metavar="HOST:PORT",
+        help="where a server answers HTTP, unix:PATH for a Unix socket; repeatable",
     )
     parser.add_argument(
         "--grpc-replica", action="append", default=[], metavar="HOST:PORT", help="where it answers gRPC; repeatable"

@@ -6,6 +6,7 @@ import signal
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
+from functools import partial
 
 from septet.cli.flags import add_paths, add_settings, resolved_settings
 from septet.cli.parser import Parser
@@ -32,7 +33,7 @@ def configure(parser: Parser) -> None:
     parser.add_argument(
         "--print-config", action="store_true", help="print the effective settings and where each comes from, and stop"
     )
-    add_settings(parser, ("server", "limits", "model", "logs"))
+    add_settings(parser, ("server", "limits", "access", "model", "logs"))
 
 
 def run(args: Namespace) -> int:
@@ -51,7 +52,7 @@ def run(args: Namespace) -> int:
     # Modules live as long as the process: while they are imported, the collector would look at them in vain.
     gc.disable()
     from septet.assembly import serving
-    from septet.assembly.serving import Addresses
+    from septet.assembly.serving_plan import Addresses
     from septet.cli.banner import banner, banner_of_several
     from septet.cli.progress import Progress
     from septet.service import Service
@@ -63,17 +64,21 @@ def run(args: Namespace) -> int:
 
     def announce(services: Sequence[Service], addresses: Addresses) -> None:
         progress.done()
-        workers, grpc = settings.server.workers, addresses.grpc
-        if len(args.paths) == 1:
-            lines = banner(services[0], addresses.url, workers=workers, grpc=grpc)
-        else:
-            lines = banner_of_several(services, addresses.url, workers=workers, grpc=grpc)
+        write = partial(banner, services[0]) if len(args.paths) == 1 else partial(banner_of_several, services)
+        lines = write(
+            addresses.url,
+            workers=settings.server.workers,
+            grpc=addresses.grpc,
+            unix_socket=addresses.unix_socket,
+            keyed=bool(settings.access.api_keys) or settings.access.api_keys_file is not None,
+        )
         try:
             show(lines)
             sys.stdout.flush()
         except (OSError, ValueError) as error:
             # Callers need no banner.
-            logger.warning("serving on %s; standard output cannot be written: %s", addresses.url, error)
+            where = addresses.unix_socket or addresses.url
+            logger.warning("serving on %s; standard output cannot be written: %s", where, error)
 
     with progress:
         code = serving.serve(args.paths, settings, announce=announce)

@@ -17,6 +17,7 @@ from septet.bench.address import ask, target_of
 from septet.bench.requests import request_bytes
 from septet.errors import StartupError, Unavailable
 from septet.server.worker_fork import PR_SET_PDEATHSIG
+from septet.settings.resolution import CLIENT_KEY_ENV
 
 START_SECONDS = 120.0
 STOP_SECONDS = 15.0
@@ -52,6 +53,8 @@ class ServerProcess:
                 stdout=self._log,
                 stderr=self._log,
                 start_new_session=True,
+                # What is for this command is no setting of the server.
+                env={name: value for name, value in os.environ.items() if name != CLIENT_KEY_ENV},
                 preexec_fn=_ends_with_parent(),  # noqa: PLW1509 - this process has no thread yet that holds a lock
             )
         finally:

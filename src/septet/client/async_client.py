@@ -6,6 +6,7 @@ from typing import Any, Self
 
 from septet.client.call_flow import CallFlow, Steps, run_flow_async
 from septet.remote.channel_factory import async_channel
+from septet.remote.request_headers import request_headers
 from septet.remote.server_address import TransportName, check_timeout, parse_address
 
 
@@ -24,9 +25,10 @@ class AsyncClient:
         transport: TransportName = "binary",
         retries: int = 3,
         headers: Mapping[str, str] | None = None,
+        api_key: str | None = None,
     ) -> None:
         self._timeout = check_timeout(timeout)
-        self._channel = async_channel(parse_address(url, transport), headers or {})
+        self._channel = async_channel(parse_address(url, transport), request_headers(headers, api_key))
         self._retries = retries
         self._flow = CallFlow(model)
 

@@ -6,6 +6,7 @@ from typing import Any, Self
 
 from septet.client.call_flow import CallFlow, Steps, run_flow
 from septet.remote.channel_factory import thread_channel
+from septet.remote.request_headers import request_headers
 from septet.remote.server_address import TransportName, check_timeout, parse_address
 
 
@@ -19,7 +20,8 @@ class Client:
         transport: how tensors travel over HTTP: `binary`, or `json` to read along.
         retries: how often a call may be repeated where that is safe: the server was not reached, refused it for load
             (429), or is not ready (503). All calls together repeat a tenth of the calls at most, but for the first few.
-        headers: sent with every request, such as `authorization`.
+        headers: sent with every request.
+        api_key: sent with every request, where the server asks for one.
 
     Every failure is an error of `septet.errors`.
     """
@@ -33,9 +35,10 @@ class Client:
         transport: TransportName = "binary",
         retries: int = 3,
         headers: Mapping[str, str] | None = None,
+        api_key: str | None = None,
     ) -> None:
         self._timeout = check_timeout(timeout)
-        self._channel = thread_channel(parse_address(url, transport), headers or {})
+        self._channel = thread_channel(parse_address(url, transport), request_headers(headers, api_key))
         self._retries = retries
         self._flow = CallFlow(model)
 

@@ -2,7 +2,6 @@
 
 import os
 import re
-from collections.abc import Mapping
 from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Final
@@ -12,13 +11,12 @@ import msgspec
 from septet.errors import DigestMismatch, LabelsMismatch, ModelNotFound, PackageInvalid
 from septet.model.consistency import check_signature
 from septet.model.digest import DigestedFiles, bytes_digest, identity_digest
-from septet.model.folder import NewFolder, add_all
-from septet.model.golden import Golden, golden_from_json, golden_to_json
+from septet.model.golden import Golden, golden_from_json
 from septet.model.label_files import LABEL_NAMES, files_beside
 from septet.model.labels import read_labels, with_labels
 from septet.model.manifest import Manifest
-from septet.model.profile import Profile, profile_from_json, profile_to_json
-from septet.model.septet_toml import manifest_from_toml, manifest_to_toml
+from septet.model.profile import Profile, profile_from_json
+from septet.model.septet_toml import manifest_from_toml
 from septet.settings import NAME_PATTERN, VERSION_PATTERN
 
 MANIFEST_NAME: Final = "septet.toml"
@@ -76,9 +74,9 @@ def read_package(root: Path) -> Package:
             f"{root}: is a folder without {MANIFEST_NAME}; give a folder that `septet pack` or `septet.save` wrote, "
             "or a model file"
         )
-    data = _bytes(source)
+    data = file_bytes(source)
     manifest = manifest_from_toml(data, str(source))
-    _check_names(manifest, str(source))
+    check_names(manifest, str(source))
     check_signature(manifest.signature, str(source))
     digested = DigestedFiles()
     for name, digest in manifest.files.items():
@@ -94,72 +92,18 @@ def read_package(root: Path) -> Package:
         manifest=_with_label_file(manifest, root),
         digest=identity_digest(bytes_digest(data)),
         artefact=root / manifest.artefact,
-        golden=golden_from_json(_bytes(golden), str(golden)) if GOLDEN_NAME in manifest.files else None,
-        profile=profile_from_json(_bytes(profile), str(profile)) if PROFILE_NAME in manifest.files else None,
+        golden=golden_from_json(file_bytes(golden), str(golden)) if GOLDEN_NAME in manifest.files else None,
+        profile=profile_from_json(file_bytes(profile), str(profile)) if PROFILE_NAME in manifest.files else None,
         digested=digested,
     )
 
 
-def write_package(
-    root: Path,
-    manifest: Manifest,
-    files: Mapping[str, bytes | Path],
-    *,
-    golden: Golden | None = None,
-    profile: Profile | None = None,
-    replace: bool = False,
-    digested: DigestedFiles | None = None,
-) -> Package:
-    """Write a package whole or not at all, with the digests of its files in the manifest, and read it back.
-
-    `digested` are files that were loaded before and must be the same still when they have been copied.
+def check_names(manifest: Manifest, source: str) -> None:
+    """Refuse names that a package cannot have.
 
     Raises:
-        PackageInvalid: the folder exists and may not be replaced, a name or the signature is impossible, or a file
-            cannot be read or written.
-        LabelsMismatch: the labels do not fit the model's output.
-        DigestMismatch: a file of `digested` was changed.
+        PackageInvalid: the manifest has one; `source` is what the message names.
     """
-    root = Path(os.path.realpath(root))
-    if root.exists():
-        _check_replaceable(root, replace=replace)
-    contents = dict(files)
-    for name in (GOLDEN_NAME, PROFILE_NAME):
-        if name in contents:
-            raise PackageInvalid(f"{name}: a file of the model cannot have this name, which a package uses; rename it")
-    if golden is not None:
-        contents[GOLDEN_NAME] = golden_to_json(golden)
-    if profile is not None:
-        contents[PROFILE_NAME] = profile_to_json(profile)
-    declared = msgspec.structs.replace(manifest, files=dict.fromkeys(contents, ""))
-    _check_names(declared, str(root))
-    check_signature(manifest.signature, str(root))
-    try:
-        with NewFolder(root) as folder:
-            written = msgspec.structs.replace(manifest, files=add_all(folder, contents))
-            folder.add(MANIFEST_NAME, manifest_to_toml(written).encode())
-            package = read_package(folder.path)
-            if digested is not None:
-                digested.check_unchanged()
-            folder.publish()
-    except OSError as exc:
-        raise PackageInvalid(f"{root}: the package cannot be written: {exc}") from exc
-    return msgspec.structs.replace(package, root=root, artefact=root / manifest.artefact)
-
-
-def _check_replaceable(root: Path, *, replace: bool) -> None:
-    if not root.is_dir() or not (root / MANIFEST_NAME).is_file():
-        raise PackageInvalid(f"{root}: exists and is not a Septet package, so it is left alone; choose another path")
-    if not replace:
-        raise PackageInvalid(f"{root}: exists; give --replace (in Python: replace=True) or choose another path")
-    known = {*manifest_from_toml(_bytes(root / MANIFEST_NAME), str(root / MANIFEST_NAME)).files, MANIFEST_NAME}
-    for path in sorted(root.rglob("*")):
-        name = path.relative_to(root).as_posix()
-        if not path.is_dir() and name not in known and "__pycache__" not in path.parts:
-            raise PackageInvalid(f"{root}: holds '{name}', which is not of the package; move it before replacing")
-
-
-def _check_names(manifest: Manifest, source: str) -> None:
     for key, given, pattern in (
         ("name", manifest.name, NAME_PATTERN),
         ("version", manifest.version, VERSION_PATTERN),
@@ -242,7 +186,12 @@ def check_unlisted_labels(package: Package) -> None:
             )
 
 
-def _bytes(path: Path) -> bytes:
+def file_bytes(path: Path) -> bytes:
+    """Read a file of a package.
+
+    Raises:
+        PackageInvalid: it cannot be read.
+    """
     try:
         return path.read_bytes()
     except OSError as exc:

@@ -4,6 +4,7 @@ import contextlib
 import datetime as dt
 import logging
 import os
+import re
 import select
 import stat
 import time
@@ -22,15 +23,21 @@ LOGGER = "septet"
 STDERR = 2
 #: As POSIX has it: a pipe takes so many bytes in one piece, and has room for them when it has room.
 ATOMIC_BYTES = 4096
-#: How long a line waits for room.
-PATIENCE_SECONDS = 0.5
+#: How long a line waits for room, and how long after that no other one does: whoever logs has other work.
+PATIENCE_SECONDS, IMPATIENT_SECONDS = 0.5, 10.0
 FAILED, REFUSED, EVERYTHING = 500, 400, 0
 #: Lines about failures that a process writes in a second; of more, it says how many there were.
 MAX_LINES_PER_SECOND = 100
 
 
 #: What a line may carry beside its event, in this order. Others give them as `extra={"id": ...}`.
-FIELDS = ("id", "route", "code", "status", "rows", "seconds", "model", "version", "digest", "trace", "error")
+FIELDS = ("id", "route", "code", "status", "rows", "seconds", "model", "version", "digest", "trace", "key", "error")
+# A record with one of them is about a request.
+_OF_REQUEST = ("id", "route")
+# W3C Trace Context, 3.2: version, ids of the trace and of the parent, flags.
+_TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+# As Python writes texts, within a line; an apostrophe within a word begins none.
+_QUOTATION = re.compile(r"""(?<!\w)(['"])(?:\\.|(?!\1).)*\1""")
 
 
 class Entry:
@@ -81,8 +88,9 @@ class JSONFormatter(logging.Formatter):
 class LineHandler(logging.Handler):
     """Writes each record to a file descriptor in one call, so that lines of several processes do not mix.
 
-    A record that cannot be written is lost rather than harm an answer. Whoever reads the other end of a pipe may have
-    stopped reading: that is waited for once, then what finds no room is lost, and how much is said when there is some.
+    A record that cannot be written is lost rather than harm an answer. Whoever reads the other end of a pipe may read
+    slowly, or no more: that is waited for now and then, what finds no room is lost, and how much is said when there is
+    some.
     """
 
     def __init__(self, descriptor: int = STDERR) -> None:
@@ -90,12 +98,13 @@ class LineHandler(logging.Handler):
         self._descriptor = descriptor
         self._may_block = _may_block(descriptor)
         self._lost = 0
+        self._impatient_until = 0.0
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write the record."""
         with contextlib.suppress(Exception):
             line = f"{self.format(record)}\n".encode(errors="backslashreplace")
-            if not self._has_room(PATIENCE_SECONDS if self._lost == 0 else 0.0):
+            if not self._has_room():
                 self._lost += 1
                 return
             if self._lost:
@@ -111,16 +120,22 @@ class LineHandler(logging.Handler):
         while line:
             written = os.write(self._descriptor, line[:ATOMIC_BYTES])
             line = line[written:]
-            if line and not self._has_room(PATIENCE_SECONDS):
+            if line and not self._has_room():
                 return
 
-    def _has_room(self, seconds: float) -> bool:
+    def _has_room(self) -> bool:
         """Whether a write of so many bytes as are atomic would not block."""
         if not self._may_block:
             return True
         room = select.poll()
         room.register(self._descriptor, select.POLLOUT)
-        return bool(room.poll(seconds * 1000))
+        if room.poll(0):
+            return True
+        now = time.monotonic()
+        if now < self._impatient_until:
+            return False
+        self._impatient_until = now + IMPATIENT_SECONDS
+        return bool(room.poll(PATIENCE_SECONDS * 1000))
 
 
 def _may_block(descriptor: int) -> bool:
@@ -138,7 +153,8 @@ class AccessLog:
     call of what there is not. Of failures that come fast only the first in a second are logged one by one; `clock` is
     in seconds.
 
-    It sees no payload: an event has none.
+    A line has nothing of what a caller sent but its id and, where it is one, its trace: the message of a refusal quotes
+    the request, so only failures of the server's own have theirs. The caller has the message, under the same id.
     """
 
     def __init__(self, *, access: bool, clock: Callable[[], float] = time.monotonic) -> None:
@@ -182,9 +198,11 @@ class AccessLog:
         }
         if (model := event.model) is not None:
             fields |= {"model": model.name, "version": model.version, "digest": model.digest}
-        if event.trace is not None:
+        if event.trace is not None and _TRACEPARENT.fullmatch(event.trace):
             fields["trace"] = event.trace
-        if event.message is not None:
+        if event.caller is not None:
+            fields["key"] = event.caller
+        if event.message is not None and level == logging.ERROR:
             fields["error"] = event.message
         self._logger.log(level, Entry("request", fields))
 
@@ -216,7 +234,23 @@ def _event(record: logging.LogRecord) -> tuple[str, Mapping[str, object]]:
 
 
 def _traceback(record: logging.LogRecord) -> str:
-    return logging.Formatter().formatException(record.exc_info) if record.exc_info else ""
+    if not record.exc_info:
+        return ""
+    text = logging.Formatter().formatException(record.exc_info)
+    return text if vars(record).keys().isdisjoint(_OF_REQUEST) else _without_quotations(text)
+
+
+def _without_quotations(traceback: str) -> str:
+    """A traceback without what the texts of its exceptions quote: a model that fails on a request quotes its values.
+
+    Lines of frames, and of their source, stay as they are.
+    """
+    lines, in_frame = [], False
+    for line in traceback.split("\n"):
+        begins = line.startswith('  File "')
+        in_frame = begins or (in_frame and line.startswith("    "))
+        lines.append(line if in_frame else _QUOTATION.sub(r"\1...\1", line))
+    return "\n".join(lines)
 
 
 def _pairs(fields: Mapping[str, object]) -> list[str]:

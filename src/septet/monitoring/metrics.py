@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
+from septet.monitoring.key_usage import KeyCount
 from septet.monitoring.metrics_layout import ROWS_BOUNDS, SECONDS_BOUNDS
 from septet.monitoring.shared_metrics import MetricsSnapshot, Numbers
 from septet.printable import printable
@@ -30,11 +31,16 @@ class ModelFacts(msgspec.Struct, frozen=True):
 
 
 def exposition(
-    snapshot: MetricsSnapshot, names: Sequence[str], models: Sequence[ModelFacts], accept: str | None
+    snapshot: MetricsSnapshot,
+    names: Sequence[str],
+    models: Sequence[ModelFacts],
+    accept: str | None,
+    keys: Sequence[KeyCount] = (),
 ) -> tuple[bytes, str]:
     """The page and its content type: OpenMetrics where the `Accept` header asks for it, else Prometheus text.
 
-    `names` are the models of the snapshot's first axis from place 1 on, `models` those that are served now.
+    `names` are the models of the snapshot's first axis from place 1 on, `models` those that are served now; `keys` are
+    the API keys that are good now.
     """
     # Imported at the first scrape: the library costs more start-up time than the whole server core.
     from prometheus_client import CollectorRegistry  # noqa: PLC0415
@@ -43,7 +49,7 @@ def exposition(
     # A model of another server has the name that it says there.
     names = [printable(name) for name in names]
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Page(snapshot, names, models))
+    registry.register(_Page(snapshot, names, models, keys))
     encode, content_type = choose_encoder(accept or "")
     return encode(registry), content_type
 
@@ -51,7 +57,14 @@ def exposition(
 class _Page:
     """A collector of prometheus_client that yields one snapshot."""
 
-    def __init__(self, snapshot: MetricsSnapshot, names: Sequence[str], models: Sequence[ModelFacts]) -> None:
+    def __init__(
+        self,
+        snapshot: MetricsSnapshot,
+        names: Sequence[str],
+        models: Sequence[ModelFacts],
+        keys: Sequence[KeyCount],
+    ) -> None:
+        self._keys = keys
         self._snapshot = snapshot
         self._names = names
         self._models = models
@@ -64,6 +77,8 @@ class _Page:
         yield from _sums(self._snapshot, names)
         yield from _processes(self._snapshot)
         yield from _model(self._models)
+        if self._keys:
+            yield _of_keys(self._keys)
 
 
 def _requests(snapshot: MetricsSnapshot, names: Sequence[str]) -> Iterator["Metric"]:
@@ -143,6 +158,18 @@ def _model(models: Sequence[ModelFacts]) -> Iterator["Metric"]:
         if model.freshness is not None:
             stale.add_metric((name,), STALENESS[model.freshness])
     yield from (family for family in (info, age, stale) if family.samples)
+
+
+def _of_keys(keys: Sequence[KeyCount]) -> "Metric":
+    from prometheus_client.core import CounterMetricFamily  # noqa: PLC0415
+
+    requests = CounterMetricFamily(
+        "septet_key_requests", "Requests with an API key, let in or refused for its limits.", labels=("key", "outcome")
+    )
+    for each in keys:
+        requests.add_metric((each.name, "admitted"), each.admitted)
+        requests.add_metric((each.name, "limited"), each.limited)
+    return requests
 
 
 def _cumulative(bounds: Iterable[float], counts: Numbers) -> list[tuple[str, float]]:

@@ -13,6 +13,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from septet.monitoring.key_usage import KeyUsage
 from septet.monitoring.metrics_layout import (
     ANSWERED_SECONDS,
     BATCH_BUCKETS,
@@ -94,11 +95,16 @@ class MetricsSnapshot(msgspec.Struct, frozen=True):
 
 
 class SharedMetrics:
-    """Rows for `slots` worker processes in one anonymous shared mapping; make it before forking."""
+    """Rows for `slots` worker processes in one anonymous shared mapping; make it before forking.
+
+    Attributes:
+        key_usage: what callers have used of their API keys, for the same slots.
+    """
 
     def __init__(self, layout: MetricsLayout, slots: int = 1) -> None:
         self._layout = layout
         self._slots = slots
+        self.key_usage = KeyUsage(slots)
         # The row after the last slot is the parent's own.
         self._cells = memoryview(mmap.mmap(-1, (slots + 1) * layout.cells * CELL_BYTES)).cast("d")
 
@@ -114,6 +120,7 @@ class SharedMetrics:
     def release(self, slot: int) -> None:
         """Clear the gauges of a slot whose process is gone; its counters stay."""
         clear_gauges(self._row(slot))
+        self.key_usage.release(slot)
 
     def beat(self, slot: int, now: float) -> None:
         """Note that the slot's process is alive at `now`, in seconds on the monotonic clock."""

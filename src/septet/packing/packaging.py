@@ -11,7 +11,7 @@ from septet.errors import PackageInvalid
 from septet.model.digest import DigestedFiles
 from septet.model.label_files import files_beside, with_labels_beside
 from septet.model.manifest import Manifest, name_from
-from septet.model.package import write_package
+from septet.model.package_writing import write_package
 from septet.model.sample import sample
 from septet.packing.evidence import golden_of, profile_of_data
 from septet.packing.provenance import About, Statement, training

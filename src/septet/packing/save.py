@@ -12,7 +12,8 @@ import numpy as np
 from septet.errors import Invalid, MissingExtra, SeptetError, UnsupportedModel
 from septet.model.consistency import check_signature
 from septet.model.manifest import Manifest, name_from
-from septet.model.package import Package, write_package
+from septet.model.package import Package
+from septet.model.package_writing import write_package
 from septet.model.signature import Signature, Tensor
 from septet.packing.artefact import Artefact, Trained, artefact_of, trusting
 from septet.packing.evidence import golden_of, profile_of_rows, with_hard_rows

@@ -150,6 +150,9 @@ class Batcher(Predictor):
         if running is not None and now - running.abandoned > STOP_SECONDS:
             self._refusals.refuse(queued, unended(now - running.begun))
             return
+        if request.deadline is not None and request.deadline <= now:
+            queued.expire()
+            return
         wait = expected_wait(now, self._done_at, self._waiting_rows, estimate)
         error = refusal(now, request.deadline, request.rows, wait, estimate)
         if error is not None:

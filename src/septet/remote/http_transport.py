@@ -20,12 +20,14 @@ import socket
 import struct
 from collections.abc import Mapping
 from contextvars import ContextVar
+from pathlib import Path
 from time import monotonic
 from typing import Any
 
 from septet.errors import MissingExtra
 from septet.remote.remote_calls import CallFailure, WireReply, WireRequest
 from septet.remote.remote_errors import broken, disconnected, late, unreachable
+from septet.remote.server_address import UNIX
 
 POOLED = 64  # connections kept for the next calls; more are opened where more calls run at once
 CHUNK = 1 << 16
@@ -33,7 +35,7 @@ _RESET = struct.pack("ii", 1, 0)  # to close takes no time, and discards what is
 
 
 class Urllib3Transport:
-    """A `ThreadTransport`. `origin` is scheme, host and port; `headers` go with every request."""
+    """A `ThreadTransport`. `origin` is scheme, host and port, or `unix:/path`; `headers` go with every request."""
 
     def __init__(self, origin: str, headers: Mapping[str, str]) -> None:
         try:
@@ -46,7 +48,12 @@ class Urllib3Transport:
         self._open()
 
     def _open(self) -> None:
-        self._pool = self._urllib3.connection_from_url(self._origin, maxsize=POOLED, retries=False)
+        if self._origin.startswith(UNIX):
+            from septet.remote.unix_pool import UnixPool
+
+            self._pool: Any = UnixPool(Path(self._origin.removeprefix(UNIX)), maxsize=POOLED)
+        else:
+            self._pool = self._urllib3.connection_from_url(self._origin, maxsize=POOLED, retries=False)
         self._process = os.getpid()
 
     def send(self, request: WireRequest, seconds: float) -> WireReply | CallFailure:
@@ -104,12 +111,18 @@ class AiohttpTransport:
         self._aiohttp = aiohttp
         self._url = yarl.URL
         self._origin = origin
+        self._base = "http://localhost" if origin.startswith(UNIX) else origin
         self._headers = dict(headers)
         self._session: Any = None
 
     def _opened(self) -> Any:
         library = self._aiohttp
-        connector = library.TCPConnector(socket_factory=_new_socket)
+        if self._origin.startswith(UNIX):
+            from septet.remote.unix_connector import NotedUnixConnector
+
+            connector = NotedUnixConnector(Path(self._origin.removeprefix(UNIX)), _note_connection)
+        else:
+            connector = library.TCPConnector(socket_factory=_new_socket)
         return library.ClientSession(headers=self._headers, cookie_jar=library.DummyCookieJar(), connector=connector)
 
     async def send(self, request: WireRequest, seconds: float) -> WireReply | CallFailure:
@@ -122,7 +135,7 @@ class AiohttpTransport:
         try:
             async with self._session.request(
                 request.method,
-                self._url(self._origin + request.path, encoded=True),
+                self._url(self._base + request.path, encoded=True),
                 data=request.body or None,
                 headers=request.headers,
                 allow_redirects=False,
@@ -163,12 +176,16 @@ class _Sent:
 _sending: ContextVar[_Sent] = ContextVar("septet_sending")
 
 
+def _note_connection() -> None:
+    _sending.get().connected = True
+
+
 def _new_socket(address: tuple[Any, ...]) -> socket.socket:
     """A socket for a new connection, whose end is a reset: it tells the server that no answer is read any more.
 
     A connection that ends without one may only have finished sending, so a server goes on with its request.
     """
-    _sending.get().connected = True
+    _note_connection()
     made = socket.socket(*address[:3])
     made.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
     return made

@@ -12,7 +12,7 @@ from septet.remote.remote_calls import CallFailure, WireReply
 
 SHOWN = 200  # characters of a body that is not ours
 LONGEST_WAIT = 3600.0  # seconds; a server that wants more is not waited for
-RETRIED = ("overloaded", "unavailable")
+RETRIED = ("overloaded", "rate_limited", "unavailable")
 
 _CLASSES: dict[str, type[errors.SeptetError]] = {
     each.code: each for each in errors.SeptetError.__subclasses__() if each is not errors.StartupError
@@ -77,8 +77,8 @@ def _error(code: str, message: str, problems: tuple[errors.Problem, ...], after:
     kind = _CLASSES.get(code, errors.SeptetError)
     if kind is errors.MethodNotAllowed:
         return errors.MethodNotAllowed(message, "")
-    if kind is errors.Overloaded:
-        return errors.Overloaded(message, int(after) or 1)
+    if kind in (errors.Overloaded, errors.RateLimited):
+        return kind(message, int(after) or 1)
     return kind(message, problems)
 
 

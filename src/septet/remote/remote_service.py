@@ -20,6 +20,7 @@ from septet.remote.remote_description import RemoteDescription, RemoteProvenance
 from septet.remote.remote_model import RemoteModel
 from septet.remote.remote_predictor import RemotePredictor
 from septet.remote.remote_tensors import RemoteTensors
+from septet.remote.request_headers import request_headers
 from septet.remote.retries import Attempts, RetryBudget
 from septet.remote.server_address import TransportName, check_timeout, parse_address
 from septet.service import Merging, Service
@@ -31,7 +32,7 @@ START_RETRIES = 10
 NOT_SAID = Merging(merged=False, reason="the model's server does not say whether it runs requests together")
 
 
-def remote_service(
+def remote_service(  # noqa: PLR0913 - each is said of the server or of its calls
     url: str,
     model: str | None = None,
     *,
@@ -39,6 +40,7 @@ def remote_service(
     transport: TransportName | None = None,
     retries: int = 1,
     headers: Mapping[str, str] | None = None,
+    api_key: str | None = None,
     signature: Signature | None = None,
 ) -> Service:
     """Describe the model of a server that speaks the Open Inference Protocol, try it once, and make it a service.
@@ -54,7 +56,8 @@ def remote_service(
             it knows beyond the protocol and that is not among it.
         retries: how often a call may be repeated where nothing was computed for it: the server was not reached, refused
             it for load, is not ready, or closed a kept connection. All calls together repeat a tenth of them at most.
-        headers: sent with every request, such as `authorization`.
+        headers: sent with every request.
+        api_key: sent with every request, where the server asks for one.
         signature: of a model whose server is not Septet and does not say which tensors it has.
 
     Raises:
@@ -63,9 +66,9 @@ def remote_service(
         StartupError: the server cannot be reached, has no such model, or does not say enough of it.
     """
     check_timeout(timeout)
-    address, headers = parse_address(url, transport or "binary"), headers or {}
+    address, sent = parse_address(url, transport or "binary"), request_headers(headers, api_key)
     begun = time.perf_counter()
-    channel = thread_channel(address, headers)
+    channel = thread_channel(address, sent)
     try:
         attempts = channel.attempts(START_RETRIES, timeout)
         described = describe(channel, attempts, model, signature)
@@ -73,7 +76,7 @@ def remote_service(
         if foreign and transport is None and address.transport == "binary" and not reads_binary(channel, attempts):
             address = msgspec.structs.replace(address, transport="json")
             channel.close()
-            channel = thread_channel(address, headers)
+            channel = thread_channel(address, sent)
         loaded = time.perf_counter()
         remote, sample, answer = _tried(channel, attempts, described)
         tried = time.perf_counter()
@@ -83,7 +86,7 @@ def remote_service(
         raise StartupError(f"{url} cannot be served: {error.message}") from error
     finally:
         channel.close()
-    open_channel = partial(async_channel, address, headers, RetryBudget())
+    open_channel = partial(async_channel, address, sent, RetryBudget())
     open_channel()  # its library is imported here, not in the event loop, and an error that it is missing is raised now
     predictor = RemotePredictor(
         remote,

@@ -9,6 +9,8 @@ import msgspec
 TransportName: TypeAlias = Literal["binary", "json", "grpc"]
 
 HTTP = ("http", "https")
+#: What begins the address of a server on a Unix socket; its path follows.
+UNIX = "unix:"
 GRPC = ("grpc", "grpcs")
 
 
@@ -16,7 +18,7 @@ class ServerAddress(msgspec.Struct, frozen=True):
     """A server's address.
 
     Attributes:
-        origin: `scheme://host:port`.
+        origin: `scheme://host:port`, or `unix:` and the path of a Unix socket.
         prefix: what begins every path of HTTP, empty or with a slash.
         transport: how tensors travel.
     """
@@ -27,16 +29,20 @@ class ServerAddress(msgspec.Struct, frozen=True):
 
 
 def parse_address(url: str, transport: TransportName) -> ServerAddress:
-    """Read and check where a server is; a `grpc://` or `grpcs://` URL chooses gRPC.
+    """Read and check where a server is; a `grpc://` or `grpcs://` URL chooses gRPC, `unix:/path` a Unix socket.
 
     Raises:
         ValueError: one of the arguments cannot be.
     """
     if transport not in ("binary", "json", "grpc"):
         raise ValueError(f"transport must be 'binary', 'json' or 'grpc', not {transport!r}")
+    if url.startswith(UNIX + "/") and transport != "grpc":
+        return ServerAddress(url, "", transport)
     parts = urlsplit(url)
     if parts.scheme not in HTTP + GRPC or not parts.netloc or (parts.scheme in GRPC and parts.port is None):
-        raise ValueError(f"url must be like http://host:8000, https://host or grpc://host:8001, not {url!r}")
+        raise ValueError(
+            f"url must be like http://host:8000, https://host, grpc://host:8001 or unix:/path, not {url!r}"
+        )
     if parts.scheme in GRPC:
         return ServerAddress(f"{parts.scheme}://{parts.netloc}", "", "grpc")
     if transport == "grpc":

@@ -34,19 +34,21 @@ class CrashPolicy:
         """Seconds to wait before the replacement is started, or None for giving up.
 
         What callers send must not end the server: a crash `by_request` only makes replacing slower. A worker that
-        cannot start is no reason to give up while others answer: it is tried again, more and more seldom.
+        cannot start is no reason to give up while others answer, nor when one of these crashes: it is tried again, more
+        and more seldom.
         """
         if not was_ready:
             self._unready += 1
             if others_answer:
-                return min(LONGEST_START_DELAY_SECONDS, FIRST_DELAY_SECONDS * 2.0 ** min(self._unready, 16))
+                return _delay(self._unready, LONGEST_START_DELAY_SECONDS)
         self._crashes.append((now, by_request))
         while self._crashes[0][0] < now - WINDOW_SECONDS:
             self._crashes.popleft()
-        if self._unready >= UNREADY_LIMIT or self._unexplained >= LIMIT_PER_WORKER * self._workers:
+        unable = not was_ready and self._unready >= UNREADY_LIMIT
+        if unable or self._unexplained >= LIMIT_PER_WORKER * self._workers:
             return None
         excess = max(self._unready, len(self._crashes) - AT_ONCE_PER_WORKER * self._workers)
-        return min(LONGEST_DELAY_SECONDS, FIRST_DELAY_SECONDS * 2.0**excess) if excess > 0 else 0.0
+        return _delay(excess, LONGEST_DELAY_SECONDS) if excess > 0 else 0.0
 
     @property
     def _unexplained(self) -> int:
@@ -58,3 +60,8 @@ class CrashPolicy:
         if self._unready >= UNREADY_LIMIT:
             return f"{self._unready} workers in a row died before they were ready"
         return f"{self._unexplained} workers crashed within {WINDOW_SECONDS:.0f} seconds"
+
+
+def _delay(times: int, longest: float) -> float:
+    # No float holds a thousand doublings.
+    return min(longest, FIRST_DELAY_SECONDS * 2.0 ** min(times, 16))

@@ -10,54 +10,50 @@ import socket
 from collections.abc import Callable, Sequence
 
 from septet.errors import StartupError
-from septet.protocols.http.app import App
-from septet.protocols.rpc.methods import Method
-from septet.server import tls
 from septet.server.acceptor import Acceptor
 from septet.server.h2.h2_connection import H2Connection
 from septet.server.h2.h2_server_state import H2ServerState
 from septet.server.listener import listen_on_reserved
-from septet.settings import Settings
+from septet.server.tls import TransportOpener
+from septet.server.tls_files import GRPC, TlsFiles
 
 # For the TLS handshakes of those who have connected when the end begins.
 OPENING_SECONDS = 1.0
 
 
 class GrpcServer:
-    """Answers calls from an application that has the methods' routes, on sockets that are bound but do not listen yet.
+    """Answers calls on sockets that are bound but do not listen yet.
 
-    `on_connections` is called with how many connections are open; `crowded` answers whether another worker should
-    accept first.
+    `state` has the application and its methods; `crowded` answers whether another worker should accept first.
     """
 
     def __init__(
         self,
-        app: App,
-        methods: Sequence[Method],
+        state: H2ServerState,
         sockets: Sequence[socket.socket],
-        settings: Settings,
         *,
-        on_connections: Callable[[int], None],
+        backlog: int,
         crowded: Callable[[], bool],
+        tls_files: TlsFiles | None = None,
     ) -> None:
-        self._app = app
+        self._state = state
+        self._app = state.app
         self._sockets = sockets
-        self._settings = settings
+        self._backlog = backlog
         self._crowded = crowded
-        self._state = H2ServerState(app, methods, settings.limits, on_connections)
+        self._opener = TransportOpener(tls_files, GRPC, state.limits)
         self._acceptors: list[Acceptor] = []
 
     async def start(self) -> None:
         """Listen.
 
         Raises:
-            StartupError: a socket, or the certificate, cannot be used.
+            StartupError: a socket cannot be used.
         """
-        self._tls = tls.context(self._settings.server, "h2")
         for each in self._sockets:
             try:
                 # Where several workers share the socket it may listen already.
-                listen_on_reserved(each, self._settings.server.backlog)
+                listen_on_reserved(each, self._backlog)
             except OSError as error:
                 raise StartupError(f"cannot listen for gRPC: {error}") from error
             each.setblocking(False)  # noqa: FBT003 - the standard library's signature
@@ -96,8 +92,7 @@ class GrpcServer:
         return answered
 
     async def _open(self, connection: socket.socket) -> None:
-        loop = asyncio.get_running_loop()
-        await loop.connect_accepted_socket(self._protocol, connection, ssl=self._tls)
+        await self._opener.open(self._protocol, connection)
 
     def _count(self) -> int:
         return len(self._state.registry)

@@ -15,10 +15,11 @@ from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
 from typing import Protocol
 
-from septet.server import tls
 from septet.server.acceptor import Acceptor
 from septet.server.http_connection import HttpConnection
 from septet.server.http_server_state import HttpServerState
+from septet.server.tls import TransportOpener
+from septet.server.tls_files import HTTP, TlsFiles
 from septet.settings import Server
 
 logger = logging.getLogger("septet.server")
@@ -59,14 +60,14 @@ class HttpServer:
         *,
         crowded: Callable[[], bool],
         on_listening: Callable[[bool], None],
+        tls_files: TlsFiles | None = None,
     ) -> None:
-        """Raise StartupError where certificate and key cannot be used."""
         self._state = state
         self._app = state.app
         self._registry = state.registry
         self._crowded = crowded
         self._on_listening = on_listening
-        self._tls = tls.context(server, "http/1.1")
+        self._opener = TransportOpener(tls_files, HTTP, state.limits)
         self._drain_delay = server.drain_delay_seconds
         self._grace = server.grace_seconds
         # Workers that began together must not end together.
@@ -99,8 +100,7 @@ class HttpServer:
         self._secondary_servers.append(secondary)
 
     async def _open(self, connection: socket.socket) -> None:
-        loop = asyncio.get_running_loop()
-        await loop.connect_accepted_socket(self._protocol, connection, ssl=self._tls)
+        await self._opener.open(self._protocol, connection)
 
     def _count(self) -> int:
         return len(self._registry)

@@ -2,12 +2,12 @@
 
 import time
 from collections.abc import Callable
-from email.utils import formatdate
 from functools import lru_cache
 from http import HTTPStatus
 from typing import Final
 
 from septet.protocols.http.app import App
+from septet.protocols.http.http_date import http_date
 from septet.protocols.http.http_messages import JSON, HttpReply
 from septet.protocols.http.response_headers import flags_header, identity_headers
 from septet.server.connection_phase import BODY, CLOSING, HEAD, IDLE, LINGERING, NEW
@@ -125,7 +125,7 @@ class HttpServerState:
 
     def _renew_date(self) -> None:
         """Write the headers that all replies have with the date of now (RFC 9110, 6.6.1)."""
-        self._date = formatdate(self._clock(), usegmt=True).encode()
+        self._date = http_date(self._clock()).encode()
         self._common_of.clear()
         self._name(self._identity)
 

@@ -36,7 +36,13 @@ class Interruption:
 
 @contextlib.contextmanager
 def handling(handlers: Mapping[int, Interruption]) -> Iterator[None]:
-    """Handle these signals within the block, unless whoever started the process has them ignored."""
+    """Handle these signals within the block, unless whoever started the process has them ignored.
+
+    Elsewhere than in the main thread nothing is done.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
     before = {
         number: signal.signal(number, handler)
         for number, handler in handlers.items()

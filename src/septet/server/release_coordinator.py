@@ -93,13 +93,19 @@ class ReleaseCoordinator:
     def joined(self, worker: int, generation: int) -> None:
         """A worker has become ready; it was started when so many releases were committed."""
         self._workers.add(worker)
-        for order in reversed(self._committed[generation:]):
-            self._queue.appendleft(_Asked(order, only=worker))
+        missed = [_Asked(order, only=worker) for order in self._committed[generation:]]
         current = self._current
         if current is not None and not current.committing and current.asked.only is None:
-            current.workers.add(worker)
-            current.waiting.add(worker)
-            self._send(worker, Prepare(current.key, current.asked.order))
+            if missed:
+                # What was committed before must not take this one's place in the worker: it begins again behind that.
+                missed.append(current.asked)
+                self._tell(current, Abandon(current.key))
+                self._current = None
+            else:
+                current.workers.add(worker)
+                current.waiting.add(worker)
+                self._send(worker, Prepare(current.key, current.asked.order))
+        self._queue.extendleft(reversed(missed))
         self._begin_next()
 
     def left(self, worker: int) -> None:

@@ -81,6 +81,21 @@ def path_and_query(url: bytes) -> tuple[bytes, bytes]:
     return unquote_to_bytes(parsed.path or b"/"), parsed.query or b""
 
 
+def host_of(url: bytes) -> bytes:
+    """The host of an absolute URL, with its port where it has one; empty where it names none.
+
+    Raises:
+        Malformed: it is no URL.
+    """
+    try:
+        parsed = httptools.parse_url(url)
+    except httptools.HttpParserInvalidURLError:
+        raise Malformed("The request's URL cannot be read.") from None
+    host: bytes = parsed.host or b""
+    host = b"[%b]" % host if b":" in host else host
+    return host if parsed.port is None else b"%b:%d" % (host, parsed.port)
+
+
 def parser_error(error: httptools.HttpParserError) -> SeptetError:
     """Why the parser stopped: what a callback raised, or what is not HTTP."""
     if not isinstance(error, httptools.HttpParserCallbackError):
@@ -88,5 +103,5 @@ def parser_error(error: httptools.HttpParserError) -> SeptetError:
     cause = error.__context__
     if isinstance(cause, SeptetError):
         return cause
-    logger.error("A request failed unexpectedly", exc_info=cause)
+    logger.error("A request failed unexpectedly", exc_info=cause, extra={"route": "unmatched"})
     return SeptetError("The server failed to answer. The log has the reason.")

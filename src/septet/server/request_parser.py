@@ -16,7 +16,15 @@ from septet.errors import SeptetError
 from septet.protocols.http.http_messages import HttpRequest, headers_of
 from septet.protocols.http.limits import check_length, head_size, head_too_large
 from septet.server.connection_phase import BODY, HEAD, IDLE
-from septet.server.request_head import VERSIONS, body_length, check_head, other_version, parser_error, path_and_query
+from septet.server.request_head import (
+    VERSIONS,
+    body_length,
+    check_head,
+    host_of,
+    other_version,
+    parser_error,
+    path_and_query,
+)
 from septet.settings import Limits
 
 
@@ -178,6 +186,9 @@ class RequestParser:
         path, _, query = self._url.partition(b"?")
         if b"%" in path or b"#" in self._url or not path.startswith(b"/"):
             path, query = path_and_query(self._url)
+            if not self._url.startswith(b"/"):
+                # The host of the target counts, not the header's (RFC 9112, 3.2.2).
+                self.headers[b"host"] = host_of(self._url)
         # The whole of it, without a copy.
         body = self._body if self._gathered is None else self._gathered.getvalue()
         headers = self.headers

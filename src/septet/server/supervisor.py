@@ -62,23 +62,27 @@ def supervise(
     layout: MetricsLayout,
     policy: SupervisionPolicy,
     files: ServedFiles,
+    on_look: Callable[[], None] = lambda: None,
 ) -> int:
     """Run `start` in each of `policy.workers` processes until told to stop, and return the exit code.
 
     0: all workers finished their requests; 1: some were killed, or crashed too often; 130: a second interrupt ended
     them at once. `on_ready` is called once, when all workers are ready for the first time. `files` are those of the
-    models. The sockets are closed when the end begins. For the main thread of a process that has no other threads.
+    models. `on_look` is called when these are looked at, which is every second and on SIGHUP. The sockets are closed
+    when the end begins. For the main thread of a process that has no other threads.
 
     Raises:
         StartupError: a worker could not start (its message, once), or this system cannot fork.
     """
     if sys.platform == "win32":
-        raise StartupError("several workers need a system that can fork, and Windows cannot: use --workers 1")
+        raise StartupError(
+            "septet serve needs a system that can fork, and Windows cannot: mount septet.asgi in another server"
+        )
     # One slot more than workers: a renewed worker and its predecessor run at the same time.
     shared_metrics = SharedMetrics(layout, policy.workers + 1)
     with Wakeups() as wakeups:
         pool = WorkerPool(start, sockets, shared_metrics)
-        supervisor = _Supervisor(pool, policy, shared_metrics, wakeups, files)
+        supervisor = _Supervisor(pool, policy, shared_metrics, wakeups, files, on_look)
         supervisor.serve(on_ready)
         for listening in sockets:
             # New connections are refused at once, rather than left in a backlog that nobody accepts.
@@ -96,6 +100,7 @@ class _Supervisor:
         shared_metrics: SharedMetrics,
         wakeups: Wakeups,
         files: ServedFiles,
+        on_look: Callable[[], None],
     ) -> None:
         self._pool = pool
         self._policy = policy
@@ -104,6 +109,7 @@ class _Supervisor:
         self._log = logging.getLogger(LOGGER)
         self._crashes = CrashPolicy(policy.workers)
         self._releases = ReleaseCoordinator(self._tell, files)
+        self._on_look = on_look
         self._due: dict[int, float] = {}
         self._to_renew: deque[WorkerProcess] = deque()
         self._renewal: WorkerProcess | None = None
@@ -121,7 +127,6 @@ class _Supervisor:
         self._due = dict.fromkeys(range(self._policy.workers), self._checked_at)
         while not self._stopping:
             self._start_due()
-            self._turn()
             self._renew_next()
             self._look()
             if not self._announced and self._all_ready():
@@ -129,13 +134,17 @@ class _Supervisor:
                 on_ready()
                 if self._look_when_ready:
                     self._look_now()
+            # Last: nothing is started or released once it has begun the end.
+            self._turn()
 
     def _look(self) -> None:
-        """Look once a second for models that have changed on disk."""
+        """Look once a second for what has changed on disk."""
         now = time.monotonic()
-        if self._announced and now - self._looked_at >= TICK_SECONDS:
+        if now - self._looked_at >= TICK_SECONDS:
             self._looked_at = now
-            self._releases.look(settled=True)
+            self._on_look()
+            if self._announced:
+                self._releases.look(settled=True)
 
     def drain(self) -> int:
         """Let the workers finish, and return the exit code."""
@@ -249,7 +258,8 @@ class _Supervisor:
             self._stop(now)
 
     def _look_now(self) -> None:
-        """Look for models that have changed; what is still being loaded, when it is there."""
+        """Look for what has changed; for models that are still being loaded, when they are there."""
+        self._on_look()
         if not self._announced:
             self._look_when_ready = True
             return

@@ -3,8 +3,6 @@
 import asyncio
 import contextlib
 import gc
-import logging
-import os
 import socket
 import sys
 from collections.abc import Callable, Sequence
@@ -16,6 +14,8 @@ from septet.protocols.http.app import App
 from septet.server.daemon_thread import in_daemon_thread
 from septet.server.http_server import HttpServer, SecondaryServer
 from septet.server.http_server_state import HttpServerState
+from septet.server.tls import watch
+from septet.server.tls_files import TlsFiles
 from septet.settings import Settings
 
 HEARTBEAT_SECONDS = 1.0
@@ -35,6 +35,7 @@ class WorkerHooks(msgspec.Struct, frozen=True):
         on_listening: called with whether HTTP connections are accepted.
         crowded: whether another worker should accept the next connection first.
         secondary_servers: the servers that answer beside HTTP; `load` adds them.
+        tls_files: what encrypts connections; None for plain ones.
         listens_early: whether to listen, and answer 503, while the models load; a worker that joins others must not.
     """
 
@@ -45,6 +46,7 @@ class WorkerHooks(msgspec.Struct, frozen=True):
     on_listening: Callable[[bool], None]
     crowded: Callable[[], bool]
     secondary_servers: Sequence[SecondaryServer]
+    tls_files: TlsFiles | None
     listens_early: bool
 
 
@@ -58,20 +60,19 @@ def run_worker(app: App, sockets: Sequence[socket.socket], settings: Settings, h
     if not hooks.listens_early:
         hooks.load()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        code = runner.run(_serve(app, list(sockets), settings, hooks))
-    if code is None or code != 0:
-        # A thread is still in the engine; the interpreter would wait for it, however long that takes.
-        logging.shutdown()
-        os._exit(code or 0)
-    return 0
+        return runner.run(_serve(app, list(sockets), settings, hooks))
 
 
-async def _serve(app: App, sockets: list[socket.socket], settings: Settings, hooks: WorkerHooks) -> int | None:
-    """Return the exit code; None where it was told to stop before the model was loaded."""
+async def _serve(app: App, sockets: list[socket.socket], settings: Settings, hooks: WorkerHooks) -> int:
+    """Return the exit code."""
     state = HttpServerState(app, settings.limits, hooks.on_connections)
-    server = HttpServer(state, settings.server, crowded=hooks.crowded, on_listening=hooks.on_listening)
+    server = HttpServer(
+        state, settings.server, crowded=hooks.crowded, on_listening=hooks.on_listening, tls_files=hooks.tls_files
+    )
     serving = asyncio.create_task(server.serve(sockets))
     helpers = [asyncio.create_task(state.registry.sweep()), asyncio.create_task(_beat(hooks.on_heartbeat))]
+    if hooks.tls_files is not None:
+        helpers.append(asyncio.create_task(watch(hooks.tls_files)))
     try:
         await _listening(serving, server.listening)
         if hooks.listens_early:
@@ -80,7 +81,7 @@ async def _serve(app: App, sockets: list[socket.socket], settings: Settings, hoo
             await asyncio.wait((serving, loading), return_when=asyncio.FIRST_COMPLETED)
             if not loading.done():
                 await serving
-                return None
+                return 0
             loading.result()
         for secondary in hooks.secondary_servers:
             await server.start_secondary(secondary)

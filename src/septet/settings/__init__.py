@@ -21,6 +21,11 @@ ExtraColumns: TypeAlias = Literal["refuse", "ignore"]
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}\Z"
 VERSION_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,127}\Z"
 DIGEST_PATTERN = r"^(sha256:)?[0-9a-f]{12,64}\Z"
+#: A name, and a key of the characters that a header can carry (RFC 9110, 11.2, token68) or the digest of one.
+API_KEY_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}=(sha256:[0-9a-f]{64}|[A-Za-z0-9._~+/-]{16,512}=*)\Z"
+#: As browsers write them: scheme, host and a port that is not the scheme's own.
+ORIGIN_PATTERN = r"^(\*|[a-z][a-z0-9+.-]*://[a-z0-9._\[\]:-]+)\Z"
+HOST_PATTERN = r"^(\*\.)?([A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?\Z"
 
 _SECONDS = {"unit": "seconds"}
 _BYTES = {"unit": "bytes"}
@@ -34,6 +39,20 @@ class Server(msgspec.Struct, frozen=True):
         "127.0.0.1"
     )
     port: Annotated[int, Meta(ge=0, le=65535, description="TCP port to listen on; 0 takes a free one")] = 8000
+    unix_socket: Annotated[
+        str | None,
+        Meta(
+            min_length=1,
+            description="path of a Unix socket to serve HTTP on in place of host and port, for a proxy on this machine",
+        ),
+    ] = None
+    unix_socket_mode: Annotated[
+        str,
+        Meta(
+            pattern=r"^0?[0-7]{3}\Z",
+            description="file mode of the Unix socket: who may write to it may connect",
+        ),
+    ] = "660"
     grpc_port: Annotated[
         int | None,
         Meta(ge=0, le=65535, description="TCP port to serve gRPC on as well; 0 takes a free one; default: no gRPC"),
@@ -78,12 +97,23 @@ class Server(msgspec.Struct, frozen=True):
         int, Meta(ge=0, description="random addition to max_requests, so that workers do not restart together")
     ] = 0
     tls_certificate: Annotated[
-        str | None, Meta(description="PEM file with the certificate chain, to serve HTTPS", extra={"file": True})
+        str | None,
+        Meta(
+            description="PEM file with the certificate chain, to serve HTTPS; read again when it changes",
+            extra={"file": True},
+        ),
     ] = None
     tls_key: Annotated[str | None, Meta(description="PEM file with the certificate's key", extra={"file": True})] = None
     tls_key_password: Annotated[
         str | None,
         Meta(description="password of the key; better by environment than by flag", extra={"secret": True}),
+    ] = None
+    tls_client_ca: Annotated[
+        str | None,
+        Meta(
+            description="PEM file with the authorities of callers: who has no certificate of theirs is refused",
+            extra={"file": True},
+        ),
     ] = None
     root_path: Annotated[
         str,
@@ -182,6 +212,49 @@ class Limits(msgspec.Struct, frozen=True):
         return self.timeout_seconds if found is None else float(found)
 
 
+class Access(msgspec.Struct, frozen=True):
+    """Who may ask; see docs/access.md."""
+
+    api_keys: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="keys that callers must send, each as NAME=KEY or NAME=sha256:DIGEST; by environment, not by "
+            "flag; repeatable",
+            extra={"secret": True, "pattern": API_KEY_PATTERN, "metavar": "NAME=KEY"},
+        ),
+    ] = ()
+    api_keys_file: Annotated[
+        str | None,
+        Meta(
+            description="TOML file with the digests of more keys and their limits, read again when it changes; "
+            "septet key makes a key",
+            extra={"file": True},
+        ),
+    ] = None
+    cors_origins: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="origins whose pages may ask from a browser, such as https://app.example.com, or * for all; "
+            "repeatable; default: none",
+            extra={"pattern": ORIGIN_PATTERN, "metavar": "ORIGIN"},
+        ),
+    ] = ()
+    allowed_hosts: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="names by which this server may be asked, such as api.example.com or *.example.com; "
+            "repeatable; default: any",
+            extra={"pattern": HOST_PATTERN, "metavar": "HOST"},
+        ),
+    ] = ()
+
+    def __repr__(self) -> str:
+        """Show every field but the keys."""
+        shown = ((name, getattr(self, name)) for name in self.__struct_fields__)
+        masked = (f"{name}={'***' if name == 'api_keys' and value else repr(value)}" for name, value in shown)
+        return f"Access({', '.join(masked)})"
+
+
 class Model(msgspec.Struct, frozen=True):
     """Statements about the model, and how it runs."""
 
@@ -258,5 +331,6 @@ class Settings(msgspec.Struct, frozen=True):
 
     server: Server = Server()
     limits: Limits = Limits()
+    access: Access = Access()
     model: Model = Model()
     logs: Logs = Logs()

@@ -6,13 +6,19 @@ from typing import Any, Literal, TypeAlias, Union, get_args, get_origin
 
 import msgspec
 
-from septet.settings import Limits, Logs, Model, Server
+from septet.settings import Access, Limits, Logs, Model, Server
 
 Value: TypeAlias = str | int | float | bool | tuple[str, ...] | None
 Kind: TypeAlias = Literal["bool", "int", "float", "str", "strings"]
 
 PREFIX = "SEPTET_"
-GROUPS: dict[str, type[msgspec.Struct]] = {"server": Server, "limits": Limits, "model": Model, "logs": Logs}
+GROUPS: dict[str, type[msgspec.Struct]] = {
+    "server": Server,
+    "limits": Limits,
+    "access": Access,
+    "model": Model,
+    "logs": Logs,
+}
 _KINDS: dict[Any, Kind] = {bool: "bool", int: "int", float: "float", str: "str"}
 
 
@@ -87,6 +93,13 @@ _NOUNS: dict[Kind, str] = {
 _PATTERNS = {
     "trust": "sha256: and at least 12 hexadecimal digits (several: separated by commas, a list in the file)",
     "middleware": "module:function (several: separated by commas, a list in the file)",
+    "api_keys": "a name, =, and a key of 16 or more letters, digits and ._~+/- or sha256: and 64 hexadecimal digits "
+    "(several: separated by commas, a list in the file)",
+    "cors_origins": "an origin in lower case such as https://app.example.com, without a path, or * (several: separated "
+    "by commas, a list in the file)",
+    "allowed_hosts": "a host such as api.example.com, *.example.com or 10.0.0.1:8000 (several: separated by commas, a "
+    "list in the file)",
+    "unix_socket_mode": "three octal digits such as 660, as chmod has them",
     "root_path": "a path such as /models/iris, without a slash at its end",
     "name": "letters, digits, dot, dash and underscore (128 at most), beginning with a letter or digit",
     "version": "letters, digits, dot, plus, dash and underscore (128 at most), beginning with a letter or digit",

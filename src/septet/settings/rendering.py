@@ -17,8 +17,8 @@ Every setting can be given in three ways. Where it is given more than once, the 
 
 1. a flag: `septet serve iris.onnx --port 9000`
 2. an environment variable: `SEPTET_PORT=9000`
-3. a configuration file, named by `--config` or `SEPTET_CONFIG`, with the tables `[server]`, `[limits]`, `[model]` and
-   `[logs]`:
+3. a configuration file, named by `--config` or `SEPTET_CONFIG`, with the tables `[server]`, `[limits]`, `[access]`,
+   `[model]` and `[logs]`:
 
    ```toml
    [server]
@@ -40,6 +40,7 @@ This page is generated from the source: `python -m septet.settings.rendering > d
 _TITLES = {
     "server": "where and how processes listen, and how they end",
     "limits": "what a caller may ask for",
+    "access": "who may ask, see [access](access.md)",
     "model": "what is said of the model, and how it runs",
     "logs": "what is written to standard error",
 }
@@ -59,7 +60,7 @@ def as_toml(resolved: Resolved) -> str:
 
 def _line(field: Field, value: Value, resolved: Resolved) -> str:
     source = resolved.sources[field.key]
-    if value is None:
+    if value is None or (field.secret and not value):
         return f"# {field.name} is not set  # {source}"
     if field.secret:
         return f"# {field.name} = {MASK}  # {source}"

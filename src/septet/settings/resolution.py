@@ -7,12 +7,17 @@ from typing import Any
 import msgspec
 
 from septet.errors import SettingsInvalid
-from septet.settings import Limits, Logs, Model, Server, Settings
+from septet.settings import Access, Limits, Logs, Model, Server, Settings
 from septet.settings.fields import GROUPS, PREFIX, Field, Value, fields
 from septet.settings.parsing import KUBERNETES, parse
 
 CONFIG_ENV = PREFIX + "CONFIG"
+#: The key with which a command asks a server.
+CLIENT_KEY_ENV = PREFIX + "API_KEY"
 DEFAULT = "default"
+
+
+CLIENT_KEY = " (it is for septet bench, which asks a server; the keys of a server are SEPTET_API_KEYS)"
 
 
 class Resolved(msgspec.Struct, frozen=True):
@@ -77,7 +82,7 @@ def _from_env(table: Iterable[Field], env: Mapping[str, str]) -> dict[str, _Chos
             continue
         if name not in known:
             hint = KUBERNETES if name.startswith((PREFIX + "SERVICE_", PREFIX + "PORT_")) else ""
-            hint = hint or _did_you_mean(name, [*known, CONFIG_ENV])
+            hint = CLIENT_KEY if name == CLIENT_KEY_ENV else hint or _did_you_mean(name, [*known, CONFIG_ENV])
             raise SettingsInvalid(f"unknown setting {name} in the environment{hint}.")
         chosen[known[name].key] = _Chosen(raw, name)
     return chosen
@@ -132,6 +137,7 @@ def _built(values: Mapping[str, Value]) -> Settings:
     return Settings(
         server=Server(**part("server")),
         limits=Limits(**part("limits")),
+        access=Access(**part("access")),
         model=Model(**part("model")),
         logs=Logs(**part("logs")),
     )
@@ -143,6 +149,8 @@ def _check_together(settings: Settings) -> None:
         "server.tls_certificate needs server.tls_key as well": server.tls_certificate and not server.tls_key,
         "server.tls_key needs server.tls_certificate as well": server.tls_key and not server.tls_certificate,
         "server.tls_key_password needs server.tls_key as well": server.tls_key_password and not server.tls_key,
+        "server.tls_client_ca needs server.tls_certificate as well": server.tls_client_ca
+        and not server.tls_certificate,
         "server.max_requests_jitter needs server.max_requests above 0 as well": (
             server.max_requests_jitter and not server.max_requests
         ),

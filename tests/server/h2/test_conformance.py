@@ -105,7 +105,7 @@ def test_the_header_blocks_of_refused_streams_and_of_trailers_keep_the_table_in_
         peer.send(h2_frames.headers(1005, indexed(encoder, fields(x_request_id="first", x_end="of it")), last=False))
         peer.send(data(1005, message(b"ab"), last=True))
         asked = peer.asked[-1]
-        assert (asked.path, asked.body, asked.headers) == (ECHO, b"ab", {b"x-request-id": b"first"})
+        assert (asked.path, asked.body, asked.headers) == (ECHO, b"ab", {b"x-request-id": b"first", b"host": b"here"})
 
     run(scenario)
 

@@ -111,6 +111,25 @@ def test_a_client_that_says_goodbye_gets_its_answers() -> None:
     run(scenario)
 
 
+def test_a_slow_reader_is_not_cut_off_within_the_last_answer() -> None:
+    async def scenario() -> None:
+        peer = Peer()
+        client = Client(peer)
+        client.ask("/t.T/Echo", message(b"ab"))
+        peer.transport.unread = 100_000
+        peer.connection.shutdown()
+        client.exchange()
+        assert peer.ended()
+        for _ in range(9):
+            peer.pass_time(2)
+            peer.transport.unread -= 10_000
+        assert not peer.closed()
+        peer.pass_time(4)
+        assert peer.closed()
+
+    run(scenario)
+
+
 def test_a_client_that_connects_at_the_very_end_is_told_so() -> None:
     async def scenario() -> None:
         peer = Peer()

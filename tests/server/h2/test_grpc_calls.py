@@ -40,7 +40,7 @@ def test_a_call_is_answered_with_head_message_and_trailers() -> None:
         assert answer.messages == [b"hello"]
         assert (answer.status, answer.ended(), answer.reset) == (0, True, None)
         assert answer.trailers[b"septet-model"] == b"iris"
-        assert dict(peer.asked[0].headers) == {b"x-request-id": b"mine"}
+        assert dict(peer.asked[0].headers) == {b"x-request-id": b"mine", b"host": b"here"}
 
     run(scenario)
 

@@ -17,7 +17,7 @@ LIMITS = Limits(max_header_bytes=2048, max_headers=12)
 
 def test_a_head_says_what_is_asked() -> None:
     pairs = fields(x_request_id="mine", grpc_timeout="5S", grpc_encoding="GZIP", more="passed over")
-    read = {b"x-request-id": b"mine", b"grpc-timeout": b"5S"}
+    read = {b"x-request-id": b"mine", b"grpc-timeout": b"5S", b"host": b"here"}
     assert HeaderDecoder(LIMITS).read(block(pairs)) == CallHead(ECHO, read, b"gzip")
 
 
@@ -35,7 +35,7 @@ def test_what_is_known_of_heads_changes_nothing(made: list[tuple[str, str, bool]
         pairs = [(name, value, False) for name, value in fields(path)]
         sent = encoder.encode([*pairs, ("x-request-id", request_id, not indexed)])
         head = heads.known.get(sent) or heads.read(sent)
-        assert (head.path, head.headers) == (path, {b"x-request-id": request_id.encode()})
+        assert (head.path, head.headers) == (path, {b"x-request-id": request_id.encode(), b"host": b"here"})
         assert head.known_context in (None, context_of(head.headers))
 
 

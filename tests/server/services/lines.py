@@ -4,7 +4,7 @@ Arguments: `workers hang_seconds grace_seconds behaviour-file`. The file's text 
 `work`, `refuse` (cannot start), `die`, `raise` and `exit` (end before they are ready); with `crowded` the system at
 first has no process to spare. A worker answers `pid` with its process id, `slow` with the same a little later, `count`
 with what all workers counted: requests, restarts and requests in flight; `stick` makes its loop stand still, `leave`
-makes it end well.
+makes it end well, and with `renew` it says that a run in it does not end.
 """
 
 import asyncio
@@ -47,6 +47,8 @@ class Lines:
             await asyncio.sleep(1)
         if command == "leave":
             self.leaving.set()
+        if command == "renew":
+            self.context.stuck()
         self.counts.turned(0, [Finished("/line", "id", "ok", 200, 1, 0.001)])
         snapshot = self.context.shared_metrics.snapshot()
         count = f"{snapshot.requests.sum():.0f} {snapshot.restarts:.0f} {snapshot.in_flight:.0f}"

@@ -282,12 +282,20 @@ def _event(
 ) -> Finished:
     if reply is None:  # cancelled: the caller went away, or the server stopped
         code = "cancelled"
-        return Finished(template, id_of(http.headers), code, STATUS[code], 0, seconds, model=model)
+        return Finished(template, id_of(http.headers), code, STATUS[code], 0, seconds, model=model, caller=http.caller)
     timings = reply.timings
     model = reply.model or model
     if timings is None:
         return Finished(
-            template, reply.id, reply.code, reply.status, reply.rows, seconds, message=reply.message, model=model
+            template,
+            reply.id,
+            reply.code,
+            reply.status,
+            reply.rows,
+            seconds,
+            message=reply.message,
+            model=model,
+            caller=http.caller,
         )
     return Finished(
         template,
@@ -301,4 +309,5 @@ def _event(
         batch_rows=timings.batch_rows,
         trace=traceparent_of(http.headers),
         model=model,
+        caller=http.caller,
     )

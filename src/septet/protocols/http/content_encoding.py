@@ -76,6 +76,9 @@ def compressed(reply: HttpReply, accepted: bytes) -> HttpReply:
 
 def _expand(body: bytes, bits: int, most: int) -> bytes:
     """All members of a gzip file (RFC 1952, 2.2), or the one stream of the other formats."""
+    if len(body) > BYTES_ON_LOOP:
+        # Members that expand to nothing take as long.
+        leave_loop()
     view, found, size, members, at = memoryview(body), [], 0, 0, 0
     most_members = _MOST_MEMBERS + len(body) // _MEMBER_BYTES
     while at < len(view) or not members:

@@ -12,13 +12,17 @@ from septet.errors import Problem, SeptetError
 # code -> HTTP status. A code that is not here is a fault of ours: 500.
 STATUS: dict[str, int] = {
     "malformed": 400,
+    "unauthenticated": 401,
     "not_found": 404,
     "method_not_allowed": 405,
     "request_timeout": 408,
     "conflict": 409,
     "too_large": 413,
     "unsupported_media_type": 415,
+    "misdirected": 421,
     "invalid": 422,
+    # Before `overloaded`: a client that knows the status alone takes the later one.
+    "rate_limited": 429,
     "overloaded": 429,
     "headers_too_large": 431,
     "cancelled": 499,
@@ -32,6 +36,9 @@ STATUS: dict[str, int] = {
 # code -> the name of a gRPC status. A code that is not here is a fault of ours: INTERNAL.
 GRPC: dict[str, str] = {
     "malformed": "INVALID_ARGUMENT",
+    "unauthenticated": "UNAUTHENTICATED",
+    "misdirected": "PERMISSION_DENIED",
+    "rate_limited": "RESOURCE_EXHAUSTED",
     "not_found": "NOT_FOUND",
     "method_not_allowed": "UNIMPLEMENTED",
     "request_timeout": "DEADLINE_EXCEEDED",
@@ -58,6 +65,8 @@ _MLFLOW: dict[str, str] = {
     "invalid": "INVALID_PARAMETER_VALUE",
     "not_found": "ENDPOINT_NOT_FOUND",
     "conflict": "RESOURCE_CONFLICT",
+    "unauthenticated": "UNAUTHENTICATED",
+    "rate_limited": "REQUEST_LIMIT_EXCEEDED",
     "overloaded": "REQUEST_LIMIT_EXCEEDED",
     "cancelled": "CANCELLED",
     "unimplemented": "NOT_IMPLEMENTED",

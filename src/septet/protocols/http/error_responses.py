@@ -3,7 +3,15 @@
 import logging
 from collections.abc import Mapping
 
-from septet.errors import Malformed, MethodNotAllowed, Overloaded, SeptetError, Unavailable
+from septet.errors import (
+    Malformed,
+    MethodNotAllowed,
+    Overloaded,
+    RateLimited,
+    SeptetError,
+    Unauthenticated,
+    Unavailable,
+)
 from septet.protocols.http.error_bodies import refusal
 from septet.protocols.http.http_messages import HttpReply, HttpRequest
 from septet.protocols.http.request_factory import checked_id, new_id
@@ -13,6 +21,8 @@ logger = logging.getLogger("septet.api")
 
 #: The request header that asks for the native error body on every path.
 DETAILED = (b"septet-errors", b"detailed")
+#: How to send a key (RFC 6750, 3).
+_CHALLENGE = (b"www-authenticate", b"Bearer")
 
 
 def refused(error: SeptetError, path: str, headers: Mapping[bytes, bytes], model: Identity | None = None) -> HttpReply:
@@ -21,10 +31,12 @@ def refused(error: SeptetError, path: str, headers: Mapping[bytes, bytes], model
     more: tuple[tuple[bytes, bytes], ...] = ()
     if isinstance(error, MethodNotAllowed):
         more = ((b"allow", error.allowed.encode()),)
-    elif isinstance(error, Overloaded):
+    elif isinstance(error, Overloaded | RateLimited):
         more = ((b"retry-after", str(error.retry_after).encode()),)
     elif isinstance(error, Unavailable):
         more = ((b"retry-after", b"1"),)
+    elif isinstance(error, Unauthenticated):
+        more = (_CHALLENGE,)
     # A caller that asks for details gets code and problems, also from protocols that have none, such as /v2.
     detailed = headers.get(DETAILED[0]) == DETAILED[1]
     status, body = refusal("" if detailed else path, error, request_id)

@@ -37,7 +37,7 @@ class HttpRequest(msgspec.Struct, frozen=True, gc=False):
 
     `path` begins below `root_path`, the prefix of the application that this one is mounted in. `known_context` is what
     the headers say, where a transport has seen the same ones before. `parameters` are those in the path,
-    by the names of the route's pattern.
+    by the names of the route's pattern. `caller` is the name of the API key that it came with, or None.
     """
 
     method: str
@@ -48,6 +48,7 @@ class HttpRequest(msgspec.Struct, frozen=True, gc=False):
     root_path: str = ""
     known_context: RequestContext | None = None
     parameters: Mapping[str, str] = {}
+    caller: str | None = None
 
     @property
     def context(self) -> RequestContext:

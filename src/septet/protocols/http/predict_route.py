@@ -6,7 +6,7 @@ a coroutine nor a future, and many of one turn of the event loop are decoded, ru
 
 from collections.abc import Callable
 from functools import partial
-from time import perf_counter
+from time import monotonic, perf_counter
 
 import msgspec
 
@@ -76,8 +76,18 @@ class PredictRoute(msgspec.Struct, frozen=True):
         """Give the observer the event of a request that its caller gave up."""
         code, seconds = "cancelled", perf_counter() - begun
         identity = None if model is None else model.service.identity
-        event = Finished(self.template, id_of(http.headers), code, STATUS[code], 0, seconds, model=identity)
-        self.observer.finished(event)
+        self.observer.finished(
+            Finished(
+                self.template,
+                id_of(http.headers),
+                code,
+                STATUS[code],
+                0,
+                seconds,
+                model=identity,
+                caller=http.caller,
+            )
+        )
 
     def refusal(self, error: Exception, http: HttpRequest, begun: float, model: Identity | None) -> HttpReply:
         """The reply with an error; the observer gets its event as well."""
@@ -86,7 +96,17 @@ class PredictRoute(msgspec.Struct, frozen=True):
         reply = failed(error, self.template, http, model)
         seconds = perf_counter() - begun
         self.observer.finished(
-            Finished(self.template, reply.id, reply.code, reply.status, 0, seconds, message=reply.message, model=model)
+            Finished(
+                self.template,
+                reply.id,
+                reply.code,
+                reply.status,
+                0,
+                seconds,
+                message=reply.message,
+                model=model,
+                caller=http.caller,
+            )
         )
         return reply
 
@@ -135,8 +155,12 @@ class LengthyDecoding(msgspec.Struct, gc=False, eq=False):
         """Let the body wait for the thread."""
         if self.model is not None:
             self.model.begin()
+        http = self.http
         try:
-            self.pending = self.route.work_thread.submit(self._decoded, self._answer, len(self.http.body))
+            seconds = (http.known_context or http.context).timeout
+            if seconds is not None:
+                seconds -= perf_counter() - self.begun
+            self.pending = self.route.work_thread.submit(self._decoded, self._answer, len(http.body), seconds)
         except SeptetError as error:
             self._answer(error)
         return self
@@ -259,6 +283,7 @@ class InflightRequest(msgspec.Struct, gc=False, eq=False):
                 request.trace,
                 None,
                 outcome.model,
+                http.caller,
             )
         )
         done(reply)
@@ -266,10 +291,11 @@ class InflightRequest(msgspec.Struct, gc=False, eq=False):
     def _encode_apart(self, response: Response, done: Callable[[HttpReply], None], ran: float) -> None:
         """Write a large answer in the thread for lengthy work; until then the request is under way."""
         self.done, self.ran = done, ran
-        size = sum(array.nbytes for array in response.tensors.values())
+        size, deadline = sum(array.nbytes for array in response.tensors.values()), self.request.deadline
+        seconds = None if deadline is None else deadline - monotonic()
         try:
             written = partial(self._written, response)
-            self.pending = self.route.work_thread.submit(partial(self._encoded, response), written, size)
+            self.pending = self.route.work_thread.submit(partial(self._encoded, response), written, size, seconds)
         except SeptetError as error:
             self.answer(error)
 

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import msgspec
 
-from septet.errors import Overloaded
+from septet.errors import DeadlineExceeded, Overloaded
 
 #: Bytes that may wait, of bodies and of answers, beside the one that is worked on.
 MOST_WAITING_BYTES: Final = 1 << 28
@@ -23,16 +23,34 @@ MOST_WAITING: Final = 256
 
 
 class ThreadWork(msgspec.Struct, eq=False):
-    """One piece of work, as a `Pending`: `done` gets its result, or the exception that it raised, on the loop."""
+    """One piece of work, as a `Pending`: `done` gets its result, or the exception that it raised, on the loop.
+
+    `alarm` is for when its time is over.
+    """
 
     work: Callable[[], Any] | None
     done: Callable[[Any], None] | None
     loop: asyncio.AbstractEventLoop
     size: int
+    alarm: asyncio.TimerHandle | None = None
 
     def cancel(self) -> None:
         """Want no result any more. Work that has begun is done to its end."""
         self.work = self.done = None
+        if self.alarm is not None:
+            self.alarm.cancel()
+            self.alarm = None
+
+    def settle(self, outcome: Any) -> None:
+        """Tell the outcome, unless nobody wants it any more."""
+        done = self.done
+        self.cancel()
+        if done is not None:
+            done(outcome)
+
+    def expire(self) -> None:
+        """Its time is over."""
+        self.settle(DeadlineExceeded("The answer was not ready before the request's deadline."))
 
 
 class WorkThread:
@@ -44,8 +62,10 @@ class WorkThread:
         self._bytes = 0
         self._thread: threading.Thread | None = None
 
-    def submit(self, work: Callable[[], Any], done: Callable[[Any], None], size: int) -> ThreadWork:
-        """Do work on `size` bytes, and call `done` on the running event loop.
+    def submit(
+        self, work: Callable[[], Any], done: Callable[[Any], None], size: int, seconds: float | None = None
+    ) -> ThreadWork:
+        """Do work on `size` bytes, and call `done` on the running event loop: with an error after so many seconds.
 
         Raises:
             Overloaded: too much waits already.
@@ -54,7 +74,10 @@ class WorkThread:
             raise Overloaded("Too many large bodies and answers wait to be read or written. Try again.")
         self._count += 1
         self._bytes += size
-        found = ThreadWork(work, done, asyncio.get_running_loop(), size)
+        loop = asyncio.get_running_loop()
+        found = ThreadWork(work, done, loop, size)
+        if seconds is not None:
+            found.alarm = loop.call_later(max(0.0, seconds), found.expire)
         self._waiting.put(found)
         if self._thread is None:
             # A daemon: a process that stops waits for no body that nobody wants any more.
@@ -89,6 +112,4 @@ class WorkThread:
     def _ended(self, found: ThreadWork, outcome: Any) -> None:
         self._count -= 1
         self._bytes -= found.size
-        done, found.done = found.done, None
-        if done is not None:
-            done(outcome)
+        found.settle(outcome)

@@ -1,7 +1,7 @@
 """OpenAPI 3.1 of the served models: the body of `/openapi.json`, made from the declared routes and the signatures."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -12,6 +12,7 @@ from septet.protocols.native import native_openapi
 from septet.protocols.openapi import openapi_responses, row_forms
 from septet.protocols.openapi.operations import written
 from septet.protocols.openapi.schema_nodes import Node
+from septet.protocols.openapi.security_schemes import with_keys
 from septet.protocols.openinference import infer_openapi
 from septet.service import Service
 from septet.settings import Limits
@@ -23,16 +24,24 @@ _SCHEMA = "#/components/schemas/"
 
 
 def openapi(
-    operated: Iterable[DocumentedRoute], services: Sequence[Service], *, limits: Limits, root_path: str = ""
+    operated: Iterable[DocumentedRoute],
+    services: Sequence[Service],
+    *,
+    limits: Limits,
+    root_path: str = "",
+    open_paths: Collection[str] | None = None,
 ) -> Node:
-    """Describe the routes of a server; `root_path` is the prefix that a server in front of it has taken off."""
+    """Describe the routes of a server; `root_path` is the prefix that a server in front of it has taken off.
+
+    `open_paths` are those that need no API key; None where none does.
+    """
     several = len(services) > 1
     shared = openapi_responses.schemas()
     components: Node = {**shared, **row_forms.error_schemas()}
     for service in services:
         own = _schemas(service, limits)
         components |= _renamed(own, own, _key(service)) if several else own
-    return {
+    document = {
         "openapi": "3.1.0",
         "info": _info(services),
         "servers": [{"url": root_path or "/"}],
@@ -53,6 +62,7 @@ def openapi(
             },
         },
     }
+    return document if open_paths is None else with_keys(document, open_paths)
 
 
 def _info(services: Sequence[Service]) -> Node:

@@ -32,6 +32,8 @@ STREAM_WINDOW: Final = 1 << 17
 #: Of a stream, in a turn of the event loop.
 MESSAGES_PER_TURN: Final = 32
 _TIMEOUT: Final = b"grpc-timeout"
+#: Codes of replies that end a stream: what follows would be refused as well.
+_ENDING: Final = frozenset(("unauthenticated", "misdirected"))
 _MOST_MILLISECONDS: Final = 99_999_999  # gRPC writes a timeout with at most eight digits
 
 
@@ -340,7 +342,7 @@ class BidirectionalCall(GrpcCall):
         fault = self._method.fault
         if reply.code == "ok":
             self._owner.send(self, reply.body, None)
-        elif fault is not None:
+        elif fault is not None and reply.code not in _ENDING:
             self._owner.send(self, fault(reply), None)
         else:
             self._owner.end(self, self._owner.state.trailers.failure(reply))

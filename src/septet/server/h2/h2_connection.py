@@ -24,7 +24,8 @@ from septet.server.h2.h2_streams import GOAWAY_PING, H2Streams
 from septet.server.h2.receive_windows import CONNECTION_WINDOW
 from septet.server.send_progress import send_progress
 
-# How long the client has to acknowledge the first GOAWAY, to close its side, and to answer a PING.
+# How long the client has to acknowledge the first GOAWAY, to close its side behind the last answer, and to answer a
+# PING.
 DRAIN_SECONDS, LINGER_SECONDS, PING_SECONDS = 1.0, 2, 20
 _KEEPALIVE_PING = b"alive?!?"
 
@@ -114,7 +115,7 @@ class H2Connection(asyncio.Protocol):
         """Close where the client is too slow, silent or idle."""
         limits = self._state.limits
         if self._over:
-            self._abort_after(self._since, LINGER_SECONDS)
+            self._check_lingering()
         elif self._write_paused_since is not None:
             self._check_progress(self._write_paused_since, limits.keep_alive_seconds)
         elif self._pinged_at is not None and self._pinged_at > self._received_at:
@@ -157,6 +158,14 @@ class H2Connection(asyncio.Protocol):
             self._write_paused_since, self._progress = self._registry.seconds, progress
         else:
             self._abort_after(since, longest)
+
+    def _check_lingering(self) -> None:
+        """Close where the client has neither closed its side nor taken anything for a moment."""
+        progress = send_progress(self._transport)
+        if progress != self._progress:
+            self._since, self._progress = self._registry.seconds, progress
+        else:
+            self._abort_after(self._since, LINGER_SECONDS)
 
     def _ping_or_close(self, longest: float) -> None:
         """Close an idle connection; ask a client that has calls and has been silent whether it is there."""
@@ -204,7 +213,7 @@ class H2Connection(asyncio.Protocol):
             return
         self._over = True
         self._reader.stop()
-        self._since = self._registry.seconds
+        self._since, self._progress = self._registry.seconds, send_progress(self._transport)
         if self._transport.can_write_eof():
             self._transport.write_eof()
 

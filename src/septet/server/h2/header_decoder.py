@@ -21,7 +21,7 @@ from septet.server.h2.hpack_decoder import HpackDecoder
 from septet.settings import Limits
 
 #: What handlers read of a call's metadata; the rest is passed over.
-READ: Final = frozenset((b"x-request-id", b"traceparent", b"grpc-timeout"))
+READ: Final = frozenset((b"x-request-id", b"traceparent", b"grpc-timeout", b"authorization", b"x-api-key", b"host"))
 IDENTITY: Final = b"identity"
 MAX_CACHED, MAX_CACHED_BYTES = 64, 2048
 # A block over `max_header_bytes` is decoded for the table's sake and the call refused, up to this multiple, or so many
@@ -163,6 +163,9 @@ def _head(pairs: Pairs, limits: Limits) -> CallHead:
     if _TYPE.fullmatch(fields.get(b"content-type", b"")) is None:
         return CallHead(path, {}, status=415)
     read = {name: value for name, value in fields.items() if name in READ}
+    # The host that is asked for (RFC 9113, 8.3.1).
+    if b":authority" in pseudo:
+        read[b"host"] = pseudo[b":authority"]
     return CallHead(path, read, fields.get(b"grpc-encoding", IDENTITY).lower(), _content_length(fields))
 
 

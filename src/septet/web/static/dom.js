@@ -27,12 +27,6 @@ const base = new URL(".", document.baseURI);
 // The address of a route of this service, whatever prefix it is published under.
 export const address = (path) => new URL(path.slice(1), base);
 
-export async function getJson(path) {
-  const response = await fetch(address(path), { headers: { accept: "application/json" } });
-  if (!response.ok) throw new Error(`${path} answered ${response.status}`);
-  return response.json();
-}
-
 export function copyButton(text, name = "Copy") {
   const button = h("button", { type: "button", class: "copy" }, name);
   button.addEventListener("click", async () => {

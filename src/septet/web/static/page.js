@@ -1,10 +1,11 @@
 // The try-out page: reads /models, /metadata and /openapi.json, and shows what they say.
 
-import { byId, getJson, printable } from "./dom.js";
+import { byId, printable } from "./dom.js";
 import { showCard, showHero } from "./card.js";
 import { isOf, showChoice, showList } from "./models.js";
 import { showPanes } from "./panes.js";
 import { showReference } from "./reference.js";
+import { getJson, openWithKey } from "./service.js";
 
 async function start() {
   const { models, missing } = await getJson("/models");
@@ -34,6 +35,7 @@ async function showAll(models, missing, name) {
   byId("foot").textContent = "Served by Septet.";
 }
 
+openWithKey(document.querySelector("nav a[href='openapi.json']"), "/openapi.json");
 start().catch((error) => {
   byId("name").textContent = "The model cannot be shown";
   byId("failure").hidden = false;

@@ -1,8 +1,9 @@
 // The ways to write rows, as tabs: a form, JSON, a CSV file. Each sends to the public routes and shows their answer.
 
 import { Answer } from "./answer.js";
-import { address, byId, h, pretty, printable } from "./dom.js";
+import { byId, h, pretty, printable } from "./dom.js";
 import { RowForm } from "./form.js";
+import { ask } from "./service.js";
 
 const MOST_FIELDS = 200;
 
@@ -26,10 +27,10 @@ export function showPanes(model, openapi, prefix) {
 async function predict({ type, body, form, prefix, labels, answer }) {
   answer.wait();
   if (form) form.clear();
-  const ask = (path) => fetch(address(prefix + path), { method: "POST", headers: { "content-type": type }, body });
+  const post = (path) => ask(prefix + path, { method: "POST", headers: { "content-type": type }, body });
   const began = performance.now();
   try {
-    const asked = [ask("/predict"), labels ? ask("/predict/label") : null];
+    const asked = [post("/predict"), labels ? post("/predict/label") : null];
     const replies = await Promise.all(asked);
     const milliseconds = performance.now() - began;
     const [scored, labelled] = await Promise.all(replies.map((reply) => reply && reply.json()));

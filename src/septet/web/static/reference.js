@@ -38,10 +38,12 @@ function body(openapi, path, method, operation) {
 
 function curl(openapi, path, method, operation) {
   const url = quote(address(path).href);
-  if (method !== "post") return `curl -s ${url}`;
-  const { examples = {} } = operation.requestBody.content["application/json"];
+  const key = openapi.security && !operation.security ? ` \\\n  -H "authorization: Bearer $API_KEY"` : "";
+  if (method !== "post") return `curl -s ${url}${key}`;
+  if (!operation.requestBody) return `curl -s ${url}${key} -X POST`;
+  const { examples = {} } = operation.requestBody.content["application/json"] || {};
   const example = (examples.data || examples.records || examples.inputs || {}).value;
-  return `curl -s ${url} \\\n  -H 'content-type: application/json' \\\n  -d ${quote(example ? JSON.stringify(example) : "{}")}`;
+  return `curl -s ${url}${key} \\\n  -H 'content-type: application/json' \\\n  -d ${quote(example ? JSON.stringify(example) : "{}")}`;
 }
 
 function quote(text) {
