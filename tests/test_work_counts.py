@@ -1,4 +1,4 @@
-"""Twice the input is twice the work, by a count of it instead of the time: of every kind that a caller may have more of.
+"""Twice the input is twice the work, by a count of it instead of the time: of every kind that there may be more of.
 
 A call counts one; a call of a builtin method that goes through all of its object counts the length of that.
 `benchmarks/run complexity` measures the time of the same and of more kinds.

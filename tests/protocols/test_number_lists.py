@@ -181,6 +181,12 @@ def test_a_number_of_thousands_of_digits_is_refused(size: int) -> None:
 
 
 def test_long_texts_are_refused_where_the_model_takes_numbers() -> None:
-    for text in (b"a" * 400_000, b"\\n" * 200_000):
+    for text in (b"a" * 400_000, b"a" * 2_500_000, b"\\n" * 200_000):
         with pytest.raises(Invalid, match="long text"):
             of_data(FREE, b'[["%b"]]' % text)
+
+
+@pytest.mark.parametrize("before", [b"", b'"id": "1", '])
+def test_long_stretches_between_texts_are_no_texts(before: bytes) -> None:
+    body = b'{%b"data": [[%b1]]}' % (before, b" " * 2_500_000)
+    assert native(FREE, body)["x"].tolist() == [[1.0]]

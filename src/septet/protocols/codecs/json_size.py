@@ -62,15 +62,15 @@ class JsonSize:
         """
         if len(body) > BYTES_ON_LOOP or (len(body) > DENSE_BYTES and _count(body, _COMMA) > VALUES_ON_LOOP):
             leave_loop()
-        if len(body) > DENSE_BYTES:
-            _check_digits(body)
-            if not self._texts:
-                _check_texts(body)
         if self._most_quotes is not None and len(body) > self._most_quotes:
             self._check_quotes(body, self._most_quotes)
         # A mark takes a byte.
         if self._most is not None and len(body) > self._most:
             self._check_marks(body, self._most)
+        if len(body) > DENSE_BYTES:
+            _check_digits(body)
+            if not self._texts:
+                _check_texts(body)
 
     def _check_quotes(self, body: bytes, most: int) -> None:
         if count_quotes(body) > most:
@@ -124,17 +124,25 @@ def _check_texts(body: bytes) -> None:
     Raises:
         Invalid: there is such a one.
     """
-    values = np.frombuffer(body, np.uint8)
-    escapes = b"\\" in body
-    if escapes:
-        long = int(np.count_nonzero(values == ord("\\"))) > _TEXT_BYTES
-    else:
-        quotes = np.flatnonzero(values == ord('"'))
-        ends = np.append(quotes[1::2], len(body) if len(quotes) % 2 else [])
-        long = bool((ends - quotes[::2] > _TEXT_BYTES).any())
+    long = _count(body, ord("\\")) > _TEXT_BYTES if b"\\" in body else _has_long_text(body)
     if long:
         what = f"texts of at most {_TEXT_BYTES} bytes, where the model takes numbers"
         raise Invalid("The body has a long text, and the model takes numbers.", (Problem(None, None, what, "more"),))
+
+
+def _has_long_text(body: bytes) -> bool:
+    """Whether a text without escapes is over the limit."""
+    count, last = 0, -1
+    for start in range(0, len(body), BYTES_ON_LOOP):
+        block = np.frombuffer(body, np.uint8, min(BYTES_ON_LOOP, len(body) - start), start)
+        places = start + np.flatnonzero(block == ord('"'))
+        gaps = np.diff(places, prepend=last)
+        # Before every other quote stands a text.
+        if (gaps[(count + 1) % 2 :: 2] > _TEXT_BYTES).any():
+            return True
+        if len(places):
+            count, last = count + len(places), int(places[-1])
+    return count % 2 == 1 and len(body) - last > _TEXT_BYTES
 
 
 def _is_digit(values: Array) -> Array:
