@@ -57,7 +57,7 @@ def served_name(port: int, client: ssl.SSLContext, protocols: Sequence[str] = ()
     ):
         assert encrypted.selected_alpn_protocol() == (protocols[0] if protocols else None)
         certificate = encrypted.getpeercert() or {}
-    names = {name: value for part in certificate["subject"] for name, value in part}
+    names = {pair[0]: pair[1] for part in certificate["subject"] for pair in part}
     return str(names["commonName"])
 
 
