@@ -51,8 +51,9 @@ def work_of(run: Callable[[], object]) -> int:
             count += 1
         elif event == "c_call":
             owner = getattr(called, "__self__", None)
-            goes_through = called.__name__ in _LINEAR and isinstance(owner, list | tuple | str | bytes | bytearray)
-            count += 1 + (len(owner) // 16 if goes_through else 0)
+            count += 1
+            if called.__name__ in _LINEAR and isinstance(owner, list | tuple | str | bytes | bytearray):
+                count += len(owner) // 16
 
     sys.setprofile(look)
     try:

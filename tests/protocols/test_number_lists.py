@@ -1,9 +1,12 @@
 """Long lists of numbers are read slice by slice, and mean what they would mean at once."""
 
 import json
+import sys
 from collections.abc import Callable
+from types import FrameType
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -190,3 +193,20 @@ def test_long_texts_are_refused_where_the_model_takes_numbers() -> None:
 def test_long_stretches_between_texts_are_no_texts(before: bytes) -> None:
     body = b'{%b"data": [[%b1]]}' % (before, b" " * 2_500_000)
     assert native(FREE, body)["x"].tolist() == [[1.0]]
+
+
+@EVERY
+def test_no_call_of_a_parser_is_given_all_of_a_long_list(read: Read) -> None:
+    text = json.dumps([[0.5] * (3 * WIDTH)]).encode()
+    calls = 0
+
+    def look(_: FrameType, event: str, called: Any) -> None:
+        nonlocal calls
+        calls += event == "c_call" and called.__name__ == "decode" and isinstance(called.__self__, msgspec.json.Decoder)
+
+    sys.setprofile(look)
+    try:
+        read(FREE, text)
+    finally:
+        sys.setprofile(None)
+    assert calls >= len(text) // SLICE_BYTES

@@ -34,7 +34,7 @@ def decoded(dtype: str, tensors: dict[str, Array], sent: str | None = None) -> d
 def test_the_values_of_every_datatype_come_as_they_were_sent(dtype: str) -> None:
     kind = DTYPES[dtype]
     if kind.kind in "iu":
-        limits = np.iinfo(kind)
+        limits = np.iinfo(dtype)
         long = np.resize(np.array([limits.min, limits.max, 0, 1, limits.max // 3], kind), COUNT)
     else:
         long = (np.arange(COUNT) % 7).astype(kind)
