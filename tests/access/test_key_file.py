@@ -58,6 +58,7 @@ def test_a_file_may_let_nobody_in(file: Path) -> None:
         entry(more="in_flight = 1.5"),
         entry() + entry(),
         "[[keys]]\n" * 2,
+        "keys = " + "[" * 100_000,
     ],
 )
 def test_a_broken_file_is_refused_without_its_content(file: Path, text: str) -> None:

@@ -250,3 +250,21 @@ def test_what_has_changed_on_disk_is_released() -> None:
     workers.coordinator.look(settled=False)
 
     assert workers.news() == [(7, Prepare(1, ORDER))]
+
+
+def test_files_that_change_again_are_not_kept_waiting_by_what_they_were() -> None:
+    workers = Workers(7)
+    workers.files.orders = [ORDER]
+    workers.coordinator.look(settled=False)
+    assert workers.news() == [(7, Prepare(1, ORDER))]
+
+    other = ReleaseOrder("/models/wine")
+    workers.files.orders = [other]
+    workers.coordinator.look(settled=False)
+    assert workers.news() == []
+    workers.files.orders = [ORDER]
+    workers.coordinator.look(settled=False)
+
+    assert workers.news() == [(7, Abandon(1)), (7, Prepare(2, other))]
+    workers.coordinator.received(7, NotPrepared(2, "it is damaged"))
+    assert workers.news() == [(7, Abandon(2)), (7, Prepare(3, ORDER))]

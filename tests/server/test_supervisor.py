@@ -215,6 +215,22 @@ def test_no_worker_is_renewed_when_the_end_has_begun(pools: Pools) -> None:
     assert "did not finish in time" not in served.log
 
 
+def test_a_worker_that_cannot_be_renewed_is_told_of_once(pools: Pools) -> None:
+    served = pools.start(workers=1)
+    served.wait_until_ready()
+    served.behaviour.write_text("refuse")
+    served.ask("renew")
+    until(lambda: "renewal abandoned" in served.log)
+
+    pid = served.ask("renew")
+    until(lambda: served.ask("renew") and served.log.count("renewal abandoned") > 1)
+    assert served.log.count("renewing it") == 1
+    served.behaviour.write_text("work")
+
+    until(lambda: served.ask("renew") != pid)
+    assert served.end() == 0, served.log
+
+
 def test_no_worker_outlives_a_killed_parent(pools: Pools) -> None:
     served = pools.start()
     served.wait_until_ready()

@@ -3,7 +3,8 @@
 import os
 import shutil
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import msgspec
@@ -71,8 +72,14 @@ def address() -> Iterator[str]:
     apps["several"] = asgi(*several())
     apps["partly"] = asgi(models.iris(), missing={"broken": "broken.onnx is not an ONNX model"})
     apps["keyed"] = septet.asgi(IRIS, api_keys=[f"reader={PAGE_KEY}"])
-    mounts = Mounts(apps)
-    server = uvicorn.Server(uvicorn.Config(mounts, port=0, log_level="error", lifespan="off"))
+    with served(Mounts(apps)) as found:
+        yield found
+
+
+@contextmanager
+def served(app: Callable[[Scope, Receive, Send], Awaitable[None]]) -> Iterator[str]:
+    """The address of an application behind uvicorn."""
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error", lifespan="off"))
     thread = threading.Thread(target=server.run)
     thread.start()
     until(lambda: server.started)

@@ -59,6 +59,10 @@ class GuardedApp(App):
         self._probes = probes
         super().__init__(models)
 
+    def beside(self, probes: frozenset[str]) -> App:
+        """An application of the same models and rules for another protocol; `probes` need no key."""
+        return GuardedApp(self._rules, self.models, open_paths=probes, probes=probes)
+
     async def __call__(self, http: HttpRequest) -> HttpReply:
         """Answer a request; every failure becomes an error body, none is raised."""
         future: asyncio.Future[HttpReply] = asyncio.get_running_loop().create_future()
@@ -81,7 +85,7 @@ class GuardedApp(App):
             if origins is not None and origins.is_preflight(http) and self.find(http.path) is not None:
                 done(self._preflight(http, origins))
                 return DONE_ALREADY
-            key = self._key(http)
+            key = self._key(http.path, http.headers)
         except SeptetError as error:
             done(self._refused(error, http))
             return DONE_ALREADY
@@ -95,17 +99,28 @@ class GuardedApp(App):
             return reply
         return msgspec.structs.replace(reply, headers=(*reply.headers, *origins.headers(headers)))
 
-    def _key(self, http: HttpRequest) -> ApiKey | None:
+    def check_caller(self, path: str, headers: Mapping[bytes, bytes]) -> None:
+        """Refuse a caller who may not ask before its large body is read.
+
+        Raises:
+            Misdirected: it asks for another host.
+            Unauthenticated: it has no key that is good now.
+        """
+        if self._rules.hosts is not None:
+            self._rules.hosts.check(headers, probing=path in self._probes)
+        self._key(path, headers)
+
+    def _key(self, path: str, headers: Mapping[bytes, bytes]) -> ApiKey | None:
         """The key of a request; None where it needs none.
 
         Raises:
             Unauthenticated: it has none that is good now.
         """
         keys = self._rules.keys
-        if keys is None or http.path in self._open_paths:
+        if keys is None or path in self._open_paths:
             return None
         keys.look_when_due()
-        presented = presented_keys(http.headers)
+        presented = presented_keys(headers)
         key = keys.ring.find(presented)
         if key is not None:
             return key

@@ -65,10 +65,11 @@ def read_keys(path: Path) -> tuple[ApiKey, ...]:
     except msgspec.ValidationError as error:
         raise SettingsInvalid(f"the key file {path} is not one: {error}; see docs/access.md.") from None
     found = tuple(_key(each) for each in filed.keys)
-    names = [each.name for each in found]
-    for name in names:
-        if names.count(name) > 1:
+    known: set[str] = set()
+    for name in (each.name for each in found):
+        if name in known:
             raise SettingsInvalid(f"the key file {path} has the name {name!r} twice; list its digests in sha256.")
+        known.add(name)
     return found
 
 
@@ -102,7 +103,7 @@ def _read_toml(path: Path) -> object:
         raise SettingsInvalid(f"the key file {path} has more than {MOST_FILE_BYTES} bytes.")
     try:
         return tomllib.loads(content.decode())
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         # The text of the error may repeat what is there.
         place = _PLACE.search(str(error))
         where = f" {place[0]}" if place else ""

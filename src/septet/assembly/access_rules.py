@@ -1,7 +1,6 @@
 """From settings to the rules of who may ask, and to an application that keeps them."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from septet.monitoring.key_usage import KeyCount, KeyUsage
@@ -9,7 +8,6 @@ from septet.protocols.http.app import App
 from septet.protocols.http.health_routes import HealthRoutes
 from septet.protocols.http.routes import declared_routes
 from septet.protocols.rpc.paths import HEALTH, INFERENCE
-from septet.registry import Models
 from septet.settings import Access
 from septet.web.pages import FILES
 
@@ -26,26 +24,6 @@ GRPC_PROBES = frozenset(
 OPEN_PATHS = PROBES | frozenset(FILES)
 
 
-def asks_for_keys(access: Access) -> bool:
-    """Whether a request must have a key."""
-    return bool(access.api_keys) or access.api_keys_file is not None
-
-
-def watched_keys(access: Access) -> "WatchedKeys | None":
-    """The keys that a request must have one of; None where it needs none.
-
-    Raises:
-        SettingsInvalid: the key file cannot be used.
-    """
-    if not asks_for_keys(access):
-        return None
-    from septet.access.api_keys import stated_keys
-    from septet.access.watched_keys import WatchedKeys
-
-    path = None if access.api_keys_file is None else Path(access.api_keys_file).absolute()
-    return WatchedKeys(stated_keys(access.api_keys), path)
-
-
 class ProcessAccess:
     """Who may ask a process of a server, which counts in its slot of the usage.
 
@@ -60,11 +38,11 @@ class ProcessAccess:
 
     def http_app(self) -> App:
         """An application for HTTP."""
-        return _app(self.rules, None, OPEN_PATHS, PROBES)
+        if self.rules is None:
+            return App()
+        from septet.access.guarded_app import GuardedApp
 
-    def grpc_app(self, models: Models) -> App:
-        """An application for gRPC, of the models of one for HTTP."""
-        return _app(self.rules, models, GRPC_PROBES, GRPC_PROBES)
+        return GuardedApp(self.rules, open_paths=OPEN_PATHS, probes=PROBES)
 
     def key_counts(self) -> Sequence[KeyCount]:
         """What was counted of the keys that are good now."""
@@ -91,11 +69,3 @@ def _rules(access: Access, keys: "WatchedKeys | None", usage: KeyUsage, slot: in
         hosts=AllowedHosts(access.allowed_hosts) if access.allowed_hosts else None,
         cross_origin=CrossOrigin(access.cors_origins) if access.cors_origins else None,
     )
-
-
-def _app(rules: "AccessRules | None", models: Models | None, open_paths: frozenset[str], probes: frozenset[str]) -> App:
-    if rules is None:
-        return App(models)
-    from septet.access.guarded_app import GuardedApp
-
-    return GuardedApp(rules, models, open_paths=open_paths, probes=probes)

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from septet.assembly.access_rules import ProcessAccess, watched_keys
+from septet.assembly.access_rules import ProcessAccess
 from septet.assembly.composition import application, layout
+from septet.assembly.key_source import watched_keys
 from septet.assembly.loading import ModelLoader
 from septet.monitoring.key_usage import KeyUsage
 from septet.monitoring.log import AccessLog

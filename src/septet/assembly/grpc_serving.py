@@ -3,7 +3,7 @@
 import socket
 from collections.abc import Sequence
 
-from septet.assembly.access_rules import ProcessAccess
+from septet.assembly.access_rules import GRPC_PROBES
 from septet.events import Observer
 from septet.protocols.http.app import App
 from septet.protocols.http.routes import declared_routes
@@ -32,14 +32,13 @@ def grpc_server(
     connections: ConnectionGauge,
     *,
     tls_files: TlsFiles | None = None,
-    access: ProcessAccess | None = None,
 ) -> GrpcServer:
-    """Put the server together; `http` is the application of the same models over HTTP, `access` says who may ask.
+    """Put the server together; `http` is the application of the same models over HTTP.
 
     Calls have an application of their own: a path of gRPC is none of HTTP, and the other way round.
     """
     models = http.models
-    app = App(models) if access is None else access.grpc_app(models)
+    app = http.beside(GRPC_PROBES)
 
     def ready() -> bool:
         return not app.draining

@@ -6,7 +6,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from septet.assembly.access_rules import OPEN_PATHS, asks_for_keys
+from septet.assembly.access_rules import OPEN_PATHS
+from septet.assembly.key_source import asks_for_keys
 from septet.monitoring.key_usage import KeyCount
 from septet.monitoring.metrics import ModelFacts, exposition
 from septet.monitoring.shared_metrics import MetricsSnapshot

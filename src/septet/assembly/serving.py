@@ -10,8 +10,8 @@ from pathlib import Path
 from socket import socket
 from typing import TYPE_CHECKING
 
-from septet.assembly.access_rules import watched_keys
 from septet.assembly.composition import layout
+from septet.assembly.key_source import watched_keys
 from septet.assembly.loading import ModelLoader
 from septet.assembly.served_files import WatchedFiles
 from septet.assembly.serving_plan import Addresses, Announce, ServingPlan

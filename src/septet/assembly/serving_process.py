@@ -65,9 +65,7 @@ class ServingProcess:
                 from septet.assembly.grpc_serving import grpc_server
 
                 secondary_servers.append(
-                    grpc_server(
-                        app, self._settings, observer, calls, connections, tls_files=plan.tls_files, access=access
-                    )
+                    grpc_server(app, self._settings, observer, calls, connections, tls_files=plan.tls_files)
                 )
 
         def begin() -> None:

@@ -18,6 +18,8 @@ from typing import Any
 PART, MOST = 8, 32
 # How long a crowded worker waits for another to accept: longer than most turns of a loop, too short to be noticed.
 DEFER_SECONDS = 0.001
+# When it is closed: for the TLS handshakes of those who have connected.
+OPENING_SECONDS = 1.0
 # After the system has no descriptor left.
 PAUSE_SECONDS = 0.2
 # Between two warnings of that.
@@ -65,9 +67,9 @@ class Acceptor:
             self._pause.cancel()
 
     async def wait_closed(self) -> None:
-        """Wait until those who were taken in have their transports."""
-        while self._opening:
-            await asyncio.wait(self._opening)
+        """Wait until those who were taken in have their transports, or for a moment: a handshake may never end."""
+        if self._opening:
+            await asyncio.wait(self._opening, timeout=OPENING_SECONDS)
 
     def _ready(self) -> None:
         if self._crowded():

@@ -40,7 +40,7 @@ class CrashPolicy:
         if not was_ready:
             self._unready += 1
             if others_answer:
-                return _delay(self._unready, LONGEST_START_DELAY_SECONDS)
+                return start_delay(self._unready)
         self._crashes.append((now, by_request))
         while self._crashes[0][0] < now - WINDOW_SECONDS:
             self._crashes.popleft()
@@ -60,6 +60,11 @@ class CrashPolicy:
         if self._unready >= UNREADY_LIMIT:
             return f"{self._unready} workers in a row died before they were ready"
         return f"{self._unexplained} workers crashed within {WINDOW_SECONDS:.0f} seconds"
+
+
+def start_delay(times: int) -> float:
+    """Seconds to wait before a worker is tried again that could not start so many times while others answer."""
+    return _delay(times, LONGEST_START_DELAY_SECONDS)
 
 
 def _delay(times: int, longest: float) -> float:

@@ -9,6 +9,8 @@ import threading
 
 # By then whoever closed a model has let go of it.
 _LATER_SECONDS = 1.0
+# What clients may abandon before the memory that it took is given back.
+MAX_ABANDONED_BYTES = 32 << 20
 
 
 def return_freed_memory(seconds: float = _LATER_SECONDS) -> None:
@@ -24,3 +26,20 @@ def trim_memory() -> None:
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
         trim(0)
+
+
+class AbandonedMemory:
+    """What the clients of one server have abandoned."""
+
+    def __init__(self) -> None:
+        self._bytes = 0
+
+    def add(self, size: int) -> None:
+        """So many bytes of requests and answers were given up by their client."""
+        self._bytes += size
+
+    def second_passed(self) -> None:
+        """Give it back where it is much."""
+        if self._bytes > MAX_ABANDONED_BYTES:
+            self._bytes = 0
+            return_freed_memory(0.0)

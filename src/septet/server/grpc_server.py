@@ -17,9 +17,6 @@ from septet.server.listener import listen_on_reserved
 from septet.server.tls import TransportOpener
 from septet.server.tls_files import GRPC, TlsFiles
 
-# For the TLS handshakes of those who have connected when the end begins.
-OPENING_SECONDS = 1.0
-
 
 class GrpcServer:
     """Answers calls on sockets that are bound but do not listen yet.
@@ -76,9 +73,7 @@ class GrpcServer:
             acceptor.close()
         for each in self._sockets:
             each.close()
-        for acceptor in self._acceptors:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(acceptor.wait_closed(), OPENING_SECONDS)
+        await asyncio.gather(*(acceptor.wait_closed() for acceptor in self._acceptors))
         self._state.stopping = True
         registry = self._state.registry
         for connection in registry:

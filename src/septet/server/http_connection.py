@@ -59,7 +59,7 @@ class HttpConnection(asyncio.Protocol):
         self._state = state
         self._app = state.app
         self._registry = state.registry
-        self._parser = RequestParser(state.limits)
+        self._parser = RequestParser(state.limits, state.app.check_caller)
         self._transport: asyncio.Transport
         # The request that is being answered, and how to give it up.
         self._current: HttpRequest | None = None
@@ -106,7 +106,7 @@ class HttpConnection(asyncio.Protocol):
         self._phase = CLOSING
         for request in self._queue:
             self._app.abandon(request.http)
-        self._state.abandon(self._waiting_bytes + self._parser.close())
+        self._state.abandoned.add(self._waiting_bytes + self._parser.close())
         self._drop_unanswered()
         if self._refusal is not None:
             self._app.refuse(self._refusal, self._parser.path, self._parser.headers)

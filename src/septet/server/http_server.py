@@ -25,8 +25,6 @@ from septet.settings import Server
 logger = logging.getLogger("septet.server")
 
 TICK_SECONDS = 0.1
-# When it stops: for the TLS handshakes of those who have connected.
-OPENING_SECONDS = 1.0
 CUT_OFF = 1
 
 
@@ -133,8 +131,7 @@ class HttpServer:
         for each in sockets:
             each.close()
         self._on_listening(False)  # noqa: FBT003 - called by place
-        opened = [asyncio.ensure_future(acceptor.wait_closed()) for acceptor in self._acceptors]
-        await asyncio.wait(opened, timeout=OPENING_SECONDS)
+        await asyncio.gather(*(acceptor.wait_closed() for acceptor in self._acceptors))
         stopping = asyncio.create_task(self._stop())
         while not stopping.done() and not self._forced:
             await asyncio.wait((stopping,), timeout=TICK_SECONDS)

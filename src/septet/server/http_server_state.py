@@ -12,7 +12,7 @@ from septet.protocols.http.http_messages import JSON, HttpReply
 from septet.protocols.http.response_headers import flags_header, identity_headers
 from septet.server.connection_phase import BODY, CLOSING, HEAD, IDLE, LINGERING, NEW
 from septet.server.connection_registry import ConnectionRegistry, ManagedConnection
-from septet.server.freed_memory import return_freed_memory
+from septet.server.freed_memory import AbandonedMemory
 from septet.server.request_head_cache import RequestHeadCache
 from septet.settings import Limits
 from septet.types import Identity
@@ -22,8 +22,6 @@ from septet.types import Identity
 LINGER_SECONDS = 2.0
 MAX_LINGER_SECONDS = 10
 MAX_LINGER_BYTES = 64 << 20
-# What clients may abandon before the memory that it took is given back to the system.
-MAX_ABANDONED_BYTES = 32 << 20
 KEEP, CLOSE = b"\r\n", b"connection: close\r\n\r\n"
 #: By status; those without a name have none.
 STATUS_LINES: Final = {status: b"HTTP/1.1 %d \r\n" % status for status in range(100, 600)} | {
@@ -58,6 +56,7 @@ class HttpServerState:
         registry: the open connections.
         answered: how many requests were answered.
         heads: of requests that were parsed before.
+        abandoned: what clients have given up.
         phase_seconds: how long a connection may stay in each phase; a phase without a limit is missing.
     """
 
@@ -90,12 +89,8 @@ class HttpServerState:
         self._end = b""
         # These headers for each model that replies have named in this second.
         self._common_of: dict[Identity | None, bytes] = {}
-        self._abandoned_bytes = 0
+        self.abandoned = AbandonedMemory()
         self._renew_date()
-
-    def abandon(self, size: int) -> None:
-        """So many bytes of a request were given up by its client."""
-        self._abandoned_bytes += size
 
     def rendered(self, reply: HttpReply, *, keep: bool, with_body: bool) -> bytes:
         """A reply as the bytes of an HTTP/1.1 response."""
@@ -119,9 +114,7 @@ class HttpServerState:
 
     def _second_passed(self) -> None:
         self._renew_date()
-        if self._abandoned_bytes > MAX_ABANDONED_BYTES:
-            self._abandoned_bytes = 0
-            return_freed_memory(0.0)
+        self.abandoned.second_passed()
 
     def _renew_date(self) -> None:
         """Write the headers that all replies have with the date of now (RFC 9110, 6.6.1)."""

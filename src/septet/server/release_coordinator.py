@@ -62,6 +62,11 @@ class _Release:
         self.prepared: dict[int, Prepared] = {}
         self.committing = False
 
+    def is_outdated_by(self, order: ReleaseOrder) -> bool:
+        """Whether the files changed again that it is of, and nobody has asked for it."""
+        asked = self.asked
+        return asked.worker is None and asked.only is None and asked.order.path == order.path
+
 
 class ReleaseCoordinator:
     """The decisions. `send` tells a worker, by its number; `files` learns what was committed.
@@ -85,8 +90,11 @@ class ReleaseCoordinator:
         return len(self._committed)
 
     def look(self, *, settled: bool) -> None:
-        """Release what has changed on disk."""
+        """Release what has changed on disk; what had changed there before is given up, should it never end loading."""
         for order in self._files.changed(settled=settled):
+            current = self._current
+            if current is not None and current.is_outdated_by(order):
+                self._abandon(current, "its files have changed again")
             self._queue.append(_Asked(order))
         self._begin_next()
 

@@ -8,6 +8,8 @@ The parser and httptools refer to each other; `close` ends that, so that what a 
 """
 
 import io
+from collections.abc import Callable, Mapping
+from typing import Final
 
 import httptools
 import msgspec
@@ -27,6 +29,9 @@ from septet.server.request_head import (
 )
 from septet.settings import Limits
 
+#: Of a body that is read before it is known whether its caller may ask.
+MOST_UNASKED_BYTES: Final = 1 << 16
+
 
 class PipelinedRequest(msgspec.Struct, frozen=True, gc=False):
     """A complete request, and whether its connection may be used again after the answer."""
@@ -38,6 +43,8 @@ class PipelinedRequest(msgspec.Struct, frozen=True, gc=False):
 class RequestParser:
     """Made for each connection.
 
+    `check_caller` is called with path and headers before a large body is read, and raises where the caller may not ask.
+
     Attributes:
         phase: what is read: `IDLE` (between two requests), `HEAD` or `BODY`.
         complete: the requests that are complete and were not taken yet, in order.
@@ -47,8 +54,9 @@ class RequestParser:
         headers: of the request that is read, once they are complete.
     """
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, check_caller: Callable[[str, Mapping[bytes, bytes]], None]) -> None:
         self._limits = limits
+        self._check_caller = check_caller
         self._http: httptools.HttpRequestParser | None = httptools.HttpRequestParser(self)
         self.phase = IDLE
         self.complete: list[PipelinedRequest] = []
@@ -158,8 +166,14 @@ class RequestParser:
         if b"upgrade" in headers and parser.should_upgrade():
             self._offered = True
             return
+        if b"://" in self._url and not self._url.startswith(b"/"):
+            # The host of the target counts, not the header's (RFC 9112, 3.2.2).
+            headers[b"host"] = host_of(self._url)
         self.body_left = body_length(version, headers, limits.max_body_bytes)
-        if b"expect" in headers and headers[b"expect"].lower() == b"100-continue":
+        expects = b"expect" in headers
+        if self.body_left > MOST_UNASKED_BYTES or expects or b"transfer-encoding" in headers:
+            self._check_caller(self.path, headers)
+        if expects and headers[b"expect"].lower() == b"100-continue":
             self.expects_continue = version == "1.1"
 
     def on_body(self, body: bytes) -> None:
@@ -191,9 +205,6 @@ class RequestParser:
         path, _, query = self._url.partition(b"?")
         if b"%" in path or b"#" in self._url or not path.startswith(b"/"):
             path, query = path_and_query(self._url)
-            if not self._url.startswith(b"/"):
-                # The host of the target counts, not the header's (RFC 9112, 3.2.2).
-                self.headers[b"host"] = host_of(self._url)
         # The whole of it, without a copy.
         body = self._body if self._gathered is None else self._gathered.getvalue()
         headers = self.headers

@@ -23,7 +23,8 @@ import msgspec
 from septet.errors import StartupError
 from septet.monitoring.metrics_layout import MetricsLayout
 from septet.monitoring.shared_metrics import SharedMetrics
-from septet.server.crash_policy import LONGEST_DELAY_SECONDS, CrashPolicy
+from septet.server.crash_policy import LONGEST_DELAY_SECONDS, CrashPolicy, start_delay
+from septet.server.prompt_end import INTERRUPTED
 from septet.server.release_coordinator import ReleaseCoordinator, ServedFiles
 from septet.server.release_messages import ToWorker
 from septet.server.wakeups import Wakeups
@@ -34,8 +35,6 @@ LOGGER = "septet"
 TICK_SECONDS = 1.0
 #: From the end of the workers' own grace period to the kill; with it, all have ended within a second.
 KILL_DELAY_SECONDS = 0.8
-#: As shells have it, for a process that SIGINT ends.
-INTERRUPTED = 128 + signal.SIGINT
 
 
 class SupervisionPolicy(msgspec.Struct, frozen=True):
@@ -216,17 +215,20 @@ class _Supervisor:
         for message in messages:
             self._releases.received(worker.pid, message)
         if worker.stuck:
-            self._renew_stuck(worker)
+            self._renew_stuck(worker, now)
         if worker.pipe_closed:
             self._wakeups.remove(worker.pipe)
 
-    def _renew_stuck(self, worker: WorkerProcess) -> None:
+    def _renew_stuck(self, worker: WorkerProcess, now: float) -> None:
         """Put another in the place of a worker in which a run does not end; it answers what else it can until then."""
-        if self._stopping or worker.stop_by is not None or worker in self._to_renew:
+        if self._stopping or worker.stop_by is not None or worker in self._to_renew or now < worker.renew_at:
             return
-        self._log.error("worker %d (process %d) has a run that does not end; renewing it", worker.index, worker.pid)
+        if not worker.renewals:
+            self._log.error("worker %d (process %d) has a run that does not end; renewing it", worker.index, worker.pid)
+            self._blame(worker, now)
+        worker.renewals += 1
+        worker.renew_at = now + start_delay(worker.renewals)
         self._shared_metrics.restarted()
-        self._blame(worker, time.monotonic())
         self._to_renew.append(worker)
 
     def _blame(self, worker: WorkerProcess, now: float) -> int:

@@ -27,6 +27,8 @@ class WorkerProcess:
         ready_at: in monotonic seconds; None before.
         stop_by: when it is killed, in monotonic seconds, once it was asked to stop; None before.
         stuck: it has said that a run in it does not end.
+        renewals: how often another was to take its place for that.
+        renew_at: when the next one may, in monotonic seconds.
         hung: it was killed because its event loop hung.
         pipe_closed: the worker has closed its end of the pipe.
         failure: why it could not start, in its own words; None where it did.
@@ -42,6 +44,8 @@ class WorkerProcess:
         self.ready_at: float | None = None
         self.stop_by: float | None = None
         self.stuck = False
+        self.renewals = 0
+        self.renew_at = 0.0
         self.hung = False
         self.pipe_closed = False
         self.exit_code = 0

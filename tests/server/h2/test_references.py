@@ -5,13 +5,13 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from septet.server.freed_memory import MAX_ABANDONED_BYTES
 from septet.server.h2 import h2_frames
 from septet.server.h2.flow_control import FlowControlledWriter
 from septet.server.h2.frame_reader import FrameReader
 from septet.server.h2.grpc_calls import GrpcCall
 from septet.server.h2.h2_connection import H2Connection
 from septet.server.h2.h2_frames import ErrorCode
-from septet.server.h2.h2_server_state import MAX_ABANDONED_BYTES
 from septet.server.h2.h2_streams import H2Streams
 from septet.server.h2.header_decoder import HeaderDecoder
 from septet.settings import Limits
@@ -108,7 +108,7 @@ def test_a_connection_and_its_calls_are_gone_when_the_client_is(phase: str) -> N
 
 def test_the_memory_of_much_that_was_abandoned_is_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
     given_back = []
-    monkeypatch.setattr("septet.server.h2.h2_server_state.return_freed_memory", lambda: given_back.append(True))
+    monkeypatch.setattr("septet.server.freed_memory.return_freed_memory", lambda _: given_back.append(True))
 
     async def scenario() -> None:
         peer = Peer()

@@ -1,5 +1,6 @@
 """What a connection may hold in memory: messages that come, and answers that wait for the client."""
 
+import msgspec
 import pytest
 
 from septet.server.h2 import h2_frames
@@ -168,9 +169,12 @@ def test_calls_wait_while_answers_are_not_read_and_begin_when_they_are() -> None
     run(scenario)
 
 
-def test_a_call_does_not_wait_for_ever_for_others_to_be_read() -> None:
+@pytest.mark.parametrize(
+    "limits", [LIMITS, msgspec.structs.replace(LIMITS, timeout_seconds=60.0, route_timeouts=("/v2=5",))]
+)
+def test_a_call_does_not_wait_for_ever_for_others_to_be_read(limits: Limits) -> None:
     async def scenario() -> None:
-        peer = Peer(LIMITS)
+        peer = Peer(limits)
         closed_windows(peer, 10)
         for request in [*peer.held]:
             request.answer(said(ANSWER))

@@ -73,6 +73,10 @@ class App:
         self.models.on_change(self._renew)
         self._renew()
 
+    def beside(self, probes: frozenset[str]) -> "App":  # noqa: ARG002 - here everybody may ask everything
+        """An application of the same models for another protocol; `probes` are its paths that ask for health."""
+        return App(self.models)
+
     def install(self, bind: Bind, owners: Sequence[object], observer: Observer, *, max_body_bytes: int) -> None:
         """Answer the routes that `owners` declare, and for each model those of what `bind` makes for it.
 
@@ -151,6 +155,9 @@ class App:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return _PendingReply(task, done)
+
+    def check_caller(self, path: str, headers: Mapping[bytes, bytes]) -> None:
+        """Refuse a caller who may not ask before its large body is read. Here everybody may."""
 
     def refuse(self, error: SeptetError, path: str, headers: Mapping[bytes, bytes]) -> HttpReply:
         """The reply to a request that a transport refuses before it is complete; `headers` as far as they came."""

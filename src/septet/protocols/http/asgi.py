@@ -40,7 +40,7 @@ class Asgi:
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = headers_of(list(scope["headers"]))
         try:
-            body = await self._body(headers, receive)
+            body = await self._body(_path(scope), headers, receive)
         except Disconnected:
             return
         except SeptetError as error:
@@ -82,7 +82,7 @@ class Asgi:
         await send({"type": "http.response.start", "status": reply.status, "headers": headers})
         await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else reply.body})
 
-    async def _body(self, headers: dict[bytes, bytes], receive: Receive) -> bytes:
+    async def _body(self, path: str, headers: dict[bytes, bytes], receive: Receive) -> bytes:
         if b"content-length" in headers:
             check_content_length(headers[b"content-length"], self._max_body_bytes)
         gathered = io.BytesIO()
@@ -96,6 +96,9 @@ class Asgi:
             check_length(size, self._max_body_bytes)
             if not message.get("more_body", False) and size == len(part):
                 return bytes(part)
+            if size == len(part):
+                # More follows: not from a caller who may not ask.
+                self._app.check_caller(path, headers)
             gathered.write(part)
             if not message.get("more_body", False):
                 return gathered.getvalue()

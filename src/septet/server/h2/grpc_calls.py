@@ -29,6 +29,8 @@ MAX_STREAMS: Final = 128
 #: What a stream may send before its message is known to be larger, in bytes.
 STREAM_WINDOW: Final = 1 << 17
 _TIMEOUT: Final = b"grpc-timeout"
+# With whose routes calls share their timeout.
+_ROUTE: Final = "/v2"
 _MOST_MILLISECONDS: Final = 99_999_999  # gRPC writes a timeout with at most eight digits
 
 
@@ -122,6 +124,14 @@ class GrpcCall(ABC):
         """The bytes of the message that has begun which have not come."""
         return self._buffer.missing_bytes
 
+    def check_caller(self) -> None:
+        """Refuse a caller who may not ask, before a large message of it is read.
+
+        Raises:
+            SeptetError: it is so.
+        """
+        self._owner.state.app.check_caller(self._head.path, self._head.headers)
+
     def receive(self, data: bytes) -> None:
         """Take in what came; `ended` is set before where nothing follows."""
         try:
@@ -175,7 +185,7 @@ class GrpcCall(ABC):
             if seconds > limits.keep_alive_seconds:
                 self._owner.reset(self, ErrorCode.CANCEL)
         elif self._held is not None:
-            if time.monotonic() - self._held_since > limits.timeout_seconds:
+            if time.monotonic() - self._held_since > limits.seconds_of(_ROUTE):
                 self.refuse(DeadlineExceeded("The answers to other calls of the connection were not read in time."))
         elif self.awaiting_window:
             self.advanced()

@@ -1,17 +1,14 @@
 """What the gRPC connections of a worker share: the application and its methods, the limits, each other."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final, Protocol
+from typing import Protocol
 
 from septet.protocols.http.app import App
 from septet.protocols.rpc.methods import Method
 from septet.server.connection_registry import ConnectionRegistry, ManagedConnection
-from septet.server.freed_memory import return_freed_memory
+from septet.server.freed_memory import AbandonedMemory
 from septet.server.h2.grpc_headers import ResponseTrailers
 from septet.settings import Limits
-
-#: Of abandoned bytes; beyond, freed memory is given back to the system.
-MAX_ABANDONED_BYTES: Final = 1 << 25
 
 
 class ManagedH2Connection(ManagedConnection, Protocol):
@@ -35,6 +32,7 @@ class H2ServerState:
         methods: by path.
         trailers: makes the trailers of every answer.
         registry: the open connections.
+        abandoned: what clients have given up.
         draining: the server has announced that it is about to stop.
         stopping: it stops, and takes no more calls.
     """
@@ -46,15 +44,6 @@ class H2ServerState:
         self.methods: Mapping[str, Method] = {method.path: method for method in methods}
         self.limits = limits
         self.trailers = ResponseTrailers(lambda: app.identity)
-        self.registry = ConnectionRegistry[ManagedH2Connection](on_connections, self._second_passed)
+        self.abandoned = AbandonedMemory()
+        self.registry = ConnectionRegistry[ManagedH2Connection](on_connections, self.abandoned.second_passed)
         self.draining = self.stopping = False
-        self._abandoned_bytes = 0
-
-    def abandon(self, size: int) -> None:
-        """So many bytes of messages and answers were given up by a client that has gone."""
-        self._abandoned_bytes += size
-
-    def _second_passed(self) -> None:
-        if self._abandoned_bytes > MAX_ABANDONED_BYTES:
-            self._abandoned_bytes = 0
-            return_freed_memory()

@@ -115,7 +115,7 @@ class H2Streams:
 
     def close(self) -> None:
         """The connection is gone: give up every call, and let go of everything."""
-        self.state.abandon(self.out.waiting_bytes + sum(call.buffered_bytes for call in self.calls.values()))
+        self.state.abandoned.add(self.out.waiting_bytes + sum(call.buffered_bytes for call in self.calls.values()))
         self.drop()
         self.out.close()
         self._in.close()
@@ -143,7 +143,13 @@ class H2Streams:
         self.out.end(call, trailers)
 
     def grant_window(self, call: GrpcCall) -> None:
-        """Give the client leave to send the rest of a message, or the next one."""
+        """Give the client leave to send the rest of a message, or the next one.
+
+        Raises:
+            SeptetError: it may not ask, and need not send the rest.
+        """
+        if not call.reserved and call.buffered_bytes:
+            call.check_caller()
         self._in.grant(call)
 
     def reset(self, call: GrpcCall, code: ErrorCode) -> None:
