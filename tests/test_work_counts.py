@@ -96,7 +96,7 @@ def _request(count: int) -> Callable[[], object]:
     head = b"GET / HTTP/1.1\r\nhost: x\r\n%b\r\n" % b"".join(b"x-a%d: b\r\n" % at for at in range(count))
 
     def read() -> None:
-        parser = RequestParser(LIMITS)
+        parser = RequestParser(LIMITS, lambda _path, _headers: None)
         parser.feed(head)
         parser.taken()
 
@@ -107,7 +107,7 @@ def _chunks(count: int) -> Callable[[], object]:
     head = b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n"
 
     def read() -> None:
-        parser = RequestParser(LIMITS)
+        parser = RequestParser(LIMITS, lambda _path, _headers: None)
         parser.feed(head)
         for _ in range(count):
             parser.feed(b"2\r\n11\r\n")
