@@ -128,3 +128,8 @@ def strange_keys(count: int, value: object = 0) -> dict[str, object]:
 
 
 FOUR = matrix(4)
+#: Models whose rows have any number of values.
+FREE, FREE_WHOLES = (
+    Signature(Kind.TENSORS, (Tensor("x", dtype, (None, None)),), (Tensor("y", "float32", (None, 1)),))
+    for dtype in ("float32", "int64")
+)

@@ -7,6 +7,8 @@ import numpy as np
 
 from benchmarks.complexity_inputs import (
     FOUR,
+    FREE,
+    FREE_WHOLES,
     GrowingInput,
     Work,
     as_json,
@@ -63,6 +65,13 @@ def _typed(count: int) -> Work:
     tensor = given.inputs.add(name="x", datatype="FP32", shape=[count // 4, 4])
     tensor.contents.fp32_contents.extend([0.5] * (count // 4 * 4))
     return _call(FOUR, given)
+
+
+def _typed_wholes(count: int) -> Work:
+    given = message("inference.ModelInferRequest")(model_name="model")
+    tensor = given.inputs.add(name="x", datatype="INT64", shape=[1, count])
+    tensor.contents.int64_contents.extend([300] * count)
+    return _call(FREE_WHOLES, given)
 
 
 def _calls_inputs(count: int) -> Work:
@@ -147,6 +156,27 @@ JSON_INPUTS = (
         "digits of a number",
         lambda n: asked(FOUR, "/predict", b'{"data":[[1.%b,1,1,1]]}' % (b"1" * n)),
         1 << 14,
+        1 << 17,
+    ),
+    GrowingInput(
+        "digits of a number that is refused",
+        lambda n: asked(FOUR, "/predict", b'{"data":[[1.%b,1,1,1]]}' % (b"1" * n), status=400),
+        1 << 19,
+        1 << 23,
+    ),
+    GrowingInput(
+        "numbers of a free size", lambda n: asked(FREE, "/predict", b'{"data":[[%b0]]}' % (b"1," * n)), 1 << 14, 1 << 22
+    ),
+    GrowingInput(
+        "rows of a number of a free size",
+        lambda n: asked(FREE, "/predict", b'{"data":[%b[0]]}' % (b"[1]," * n), status=422 if n >= 10_000 else 200),
+        1 << 16,
+        1 << 21,
+    ),
+    GrowingInput(
+        "numbers with a wrong one behind them",
+        lambda n: asked(FREE, "/predict", b'{"inputs":{"x":[[%btrue]]}}' % (b"1," * n), status=422),
+        1 << 17,
         1 << 22,
     ),
     GrowingInput(
@@ -287,6 +317,7 @@ V2_INPUTS = (
         10_000,
     ),
     GrowingInput("gRPC values", _typed, 2000, 40_000),
+    GrowingInput("gRPC whole numbers", _typed_wholes, 1 << 14, 1 << 22),
     GrowingInput("gRPC inputs", _calls_inputs, 100, 1 << 12),
 )
 

@@ -30,6 +30,7 @@ from septet.runtimes.onnx.onnx_rows import row_dependence
 from septet.runtimes.onnx.onnx_run_length import open_ended
 from septet.runtimes.sklearn.sklearn_file import read_estimator
 from septet.server.release_messages import ReleaseOrder, ReleaseResult
+from septet.settings import Limits
 from septet.tables.table_formats import READERS, TABLE_FORMATS, detect_format
 
 REFUSALS = (SeptetError, StartupError)
@@ -106,7 +107,7 @@ def release_orders() -> Check:
     async def release(order: ReleaseOrder) -> ReleaseResult:
         raise ModelNotFound(str(Path(order.path)))
 
-    app.install(lambda _: (), (AdminRoutes(release),), events, max_body_bytes=1 << 16)
+    app.install(lambda _: (), (AdminRoutes(release),), events, Limits(max_body_bytes=1 << 16))
 
     def check(data: bytes) -> None:
         reply = loop.run_until_complete(app(HttpRequest("POST", "/release", b"", {}, data)))

@@ -94,7 +94,7 @@ class ServedModel:
         application(self._http, settings, self, shared.snapshot, [made.identity.name])
         self._grpc = App(self._http.models)
         inference = GrpcService(self._http.models, settings.limits, self._http.find, lambda: True)
-        self._grpc.install(lambda _: (), (inference,), self, max_body_bytes=MOST_BODY_BYTES)
+        self._grpc.install(lambda _: (), (inference,), self, Limits(max_body_bytes=MOST_BODY_BYTES))
         self._started = 0
         self._events: list[Finished] = []
 

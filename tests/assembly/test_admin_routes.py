@@ -9,6 +9,7 @@ from septet.events import NullObserver
 from septet.protocols.http.app import App
 from septet.protocols.http.http_messages import HttpRequest
 from septet.server.release_messages import ReleaseOrder, ReleaseResult
+from septet.settings import Limits
 
 
 async def never(order: ReleaseOrder) -> ReleaseResult:
@@ -22,6 +23,6 @@ async def never(order: ReleaseOrder) -> ReleaseResult:
 )
 def test_an_order_that_cannot_be_read_is_a_fault_of_the_callers(body: bytes) -> None:
     app = App()
-    app.install(lambda _: (), (AdminRoutes(never),), NullObserver(), max_body_bytes=1 << 16)
+    app.install(lambda _: (), (AdminRoutes(never),), NullObserver(), Limits(max_body_bytes=1 << 16))
     reply = asyncio.run(app(HttpRequest("POST", "/release", b"", {}, body)))
     assert (reply.status, reply.code) == (400, "malformed")

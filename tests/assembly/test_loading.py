@@ -15,6 +15,7 @@ from septet.assembly.loading import ModelLoader, load_service
 from septet.errors import DamagedModel, SettingsInvalid, StaleModel, StartupError
 from septet.model.septet_toml import manifest_from_toml, manifest_to_toml
 from septet.registry import Models
+from septet.server.release_messages import ReleaseOrder
 from septet.settings import Model, Server, Settings
 from septet.types import Predictor, Request, Response, adapt
 from tests.runtimes import onnx_models
@@ -197,3 +198,18 @@ def test_an_application_takes_settings_by_name_and_refuses_others(
         septet.asgi(model("one"), max_row=1)
     with pytest.raises(DamagedModel):
         septet.asgi(model("one"), broken)
+
+
+def test_what_was_forced_once_is_not_forced_when_its_files_change(model: Callable[[str], Path], tmp_path: Path) -> None:
+    loader = ModelLoader([model("one")], Settings())
+    assert loader.order(0) == ReleaseOrder(str(tmp_path / "one.onnx"))
+    loader.replace(0, ReleaseOrder(str(model("two")), name="one", force=True))
+    assert loader.order(0) == ReleaseOrder(str(tmp_path / "two.onnx"), name="one")
+
+
+def test_a_released_model_that_cannot_be_loaded_is_missing_by_the_name_it_was_given(
+    model: Callable[[str], Path], broken: Path
+) -> None:
+    loader = ModelLoader([model("one"), model("two")], ALLOWING)
+    loader.replace(1, ReleaseOrder(str(broken), name="two"))
+    assert list(loader.load(first=False).missing) == ["two"]

@@ -67,6 +67,19 @@ def test_a_run_that_does_not_end_is_told_of_in_time(parent: Parent) -> None:
     assert parent.heard() == STUCK + b"\n"
 
 
+def test_a_run_that_does_not_end_is_asked_about_again_and_logged_once(
+    parent: Parent, caplog: pytest.LogCaptureFixture
+) -> None:
+    run, models = Run(), Models()
+    models.install(run.service())
+    oversight = RunOversight(parent.context, LONGEST)
+    run.seconds = LONGEST + 1
+    for _ in range(3):
+        oversight.beat(models)
+    assert parent.heard() == 3 * (STUCK + b"\n")
+    assert [record.getMessage().count("has not ended") for record in caplog.records] == [1]
+
+
 def test_a_run_of_a_model_that_was_replaced_is_told_of_as_well(parent: Parent) -> None:
     async def story() -> None:
         run, models = Run(), Models()

@@ -22,7 +22,7 @@ from septet.protocols.openinference.grpc_service import GrpcService
 from septet.protocols.rpc.descriptors import message
 from septet.protocols.rpc.paths import INFER
 from septet.service import Service
-from septet.settings import Settings
+from septet.settings import Limits, Settings
 from septet.types import Tensors
 
 #: What is answered: values by output, or under "predict" what `predict()` gives.
@@ -56,7 +56,7 @@ class Asking:
         application(self.app, Settings(), NullObserver(), snapshot, [service.identity.name])
         self.calls = App(self.app.models)
         calls = GrpcService(self.app.models, Settings().limits, self.app.find, lambda: True)
-        self.calls.install(lambda _: (), (calls,), NullObserver(), max_body_bytes=1 << 24)
+        self.calls.install(lambda _: (), (calls,), NullObserver(), Limits(max_body_bytes=1 << 24))
 
     def ask(self, way: Way) -> dict[str, Any] | str:
         """The answer, or what an error says."""

@@ -76,7 +76,7 @@ def app(
     """An application of one service; `owners` declare its routes, `server` those that are of no model."""
     made = App()
     made.models.install(service)
-    made.install(lambda _: owners, server, observer or NullObserver(), max_body_bytes=max_body_bytes)
+    made.install(lambda _: owners, server, observer or NullObserver(), Limits(max_body_bytes=max_body_bytes))
     return made
 
 

@@ -22,6 +22,7 @@ from septet.protocols.http.routes import Decode
 from septet.protocols.http.work_thread import WorkThread
 from septet.registry import ServedModel
 from septet.service import Service
+from septet.settings import Limits
 from septet.testing import HeldPredictor, RecordingObserver
 from septet.types import Request, Response, Timings
 from tests.protocols import models
@@ -36,12 +37,16 @@ def post(body: bytes = b"", headers: dict[bytes, bytes] | None = None, path: str
 
 
 def app_of(
-    service: Service, decode: Callable[[ServedModel], Decode], observer: RecordingObserver | None = None
+    service: Service,
+    decode: Callable[[ServedModel], Decode],
+    observer: RecordingObserver | None = None,
+    **limits: Any,
 ) -> tuple[App, ServedModel]:
     """An application whose one route decodes so."""
     made, seen = App(), observer or RecordingObserver()
     made.models.install(service)
-    made.install(lambda model: (models.decoder("/predict", decode(model)),), (), seen, max_body_bytes=BYTES_ON_LOOP * 4)
+    bounds = Limits(max_body_bytes=BYTES_ON_LOOP * 4, **limits)
+    made.install(lambda model: (models.decoder("/predict", decode(model)),), (), seen, bounds)
     model = made.models.sole
     assert model is not None
     return made, model
@@ -208,6 +213,20 @@ def test_a_caller_is_told_when_its_time_is_over_though_its_body_still_waits() ->
 
     asyncio.run(scenario())
     assert len(slow.threads) == 1
+
+
+@pytest.mark.parametrize("limits", [{"timeout_seconds": 0.01}, {"route_timeouts": ("/predict=0.01",)}])
+def test_the_servers_own_time_is_kept_though_a_body_waits(limits: dict[str, Any]) -> None:
+    slow = SlowDecoding()
+
+    async def scenario() -> None:
+        app, _ = app_of(models.classifier(), slow.of, **limits)
+        late = Outcomes()
+        app.answer(post(), late.append)
+        assert (await late.first()).status == 504
+        slow.go_on.set()
+
+    asyncio.run(scenario())
 
 
 def test_a_timeout_that_is_none_is_told_before_a_body_is_read_in_the_thread() -> None:

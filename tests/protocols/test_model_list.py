@@ -11,6 +11,7 @@ from septet.protocols.http.app import App
 from septet.protocols.http.http_messages import HttpRequest
 from septet.protocols.native.model_list import ModelList
 from septet.service import Service
+from septet.settings import Limits
 from tests.protocols import models
 
 
@@ -19,7 +20,7 @@ def named(name: str, service: Service) -> Service:
 
 
 def listed(made: App) -> dict[str, Any]:
-    made.install(lambda _: (), (ModelList(made.models),), NullObserver(), max_body_bytes=1_000)
+    made.install(lambda _: (), (ModelList(made.models),), NullObserver(), Limits(max_body_bytes=1_000))
     reply = asyncio.run(made(HttpRequest("GET", "/models", b"", {b"x-request-id": b"mine"}, b"")))
     assert (reply.status, reply.id) == (200, "mine")
     found: dict[str, Any] = msgspec.json.decode(reply.body)

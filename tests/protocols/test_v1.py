@@ -18,6 +18,7 @@ from septet.protocols.http.routes import declared_routes
 from septet.protocols.tfserving.v1_routes import V1Models, V1Routes
 from septet.registry import Models
 from septet.service import Service
+from septet.settings import Limits
 from tests.protocols import models
 
 SCORES = pytest.approx([0.9, 0.07, 0.03])
@@ -50,7 +51,10 @@ def refused(service: Service, body: Any) -> SeptetError:
 def served(service: Service, *, draining: bool = False) -> App:
     made = models.app(service, v1(service, draining=draining))
     made.install(
-        lambda _: (v1(service, draining=draining),), (V1Models(made.models),), NullObserver(), max_body_bytes=1_000
+        lambda _: (v1(service, draining=draining),),
+        (V1Models(made.models),),
+        NullObserver(),
+        Limits(max_body_bytes=1_000),
     )
     return made
 

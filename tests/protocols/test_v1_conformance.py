@@ -13,6 +13,7 @@ from septet.protocols.http.http_messages import HttpReply, HttpRequest
 from septet.protocols.mlflow.invocations import InvocationsRoute
 from septet.protocols.tfserving.v1_routes import V1Models, V1Routes
 from septet.service import Service
+from septet.settings import Limits
 from tests.protocols import models
 
 SERVICES = models.every_kind()
@@ -23,7 +24,7 @@ PATHS = ("/v1/models/iris:predict", "/invocations")
 def served(service: Service) -> App:
     made, factory = models.app(service), models.request_factory(service)
     owners = (V1Routes(factory, made.state), InvocationsRoute(factory))
-    made.install(lambda _: owners, (V1Models(made.models),), NullObserver(), max_body_bytes=1_000_000)
+    made.install(lambda _: owners, (V1Models(made.models),), NullObserver(), Limits(max_body_bytes=1_000_000))
     return made
 
 

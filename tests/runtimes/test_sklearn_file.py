@@ -20,6 +20,7 @@ from septet.errors import (
     VersionsMismatch,
 )
 from septet.runtimes.base import LoadOptions
+from septet.runtimes.sklearn.sklearn_file import MOST_SCHEMA_BYTES, MOST_UNPACKED_BYTES
 from septet.runtimes.sklearn.sklearn_runtime import load
 
 joblib = pytest.importorskip("joblib")
@@ -174,3 +175,31 @@ def test_a_module_or_class_that_is_not_here_is_named(tmp_path: Path, source: byt
     path.write_bytes(source)
     with pytest.raises(VersionsMismatch, match=told):
         load(path, trusting(path))
+
+
+def archive(path: Path, entries: dict[str, bytes]) -> Path:
+    """A compressed archive under the name of a skops file."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as made:
+        for name, content in entries.items():
+            made.writestr(name, content)
+    return path
+
+
+def test_an_archive_that_unpacks_to_far_more_than_it_is_is_not_unpacked(tmp_path: Path) -> None:
+    zeros = bytes(MOST_UNPACKED_BYTES // 4)
+    path = archive(tmp_path / "bomb.skops", {"schema.json": b"{}"} | {f"{at}.npy": zeros for at in range(5)})
+    assert path.stat().st_size < MOST_UNPACKED_BYTES // 100
+    with pytest.raises(DamagedModel, match=f"has {5 * len(zeros) + 2} bytes when it is unpacked"):
+        load(path, LoadOptions())
+
+
+def test_a_schema_that_unpacks_to_far_more_than_it_is_is_not_parsed(tmp_path: Path) -> None:
+    path = archive(tmp_path / "bomb.skops", {"schema.json": b" " * (MOST_SCHEMA_BYTES + 1)})
+    with pytest.raises(DamagedModel, match=r"bytes in its schema\.json"):
+        load(path, LoadOptions())
+
+
+def test_a_compressed_model_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "model.skops"
+    skops_io.dump(fitted(), path, compression=zipfile.ZIP_DEFLATED)
+    assert load(path, LoadOptions()).signature.inputs

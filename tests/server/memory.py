@@ -159,7 +159,7 @@ class Peer:
         self._model = self.app.models.install(service)
         owners = (owner(*echoes, ("GET", "/slow", self.slow)),)
         model_owners = (decoder("/predict", self._decode),)
-        self.app.install(lambda _: model_owners, owners, observer or NullObserver(), max_body_bytes=1_000)
+        self.app.install(lambda _: model_owners, owners, observer or NullObserver(), Limits(max_body_bytes=1_000))
         self.now = 0.0  # in seconds since 1970
         self.state = HttpServerState(self.app, limits or Limits(), lambda _: None, clock=lambda: self.now)
         self.transport = MemoryTransport(tls=tls)

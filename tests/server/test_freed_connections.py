@@ -69,7 +69,7 @@ class Listening:
         self.slow = Slow()
         owners = (owner(("GET", "/slow", self.slow), ("GET", "/large", large)),)
         model_owners = (decoder("/predict", self._decode),)
-        self.app.install(lambda _: model_owners, owners, NullObserver(), max_body_bytes=1_000_000)
+        self.app.install(lambda _: model_owners, owners, NullObserver(), Limits(max_body_bytes=1_000_000))
         self.state = HttpServerState(self.app, Limits(max_body_bytes=1_000_000), lambda _: None)
         self.made: list[weakref.ref[HttpConnection]] = []
         # Behind the connections: what they hold, where it could be kept by itself.

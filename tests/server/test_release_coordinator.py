@@ -42,7 +42,10 @@ class Workers:
     def __init__(self, *numbers: int) -> None:
         self.told: list[tuple[int, ToWorker]] = []
         self.files = Files()
-        self.coordinator = ReleaseCoordinator(lambda number, message: self.told.append((number, message)), self.files)
+        self.dismissed: list[int] = []
+        self.coordinator = ReleaseCoordinator(
+            lambda number, message: self.told.append((number, message)), self.files, self.dismissed.append
+        )
         for number in numbers:
             self.coordinator.joined(number, 0)
 
@@ -184,6 +187,21 @@ def test_a_worker_that_was_started_before_a_release_is_brought_up_to_it() -> Non
     assert workers.coordinator.generation == 1
     workers.coordinator.joined(9, 1)
     assert workers.news() == []
+
+
+def test_a_worker_that_cannot_be_brought_up_to_a_release_is_replaced() -> None:
+    workers = Workers(7)
+    workers.ask(7)
+    workers.prepared(7)
+    workers.committed(7)
+    workers.news()
+
+    workers.coordinator.joined(8, 0)
+    assert workers.news() == [(8, Prepare(2, ORDER))]
+    workers.coordinator.received(8, NotPrepared(2, "the file is gone"))
+
+    assert workers.dismissed == [8]
+    assert workers.news() == [(8, Abandon(2))]
 
 
 def test_a_worker_that_missed_a_release_does_not_fall_back_behind_the_one_under_way() -> None:

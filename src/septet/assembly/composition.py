@@ -248,4 +248,4 @@ def application(
         V1Models(app.models),
         ServerRoutes(app.models, app.operations, settings, snapshot, names, key_counts),
     )
-    app.install(bind, owners, observer, max_body_bytes=limits.max_body_bytes)
+    app.install(bind, owners, observer, limits)

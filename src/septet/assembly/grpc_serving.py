@@ -46,7 +46,7 @@ def grpc_server(
     inference = GrpcService(models, settings.limits, http.find, ready)
     health = HealthService(ready, (INFERENCE,), models)
     reflection = Reflection((INFERENCE, HEALTH))
-    app.install(lambda _: (), (inference, health, reflection), observer, max_body_bytes=settings.limits.max_body_bytes)
+    app.install(lambda _: (), (inference, health, reflection), observer, settings.limits)
     methods = (*inference.methods(), *health.methods(), *reflection.methods())
     state = H2ServerState(app, methods, settings.limits, connections.grpc)
     return GrpcServer(state, sockets, backlog=settings.server.backlog, crowded=connections.crowded, tls_files=tls_files)

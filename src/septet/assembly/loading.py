@@ -18,7 +18,7 @@ from septet.model.fallback_answer import fallback_from_json, fallback_row
 from septet.predictor.fallback import FallbackPredictor
 from septet.registry import Models
 from septet.server.freed_memory import trim_memory
-from septet.server.prompt_end import prompt_end
+from septet.server.prompt_end import INTERRUPTED, prompt_end
 from septet.server.release_messages import ReleaseOrder
 from septet.service import Service
 from septet.settings import Settings
@@ -28,8 +28,6 @@ from septet.types import Middleware, Predictor
 NO_FALLBACK = "none"
 
 logger = logging.getLogger("septet")
-
-INTERRUPTED = 130
 
 
 class LoadedModels(msgspec.Struct, frozen=True):
@@ -96,8 +94,11 @@ class ModelLoader:
 
     def order(self, index: int) -> ReleaseOrder:
         """The order to load the model at a place again."""
-        path = str(self._paths[index])
-        return self._orders.get(index) or ReleaseOrder(path)
+        released = self._orders.get(index)
+        # What was forced once is not forced again: nobody has looked at what is there now.
+        if released is not None:
+            return msgspec.structs.replace(released, force=False)
+        return ReleaseOrder(str(self._paths[index]))
 
     def replace(self, index: int, order: ReleaseOrder) -> None:
         """Load the model at a place from where it was released, from now on."""
@@ -164,9 +165,7 @@ class ModelLoader:
                 if not self._settings.server.allow_missing:
                     raise
                 logger.error("%s is not served: %s", _shown(path), error.message)  # noqa: TRY400 - the message says all
-                names.append(
-                    path.identity.name if isinstance(path, Service) else missing_name(path, self._settings.model)
-                )
+                names.append(path.identity.name if isinstance(path, Service) else missing_name(path, settings.model))
                 missing[names[-1]] = error.message
                 continue
             names.append(service.identity.name)

@@ -59,8 +59,8 @@ def open_model(path: Path, settings: Model, *, threads: int) -> OpenedModel:
     except OSError as error:
         raise DamagedModel(f"{path}: cannot be read: {error}") from error
     except ImportError as error:
-        why = "is it installed, and is there memory for it?"
-        raise MissingExtra(f"{path}: a library that it needs cannot be imported here ({why}): {error}") from error
+        why = f"a library that it needs cannot be imported here (is it installed, and is there memory for it?): {error}"
+        raise MissingExtra(f"{path}: {why}") from error
     except MemoryError as error:
         raise StartupError(f"{path}: there is not enough memory to load it") from error
 

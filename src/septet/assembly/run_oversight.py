@@ -19,6 +19,7 @@ class RunOversight:
         self._watching = False
         # Those that are served, and those that were replaced while they still ran.
         self._running: list[ServedModel] = []
+        self._told: list[ServedModel] = []
 
     def beat(self, models: Models) -> None:
         """Show that the event loop is alive, and look at the runs of all models."""
@@ -36,9 +37,10 @@ class RunOversight:
 
     def _look_for_stuck_runs(self) -> None:
         """Ask to be replaced where a run does not end, though nobody waits for it: again, until it is so."""
-        for model in self._running:
-            seconds = model.service.stuck()
-            if seconds > self._longest:
-                name = model.service.identity.name
+        stuck = [each for each in self._running if each.service.stuck() > self._longest]
+        for model in stuck:
+            if model not in self._told:
+                name, seconds = model.service.identity.name, model.service.stuck()
                 logger.error("the model %s has a run that has not ended for %.0f s since it was to stop", name, seconds)
-                self._context.stuck()
+            self._context.stuck()
+        self._told = stuck

@@ -100,7 +100,7 @@ class ServingProcess:
         limits = self._settings.limits
         app = App(models)
         routes = AdminRoutes(releases.release)
-        app.install(lambda _: (), (routes,), NullObserver(), max_body_bytes=limits.max_body_bytes)
+        app.install(lambda _: (), (routes,), NullObserver(), limits)
         return [AdminServer(app, each, limits) for each in sockets]
 
 

@@ -17,7 +17,7 @@ from septet.cli.parser import Parser
 from septet.cli.standard_streams import discard_output, open_closed_streams, output_fault
 from septet.cli.terminal import complain, indented, show
 from septet.errors import SeptetError
-from septet.server.prompt_end import Interruption, handling, ignore_requests, prompt_end
+from septet.server.prompt_end import INTERRUPTED, TERMINATED, Interruption, handling, ignore_requests, prompt_end
 
 # One module of `septet.cli` per command, imported when it is chosen: `septet --version` needs no numpy.
 COMMANDS = {
@@ -32,7 +32,6 @@ COMMANDS = {
     "bench": "measure how fast a model is served, and up to which rate",
 }
 SERVE = "serve"
-INTERRUPTED, TERMINATED = 130, 143
 #: What the machine has too little of, and what to do.
 SHORTAGES = {
     errno.EBADF: "standard input or output is closed",

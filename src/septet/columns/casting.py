@@ -72,8 +72,8 @@ def cast_tensor(array: Array, tensor: Tensor) -> Array:
     return np.stack([cast(array[:, at], each, tensor.dtype) for at, each in enumerate(columns)], axis=1)
 
 
-def cast_cells(cells: Sequence[object], shape: Sequence[int], tensor: Tensor) -> Array:
-    """The values of an input of this shape as JSON has them, in row-major order: an array, [values].
+def cast_cells(cells: Sequence[object], shape: Sequence[int], tensor: Tensor, first: int = 0) -> Array:
+    """The values of an input of this shape as JSON has them, in row-major order from the place `first`: [values].
 
     A number may stand for a column of whole numbers or booleans that floats carry, and be NaN or infinite where floats
     do: of these `validation` asks.
@@ -84,7 +84,10 @@ def cast_cells(cells: Sequence[object], shape: Sequence[int], tensor: Tensor) ->
     caster = Caster(tensor.dtype, tensor.columns or (bare(tensor),), carried=True)
     found, wrong = caster.listed(cells, (len(cells),), MOST_PROBLEMS)
     if wrong:
-        raise invalid(caster.problems(shape, wrong, cells.__getitem__), "column" if tensor.columns else "input")
+        places = {first + at: what for at, what in wrong.items()}
+        raise invalid(
+            caster.problems(shape, places, lambda at: cells[at - first]), "column" if tensor.columns else "input"
+        )
     return found
 
 

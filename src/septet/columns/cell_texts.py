@@ -14,6 +14,7 @@ import msgspec
 import numpy as np
 
 from septet.columns.scalars import json_type
+from septet.errors import MOST_PROBLEMS
 from septet.model.base64_text import from_base64
 from septet.model.moments import is_moment
 from septet.model.signature import DTYPES, Column
@@ -75,7 +76,7 @@ class ColumnTexts:
         self._read = _reader(column, carrier)
 
     def __call__(self, cells: Sequence[str]) -> tuple[Array, dict[int, str]]:
-        """The values, [N], and of each cell that is none what was expected in its place, by row."""
+        """The values, [N], and of the first 20 cells that are none what was expected in their place, by row."""
         found = self._read(cells)
         if found is not None:
             return np.array(found, DTYPES[self._carrier]), {}
@@ -86,6 +87,8 @@ class ColumnTexts:
                 values[row : row + 1] = np.array([read_text(self._column, self._carrier, cell)], values.dtype)
             except Mismatch as mismatch:
                 wrong[row] = mismatch.expected
+                if len(wrong) >= MOST_PROBLEMS:
+                    break
         return values, wrong
 
 

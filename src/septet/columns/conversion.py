@@ -5,6 +5,7 @@ pass. Only a table that is no table of this model (a column is missing, or is un
 """
 
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -23,6 +24,8 @@ from septet.tables.column_batch import ColumnBatch, TableForm, Values
 from septet.types import Array, Tensors
 
 _SHOWN_NAMES = 10
+#: Problems of a batch that are collected, to tell the first ones by rows.
+MOST_COLLECTED = 1000
 
 
 class Conversion(msgspec.Struct, frozen=True):
@@ -31,7 +34,7 @@ class Conversion(msgspec.Struct, frozen=True):
     Attributes:
         tensors: of all rows; those of a bad row mean nothing.
         rows: how many.
-        problems: all that is wrong with them, by rows of the table, in their order.
+        problems: what is wrong with them, by rows of the table, in their order: of each column or input the first 20.
         noun: what `Problem.column` names: a column or an input.
     """
 
@@ -80,6 +83,8 @@ class TableConverter:
             array, wrong = converter(values, batch)
             parts.append(array)
             problems += wrong
+            if len(problems) >= MOST_COLLECTED:
+                raise invalid(self._with_misshapen(problems, batch)[:MOST_PROBLEMS])
         return Conversion(stacked_inputs(parts, self._inputs), batch.rows, self._with_misshapen(problems, batch))
 
     def columns(self, tensors: Tensors) -> dict[str, Array]:
@@ -117,7 +122,7 @@ class TableConverter:
             return list(batch.columns.values())
         found = self._by_name(batch)
         if batch.form is TableForm.RECORDS:
-            problems += self._unknown_keys(batch)
+            problems += islice(self._unknown_keys(batch), MOST_COLLECTED)
         return [found.get(name) for name in self._names]
 
     def _by_name(self, batch: ColumnBatch) -> dict[str, Values]:
@@ -227,7 +232,7 @@ class _ColumnConverter:
                 return quick, []
             if batch.form is TableForm.RECORDS:
                 return self._from_records(values, batch.first_row)
-            array, wrong = self._caster.listed(values, (len(values),))
+            array, wrong = self._caster.listed(values, (len(values),), MOST_PROBLEMS)
         if not wrong:
             return array, []
         return array, self._caster.problems(array.shape, wrong, values.__getitem__, batch.first_row)
@@ -236,9 +241,11 @@ class _ColumnConverter:
         """Values of which each may be left out."""
         unset = [at for at, value in enumerate(values) if value is UNSET]
         cells = [None if value is UNSET else value for value in values]
-        array, wrong = self._caster.listed(cells, (len(cells),))
+        # Of the values that are left out each may be wrong, too.
+        array, wrong = self._caster.listed(cells, (len(cells),), MOST_PROBLEMS + len(unset))
         for at in unset:
             wrong.pop(at, None)
+        unset = unset[:MOST_PROBLEMS]
         problems = self._caster.problems(array.shape, wrong, cells.__getitem__, first_row)
         return array, problems + ([self._no_key(first_row + at) for at in unset] if self.needed else [])
 
@@ -250,12 +257,12 @@ class _ColumnConverter:
                 values = values.astype(np.uint8)
         if not caster.takes(values):
             raise invalid([Problem(None, self.name, caster.expected, f"an array of {values.dtype}")])
-        return caster(values)
+        return caster(values, MOST_PROBLEMS)
 
     def _absent(self, batch: ColumnBatch) -> tuple[Array, list[Problem]]:
         if self.needed:
             blank = np.zeros(batch.rows, DTYPES[self._tensor.dtype])
-            return blank, [self._no_key(batch.first_row + at) for at in range(batch.rows)]
+            return blank, [self._no_key(batch.first_row + at) for at in range(min(batch.rows, MOST_PROBLEMS))]
         return missing(self._tensor, batch.rows), []
 
     def _no_key(self, row: int) -> Problem:
@@ -286,8 +293,8 @@ def _converted(tensor: Tensor, values: Values, first_row: int) -> tuple[Array, l
         _require_fit(tensor, array, caster)
     if not _fits(array.shape[1:], row_shape):
         blank = np.zeros((len(array), *(size or 1 for size in row_shape)), DTYPES[tensor.dtype])
-        return blank, list(_misshapen(tensor, array, first_row))
-    found, wrong = caster(array)
+        return blank, list(islice(_misshapen(tensor, array, first_row), MOST_PROBLEMS))
+    found, wrong = caster(array, MOST_PROBLEMS)
     return found, caster.problems(array.shape, wrong, array.reshape(-1).__getitem__, first_row)
 
 

@@ -232,7 +232,8 @@ class HttpConnection(asyncio.Protocol):
             return parser.feed(data)
         rest, end, error = memoryview(data), perf_counter() + TURN_SECONDS, None
         while rest and error is None and not parser.complete and perf_counter() < end:
-            size = max(SLICE_BYTES, parser.body_left)
+            # A long header is put together anew with each piece: so the pieces grow with it.
+            size = max(SLICE_BYTES, parser.body_left, parser.head_bytes // 4)
             error = parser.feed(rest[:size])
             rest = rest[size:]
         self._unparsed = rest

@@ -8,6 +8,8 @@ import threading
 from collections.abc import Iterator, Mapping
 from types import FrameType
 
+#: Exit codes as shells have them, for a process that SIGINT ends, or SIGTERM.
+INTERRUPTED, TERMINATED = 130, 143
 #: For the handlers, which clean up, before the process is ended without them.
 PATIENCE_SECONDS = 1.0
 

@@ -71,12 +71,17 @@ class _Release:
 class ReleaseCoordinator:
     """The decisions. `send` tells a worker, by its number; `files` learns what was committed.
 
+    `dismiss` replaces a worker that cannot load what all others serve: two versions would answer for one model.
+
     Attributes:
         generation: how many releases were committed.
     """
 
-    def __init__(self, send: Callable[[int, ToWorker], None], files: ServedFiles) -> None:
+    def __init__(
+        self, send: Callable[[int, ToWorker], None], files: ServedFiles, dismiss: Callable[[int], None]
+    ) -> None:
         self._send = send
+        self._dismiss = dismiss
         self._files = files
         self._workers: set[int] = set()
         self._queue: deque[_Asked] = deque()
@@ -205,10 +210,20 @@ class ReleaseCoordinator:
             return
         asked = current.asked
         if isinstance(outcome, str):
-            logger.error("%s is not released, what was served is served on: %s", asked.order.path, outcome)
+            self._tell_failure(asked, outcome)
         else:
             logger.info("%s", described(outcome))
         if asked.worker in self._workers and asked.worker is not None:
             result, error = (None, outcome) if isinstance(outcome, str) else (outcome, None)
             self._send(asked.worker, ReleaseOutcome(asked.asked, result, error))
         self._begin_next()
+
+    def _tell_failure(self, asked: _Asked, error: str) -> None:
+        path = asked.order.path
+        if asked.only is None:
+            logger.error("%s is not released, what was served is served on: %s", path, error)
+        elif asked.only in self._workers:
+            logger.error(
+                "process %d is replaced: it cannot load %s, which the others serve: %s", asked.only, path, error
+            )
+            self._dismiss(asked.only)

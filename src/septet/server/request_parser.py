@@ -83,6 +83,11 @@ class RequestParser:
         """Of the request that is read, as far as it came."""
         return self._url.partition(b"?")[0].decode("latin-1")
 
+    @property
+    def head_bytes(self) -> int:
+        """How many bytes have come of a head, or of another thing between the pieces of a body."""
+        return max(self._stalled_bytes, 0)
+
     def feed(self, data: "bytes | memoryview") -> SeptetError | None:
         """Parse a piece of what came; the error, where it is no request. Behind an error nothing can be parsed."""
         self._chunk_bytes = len(data)

@@ -24,6 +24,7 @@ from septet.errors import StartupError
 from septet.monitoring.metrics_layout import MetricsLayout
 from septet.monitoring.shared_metrics import SharedMetrics
 from septet.server.crash_policy import LONGEST_DELAY_SECONDS, CrashPolicy, start_delay
+from septet.server.prompt_end import INTERRUPTED
 from septet.server.release_coordinator import ReleaseCoordinator, ServedFiles
 from septet.server.release_messages import ToWorker
 from septet.server.wakeups import Wakeups
@@ -34,8 +35,6 @@ LOGGER = "septet"
 TICK_SECONDS = 1.0
 #: From the end of the workers' own grace period to the kill; with it, all have ended within a second.
 KILL_DELAY_SECONDS = 0.8
-#: As shells have it, for a process that SIGINT ends.
-INTERRUPTED = 128 + signal.SIGINT
 
 
 class SupervisionPolicy(msgspec.Struct, frozen=True):
@@ -108,7 +107,7 @@ class _Supervisor:
         self._wakeups = wakeups
         self._log = logging.getLogger(LOGGER)
         self._crashes = CrashPolicy(policy.workers)
-        self._releases = ReleaseCoordinator(self._tell, files)
+        self._releases = ReleaseCoordinator(self._tell, files, self._dismiss)
         self._on_look = on_look
         self._due: dict[int, float] = {}
         self._to_renew: deque[WorkerProcess] = deque()
@@ -245,6 +244,12 @@ class _Supervisor:
         for worker in self._pool.workers:
             if worker.pid == pid:
                 worker.send(message)
+
+    def _dismiss(self, pid: int) -> None:
+        """Let a worker finish its requests and end; another takes its place then."""
+        for worker in self._pool.workers:
+            if worker.pid == pid:
+                worker.dismiss()
 
     def _stop_by(self, now: float) -> float:
         return now + self._policy.grace_seconds + KILL_DELAY_SECONDS

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import gc
 import socket
+import sys
 from collections.abc import Callable, Sequence
 
 import msgspec
@@ -18,6 +19,9 @@ from septet.server.tls_files import TlsFiles
 from septet.settings import Settings
 
 HEARTBEAT_SECONDS = 1.0
+#: How long a thread that reads or writes large bodies may keep the event loop waiting, where it runs Python's code: the
+#: loop asks for its turn several times for one request, and by default waits 5 ms each time.
+SWITCH_SECONDS = 0.0005
 
 
 class WorkerHooks(msgspec.Struct, frozen=True):
@@ -52,6 +56,7 @@ def run_worker(app: App, sockets: Sequence[socket.socket], settings: Settings, h
     Raises:
         StartupError: the model cannot be served.
     """
+    sys.setswitchinterval(SWITCH_SECONDS)
     if not hooks.listens_early:
         hooks.load()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

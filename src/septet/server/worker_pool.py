@@ -104,6 +104,10 @@ class WorkerProcess:
         self.stop_by = stop_by
         self._signal(signal.SIGTERM)
 
+    def dismiss(self) -> None:
+        """Ask it to finish its requests and leave, so that another takes its place."""
+        self._signal(signal.SIGTERM)
+
     def kill(self) -> None:
         """End it at once."""
         self._signal(signal.SIGKILL)

@@ -17,6 +17,8 @@ _BOM = b"\xef\xbb\xbf"
 _COMMAS = methodcaller("count", ",")
 # Characters that may stand between two quotes: a quote without a second one must not draw in the rest of the table.
 _LONGEST_CELL = 1 << 20
+# Characters that are looked through for line ends at once.
+_PIECE_CHARACTERS = 1 << 18
 
 
 class CsvReader:
@@ -85,7 +87,17 @@ def csv_lines(text: str, newline: str = "") -> Iterator[list[str]]:
     # The limit is one for the whole process. It only grows, and never beyond what was read anyway.
     if len(text) > csv.field_size_limit():
         csv.field_size_limit(len(text))
-    return csv.reader(io.StringIO(text, newline=newline), strict=True)
+    return csv.reader(_lines(text, newline), strict=True)
+
+
+def _lines(text: str, newline: str) -> Iterator[str]:
+    """The lines of a text, each at the price of a turn for other threads: a cell may have millions of them."""
+    at = 0
+    while at < len(text):
+        end = text.find("\n", at + _PIECE_CHARACTERS) + 1 or len(text)
+        for line in io.StringIO(text[at:end], newline=newline):  # noqa: UP028 - `yield from` gives no turn
+            yield line
+        at = end
 
 
 class _CsvTexts:

@@ -14,6 +14,7 @@ from septet.protocols.openinference.infer_request import InferRequestReader
 from septet.protocols.openinference.infer_routes import InferRoutes, InferServer
 from septet.protocols.openinference.model_statistics import Statistics
 from septet.service import Service
+from septet.settings import Limits
 from tests.protocols import models
 
 ROW = {"name": "X", "datatype": "FP32", "shape": [1, 4], "data": [1, 2, 3, 4]}
@@ -35,7 +36,9 @@ COUNTED = Statistics(
 def app(service: Service) -> App:
     made, factory = models.app(service), models.request_factory(service)
     owners = (InferRequestReader(factory), InferRoutes(factory, lambda _: COUNTED, made.state))
-    made.install(lambda _: owners, (InferServer(made.models, lambda _: COUNTED),), NullObserver(), max_body_bytes=1_000)
+    made.install(
+        lambda _: owners, (InferServer(made.models, lambda _: COUNTED),), NullObserver(), Limits(max_body_bytes=1_000)
+    )
     return made
 
 

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from septet.server.h2 import h2_frames
-from septet.server.h2.grpc_calls import MESSAGES_PER_TURN
 from septet.server.h2.grpc_headers import ResponseTrailers
+from septet.server.h2.streaming_calls import MESSAGES_PER_TURN
 from septet.settings import Limits
 from septet.types import Identity
 from tests.server.h2.peer import (

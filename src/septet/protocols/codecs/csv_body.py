@@ -9,13 +9,15 @@ from collections.abc import Iterator, Sequence
 from itertools import chain, islice
 from typing import Any, Final
 
+import numpy as np
+
 from septet.columns.cell_texts import TextColumns, read_text
 from septet.columns.row_tensors import RowTensors
 from septet.errors import MOST_PROBLEMS, Invalid, Malformed, Problem, invalid
 from septet.lengthy_work import BYTES_ON_LOOP, CAREFUL_BYTES_ON_LOOP, PARSED_BYTES_ON_LOOP, leave_loop
 from septet.model.received import received, shown_key
 from septet.model.signature import Signature
-from septet.model.values import Mismatch
+from septet.model.values import Mismatch, is_text
 from septet.protocols.codecs.decoded_body import DecodedBody, check_rows, count_outside
 from septet.protocols.codecs.plain_csv import PlainCsv
 from septet.settings import ExtraColumns
@@ -23,6 +25,8 @@ from septet.tables.csv_table import csv_lines
 
 #: Characters that a header row may have, however few those of the columns' names are.
 MOST_HEADER_CHARACTERS: Final = 1 << 20
+#: Characters that a cell with a number may have on average.
+MOST_NUMBER_CHARACTERS: Final = 1024
 _LINE_ENDS: Final = "\r\n"
 
 
@@ -54,6 +58,7 @@ class CsvBody:
         """
         if len(body) > BYTES_ON_LOOP:
             leave_loop()
+            self._check_lines(body)
         plain = self._plain(body) if header is not False else None
         if plain is not None:
             return DecodedBody(self._rows.tensors(plain, len(plain)), len(plain))
@@ -99,6 +104,17 @@ class CsvBody:
         """The cells without the spaces around them, except where a column's name has such spaces."""
         known = self._names
         return [name if name in known else name.strip() for name in header]
+
+    def _check_lines(self, body: bytes) -> None:
+        """Refuse a line that is too long for cells of numbers: no other thread runs while it is cut."""
+        if any(is_text(column.dtype) for column in self._columns):
+            return
+        most = self._most_header + MOST_NUMBER_CHARACTERS * len(self._columns)
+        ends = np.flatnonzero(np.frombuffer(body, np.uint8) == ord("\n"))
+        longest = np.diff(ends, prepend=-1, append=len(body)).max()
+        if longest > most:
+            problem = Problem(None, None, f"lines of at most {most} bytes", f"one of {longest} bytes")
+            raise Invalid(f"The CSV has a line of {longest} bytes, and may have {most}.", (problem,))
 
     def _check_header(self, text: str) -> None:
         """Refuse a first row that is too long before it is cut into cells."""

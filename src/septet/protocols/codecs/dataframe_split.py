@@ -12,8 +12,22 @@ import msgspec
 from septet.errors import MOST_PROBLEMS, Problem, invalid
 from septet.model.received import received, shown_key
 from septet.protocols.codecs.column_names import ColumnNames
+from septet.protocols.codecs.number_lists import NumberList
 
 KEYS = ("columns", "data", "index")
+#: Columns that a frame may have; those that the model does not know are passed over or refused.
+MOST_COLUMNS = 20_000
+
+
+def check_columns(count: int, names: ColumnNames) -> None:
+    """Refuse a frame of far more columns than the model has.
+
+    Raises:
+        Invalid: it has more than `MOST_COLUMNS` beside the model's.
+    """
+    most = MOST_COLUMNS + len(names.known)
+    if count > most:
+        raise invalid([Problem(None, "columns", f"at most {most} columns", f"{count} columns")], "key")
 
 
 class DataframeSplit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -68,6 +82,8 @@ def rows(value: object, names: ColumnNames) -> list[Any]:
 
 def _parts(value: object) -> tuple[object, list[Any]]:
     """The columns as they were sent, and the rows."""
+    if isinstance(value, dict) and isinstance(value.get("data"), NumberList):
+        value = {**value, "data": [row for part in value["data"].parts() for row in part]}
     if not isinstance(value, dict) or not isinstance(value.get("data"), list):
         what = "an object with 'columns' and 'data', a list of rows"
         raise invalid([Problem(None, "dataframe_split", what, received(value))], "key")

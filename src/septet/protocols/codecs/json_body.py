@@ -60,7 +60,7 @@ class JsonBody:
         """
         if len(body) > self._unchecked:
             self._check_size(body)
-            read = self._long(body)
+            read = self._long(body) or self._diagnosis.long(body)
             if read is not None:
                 return read
         try:
@@ -90,7 +90,7 @@ class JsonBody:
             return None
         decoder = self._decoders[FORMS.index(begin[1].decode())] if self._decoders else None
         try:
-            read = None if decoder is None else decoder(end[begin.end() : -1])
+            read = None if decoder is None or decoder.between is None else decoder(end[begin.end() : -1])
         except REFUSED:
             return None
         if read is None:

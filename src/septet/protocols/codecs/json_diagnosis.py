@@ -4,6 +4,8 @@ It accepts what the compiled decoder accepts and a little more that callers real
 columns, a flat list for a model of one column, and `[N]` for an input of shape `[N, 1]`.
 """
 
+from collections.abc import Sequence
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -16,9 +18,10 @@ from septet.errors import MOST_PROBLEMS, Invalid, Malformed, Problem, SeptetErro
 from septet.lengthy_work import CAREFUL_BYTES_ON_LOOP, leave_loop
 from septet.model.received import SHOWN_NAMES, received, shape_text, shown_key, shown_names
 from septet.model.signature import DTYPES, Column, Signature, Tensor
-from septet.model.values import Mismatch, bare, is_optional, read, read_carried
+from septet.model.values import Mismatch, bare, is_optional, is_text, read, read_carried
 from septet.protocols.codecs.base64_objects import utf8_text
 from septet.protocols.codecs.decoded_body import DecodedBody, check_rows
+from septet.protocols.codecs.number_lists import NumberList, NumberListReader, NumberLists
 from septet.settings import ExtraColumns
 from septet.tables.column_batch import same_rows
 from septet.tables.json_table import FORMS, one_form, unknown_keys
@@ -26,6 +29,7 @@ from septet.tables.strict_json import strict
 from septet.types import Array
 
 MAX_ID_LENGTH = 128
+_EXAMPLE = '{"data": [[...]]}'
 # Values that are looked at together.
 _QUICK = 1000
 
@@ -41,6 +45,10 @@ class JsonDiagnosis:
         self._names = frozenset(column.name for column in self._columns)
         self._input_names = [tensor.name for tensor in signature.inputs]
         self._rows = RowTensors(signature) if self._columns else None
+        # Of columns, an error names the one that has a text.
+        texts = bool(self._columns) or any(is_text(tensor.dtype) for tensor in signature.inputs)
+        self._number_lists = NumberLists(_EXAMPLE, texts=texts)
+        self._readers: dict[str, NumberListReader] = {}
 
     def __call__(self, body: bytes, reason: str) -> DecodedBody:
         """Decode a body; `reason` is the error of the compiled decoder, for the case that nothing else is found.
@@ -51,7 +59,18 @@ class JsonDiagnosis:
         """
         if len(body) > CAREFUL_BYTES_ON_LOOP:
             leave_loop()
-        document = self.strict(body)
+        return self._of(self.strict(body), reason)
+
+    def long(self, body: bytes) -> DecodedBody | None:
+        """Decode a body with long lists of numbers, some of these at a time; None where it has none.
+
+        Raises:
+            Malformed, Invalid: as the compiled decoder.
+        """
+        document = self._number_lists.parse(body)
+        return None if document is None else self._of(document, "")
+
+    def _of(self, document: Any, reason: str) -> DecodedBody:
         if not isinstance(document, dict):
             text = 'The body must be a JSON object such as {"data": [[...]]}.'
             raise Invalid(text, (Problem(None, None, "a JSON object", received(document)),))
@@ -92,7 +111,7 @@ class JsonDiagnosis:
         Raises:
             Malformed: it is not JSON, not UTF-8, has a key twice, or is nested too deeply.
         """
-        return strict(body, '{"data": [[...]]}')
+        return strict(body, _EXAMPLE)
 
     def _id(self, document: dict[str, Any]) -> str | None:
         value = document.get("id")
@@ -103,6 +122,8 @@ class JsonDiagnosis:
         raise invalid([Problem(None, "id", "a text of 1 to 128 visible ASCII characters", received(value))], "key")
 
     def _from_rows(self, form: str, value: object, key: str) -> DecodedBody:
+        if isinstance(value, NumberList) and form == "data" and len(self._columns) > 1:
+            return self._from_parts(value)
         if not isinstance(value, list):
             what = "a list of rows" if form == "data" else "a list of objects, one per row"
             raise invalid([Problem(None, key, what, received(value))], "key")
@@ -118,6 +139,22 @@ class JsonDiagnosis:
         if problems:
             raise invalid(problems)
         assert self._rows is not None  # noqa: S101 - columns are known, or `inputs` would have been read
+        return DecodedBody(self._rows.tensors(rows, len(rows)), len(rows))
+
+    def _from_parts(self, value: NumberList) -> DecodedBody:
+        problems: list[Problem] = []
+        rows: list[list[Any]] = []
+        for part in value.parts():
+            check_rows(len(rows) + len(part), self._max_rows)
+            for item in part:
+                cells = self._cells("data", len(rows), item, problems)
+                rows.append([] if cells is None else self._read_row(len(rows), cells, problems))
+                if len(problems) >= MOST_PROBLEMS:
+                    break
+            if problems:
+                raise invalid(problems)
+        check_rows(len(rows), self._max_rows)
+        assert self._rows is not None  # noqa: S101 - there are columns
         return DecodedBody(self._rows.tensors(rows, len(rows)), len(rows))
 
     def _cells(self, form: str, row: int, item: object, problems: list[Problem]) -> list[Any] | None:
@@ -195,6 +232,8 @@ class JsonDiagnosis:
         return DecodedBody(completed(self._signature.inputs, arrays, rows), rows)
 
     def _array(self, tensor: Tensor, value: object, problems: list[Problem]) -> Array | None:
+        if isinstance(value, NumberList):
+            return self._long_array(tensor, value)
         shape = tensor.shape
         if self._signature.rows and isinstance(value, list) and len(value) > self._max_rows:
             check_rows(len(value), self._max_rows)
@@ -206,6 +245,33 @@ class JsonDiagnosis:
         if problems:
             return None
         return np.array(cells, DTYPES[tensor.dtype]).reshape([size or 0 for size in sizes])
+
+    def _long_array(self, tensor: Tensor, value: NumberList) -> Array:
+        """Read a long list, some of its values at a time."""
+        if is_text(tensor.dtype):
+            raise invalid([Problem(None, tensor.name, "texts", "numbers")], "input")
+        reader = self._readers.get(tensor.name)
+        if reader is None:
+            reader = self._readers[tensor.name] = NumberListReader(tensor)
+        rows = self._signature.rows
+        sizes = [None, *tensor.shape[1:]] if rows else list(tensor.shape)
+        if tensor.shape[1:] == (1,) and value.is_flat:
+            sizes = sizes[:1]
+
+        def careful(part: bytes, first: int, shape: Sequence[int]) -> list[Any]:
+            cells: list[Any] = []
+            problems: list[Problem] = []
+            for at, cell in enumerate(self.strict(part), first):
+                place = tuple(int(index) for index in np.unravel_index(at, shape))
+                self._walk(tensor, cell, (*place, 0)[: len(tensor.shape)], [], cells, problems)
+                if len(problems) >= MOST_PROBLEMS:
+                    break
+            if problems:
+                raise invalid(problems, "column" if self._columns else "input")
+            return cells
+
+        found = reader.array(value, sizes, careful, partial(check_rows, max_rows=self._max_rows) if rows else None)
+        return found.reshape(-1, *tensor.shape[1:]) if len(sizes) < len(tensor.shape) else found
 
     def _walk(
         self,

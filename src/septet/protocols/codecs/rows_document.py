@@ -17,15 +17,16 @@ from septet.errors import MOST_PROBLEMS, Invalid, Problem, invalid
 from septet.lengthy_work import CAREFUL_BYTES_ON_LOOP, leave_loop
 from septet.model.received import received, shown_key
 from septet.model.signature import Signature
-from septet.model.values import Mismatch
+from septet.model.values import Mismatch, is_text
 from septet.protocols.codecs.base64_objects import Base64Objects
 from septet.protocols.codecs.column_names import ColumnNames
-from septet.protocols.codecs.dataframe_split import DataframeSplit, in_order, rows
+from septet.protocols.codecs.dataframe_split import DataframeSplit, check_columns, in_order, rows
 from septet.protocols.codecs.decoded_body import DecodedBody, count_quotes
 from septet.protocols.codecs.instances import Instances
 from septet.protocols.codecs.json_diagnosis import JsonDiagnosis
 from septet.protocols.codecs.json_size import JsonSize
 from septet.protocols.codecs.json_values import REFUSED, ValueDecoder, form_decoders
+from septet.protocols.codecs.number_lists import NumberLists
 from septet.settings import ExtraColumns
 from septet.tables.strict_json import strict
 
@@ -80,6 +81,9 @@ class RowsDocument:
         names = ColumnNames(signature, extra_columns)
         self._instances = Instances(signature, names)
         self._names = names
+        # Of columns, an error names the one that has a text.
+        texts = bool(names.known) or any(is_text(tensor.dtype) for tensor in signature.inputs)
+        self._number_lists = NumberLists(rows_format.example, texts=texts, constant=_constant)
         self._single = len(signature.inputs) == 1
         self._decode = msgspec.json.Decoder(_envelope(rows_format)).decode
         self._decode_split = msgspec.json.Decoder(DataframeSplit).decode
@@ -94,6 +98,9 @@ class RowsDocument:
         """
         if len(body) > self._size.unchecked:
             self._size.check(body)
+            document = None if self._names.known else self._number_lists.parse(body)
+            if document is not None:
+                return self._of(document)
         try:
             read = self._compiled(body)
         except REFUSED:
@@ -133,6 +140,7 @@ class RowsDocument:
         """Decode the value of a form; `quotes` are those of the body outside of it. None: it must be read with care."""
         if form == SPLIT:
             frame = self._decode_split(value)
+            check_columns(len(frame.columns or ()), self._names)
             if not self._names.known or not in_order(frame.columns, self._names.known):
                 return None
             value, quotes = frame.data, quotes + frame.quotes
@@ -158,7 +166,10 @@ class RowsDocument:
     def _careful(self, body: bytes) -> KeyedRows:
         if len(body) > CAREFUL_BYTES_ON_LOOP:
             leave_loop()
-        document = self._strict(body)
+        document = self._number_lists.parse(body) if self._names.known else None
+        return self._of(self._strict(body) if document is None else document)
+
+    def _of(self, document: Any) -> KeyedRows:
         if not isinstance(document, dict):
             text = f"The body must be a JSON object such as {self._format.example}."
             raise Invalid(text, (Problem(None, None, "a JSON object", received(document)),))

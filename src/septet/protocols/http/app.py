@@ -32,6 +32,7 @@ from septet.protocols.http.routes import (
 )
 from septet.protocols.http.work_thread import WorkThread
 from septet.registry import Models, ServedModel
+from septet.settings import Limits
 from septet.types import Identity, Pending
 
 UNMATCHED = "unmatched"
@@ -59,7 +60,7 @@ class App:
         self._owners: Sequence[object] = (HealthRoutes(self.state),)
         self._bind: Bind = _nothing
         self._observer: Observer = NullObserver()
-        self._most_bytes = 0
+        self._limits = Limits()
         self._work_thread = WorkThread()
         # What `bind` made for each model that is served.
         self._bound: dict[ServedModel, Sequence[object]] = {}
@@ -77,16 +78,16 @@ class App:
         """An application of the same models for another protocol; `probes` are its paths that ask for health."""
         return App(self.models)
 
-    def install(self, bind: Bind, owners: Sequence[object], observer: Observer, *, max_body_bytes: int) -> None:
+    def install(self, bind: Bind, owners: Sequence[object], observer: Observer, limits: Limits) -> None:
         """Answer the routes that `owners` declare, and for each model those of what `bind` makes for it.
 
-        `max_body_bytes` bounds bodies that are expanded.
+        `limits` bound bodies that are expanded, and the time for those that are long.
         """
         self._owners = (HealthRoutes(self.state), *owners)
         self._bind = bind
         self._bound.clear()
         self._observer = observer
-        self._most_bytes = max_body_bytes
+        self._limits = limits
         self._renew()
 
     def _renew(self) -> None:
@@ -100,7 +101,7 @@ class App:
         paths |= server_paths(*self._owners)
         self._predicting = {
             path: PredictRoute(
-                found.template, found.decode, found.model, self._observer, self._most_bytes, self._work_thread
+                found.template, found.decode, found.model, self._observer, self._limits, self._work_thread
             )
             for path, found in paths.items()
             if found.decode is not None and "{" not in path
@@ -184,7 +185,7 @@ class App:
             if parameters:
                 http = msgspec.structs.replace(http, parameters=parameters)
             if http.method == "POST":
-                http = _small(http, self._most_bytes)
+                http = _small(http, self._limits.max_body_bytes)
             reply = await handler(http)
         except Exception as error:  # noqa: BLE001 - every failure becomes an error body
             reply = failed(error, template, http, model)

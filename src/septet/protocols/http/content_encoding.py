@@ -25,6 +25,8 @@ _MOST_CODINGS: Final = 3
 _GZIP_BITS, _ZLIB_BITS, _RAW_BITS = 31, 15, -15
 _GZIP_MAGIC: Final = b"\x1f\x8b"
 _PIECE_BYTES: Final = 65_536
+# Of what a piece expands to, so much at a time: more would be copied again and again while it grows.
+_MOST_EXPANDED: Final = 1 << 20
 # A member takes at least 20 bytes, and time even if nothing is in it: so many, and one more for so many bytes.
 _MOST_MEMBERS: Final = 1_000
 _MEMBER_BYTES: Final = 1_024
@@ -92,7 +94,7 @@ def _expand(body: bytes, bits: int, most: int) -> bytes:
             if not piece:
                 raise Malformed("The body cannot be expanded: it ends too early.")
             try:
-                found.append(stream.decompress(piece, most + 1 - size))
+                found.append(stream.decompress(piece, min(_MOST_EXPANDED, most + 1 - size)))
             except zlib.error as error:
                 raise Malformed(f"The body cannot be expanded: {error}.") from None
             at += len(piece) - len(stream.unconsumed_tail) - len(stream.unused_data)

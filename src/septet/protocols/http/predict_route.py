@@ -20,11 +20,12 @@ from septet.protocols.http.http_messages import HttpReply, HttpRequest
 from septet.protocols.http.routes import Decode, Encode
 from septet.protocols.http.work_thread import WorkThread
 from septet.registry import ServedModel
+from septet.settings import Limits
 from septet.types import DONE_ALREADY, Identity, Pending, Request, Response
 
 
 class PredictRoute(msgspec.Struct, frozen=True):
-    """A path that predicts, and what it needs; bodies have at most `most_bytes` when expanded.
+    """A path that predicts, and what it needs.
 
     `model` is the one that the path belongs to; None where the body names it.
     """
@@ -33,7 +34,7 @@ class PredictRoute(msgspec.Struct, frozen=True):
     decode: Decode
     model: ServedModel | None
     observer: Observer
-    most_bytes: int
+    limits: Limits
     work_thread: WorkThread
 
     def predict(self, http: HttpRequest, done: Callable[[HttpReply], None], arrived: float | None = None) -> Pending:
@@ -49,7 +50,9 @@ class PredictRoute(msgspec.Struct, frozen=True):
             return self._hold(http, done, begun, own)
         self.observer.started()
         try:
-            model, request, encode = self.decode(expanded(http, self.most_bytes) if CODING in http.headers else http)
+            model, request, encode = self.decode(
+                expanded(http, self.limits.max_body_bytes) if CODING in http.headers else http
+            )
         except LengthyWork as work:
             owner = work.owner if isinstance(work.owner, ServedModel) else own
             return LengthyDecoding(self, owner, http, done, begun).begin()
@@ -157,13 +160,18 @@ class LengthyDecoding(msgspec.Struct, gc=False, eq=False):
             self.model.begin()
         http = self.http
         try:
-            seconds = (http.known_context or http.context).timeout
-            if seconds is not None:
-                seconds -= perf_counter() - self.begun
+            seconds = self._seconds() - (perf_counter() - self.begun)
             self.pending = self.route.work_thread.submit(self._decoded, self._answer, len(http.body), seconds)
         except SeptetError as error:
             self._answer(error)
         return self
+
+    def _seconds(self) -> float:
+        """The time for the request as far as its head tells it."""
+        limits, seconds = self.route.limits, (self.http.known_context or self.http.context).timeout
+        if seconds is None:
+            return limits.seconds_of(beginning(self.route.template))
+        return min(seconds, limits.max_timeout_seconds)
 
     def cancel(self) -> None:
         """The caller went away, or the server stops."""
@@ -175,7 +183,7 @@ class LengthyDecoding(msgspec.Struct, gc=False, eq=False):
 
     def _decoded(self) -> tuple[ServedModel, Request, Encode]:
         route, http = self.route, self.http
-        return route.decode(expanded(http, route.most_bytes) if CODING in http.headers else http)
+        return route.decode(expanded(http, route.limits.max_body_bytes) if CODING in http.headers else http)
 
     def _answer(self, outcome: tuple[ServedModel, Request, Encode] | Exception) -> None:
         done, self.done = self.done, None
@@ -204,6 +212,11 @@ class LengthyDecoding(msgspec.Struct, gc=False, eq=False):
     def _end(self) -> None:
         if self.model is not None:
             self.model.end()
+
+
+def beginning(path: str) -> str:
+    """The part of a path by which the settings name its timeout, such as `/v2`."""
+    return "/" + path.split("/", 2)[1]
 
 
 def _is_closed(model: ServedModel) -> bool:

@@ -4,7 +4,7 @@ What describes the server and its models is asked of the REST routes and written
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from google.protobuf.json_format import ParseDict
@@ -15,16 +15,18 @@ from septet.protocols.http.request_factory import RequestFactory, new_id
 from septet.protocols.http.routes import Encode, PathRoutes, answers, predicts
 from septet.protocols.native.metadata import metadata
 from septet.protocols.openinference.infer_messages import InferMessages
+from septet.protocols.openinference.long_contents import NO_CONTENTS, without_long_contents
 from septet.protocols.rpc.descriptors import Message, message
-from septet.protocols.rpc.field_limits import UNCHECKED_BYTES, check_fields
+from septet.protocols.rpc.field_limits import PACKED, TEXTS, UNCHECKED_BYTES, CountedFields, check_fields
 from septet.protocols.rpc.methods import Method, methods_of, parsed, read, written
 from septet.protocols.rpc.paths import INFER, INFERENCE, STREAM_INFER
 from septet.registry import Models, ServedModel
 from septet.settings import Limits
 from septet.types import Request
 
-# The fields of a request that hold messages: parameters, inputs and outputs.
-_COUNTED = (4, 5, 6)
+# The fields of a request that hold messages: parameters, inputs and outputs. An input has a shape, parameters and
+# contents, some of which are texts.
+_COUNTED: Final[CountedFields] = {4: {}, 5: {3: PACKED, 4: {}, 5: {8: TEXTS}}, 6: {2: {}}}
 
 
 class GrpcService:
@@ -136,16 +138,18 @@ class GrpcService:
         return await self._rest_message(http, "/v2/repository/index", kind, "models", method="POST")
 
     def _decode(self, http: HttpRequest, *, streamed: bool) -> tuple[ServedModel, Request, Encode]:
-        if len(http.body) > UNCHECKED_BYTES:
-            check_fields(http.body, _COUNTED)
-        asked = parsed(self._request, http.body)
+        body, long = http.body, NO_CONTENTS
+        if len(body) > UNCHECKED_BYTES:
+            check_fields(body, _COUNTED)
+            body, long = without_long_contents(body)
+        asked = parsed(self._request, body)
         context = http.known_context or http.context
         request_id = _fit_for_a_header(asked.id) or context.id or new_id()
         messages = self._named_messages.get((asked.model_name, asked.model_version))
         try:
             if messages is None:  # which raises: all names that are served are known
                 messages = self._messages[self._models.find(asked.model_name, asked.model_version)]
-            return messages.decode(http, asked, request_id, context.trace, streamed=streamed)
+            return messages.decode(http, asked, request_id, context.trace, streamed=streamed, long=long)
         except SeptetError as error:
             error.request_id = request_id
             error.model = None if messages is None else messages.identity

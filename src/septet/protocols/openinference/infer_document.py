@@ -64,10 +64,18 @@ def careful(body: bytes) -> CarefulDocument:
     """Read a body that has a fault, or holds NaN, Infinity or -Infinity, which Python's clients write.
 
     Raises:
-        Malformed: it is not JSON, or has a key twice.
+        Malformed, Invalid: as `of_parsed`; it is not JSON, or has a key twice.
+    """
+    return of_parsed(strict(body, EXAMPLE, constant=float))
+
+
+def of_parsed(parsed: Any) -> CarefulDocument:
+    """The document that JSON is.
+
+    Raises:
+        Malformed: a text in it has unpaired surrogates.
         Invalid: it is not what the protocol asks for.
     """
-    parsed = strict(body, EXAMPLE, constant=float)
     try:
         document = msgspec.convert(parsed, CarefulDocument)
     except msgspec.ValidationError as error:

@@ -23,6 +23,7 @@ from septet.protocols.openinference.classification import best
 from septet.protocols.openinference.datatypes import DATATYPES, input_from_raw, raw_bytes
 from septet.protocols.openinference.infer_document import number, refuse_shared_memory, shorter, timeout
 from septet.protocols.openinference.infer_schema import InferSchema
+from septet.protocols.openinference.long_contents import NO_CONTENTS, LongContents
 from septet.protocols.openinference.missing_parameter import MISSING, places
 from septet.protocols.rpc.descriptors import Message, message
 from septet.protocols.rpc.methods import PROTOBUF, timeout_of
@@ -135,18 +136,27 @@ class InferMessages:
         self._labels = {signature.scores: signature.labels}
 
     def decode(
-        self, http: HttpRequest, asked: Message, request_id: str, trace: str | None, *, streamed: bool
+        self,
+        http: HttpRequest,
+        asked: Message,
+        request_id: str,
+        trace: str | None,
+        *,
+        streamed: bool,
+        long: Mapping[int, LongContents] = NO_CONTENTS,
     ) -> tuple[ServedModel, Request, Encode]:
         """Read the message of `ModelInfer`, or one of `ModelStreamInfer`; `request_id` is for the answer's header.
 
-        `trace` is what the headers say of it.
+        `trace` is what the headers say of it; `long` has the contents of inputs, by their places, that were cut out.
 
         Raises:
             Invalid: it is not what the protocol or the model asks for.
         """
         raw = asked.raw_input_contents
         try:
-            tensors, rows = self._schema.tensors(self._raw(asked.inputs, raw) if raw else self._typed(asked.inputs))
+            tensors, rows = self._schema.tensors(
+                self._raw(asked.inputs, raw, long) if raw else self._typed(asked.inputs, long)
+            )
         except LengthyWork as work:
             work.owner = self._served
             raise
@@ -156,7 +166,9 @@ class InferMessages:
         form = MessageForm(asked.id, bool(raw) or self._all_raw, streamed, classes)
         return self._served, request, partial(self._encode, form)
 
-    def _raw(self, inputs: Sequence[Message], raw: Sequence[bytes]) -> Iterator[tuple[str, Array]]:
+    def _raw(
+        self, inputs: Sequence[Message], raw: Sequence[bytes], long: Mapping[int, LongContents]
+    ) -> Iterator[tuple[str, Array]]:
         if len(raw) != len(inputs):
             what, got = f"{len(inputs)}, one for each input", str(len(raw))
             text = f"raw_input_contents must be none or {what}; received {got}."
@@ -166,18 +178,18 @@ class InferMessages:
             missing = None
             if given.parameters:
                 missing = _missing(given)
-            if given.HasField("contents") and given.contents.ListFields():
+            if long or (given.HasField("contents") and given.contents.ListFields()):
                 text = f"The input {name!r} has contents beside raw_input_contents. Send all inputs one way."
                 raise Invalid(text, (Problem(None, name, "raw_input_contents alone", "both"),))
             yield name, self._raw_inputs.array(name, given.datatype, given.shape, data, missing)
 
-    def _typed(self, inputs: Sequence[Message]) -> Iterator[tuple[str, Array]]:
-        for given in inputs:
+    def _typed(self, inputs: Sequence[Message], long: Mapping[int, LongContents]) -> Iterator[tuple[str, Array]]:
+        for place, given in enumerate(inputs):
             shape = given.shape[:]
             tensor = self._schema.input(given.name, given.datatype, shape)
             missing = _missing(given) if given.parameters else None
             at = () if missing is None else places(tensor, given.datatype, shape, missing)
-            yield given.name, typed_contents.read(given.contents, tensor, shape, at)
+            yield given.name, typed_contents.read(long.get(place, given.contents), tensor, shape, at)
 
     def _wanted(self, outputs: Sequence[Message]) -> tuple[tuple[str, ...] | None, dict[str, int]]:
         names = self._schema.outputs([wanted.name for wanted in outputs])

@@ -17,6 +17,8 @@ from septet.errors import Invalid, Malformed, Problem, SeptetError, UnsupportedM
 from septet.lengthy_work import BYTES_ON_LOOP, CAREFUL_BYTES_ON_LOOP, leave_loop
 from septet.protocols.codecs.decoded_body import count_quotes
 from septet.protocols.codecs.json_size import JsonSize
+from septet.protocols.codecs.json_slices import SLICE_BYTES
+from septet.protocols.codecs.number_lists import NumberLists
 from septet.protocols.http.http_messages import JSON, HttpRequest, RequestContext, shown
 from septet.protocols.http.request_factory import RequestFactory
 from septet.protocols.http.routes import Encode, Operation, predicts
@@ -32,6 +34,7 @@ from septet.protocols.openinference.infer_document import (
     careful,
     flag,
     number,
+    of_parsed,
     quotes,
     refuse_shared_memory,
     shorter,
@@ -61,6 +64,8 @@ class InferRequestReader:
         self._schema = InferSchema(signature, max_rows=request_factory.limits.max_rows)
         self._readers = {tensor.name: JsonTensor(tensor) for tensor in signature.inputs}
         self._size = JsonSize(signature, request_factory.limits.max_rows)
+        texts = any(reader.is_text for reader in self._readers.values())
+        self._number_lists = NumberLists(EXAMPLE, texts=texts, constant=float)
         self._document = msgspec.json.Decoder(InferDocument).decode
         self._writer = InferResponseWriter(request_factory.service)
         self._cache: ParsedRequestCache | None = None
@@ -153,6 +158,9 @@ class InferRequestReader:
 
     def _read(self, body: bytes, tail: BinaryPart | None) -> tuple[InferDocument, list[tuple[str, Array]]]:
         """The document, and the arrays of its inputs."""
+        parsed = self._number_lists.parse(body) if len(body) > SLICE_BYTES else None
+        if parsed is not None:
+            return self._careful_arrays(of_parsed(parsed), tail)
         try:
             document = self._document(body)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
@@ -179,7 +187,11 @@ class InferRequestReader:
     def _read_carefully(self, body: bytes, tail: BinaryPart | None) -> tuple[CarefulDocument, list[tuple[str, Array]]]:
         if len(body) > CAREFUL_BYTES_ON_LOOP:
             leave_loop()
-        document = careful(body)
+        return self._careful_arrays(careful(body), tail)
+
+    def _careful_arrays(
+        self, document: CarefulDocument, tail: BinaryPart | None
+    ) -> tuple[CarefulDocument, list[tuple[str, Array]]]:
         arrays: list[tuple[str, Array]] = []
         if tail is not None:
             tail.rewind()

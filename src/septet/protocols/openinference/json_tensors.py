@@ -21,8 +21,10 @@ from septet.model.received import received
 from septet.model.signature import DTYPES, Tensor
 from septet.model.values import EXACT_LIMITS, FLOAT_LIMITS, is_text, takes_null
 from septet.protocols.codecs.json_slices import SLICE_BYTES, VALUES, decoded_slices
+from septet.protocols.codecs.number_lists import NumberList, NumberListReader
 from septet.protocols.openinference.datatypes import shaped
 from septet.protocols.openinference.missing_parameter import without
+from septet.tables.strict_json import strict
 from septet.types import Array
 
 _OPEN = ord("[")
@@ -50,6 +52,7 @@ class JsonTensor:
         first, second = kinds
         self.flat: Decoders = (_list(first), _list(second))
         self.nested: Decoders = (_nested(first, tensor), _nested(second, tensor))
+        self._reader: NumberListReader | None = None
 
     def read(self, data: msgspec.Raw, shape: Sequence[int]) -> Array | None:
         """The array of a shape, or None where the values must be read with care; of texts as they stand in JSON."""
@@ -93,6 +96,10 @@ class JsonTensor:
             Invalid: they are not that many, not nested like that, or not of the input's type.
         """
         tensor = self._tensor
+        if isinstance(data, NumberList):
+            if not self.is_text and len(tensor.columns) <= 1:
+                return self._long(data, shape)
+            data = strict(data.text, "[1, 2]", constant=float)
         values = list(self._values(data, shape))
         array = self._floats(values)
         if array is not None:
@@ -100,6 +107,19 @@ class JsonTensor:
         if at:
             values = without(np.array(values, object), at, tensor.name, shape).tolist()
         return shaped(cast_cells(values, shape, tensor), shape, tensor.name)
+
+    def _long(self, data: NumberList, shape: Sequence[int]) -> Array:
+        """A long list of numbers, some of them at a time."""
+        if self._reader is None:
+            self._reader = NumberListReader(self._tensor)
+        sizes = [prod(shape)] if data.is_flat else shape
+
+        def careful(part: bytes, first: int, _: Sequence[int]) -> Array:
+            values = strict(part, "[1, 2]", constant=float)
+            array = self._floats(values)
+            return cast_cells(values, shape, self._tensor, first) if array is None else array
+
+        return shaped(self._reader.array(data, sizes, careful), shape, self._tensor.name)
 
     def _floats(self, values: list[Any]) -> Array | None:
         """The values at once, where they are numbers that fit, or not finite: a few NaN must not cost a slow look."""

@@ -5,7 +5,7 @@ Each datatype has one repeated field; several integers share the 32-bit ones. FP
 
 from collections.abc import Sequence
 from math import prod
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from septet.lengthy_work import VALUES_ON_LOOP, leave_loop
 from septet.model.signature import DTYPES, Tensor
 from septet.model.values import is_text
 from septet.protocols.openinference.datatypes import DATATYPES, element_bytes, input_elements, not_utf8
+from septet.protocols.openinference.long_contents import LongContents
 from septet.protocols.rpc.descriptors import Message
 from septet.tensors import listed
 from septet.types import Array
@@ -32,7 +33,7 @@ FIELDS: Final[dict[str, str]] = {
 _NARROW: Final = {"int8": np.int32, "int16": np.int32, "uint8": np.uint32, "uint16": np.uint32}
 
 
-def read(contents: Message, tensor: Tensor, shape: Sequence[int], at: Sequence[int] = ()) -> Array:
+def read(contents: Message | LongContents, tensor: Tensor, shape: Sequence[int], at: Sequence[int] = ()) -> Array:
     """The array of an input whose datatype and shape have been checked; `at` are the places of its missing elements.
 
     Raises:
@@ -46,22 +47,24 @@ def read(contents: Message, tensor: Tensor, shape: Sequence[int], at: Sequence[i
         text = f"The input {name!r} is {DATATYPES[dtype]}, which has no typed contents: send it in raw_input_contents."
         raise Invalid(text, (Problem(None, name, "raw_input_contents", "contents"),))
     count = prod(shape)
-    given = contents.ListFields()
-    if any(descriptor.name != field for descriptor, _ in given):
-        found = ", ".join(descriptor.name for descriptor, _ in given)
+    long = contents if isinstance(contents, LongContents) else None
+    fields = _fields(contents) if long is None else [long.field]
+    if any(each != field for each in fields):
+        found = ", ".join(fields)
         text = f"The input {name!r} is {DATATYPES[dtype]}, whose values stand in {field} alone; received {found}."
         raise Invalid(text, (Problem(None, name, field, found),))
     if count > VALUES_ON_LOOP:
         leave_loop()
-    values = getattr(contents, field)
-    if len(values) != count:
-        text = f"The input {name!r} of shape {list(shape)} needs {count} values in {field}, received {len(values)}."
-        raise Invalid(text, (Problem(None, name, f"{count} values", f"{len(values)} values"),))
+    values: Sequence[Any] = () if long is not None else getattr(contents, field)
+    given = len(values) if long is None else long.size
+    if given != count:
+        text = f"The input {name!r} of shape {list(shape)} needs {count} values in {field}, received {given}."
+        raise Invalid(text, (Problem(None, name, f"{count} values", f"{given} values"),))
     if is_text(dtype):
         return input_elements(_elements(values, dtype, name).reshape(shape), tensor, at)
-    if dtype in _NARROW:
-        return _narrow(np.fromiter(values, _NARROW[dtype], count), tensor).reshape(shape)
-    return np.fromiter(values, DTYPES[dtype], count).reshape(shape)
+    kind = _NARROW.get(dtype, DTYPES[dtype])
+    array = _array(values, kind) if long is None else long.values(kind)
+    return (_narrow(array, tensor) if dtype in _NARROW else array).reshape(shape)
 
 
 def write(contents: Message, array: Array, dtype: str) -> None:
@@ -70,6 +73,20 @@ def write(contents: Message, array: Array, dtype: str) -> None:
     if is_text(dtype):
         values = list(map(element_bytes, values))
     getattr(contents, FIELDS[dtype]).extend(values)
+
+
+def _fields(contents: Message) -> list[str]:
+    return [descriptor.name for descriptor, _ in contents.ListFields()]
+
+
+def _array(values: Sequence[Any], dtype: Any) -> Array:
+    """The values, so many at a time that other threads need not wait for all of them."""
+    if len(values) <= VALUES_ON_LOOP:
+        return np.fromiter(values, dtype, len(values))
+    found = np.empty(len(values), dtype)
+    for at in range(0, len(values), VALUES_ON_LOOP):
+        found[at : at + VALUES_ON_LOOP] = values[at : at + VALUES_ON_LOOP]
+    return found
 
 
 def _elements(values: Sequence[bytes], dtype: str, name: str) -> Array:

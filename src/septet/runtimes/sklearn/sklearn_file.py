@@ -6,11 +6,18 @@ import warnings
 import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from septet.errors import DamagedModel, MissingExtra, ModelNotFound, StartupError, UnsupportedModel, VersionsMismatch
 from septet.runtimes.trust import require_trust
 
+#: What a skops file may unpack to, in bytes: so many, or so many times its own.
+MOST_UNPACKED_BYTES: Final = 1 << 28
+MOST_RATIO: Final = 20
+#: Its entries, one for each array; and the bytes of the document that describes them, which becomes objects of Python.
+MOST_ENTRIES: Final = 200_000
+MOST_SCHEMA_BYTES: Final = 1 << 26
+_SCHEMA: Final = "schema.json"
 _NOT_INSTALLED = "{path} needs scikit-learn and skops, and {module!r} is not installed: pip install 'septet[sklearn]'"
 
 
@@ -55,11 +62,41 @@ def _from_skops(path: Path, content: bytes, trust: Sequence[str]) -> Any:
     if not zipfile.is_zipfile(io.BytesIO(content)):
         message = f"{path} is not a skops file, or only a part of one: copy or save the model again"
         raise DamagedModel(message)
+    _check_size(path, content)
     unknown = _translated(path, lambda: sorted(skops.io.get_untrusted_types(data=content)))
     if unknown:
         reason = f"it holds types that skops does not know to be safe: {', '.join(unknown)}"
         require_trust(path, content, trust, reason)
     return _translated(path, lambda: skops.io.loads(content, trusted=unknown))
+
+
+def _check_size(path: Path, content: bytes) -> None:
+    """Refuse an archive that unpacks to far more than a model has, before anything of it is unpacked.
+
+    The sizes are those of its directory, beyond which `zipfile` reads nothing.
+
+    Raises:
+        DamagedModel: it has too many entries or bytes, or no directory.
+    """
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            entries = archive.infolist()
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as exc:
+        message = f"{path} is not a skops file, or only a part of one ({exc}): copy or save the model again"
+        raise DamagedModel(message) from exc
+    size, most = sum(entry.file_size for entry in entries), max(MOST_UNPACKED_BYTES, MOST_RATIO * len(content))
+    schema = max((entry.file_size for entry in entries if entry.filename == _SCHEMA), default=0)
+    for what, found, allowed in (
+        ("entries", len(entries), MOST_ENTRIES),
+        ("bytes when it is unpacked", size, most),
+        (f"bytes in its {_SCHEMA}", schema, MOST_SCHEMA_BYTES),
+    ):
+        if found > allowed:
+            message = (
+                f"{path} has {found} {what}, and {allowed} are read of a skops file of {len(content)} bytes: it is no "
+                "model, or save it again without compression"
+            )
+            raise DamagedModel(message)
 
 
 def _from_pickle(path: Path, content: bytes, trust: Sequence[str]) -> Any:

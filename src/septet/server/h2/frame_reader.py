@@ -14,7 +14,7 @@ from typing import Final
 from septet.server.h2.h2_frames import Frame, FrameSplitter, H2ConnectionError
 
 #: How long one connection may hold the loop in a turn, but for the last frame that was begun.
-TURN_SECONDS: Final = 0.003
+TURN_SECONDS: Final = 0.001
 #: After a chunk of this size there may be more to read in the same turn.
 LARGE_CHUNK_BYTES: Final = 65_536
 

@@ -10,25 +10,24 @@ and bring nothing have a budget (`frame_budget`).
 
 from collections import deque
 from collections.abc import Callable
-from typing import ClassVar, Final, TypeVar
+from typing import ClassVar, Final
 
 from septet.errors import Malformed, MethodNotAllowed, Overloaded, SeptetError, Unimplemented, UnsupportedMediaType
 from septet.server.h2 import h2_frames
 from septet.server.h2.flow_control import FlowControlledWriter
 from septet.server.h2.frame_budget import REFUSED_BLOCK_BYTES, SMALL_DATA_BYTES, FrameBudget
-from septet.server.h2.grpc_calls import KINDS, MAX_STREAMS, GrpcCall
+from septet.server.h2.grpc_calls import MAX_STREAMS, GrpcCall
 from septet.server.h2.grpc_headers import RESPONSE_HEADERS, UNAVAILABLE, http_status_only
 from septet.server.h2.h2_frames import ErrorCode, H2ConnectionError, H2StreamError
 from septet.server.h2.h2_server_state import H2ServerState
 from septet.server.h2.header_decoder import CallHead, HeaderBlock, HeaderDecoder
+from septet.server.h2.past_streams import PastStreams
 from septet.server.h2.receive_windows import CONNECTION_WINDOW, ReceiveWindows
+from septet.server.h2.streaming_calls import KINDS
 
-#: Of the streams that ended before the client had sent all, and of those that were passed over, so many are known.
-MAX_REMEMBERED: Final = 1024
 #: Sent behind the first GOAWAY: the acknowledgement means that the client has read both.
 GOAWAY_PING: Final = b"farewell"
 _PING_BYTES, _PRIORITY_BYTES, _MIN_GOAWAY_BYTES = 8, 5, 8
-ValueT = TypeVar("ValueT")
 _CODINGS: Final = frozenset((b"identity", b"gzip", b"deflate"))
 
 
@@ -71,9 +70,7 @@ class H2Streams:
         self._in = ReceiveWindows(write)
         # The calls that wait for room for their answers.
         self._held: deque[GrpcCall] = deque()
-        # Streams that ended before the client had sent all; the last and the first of those that were passed over.
-        self._cut_short: dict[int, None] = {}
-        self._passed_over: dict[int, int] = {}
+        self._past = PastStreams()
 
     def take(self, kind: int, flags: int, number: int, payload: bytes) -> None:
         """Act on one frame.
@@ -96,7 +93,7 @@ class H2Streams:
             if call is not None:
                 self._cancel(call, Malformed(f"The call breaks HTTP/2's rules: {fault.code.name}."))
             else:
-                _remember(self._cut_short, number, None)
+                self._past.cut_short(number)
             self.budget.spend()
 
     def check_timeouts(self) -> None:
@@ -172,7 +169,7 @@ class H2Streams:
         call = self.calls.get(number)
         if call is None:
             self._require_opened(number)
-            if number not in self._cut_short:
+            if not self._past.was_cut_short(number):
                 raise H2StreamError(ErrorCode.STREAM_CLOSED)
             self.budget.spend()
             return
@@ -221,7 +218,7 @@ class H2Streams:
             self._on_head_of_the_past(number, block)
             return
         if number > self.last + 2:
-            _remember(self._passed_over, number - 2, self.last + 2)
+            self._past.passed_over(self.last + 2, number - 2)
         self.last = number
         if self.budget.left < 0:
             self.budget.spend(0)
@@ -242,12 +239,7 @@ class H2Streams:
     def _on_head_of_the_past(self, number: int, block: bytes) -> None:
         """Refuse a header block of a stream that is over, or that the client has passed over (RFC 9113, 5.1, 5.1.1)."""
         self._decoder.skip(block)
-        if number in self._cut_short:
-            # What was on its way when the stream was reset.
-            raise H2StreamError(ErrorCode.STREAM_CLOSED)
-        if any(first <= number <= final for final, first in self._passed_over.items()):
-            raise H2ConnectionError(ErrorCode.PROTOCOL_ERROR, "A stream was opened behind a later one.")
-        raise H2ConnectionError(ErrorCode.STREAM_CLOSED, "A stream that has ended goes on.")
+        raise self._past.fault_of_head(number)
 
     def _on_trailers(self, call: GrpcCall, ended: bool, block: bytes) -> None:  # noqa: FBT001 - as the flag comes
         if call.ended:
@@ -389,7 +381,7 @@ class H2Streams:
         """Forget a call that the client, or the protocol, has ended."""
         call.cancel(error)
         self.out.forget(call)
-        _remember(self._cut_short, call.number, None)
+        self._past.cut_short(call.number)
         self._gone(call.number)
 
     def _finished(self, call: GrpcCall) -> None:
@@ -400,7 +392,7 @@ class H2Streams:
     def _closed(self, number: int, ended: bool) -> None:  # noqa: FBT001 - as the flag comes
         """A stream is answered; a client that has not sent all of it need not."""
         if not ended:
-            _remember(self._cut_short, number, None)
+            self._past.cut_short(number)
             self._write(h2_frames.rst_stream(number, ErrorCode.NO_ERROR))
         self._gone(number)
 
@@ -426,13 +418,6 @@ def _count_announced(call: GrpcCall, size: int, *, ended: bool) -> None:
     call.announced_bytes -= size
     if call.announced_bytes < 0 or (ended and call.announced_bytes):
         raise H2StreamError(ErrorCode.PROTOCOL_ERROR)
-
-
-def _remember(streams: dict[int, ValueT], number: int, value: ValueT) -> None:
-    """Note a stream, and forget the one that was noted first where there are too many."""
-    streams[number] = value
-    if len(streams) > MAX_REMEMBERED:
-        del streams[next(iter(streams))]
 
 
 def _pass_over(*_: object) -> None:
