@@ -6,6 +6,7 @@ from typing import Final
 from septet.server.h2.frame_budget import BYTES_PER_FRAME, FRAMES_PER_ANSWER, MOST_SAVED, FrameBudget
 from septet.server.h2.grpc_calls import MAX_STREAMS, GrpcCall
 from septet.server.h2.grpc_headers import NO_TABLE, RESPONSE_HEADERS
+from septet.server.h2.grpc_messages import PREFIX_BYTES, framed, whole_answer
 from septet.server.h2.h2_frames import (
     DATA,
     MAX_FRAME_BYTES,
@@ -80,20 +81,28 @@ class FlowControlledWriter:
 
     def send(self, call: GrpcCall, body: bytes, trailers: bytes | None) -> None:
         """Send a message as soon as the windows allow; with trailers the call is over then."""
-        opening = b"" if call.opened else headers(call.number, self._block(RESPONSE_HEADERS), last=False)
-        call.opened = True
         # `FrameBudget.earn`, spelled out where most answers pass.
         budget = self._budget
         if budget.left < MOST_SAVED:
             budget.left += FRAMES_PER_ANSWER
-        data = framed(body)
-        size = len(data)
-        if (
+        size = len(body) + PREFIX_BYTES
+        at_once = (
             size <= self._window
             and size <= call.window
             and size <= MAX_FRAME_BYTES
             and not (call.pending_data or self.write_paused)
-        ):
+        )
+        if at_once and self._started and trailers is not None and not call.opened and len(trailers) <= MAX_FRAME_BYTES:
+            call.opened = True
+            self._window -= size
+            call.window -= size
+            self._write(whole_answer(call.number, RESPONSE_HEADERS, body, trailers))
+            self._finished(call)
+            return
+        opening = b"" if call.opened else headers(call.number, self._block(RESPONSE_HEADERS), last=False)
+        call.opened = True
+        data = framed(body)
+        if at_once:
             self._window -= size
             call.window -= size
             sent = opening + frame(DATA, 0, call.number, data)
@@ -208,11 +217,6 @@ class FlowControlledWriter:
             return block
         self._started = True
         return NO_TABLE + block
-
-
-def framed(body: bytes) -> bytes:
-    """A message as it is sent: never compressed."""
-    return b"\0%b%b" % (len(body).to_bytes(4), body)
 
 
 def _pass_over(_: object) -> None:

@@ -46,17 +46,19 @@ class FrameReader:
 
     def feed(self, data: bytes) -> None:
         """Act on the frames that are complete with this chunk, or some of them."""
-        if self._stopped:
-            # To throw away takes time, too.
-            if len(data) >= LARGE_CHUNK_BYTES:
-                self._end_turn()
-            return
-        if self._frames is not None or self._held:
-            # Some transports deliver what they had read before they were paused.
-            self._chunks.append(data)
+        if self._frames is not None or self._held or self._stopped:
+            self._keep(data)
             return
         self._frames = self._splitter.feed(data)
         if not self._act() or len(data) >= LARGE_CHUNK_BYTES:
+            self._end_turn()
+
+    def _keep(self, data: bytes) -> None:
+        """Act on a chunk later, for some transports deliver what they had read before they were paused; or never."""
+        if not self._stopped:
+            self._chunks.append(data)
+        elif len(data) >= LARGE_CHUNK_BYTES:
+            # To throw away takes time, too.
             self._end_turn()
 
     def hold(self) -> None:

@@ -213,7 +213,9 @@ class GrpcCall(ABC):
             headers = with_time_left(held.headers, self._held_since)
         except Malformed:
             headers = held.headers  # of which the caller is told
-        self._submit(msgspec.structs.replace(held, headers=headers))
+        self.busy = self.observed = True
+        http = msgspec.structs.replace(held, headers=headers)
+        self._pending = self._owner.state.app.answer(http, self._answered)
 
     def _answered(self, reply: HttpReply) -> None:
         self.busy = False
@@ -233,14 +235,12 @@ class GrpcCall(ABC):
             headers = {**headers, CODING: self._head.coding}
         head = self._head
         http = HttpRequest("POST", head.path, b"", headers, message.body, "", head.known_context)
-        if self._owner.may_begin(self):
-            self._submit(http)
+        owner = self._owner
+        if owner.may_begin(self):
+            self.busy = self.observed = True
+            self._pending = owner.state.app.answer(http, self._answered)
         else:
             self._held, self._held_since, self.busy = http, time.monotonic(), False
-
-    def _submit(self, http: HttpRequest) -> None:
-        self.busy = self.observed = True
-        self._pending = self._owner.state.app.answer(http, self._answered)
 
 
 class UnaryCall(GrpcCall):

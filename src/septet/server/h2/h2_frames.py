@@ -20,7 +20,8 @@ END_HEADERS, PADDED, PRIORITISED = 0x4, 0x8, 0x20
 # Settings.
 ENABLE_PUSH, MAX_CONCURRENT_STREAMS, INITIAL_WINDOW_SIZE, MAX_FRAME_SIZE, MAX_HEADER_LIST_SIZE = 2, 3, 4, 5, 6
 
-_FRAME_HEADER = Struct(">BHBBI")
+#: The high and the low bits of the size of the payload, kind, flags and stream.
+FRAME_HEADER: Final = Struct(">BHBBI")
 _SETTING = Struct(">HI")
 SETTING_BYTES: Final = _SETTING.size
 _NUMBER = Struct(">I")
@@ -96,7 +97,7 @@ class FrameSplitter:
             at = len(PREFACE)
         end = len(data)
         while end - at >= FRAME_HEADER_BYTES:
-            high, low, kind, flags, stream = _FRAME_HEADER.unpack_from(data, at)
+            high, low, kind, flags, stream = FRAME_HEADER.unpack_from(data, at)
             size = high << 16 | low
             if size > MAX_FRAME_BYTES:
                 raise H2ConnectionError(
@@ -113,7 +114,7 @@ class FrameSplitter:
 def frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
     """One frame; the payload has at most 2**24 - 1 bytes."""
     size = len(payload)
-    return _FRAME_HEADER.pack(size >> 16, size & 0xFFFF, kind, flags, stream) + payload
+    return FRAME_HEADER.pack(size >> 16, size & 0xFFFF, kind, flags, stream) + payload
 
 
 def headers(stream: int, block: bytes, *, last: bool) -> bytes:
