@@ -33,7 +33,7 @@ class JsonBody:
         self._diagnosis = JsonDiagnosis(signature, max_rows=max_rows, extra_columns=extra_columns)
         # Where other keys are passed over, a record has any number of values.
         size = JsonSize(signature, max_rows, open_ended=extra_columns != "refuse")
-        self._unchecked, self._check_size = size.unchecked, size.check
+        self._unchecked, self._whole, self._check_size = size.unchecked, size.whole, size.check
         self._decode: Callable[[bytes], Any] = _undecoded
         self._decode_wide: Callable[[bytes], Any] = _undecoded
         self._decoders: tuple[ValueDecoder | None, ...] = ()
@@ -60,8 +60,7 @@ class JsonBody:
         """
         if len(body) > self._unchecked:
             self._check_size(body)
-            read = self._long(body) or self._diagnosis.long(body)
-            if read is not None:
+            if len(body) > self._whole and (read := self._long(body) or self._diagnosis.long(body)) is not None:
                 return read
         try:
             try:

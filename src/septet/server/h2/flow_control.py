@@ -1,14 +1,19 @@
 """What one connection sends: answers within the windows that the client grants, for the connection and each stream."""
 
 from collections.abc import Callable, Iterable
+from struct import Struct
 from typing import Final
 
 from septet.server.h2.frame_budget import BYTES_PER_FRAME, FRAMES_PER_ANSWER, MOST_SAVED, FrameBudget
 from septet.server.h2.grpc_calls import MAX_STREAMS, GrpcCall
 from septet.server.h2.grpc_headers import NO_TABLE, RESPONSE_HEADERS
-from septet.server.h2.grpc_messages import PREFIX_BYTES, framed, whole_answer
+from septet.server.h2.grpc_messages import PREFIX_BYTES, framed
 from septet.server.h2.h2_frames import (
     DATA,
+    END_HEADERS,
+    END_STREAM,
+    FRAME_HEADER,
+    HEADERS,
     MAX_FRAME_BYTES,
     MAX_WINDOW,
     ErrorCode,
@@ -20,6 +25,8 @@ from septet.server.h2.h2_frames import (
 
 #: Of the connection, and of a stream until the client's settings say otherwise (RFC 9113, 6.9.2).
 DEFAULT_WINDOW: Final = 65_535
+# A frame header, and the prefix of the message behind it: its flag and its size.
+_DATA_HEADER = Struct(FRAME_HEADER.format + "BI")
 
 
 class FlowControlledWriter:
@@ -96,7 +103,7 @@ class FlowControlledWriter:
             call.opened = True
             self._window -= size
             call.window -= size
-            self._write(whole_answer(call.number, RESPONSE_HEADERS, body, trailers))
+            self._write(_whole_answer(call.number, RESPONSE_HEADERS, body, trailers))
             self._finished(call)
             return
         opening = b"" if call.opened else headers(call.number, self._block(RESPONSE_HEADERS), last=False)
@@ -217,6 +224,24 @@ class FlowControlledWriter:
             return block
         self._started = True
         return NO_TABLE + block
+
+
+def _whole_answer(stream: int, block: bytes, body: bytes, trailers: bytes) -> bytes:
+    """The frames of a call's whole answer: a header block, one message, trailers; each fits into a frame.
+
+    The same as of `headers` and `frame`, in one step: most calls are answered so.
+    """
+    pack, size = FRAME_HEADER.pack, len(body)
+    return b"".join(
+        (
+            pack(0, len(block), HEADERS, END_HEADERS, stream),
+            block,
+            _DATA_HEADER.pack(0, PREFIX_BYTES + size, DATA, 0, stream, 0, size),
+            body,
+            pack(0, len(trailers), HEADERS, END_HEADERS | END_STREAM, stream),
+            trailers,
+        )
+    )
 
 
 def _pass_over(_: object) -> None:

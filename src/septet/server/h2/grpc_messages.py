@@ -1,16 +1,12 @@
 """The messages of a call: a flag, a length and so many bytes each, across the frames that they come in."""
 
-from struct import Struct
 from typing import Final
 
 import msgspec
 
 from septet.errors import Malformed, TooLarge
-from septet.server.h2.h2_frames import DATA, END_HEADERS, END_STREAM, FRAME_HEADER, HEADERS
 
 PREFIX_BYTES: Final = 5
-# A frame header, and the prefix of the message behind it: its flag and its size.
-_DATA_HEADER = Struct(FRAME_HEADER.format + "BI")
 
 
 class GrpcMessage(msgspec.Struct, frozen=True):
@@ -59,21 +55,3 @@ class MessageBuffer(bytearray):
 def framed(body: bytes) -> bytes:
     """A message as it is sent: never compressed."""
     return b"\0%b%b" % (len(body).to_bytes(4), body)
-
-
-def whole_answer(stream: int, block: bytes, body: bytes, trailers: bytes) -> bytes:
-    """The frames of a call's whole answer: a header block, one message, trailers; each fits into a frame.
-
-    The same as of `h2_frames.headers` and `h2_frames.frame`, in one step: most calls are answered so.
-    """
-    pack, size = FRAME_HEADER.pack, len(body)
-    return b"".join(
-        (
-            pack(0, len(block), HEADERS, END_HEADERS, stream),
-            block,
-            _DATA_HEADER.pack(0, PREFIX_BYTES + size, DATA, 0, stream, 0, size),
-            body,
-            pack(0, len(trailers), HEADERS, END_HEADERS | END_STREAM, stream),
-            trailers,
-        )
-    )
