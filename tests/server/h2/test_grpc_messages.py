@@ -5,9 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from septet.errors import Malformed, TooLarge
-from septet.server.h2.flow_control import framed
 from septet.server.h2.grpc_calls import is_single_message
-from septet.server.h2.grpc_messages import GrpcMessage, MessageBuffer
+from septet.server.h2.grpc_messages import GrpcMessage, MessageBuffer, framed
 from tests.server.h2.peer import message
 
 
