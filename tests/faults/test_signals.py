@@ -62,7 +62,10 @@ def channels(pid: int) -> set[str]:
 @contextlib.contextmanager
 def started(log: Path, *words: str) -> Iterator[subprocess.Popen[bytes]]:
     with log.open("wb") as out:
+        # A shell starts commands in the background with SIGINT ignored, and the tests may be one.
+        inherited = signal.signal(signal.SIGINT, signal.default_int_handler)
         process = subprocess.Popen([sys.executable, "-m", "septet", *words], stdout=out, stderr=out, cwd=ROOT)
+        signal.signal(signal.SIGINT, inherited)
     try:
         yield process
     finally:
