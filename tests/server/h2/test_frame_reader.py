@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from septet.server.h2 import h2_frames
-from septet.server.h2.frame_reader import LARGE_CHUNK_BYTES, TURN_SECONDS, FrameReader
+from septet.server.h2.frame_reader import LARGE_CHUNK_BYTES, SMALL_CHUNK_BYTES, TURN_SECONDS, FrameReader
 from septet.server.h2.h2_frames import ErrorCode, Frame, FrameSplitter, H2ConnectionError, frame
 from tests.server.h2.peer import Memory, run
 
@@ -53,6 +53,22 @@ def test_what_takes_longer_than_a_share_of_a_turn_waits_for_the_next_one() -> No
         assert len(reading.frames) == 35
         reading.reader.feed(PING)
         assert len(reading.frames) == 36
+
+    run(scenario)
+
+
+def test_a_small_chunk_is_acted_on_at_once_up_to_the_frame_that_ends_the_connection() -> None:
+    async def scenario() -> None:
+        reading = Reading()
+        pings = (SMALL_CHUNK_BYTES - len(h2_frames.PREFACE)) // len(PING)
+        reading.reader.feed(h2_frames.PREFACE + PING * pings)
+        assert len(reading.frames) == pings > 10
+        assert not reading.transport.paused
+        too_large = (h2_frames.MAX_FRAME_BYTES + 1).to_bytes(3) + bytes(6)
+        reading.reader.feed(PING + too_large + PING)
+        reading.reader.feed(PING)
+        assert len(reading.frames) == pings + 1
+        assert [fault.code for fault in reading.faults] == [ErrorCode.FRAME_SIZE_ERROR]
 
     run(scenario)
 

@@ -17,6 +17,8 @@ from septet.server.h2.h2_frames import Frame, FrameSplitter, H2ConnectionError
 TURN_SECONDS: Final = 0.001
 #: After a chunk of this size there may be more to read in the same turn.
 LARGE_CHUNK_BYTES: Final = 65_536
+#: A chunk of this size or less is acted on without a look at the clock: it holds 56 empty frames, or one small call.
+SMALL_CHUNK_BYTES: Final = 512
 
 TakeFrame = Callable[[int, int, int, bytes], None]
 
@@ -48,6 +50,9 @@ class FrameReader:
         """Act on the frames that are complete with this chunk, or some of them."""
         if self._frames is not None or self._held or self._stopped:
             self._keep(data)
+            return
+        if len(data) <= SMALL_CHUNK_BYTES:
+            self._act_on_all(data)
             return
         self._frames = self._splitter.feed(data)
         if not self._act() or len(data) >= LARGE_CHUNK_BYTES:
@@ -84,6 +89,17 @@ class FrameReader:
         if self._turn is not None:
             self._turn.cancel()
         self._take, self._fail = _pass_over, _pass_over
+
+    def _act_on_all(self, data: bytes) -> None:
+        """Act on the frames of a small chunk, unless one of them ends the connection."""
+        take = self._take
+        try:
+            for kind, flags, number, payload in self._splitter.feed(data):
+                take(kind, flags, number, payload)
+                if self._stopped:
+                    return
+        except H2ConnectionError as fault:
+            self._fail(fault)
 
     def _act(self) -> bool:
         """Act on frames until there are none, or the time is over, or the connection; whether none is left."""
