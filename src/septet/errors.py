@@ -116,6 +116,12 @@ class Conflict(SeptetError):
     code = "conflict"
 
 
+class Gone(SeptetError):
+    """Raised when something was here and is no longer kept."""
+
+    code = "gone"
+
+
 class TooLarge(SeptetError):
     """Raised when a body is over its limit of bytes."""
 

@@ -20,7 +20,7 @@ from septet.protocols.http.error_bodies import STATUS
 from septet.protocols.http.error_responses import failed, id_of, refused
 from septet.protocols.http.health_routes import HealthRoutes, ServerState
 from septet.protocols.http.http_messages import Handle, HttpReply, HttpRequest, traceparent_of
-from septet.protocols.http.predict_route import PredictRoute
+from septet.protocols.http.predict_route import JobAcceptor, PredictRoute
 from septet.protocols.http.routes import (
     PathRoutes,
     Paths,
@@ -62,6 +62,7 @@ class App:
         self._observer: Observer = NullObserver()
         self._limits = Limits()
         self._work_thread = WorkThread()
+        self._jobs: JobAcceptor | None = None
         # What `bind` made for each model that is served.
         self._bound: dict[ServedModel, Sequence[object]] = {}
         self._table = RouteTable({})
@@ -78,16 +79,25 @@ class App:
         """An application of the same models for another protocol; `probes` are its paths that ask for health."""
         return App(self.models)
 
-    def install(self, bind: Bind, owners: Sequence[object], observer: Observer, limits: Limits) -> None:
+    def install(
+        self,
+        bind: Bind,
+        owners: Sequence[object],
+        observer: Observer,
+        limits: Limits,
+        jobs: JobAcceptor | None = None,
+    ) -> None:
         """Answer the routes that `owners` declare, and for each model those of what `bind` makes for it.
 
-        `limits` bound bodies that are expanded, and the time for those that are long.
+        `limits` bound bodies that are expanded, and the time for those that are long. `jobs` takes what is to be
+        answered later.
         """
         self._owners = (HealthRoutes(self.state), *owners)
         self._bind = bind
         self._bound.clear()
         self._observer = observer
         self._limits = limits
+        self._jobs = jobs
         self._renew()
 
     def _renew(self) -> None:
@@ -101,7 +111,14 @@ class App:
         paths |= server_paths(*self._owners)
         self._predicting = {
             path: PredictRoute(
-                found.template, found.decode, found.model, self._observer, self._limits, self._work_thread
+                found.template,
+                found.decode,
+                found.model,
+                self._observer,
+                self._limits,
+                self._work_thread,
+                self._jobs,
+                found.deferred,
             )
             for path, found in paths.items()
             if found.decode is not None and "{" not in path

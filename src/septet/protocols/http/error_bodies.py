@@ -17,6 +17,7 @@ STATUS: dict[str, int] = {
     "method_not_allowed": 405,
     "request_timeout": 408,
     "conflict": 409,
+    "gone": 410,
     "too_large": 413,
     "unsupported_media_type": 415,
     "misdirected": 421,
@@ -43,6 +44,7 @@ GRPC: dict[str, str] = {
     "method_not_allowed": "UNIMPLEMENTED",
     "request_timeout": "DEADLINE_EXCEEDED",
     "conflict": "FAILED_PRECONDITION",
+    "gone": "NOT_FOUND",
     "too_large": "RESOURCE_EXHAUSTED",  # what gRPC itself says of a message over its limit
     "unsupported_media_type": "INVALID_ARGUMENT",
     "unimplemented": "UNIMPLEMENTED",

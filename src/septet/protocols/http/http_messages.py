@@ -13,6 +13,8 @@ JSON = b"application/json"
 MAX_ID_LENGTH = 128
 #: The header in which a caller says how many seconds it waits for the answer.
 TIMEOUT = b"septet-timeout"
+#: The header in which a caller says that the answer may come later (RFC 7240).
+PREFER = b"prefer"
 _SECONDS = re.compile(rb"[0-9]{1,10}(\.[0-9]{1,9})?")
 
 

@@ -7,6 +7,7 @@ a coroutine nor a future, and many of one turn of the event loop are decoded, ru
 from collections.abc import Callable
 from functools import partial
 from time import monotonic, perf_counter
+from typing import Protocol
 
 import msgspec
 
@@ -16,7 +17,7 @@ from septet.lengthy_work import LengthyWork
 from septet.protocols.http.content_encoding import ACCEPTED, CODING, compressed, expanded
 from septet.protocols.http.error_bodies import STATUS
 from septet.protocols.http.error_responses import failed, id_of
-from septet.protocols.http.http_messages import HttpReply, HttpRequest
+from septet.protocols.http.http_messages import PREFER, HttpReply, HttpRequest
 from septet.protocols.http.routes import Decode, Encode
 from septet.protocols.http.work_thread import WorkThread
 from septet.registry import ServedModel
@@ -24,10 +25,26 @@ from septet.settings import Limits
 from septet.types import DONE_ALREADY, Identity, Pending, Request, Response
 
 
+class JobAcceptor(Protocol):
+    """Takes requests that are answered later."""
+
+    def wanted(self, http: HttpRequest) -> bool:
+        """Whether the headers of a request prefer that."""
+
+    def accept(
+        self, route: "PredictRoute", model: Identity, http: HttpRequest, done: Callable[[HttpReply], None], begun: float
+    ) -> Pending:
+        """Accept a request that was decoded and found good; the observer has been told of its arrival.
+
+        `begun` is when it was complete, in seconds of `perf_counter`.
+        """
+
+
 class PredictRoute(msgspec.Struct, frozen=True):
     """A path that predicts, and what it needs.
 
-    `model` is the one that the path belongs to; None where the body names it.
+    `model` is the one that the path belongs to; None where the body names it. `jobs` takes what is to be answered
+    later, `deferred`: all that is posted here is.
     """
 
     template: str
@@ -36,6 +53,8 @@ class PredictRoute(msgspec.Struct, frozen=True):
     observer: Observer
     limits: Limits
     work_thread: WorkThread
+    jobs: JobAcceptor | None = None
+    deferred: bool = False
 
     def predict(self, http: HttpRequest, done: Callable[[HttpReply], None], arrived: float | None = None) -> Pending:
         """Decode the body, hand the request to the predictor, and call `done` with the reply, perhaps at once.
@@ -59,6 +78,9 @@ class PredictRoute(msgspec.Struct, frozen=True):
         except Exception as error:  # noqa: BLE001 - every failure becomes an error body
             done(self.refusal(error, http, begun, None if own is None else own.service.identity))
             return DONE_ALREADY
+        jobs = self.jobs
+        if jobs is not None and self.defers(http):
+            return jobs.accept(self, model.service.identity, http, done, begun)
         inflight = InflightRequest(self, model, http, done, begun, perf_counter() - begun, request, encode)
         model.in_flight += 1
         try:
@@ -66,6 +88,11 @@ class PredictRoute(msgspec.Struct, frozen=True):
         except Exception as error:  # noqa: BLE001 - a middleware of the user's may raise in place of a call of `done`
             inflight.answer(error)
         return inflight
+
+    def defers(self, http: HttpRequest) -> bool:
+        """Whether a request is to be answered later."""
+        jobs = self.jobs
+        return jobs is not None and (self.deferred or (PREFER in http.headers and jobs.wanted(http)))
 
     def _hold(
         self, http: HttpRequest, done: Callable[[HttpReply], None], begun: float, model: ServedModel
@@ -194,6 +221,8 @@ class LengthyDecoding(msgspec.Struct, gc=False, eq=False):
             outcome = Unavailable("The model was replaced while the request was read. Send it again.")
         if isinstance(outcome, Exception):
             done(route.refusal(outcome, http, begun, None if own is None else own.service.identity))
+        elif route.jobs is not None and route.defers(http):
+            self.pending = route.jobs.accept(route, outcome[0].service.identity, http, done, begun)
         else:
             model, request, encode = outcome
             spent = perf_counter() - begun

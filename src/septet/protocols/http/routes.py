@@ -68,7 +68,7 @@ class Operation(msgspec.Struct, frozen=True):
 
     name: str
     summary: str
-    tag: Literal["predict", "model", "health", "protocols", "documents"]
+    tag: Literal["predict", "model", "health", "jobs", "protocols", "documents"]
     module: str
 
     def describe(self, described: OperationContext) -> dict[str, Any]:
@@ -86,6 +86,7 @@ class Route(msgspec.Struct, frozen=True):
         attribute: the name of the method that answers it.
         predicts: whether that decodes a request for a model; else it answers by itself.
         operation: its OpenAPI description; None for a route that it does not show.
+        deferred: whether it predicts later, and answers with a ticket.
     """
 
     patterns: tuple[str, ...]
@@ -93,6 +94,7 @@ class Route(msgspec.Struct, frozen=True):
     attribute: str
     predicts: bool
     operation: Operation | None = None
+    deferred: bool = False
 
     @property
     def template(self) -> str:
@@ -109,17 +111,19 @@ def answers(method: str, *patterns: str, operation: Operation | None = None) -> 
     return _declare(method, patterns, operation, predicts=False)
 
 
-def predicts(*patterns: str, operation: Operation | None = None) -> Callable[[_Method], _Method]:
-    """Declare that a method decodes (see `Decode`) what is posted to these paths."""
-    return _declare("POST", patterns, operation, predicts=True)
+def predicts(
+    *patterns: str, operation: Operation | None = None, deferred: bool = False
+) -> Callable[[_Method], _Method]:
+    """Declare that a method decodes (see `Decode`) what is posted to these paths; `deferred`: to be answered later."""
+    return _declare("POST", patterns, operation, predicts=True, deferred=deferred)
 
 
 def _declare(
-    method: str, patterns: tuple[str, ...], operation: Operation | None, *, predicts: bool
+    method: str, patterns: tuple[str, ...], operation: Operation | None, *, predicts: bool, deferred: bool = False
 ) -> Callable[[_Method], _Method]:
     def declared(function: _Method) -> _Method:
         known: tuple[Route, ...] = getattr(function, "septet_routes", ())
-        route = Route(patterns, method, function.__name__, predicts, operation)
+        route = Route(patterns, method, function.__name__, predicts, operation, deferred)
         function.septet_routes = (*known, route)  # type: ignore[attr-defined]
         return function
 
@@ -139,12 +143,14 @@ class PathRoutes(msgspec.Struct, frozen=True):
         handlers: by HTTP method; what answers without the predictor's callback.
         decode: of what is posted, where that predicts.
         model: the model that the path belongs to, or None.
+        deferred: whether what is posted is answered later.
     """
 
     template: str
     handlers: Mapping[str, Handle]
     decode: Decode | None = None
     model: ServedModel | None = None
+    deferred: bool = False
 
     @property
     def allowed(self) -> str:
@@ -206,7 +212,7 @@ def _paths(given: Iterable[tuple[str, object, Route, ServedModel | None]]) -> Pa
         before = found.get(path) or PathRoutes(route.template, {}, None, model)
         answer = getattr(owner, route.attribute)
         if route.predicts:
-            found[path] = msgspec.structs.replace(before, decode=answer)
+            found[path] = msgspec.structs.replace(before, decode=answer, deferred=route.deferred)
         else:
             found[path] = msgspec.structs.replace(before, handlers={**before.handlers, route.method: answer})
     return found

@@ -1,0 +1,92 @@
+"""What callers are shown of a job, as JSON."""
+
+import datetime as dt
+from base64 import b64encode
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+
+from septet.protocols.http.http_messages import JSON
+from septet.queues.job import ENDED, Job, JobState, NewJob, StoredReply
+
+#: Where a job is found, below the root path of the server.
+JOB_PATH: Final = "/job/{}"
+#: Seconds after which to ask again for a job that has not ended.
+RETRY_AFTER: Final = b"1"
+
+
+def ticket(job: NewJob, identifier: str, root_path: str, durability: str) -> bytes:
+    """The body that says that a job is accepted; `identifier` is an older one's, where it was known already."""
+    href = root_path + JOB_PATH.format(identifier)
+    return msgspec.json.encode(
+        {
+            "job_id": identifier,
+            "state": JobState.QUEUED,
+            "href": href,
+            "model": {"name": job.model, **({} if job.digest is None else {"digest": job.digest})},
+            "submitted_at": moment(job.submitted_at),
+            "durability": durability,
+            "id": job.request_id,
+        }
+    )
+
+
+def document(job: Job, reply: StoredReply | None, root_path: str) -> bytes:
+    """A job with its answer, in the very bytes where that is JSON."""
+    shown = summary(job, root_path)
+    if reply is not None and job.state in (JobState.SUCCEEDED, JobState.FAILED):
+        shown["answer"] = answer(reply)
+        shown["answer_href"] = f"{shown['href']}/answer"
+    return msgspec.json.encode(shown)
+
+
+def answer(reply: StoredReply) -> dict[str, Any]:
+    """A stored reply: JSON stands as it is, everything else as base64."""
+    facts: dict[str, Any] = {"status": reply.status, "content_type": reply.media_type.decode("latin-1")}
+    if reply.flags:
+        facts["flags"] = reply.flags
+    if reply.media_type == JSON and not any(name == b"content-encoding" for name, _ in reply.headers):
+        return {**facts, "body": msgspec.Raw(reply.body)}
+    return {**facts, "body_base64": b64encode(reply.body).decode()}
+
+
+def summary(job: Job, root_path: str) -> dict[str, Any]:
+    """What a list shows of a job: all but its answer."""
+    facts: dict[str, Any] = {
+        "job_id": job.id,
+        "state": job.state,
+        "href": root_path + JOB_PATH.format(job.id),
+        "path": job.path,
+        "model": job.answered_by or {"name": job.model, "digest": job.digest},
+        "submitted_at": moment(job.submitted_at),
+        "not_before": moment(job.due_at) if job.due_at and job.state is JobState.QUEUED else None,
+        "started_at": moment(job.started_at),
+        "ended_at": moment(job.ended_at),
+        "kept_until": moment(job.keep_until),
+        "attempts": job.attempts,
+        "max_attempts": job.max_attempts,
+        "worker": job.worker,
+        "progress": job.progress,
+        "key": job.key,
+        "priority": job.priority or None,
+        "cancelling": True if job.cancelling and job.state not in ENDED else None,
+        "reason": job.reason,
+        "error": job.error,
+        "about": job.about,
+        "body_bytes": job.body_bytes,
+        "id": job.request_id,
+    }
+    return {name: value for name, value in facts.items() if value is not None}
+
+
+def job_list(jobs: Sequence[Job], root_path: str, following: str | None) -> bytes:
+    """A page of jobs, and where the next one is."""
+    return msgspec.json.encode({"jobs": [summary(job, root_path) for job in jobs], "next": following})
+
+
+def moment(seconds: float | None) -> str | None:
+    """Seconds since 1970 as RFC 3339 has them, in UTC."""
+    if seconds is None:
+        return None
+    return dt.datetime.fromtimestamp(seconds, dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
