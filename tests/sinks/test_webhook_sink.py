@@ -8,7 +8,7 @@ import threading
 import time
 from base64 import b64decode
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -45,6 +45,11 @@ def sinks(made: Hook, **changes: Any) -> Iterator[tuple[OpenSinks, str]]:
     opened = OpenSinks(policy(made.port, **changes))
     yield opened, f"http://127.0.0.1:{made.port}/hook?token=hidden"
     opened.close()
+
+
+def failing(why: str) -> AbstractContextManager[object]:
+    """A delivery in it may be brought once more."""
+    return pytest.raises(DeliveryFailed, match=why)
 
 
 def brought(made: Hook, **changes: Any) -> None:
@@ -161,9 +166,8 @@ def test_a_hook_that_trickles_is_left_when_the_whole_time_is_over() -> None:
 
 def test_a_hook_that_reads_nothing_is_left() -> None:
     reply = StoredReply(200, b"application/octet-stream", bytes(30_000_000))
-    with hook(_hang, before=True) as made, sinks(made, whole_seconds=0.5) as (opened, url):
-        with pytest.raises(DeliveryFailed, match="in time"):
-            opened.deliver(url, delivery(reply=reply))
+    with hook(_hang, before=True) as made, sinks(made, whole_seconds=0.5) as (opened, url), failing("in time"):
+        opened.deliver(url, delivery(reply=reply))
 
 
 def test_a_hook_that_answers_without_end_is_left_and_its_status_counts() -> None:
@@ -181,9 +185,8 @@ def test_a_hook_that_answers_without_end_is_left_and_its_status_counts() -> None
 
 
 def test_a_head_without_end_is_no_answer() -> None:
-    with hook(saying(b"HTTP/1.1 200 OK\r\nx-long: " + b"a" * 200_000)) as made:
-        with pytest.raises(DeliveryFailed, match="HTTP"):
-            brought(made)
+    with hook(saying(b"HTTP/1.1 200 OK\r\nx-long: " + b"a" * 200_000)) as made, failing("HTTP"):
+        brought(made)
 
 
 @pytest.mark.parametrize(
@@ -233,9 +236,9 @@ def test_a_hook_that_refuses_before_it_has_read_all_is_believed() -> None:
         while connected.recv(1 << 20):
             pass
 
-    with hook(refuse, before=True) as made, sinks(made) as (opened, url):
-        with pytest.raises(DeliveryRefused, match="413"):
-            opened.deliver(url, delivery(reply=reply))
+    refused = pytest.raises(DeliveryRefused, match="413")
+    with hook(refuse, before=True) as made, sinks(made) as (opened, url), refused:
+        opened.deliver(url, delivery(reply=reply))
 
 
 def test_a_hook_that_is_down_or_unknown_is_called_again() -> None:

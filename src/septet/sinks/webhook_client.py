@@ -100,10 +100,8 @@ class WebhookClient:
             found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
         except (socket.gaierror, UnicodeError):
             raise DeliveryFailed(f"The host of {address.shown} cannot be found.") from None
-        allowed = [
-            (family, place)
-            for family, _, _, _, place in found
-            if family in (socket.AF_INET, socket.AF_INET6) and is_allowed(parse_ip(str(place[0])), self._networks)
+        allowed: list[_Place] = [
+            (family, place) for family, _, _, _, place in found if is_allowed(parse_ip(str(place[0])), self._networks)
         ]
         if not allowed:
             raise DeliveryRefused(f"The host of {address.shown} is in no network that hooks may be in.")
