@@ -73,6 +73,17 @@ def test_a_folder_that_is_away_is_not_made_and_may_come_back(tmp_path: Path) -> 
     assert names(folder) == [f"{JOB_ID}.json"]
 
 
+def test_a_file_that_another_attempt_writes_is_left_to_it_and_the_next_attempt_succeeds(tmp_path: Path) -> None:
+    sinks = opened(tmp_path)
+    other = tmp_path / f".{JOB_ID}.json.1.part"
+    other.write_bytes(b"half")
+    with pytest.raises(DeliveryFailed, match="exists"):
+        sinks.deliver("here", delivery(attempt=1))
+    assert other.read_bytes() == b"half"
+    sinks.deliver("here", delivery(attempt=2))
+    assert names(tmp_path) == [f"{JOB_ID}.json"]
+
+
 def test_an_id_that_leads_elsewhere_names_no_file(tmp_path: Path) -> None:
     with pytest.raises(DeliveryRefused):
         opened(tmp_path).deliver("here", delivery(job_id="../job"))

@@ -54,18 +54,19 @@ class FolderSink(Sink):
             raise DeliveryFailed(f"{self._path} cannot be written to: {error.strerror}") from None
 
     def _write(self, delivery: Delivery, name: str, data: bytes) -> None:
-        # No two attempts of a delivery have the same number, so no two write to the same file.
+        # Attempts have different numbers. One that was handed back may have the same, so nobody else's file is taken:
+        # where there is one, the next attempt has another number.
         unfinished = self._path / f".{name}.{delivery.attempt}.part"
-        try:
-            with unfinished.open("wb") as file:
+        with unfinished.open("xb") as file:
+            try:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
-            unfinished.replace(self._path / name)
-        except OSError:
-            with suppress(OSError):
-                unfinished.unlink()
-            raise
+                unfinished.replace(self._path / name)
+            except OSError:
+                with suppress(OSError):
+                    unfinished.unlink()
+                raise
         # What attempts left that were killed.
         for attempt in range(1, delivery.attempt):
             (self._path / f".{name}.{attempt}.part").unlink(missing_ok=True)
