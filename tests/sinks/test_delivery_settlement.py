@@ -1,20 +1,42 @@
 """What a queue is told of an attempt to bring an answer."""
 
 import random
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from septet.queues.job import Job, NewJob, Settlement
 from septet.queues.job_store import StoreLimits
-from septet.sinks.delivery import Delivery
+from septet.queues.memory_store import MemoryStore
+from septet.sinks.delivery import Delivery, delivery_of
 from septet.sinks.delivery_settlement import FAILED, REFUSED, attempted, delivery_delay
 from septet.sinks.folder_sink import FolderSink
 from septet.sinks.open_sinks import OpenSinks
 from septet.sinks.sink_policy import SinkPolicy
 from tests.sinks.hooks import hook, status
-from tests.sinks.samples import SECRET, delivery
+from tests.sinks.samples import IRIS, JOB_ID, JSON_REPLY, SECRET, delivery
+
+
+def test_a_delivery_is_made_of_what_a_store_has() -> None:
+    with closing(MemoryStore()) as store:
+        store.join("w", ["iris"], 0.0)
+        asked = NewJob(id=JOB_ID, model="iris", path="/predict", request_id="r", submitted_at=1.0, sink="folder")
+        store.accept([asked], 1.0)
+        (leased,) = store.lease("w", 1, 2.0)
+        answered = Settlement(
+            id=JOB_ID, attempt=leased.attempt, outcome="succeeded", reply=JSON_REPLY, answered_by=IRIS
+        )
+        store.settle("w", [answered], 3.0)
+        (bringing,) = store.lease("w", 1, 4.0)
+        (about,) = store.find([JOB_ID])
+        assert bringing.job.about == JOB_ID
+        assert isinstance(about, Job)
+        made = delivery_of(bringing, about, b"{}", store.reply(JOB_ID))
+    assert (made.id, made.attempt, made.job_id) == (bringing.job.id, 1, JOB_ID)
+    assert (made.ended_at, made.model, made.reply) == (3.0, IRIS, JSON_REPLY)
 
 
 def test_each_end_of_an_attempt_is_told(tmp_path: Path) -> None:

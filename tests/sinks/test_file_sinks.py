@@ -102,6 +102,13 @@ def test_a_line_is_appended_for_each_delivery_by_many_threads(tmp_path: Path) ->
     assert [each["id"] for each in lines(file)] == [DELIVERY_ID]
 
 
+def test_an_answer_of_several_lines_is_one_line(tmp_path: Path) -> None:
+    file = tmp_path / "answers.jsonl"
+    reply = StoredReply(200, b"application/json", b'{\r\n  "a": "b\\n",\n  "c": 1\n}')
+    opened(file).deliver("here", delivery(reply=reply))
+    assert [each["data"]["answer"]["body"] for each in lines(file)] == [{"a": "b\n", "c": 1}]
+
+
 @pytest.mark.parametrize(
     ("torn", "kept"),
     [(b'{"id": "torn', []), (b'{"id": "\xff', []), (b"x" * 200_000, []), (b'{"id": "b"}', ["b"])],

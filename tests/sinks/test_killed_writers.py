@@ -1,4 +1,4 @@
-"""Processes that bring answers and are killed: what they said they brought is there, and once where that is promised."""
+"""Processes that bring answers and are killed: what they said is there, and once where that is promised."""
 
 import itertools
 import json

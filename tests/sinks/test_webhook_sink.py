@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from septet.queues.job import StoredReply
+from septet.sinks import webhook_client
 from septet.sinks.delivery import DeliveryFailed, DeliveryRefused
 from septet.sinks.open_sinks import OpenSinks
 from septet.sinks.sink_policy import SinkPolicy
@@ -182,6 +183,41 @@ def test_a_hook_that_answers_without_end_is_left_and_its_status_counts() -> None
         brought(made)
     # What the system's buffers hold was sent, not a gigabyte.
     assert sum(sent) < 100_000_000
+
+
+@pytest.mark.parametrize(
+    "head",
+    [b"HTTP/1.1 200 OK\r\n\r\n", b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf", b"HTTP/1.1 204 No\n\n"],
+)
+def test_an_answer_whose_body_hangs_counts(head: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(webhook_client, "_FAREWELL_SECONDS", 0.05)
+
+    def hang(connected: socket.socket, over: threading.Event) -> None:
+        connected.sendall(head)
+        over.wait()
+
+    with hook(hang) as made:
+        brought(made)
+
+
+def test_the_end_of_an_answer_of_known_length_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(webhook_client, "_FAREWELL_SECONDS", 600.0)
+
+    def hang(connected: socket.socket, over: threading.Event) -> None:
+        connected.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n")
+        connected.sendall(b"done")
+        over.wait()
+
+    with hook(hang) as made:
+        brought(made, whole_seconds=500.0)
+
+
+def test_a_hook_without_tls_is_no_https(tmp_path: Path) -> None:
+    context = Authority(tmp_path / "one", "one").trusting()
+    with hook(status(200)) as made, failing("no answer|in time"):
+        OpenSinks(policy(made.port, connect_seconds=0.5), context).deliver(
+            f"https://localhost:{made.port}/", delivery()
+        )
 
 
 def test_a_head_without_end_is_no_answer() -> None:
