@@ -26,16 +26,20 @@ from tests.sinks.samples import BINARY_REPLY, DELIVERY_ID, JOB_ID, OTHER_SECRET,
 from tests.sinks.verification import verified
 
 LOOPBACK = ("127.0.0.0/8",)
+#: Trusts nobody; to read what the system trusts takes longer than most of these tests.
+NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 def policy(port: int, **changes: Any) -> SinkPolicy:
-    """What allows hooks on this machine, over HTTP, with little time."""
+    """What allows hooks on this machine, over HTTP, with much time."""
     facts: dict[str, Any] = {
         "webhook_hosts": ("*",),
         "webhook_ports": (port,),
         "webhook_http": True,
         "webhook_networks": LOOPBACK,
         "webhook_secrets": (SECRET,),
+        # No time is over because this machine is busy.
+        **dict.fromkeys(("connect_seconds", "first_byte_seconds", "whole_seconds"), 600.0),
     }
     return SinkPolicy(**{**facts, **changes})
 
@@ -43,7 +47,7 @@ def policy(port: int, **changes: Any) -> SinkPolicy:
 @contextmanager
 def sinks(made: Hook, **changes: Any) -> Iterator[tuple[OpenSinks, str]]:
     """Open sinks, and the URL of a hook."""
-    opened = OpenSinks(policy(made.port, **changes))
+    opened = OpenSinks(policy(made.port, **changes), NO_TLS)
     yield opened, f"http://127.0.0.1:{made.port}/hook?token=hidden"
     opened.close()
 
@@ -215,7 +219,7 @@ def test_the_end_of_an_answer_of_known_length_is_not_waited_for(monkeypatch: pyt
 def test_a_hook_without_tls_is_no_https(tmp_path: Path) -> None:
     context = Authority(tmp_path / "one", "one").trusting()
     with hook(status(200)) as made, failing("no answer|in time"):
-        OpenSinks(policy(made.port, connect_seconds=0.5), context).deliver(
+        OpenSinks(policy(made.port, connect_seconds=0.1), context).deliver(
             f"https://localhost:{made.port}/", delivery()
         )
 
@@ -280,7 +284,7 @@ def test_a_hook_that_refuses_before_it_has_read_all_is_believed() -> None:
 def test_a_hook_that_is_down_or_unknown_is_called_again() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-    opened = OpenSinks(policy(port))
+    opened = OpenSinks(policy(port), NO_TLS)
     with pytest.raises(DeliveryFailed, match="Connection refused"):
         opened.deliver(f"http://127.0.0.1:{port}/", delivery())
     with pytest.raises(DeliveryFailed, match="cannot be found"):
@@ -297,7 +301,7 @@ def test_neither_path_nor_query_nor_secret_stands_in_an_error() -> None:
 
 def test_a_name_that_leads_to_this_machine_is_refused() -> None:
     with hook(status(200)) as made:
-        opened = OpenSinks(policy(made.port, webhook_networks=()))
+        opened = OpenSinks(policy(made.port, webhook_networks=()), NO_TLS)
         with pytest.raises(DeliveryRefused, match="network"):
             opened.deliver(f"http://localhost:{made.port}/", delivery())
         assert made.accepted == 0
@@ -315,7 +319,7 @@ def test_the_address_that_was_checked_is_connected_to(monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(socket, "getaddrinfo", changing)
     with hook(status(200)) as made:
-        opened = OpenSinks(policy(made.port, webhook_networks=("127.0.0.1/32",)))
+        opened = OpenSinks(policy(made.port, webhook_networks=("127.0.0.1/32",)), NO_TLS)
         opened.deliver(f"http://rebound.test:{made.port}/", delivery())
         assert made.calls[0].headers["host"] == f"rebound.test:{made.port}"
         assert asked == ["rebound.test"]
@@ -332,7 +336,7 @@ def test_the_next_address_of_a_host_is_tried(monkeypatch: pytest.MonkeyPatch) ->
 
     monkeypatch.setattr(socket, "getaddrinfo", several)
     with hook(status(200)) as made:
-        OpenSinks(policy(made.port)).deliver(f"http://several.test:{made.port}/", delivery())
+        OpenSinks(policy(made.port), NO_TLS).deliver(f"http://several.test:{made.port}/", delivery())
         assert made.accepted == 1
 
 
