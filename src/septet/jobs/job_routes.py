@@ -82,7 +82,7 @@ class JobRoutes:
 
     @answers("GET", "/jobs", operation=Operation("jobs", "List jobs", "jobs", _OPENAPI))
     async def jobs(self, http: HttpRequest) -> HttpReply:
-        """`GET /jobs`: jobs, the latest first, of a state or a model, in pages; `?state=failed` has the dead letters."""
+        """`GET /jobs`: jobs in pages, the latest first; those of `?state=failed` are the dead letters."""
         asked = _query(http, {"state", "model", "limit", "before"})
         wanted = JobFilter(_state(asked.get("state")), asked.get("model"), http.caller)
         most, before = _count(asked, "limit", 1, MOST_LISTED), _count(asked, "before", 0, 1 << 62)

@@ -255,6 +255,96 @@ class Access(msgspec.Struct, frozen=True):
         return f"Access({', '.join(masked)})"
 
 
+class Jobs(msgspec.Struct, frozen=True):
+    """Requests that are answered later; see docs/jobs.md."""
+
+    store: Annotated[
+        str | None,
+        Meta(
+            min_length=1,
+            description="where jobs are stored: sqlite:///jobs.db, or redis://host:6379/0; default: none are accepted",
+            extra={"flag": "jobs", "secret": True, "metavar": "URL"},
+        ),
+    ] = None
+    durable: Annotated[
+        bool,
+        Meta(description="refuse a store that may lose a job that it has accepted", extra={"flag": "jobs-durable"}),
+    ] = False
+    workers: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=1024,
+            description="processes of this server that answer jobs; 0 where septet worker does",
+            extra={"flag": "job-workers"},
+        ),
+    ] = 1
+    most_at_once: Annotated[
+        int,
+        Meta(ge=1, le=10_000, description="most jobs that a worker takes at once", extra={"flag": "job-batch"}),
+    ] = 256
+    run_seconds: Annotated[
+        float,
+        Meta(gt=0, le=604_800, description="time for one attempt of a job", extra={"flag": "job-seconds", **_SECONDS}),
+    ] = 3600.0
+    lease_seconds: Annotated[
+        float,
+        Meta(
+            ge=0.5,
+            le=3600,
+            description="time without a sign of life after which the jobs of a worker are given to others",
+            extra={"flag": "job-lease", **_SECONDS},
+        ),
+    ] = 15.0
+    attempts: Annotated[
+        int, Meta(ge=1, le=100, description="most attempts of a job that fails", extra={"flag": "job-attempts"})
+    ] = 3
+    max_age_seconds: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=31_536_000,
+            description="age of a job after which a failed attempt is its last",
+            extra={"flag": "job-max-age", **_SECONDS},
+        ),
+    ] = 300.0
+    keep_seconds: Annotated[
+        float,
+        Meta(
+            gt=0,
+            le=31_536_000,
+            description="time for which a job that has ended, and its answer, are kept",
+            extra={"flag": "job-keep", **_SECONDS},
+        ),
+    ] = 86_400.0
+    max_waiting: Annotated[
+        int,
+        Meta(ge=1, description="most jobs that wait; more are told to retry (429)", extra={"flag": "jobs-max-waiting"}),
+    ] = 1_000_000
+    max_waiting_seconds: Annotated[
+        float,
+        Meta(
+            gt=0,
+            description="while the oldest job has waited for longer, more are told to retry (429)",
+            extra={"flag": "jobs-max-waiting-seconds", **_SECONDS},
+        ),
+    ] = 86_400.0
+    max_bytes: Annotated[
+        int,
+        Meta(
+            ge=1,
+            description="most bytes of bodies and answers in the store",
+            extra={"flag": "jobs-max-bytes", **_BYTES},
+        ),
+    ] = 8_589_934_592
+
+    def __repr__(self) -> str:
+        """Show every field but the store, whose URL may have a password."""
+        shown = ((name, getattr(self, name)) for name in self.__struct_fields__)
+        masked = (f"{name}={'***' if name == 'store' and value else repr(value)}" for name, value in shown)
+        return f"Jobs({', '.join(masked)})"
+
+
 class Model(msgspec.Struct, frozen=True):
     """Statements about the model, and how it runs."""
 
@@ -334,3 +424,4 @@ class Settings(msgspec.Struct, frozen=True):
     access: Access = Access()
     model: Model = Model()
     logs: Logs = Logs()
+    jobs: Jobs = Jobs()
