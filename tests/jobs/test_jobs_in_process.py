@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
+from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from septet import testing
 from septet.errors import ModelFailed
@@ -262,5 +263,16 @@ def test_many_jobs_are_run_together_and_each_has_its_own_answer() -> None:
             answers = await asyncio.gather(*(server.ask("GET", read(each)["href"] + "?wait=30") for each in tickets))
             values = [read(each)["answer"]["body"]["prediction"] for each in answers]
             assert values == [[float(n)] for n in range(200)]
+
+    run(scenario)
+
+
+def test_the_routes_of_jobs_are_documented() -> None:
+    async def scenario() -> None:
+        async with JobServer(testing.service()) as server:
+            document = read(await server.ask("GET", "/openapi.json"))
+            OpenAPIV31SpecValidator(document).validate()
+            assert {"/job/{job_id}", "/job/{job_id}/answer", "/jobs", "/predict/async"} <= set(document["paths"])
+            assert {"name": "jobs"} in document["tags"]
 
     run(scenario)
