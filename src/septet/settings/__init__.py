@@ -255,6 +255,67 @@ class Access(msgspec.Struct, frozen=True):
         return f"Access({', '.join(masked)})"
 
 
+class Model(msgspec.Struct, frozen=True):
+    """Statements about the model, and how it runs."""
+
+    name: Annotated[
+        str | None,
+        Meta(
+            pattern=NAME_PATTERN,
+            description="the model's name; default: the package's, else the file's",
+        ),
+    ] = None
+    version: Annotated[
+        str | None,
+        Meta(
+            pattern=VERSION_PATTERN,
+            description="the model's version; default: the package's, else 0",
+        ),
+    ] = None
+    labels: Annotated[
+        str | None,
+        Meta(description='file of class names; "none" ignores the label file that lies beside the model'),
+    ] = None
+    trust: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="digest of a file that may run code when it is loaded (see septet inspect); repeatable",
+            extra={"pattern": DIGEST_PATTERN, "metavar": "DIGEST"},
+        ),
+    ] = ()
+    nullable: Annotated[
+        bool, Meta(description="accept null and NaN in every column of a bare model file (packages say it per column)")
+    ] = False
+    threads: Annotated[
+        int, Meta(ge=0, le=1024, description="threads one prediction may use; 0 for the CPUs allowed, by workers")
+    ] = 0
+    max_batch_rows: Annotated[
+        int, Meta(ge=1, le=1_000_000, description="most rows of waiting requests that are run together")
+    ] = 256
+    fallback: Annotated[
+        str | None,
+        Meta(
+            description="answer for each row where the model fails, is overloaded or late: a JSON object with the "
+            'values of each output; "none" for errors, whatever the package says',
+            extra={"metavar": "JSON"},
+        ),
+    ] = None
+    middleware: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="module:name of what wraps the predictor, see docs/serving.md; repeatable, outermost first",
+            extra={"pattern": r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$", "metavar": "MODULE:NAME"},
+        ),
+    ] = ()
+    allow_stale: Annotated[bool, Meta(description="serve a model whose training data is too old")] = False
+    stale_warn_days: Annotated[
+        int, Meta(ge=1, le=36500, description="age of the training data that is warned about", extra=_DAYS)
+    ] = 31
+    stale_error_days: Annotated[
+        int, Meta(ge=1, le=36500, description="age of the training data that is refused", extra=_DAYS)
+    ] = 90
+
+
 class Jobs(msgspec.Struct, frozen=True):
     """Requests that are answered later; see docs/jobs.md."""
 
@@ -345,67 +406,6 @@ class Jobs(msgspec.Struct, frozen=True):
         return f"Jobs({', '.join(masked)})"
 
 
-class Model(msgspec.Struct, frozen=True):
-    """Statements about the model, and how it runs."""
-
-    name: Annotated[
-        str | None,
-        Meta(
-            pattern=NAME_PATTERN,
-            description="the model's name; default: the package's, else the file's",
-        ),
-    ] = None
-    version: Annotated[
-        str | None,
-        Meta(
-            pattern=VERSION_PATTERN,
-            description="the model's version; default: the package's, else 0",
-        ),
-    ] = None
-    labels: Annotated[
-        str | None,
-        Meta(description='file of class names; "none" ignores the label file that lies beside the model'),
-    ] = None
-    trust: Annotated[
-        tuple[str, ...],
-        Meta(
-            description="digest of a file that may run code when it is loaded (see septet inspect); repeatable",
-            extra={"pattern": DIGEST_PATTERN, "metavar": "DIGEST"},
-        ),
-    ] = ()
-    nullable: Annotated[
-        bool, Meta(description="accept null and NaN in every column of a bare model file (packages say it per column)")
-    ] = False
-    threads: Annotated[
-        int, Meta(ge=0, le=1024, description="threads one prediction may use; 0 for the CPUs allowed, by workers")
-    ] = 0
-    max_batch_rows: Annotated[
-        int, Meta(ge=1, le=1_000_000, description="most rows of waiting requests that are run together")
-    ] = 256
-    fallback: Annotated[
-        str | None,
-        Meta(
-            description="answer for each row where the model fails, is overloaded or late: a JSON object with the "
-            'values of each output; "none" for errors, whatever the package says',
-            extra={"metavar": "JSON"},
-        ),
-    ] = None
-    middleware: Annotated[
-        tuple[str, ...],
-        Meta(
-            description="module:name of what wraps the predictor, see docs/serving.md; repeatable, outermost first",
-            extra={"pattern": r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$", "metavar": "MODULE:NAME"},
-        ),
-    ] = ()
-    allow_stale: Annotated[bool, Meta(description="serve a model whose training data is too old")] = False
-    stale_warn_days: Annotated[
-        int, Meta(ge=1, le=36500, description="age of the training data that is warned about", extra=_DAYS)
-    ] = 31
-    stale_error_days: Annotated[
-        int, Meta(ge=1, le=36500, description="age of the training data that is refused", extra=_DAYS)
-    ] = 90
-
-
 class Logs(msgspec.Struct, frozen=True):
     """What is written to standard error."""
 
@@ -423,5 +423,5 @@ class Settings(msgspec.Struct, frozen=True):
     limits: Limits = Limits()
     access: Access = Access()
     model: Model = Model()
-    logs: Logs = Logs()
     jobs: Jobs = Jobs()
+    logs: Logs = Logs()
