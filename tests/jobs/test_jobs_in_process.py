@@ -276,3 +276,23 @@ def test_the_routes_of_jobs_are_documented() -> None:
             assert {"name": "jobs"} in document["tags"]
 
     run(scenario)
+
+
+def test_a_job_is_followed_by_its_events_until_the_caller_knows_its_end() -> None:
+    async def scenario() -> None:
+        held = testing.HeldPredictor(testing.EchoPredictor(("y",)))
+        async with JobServer(testing.service(predictor=held)) as server:
+            path = read(await server.post("/predict/async", BODY))["href"] + "/events"
+            await held.until_held()
+            seen: dict[str, str] = {}
+            reply = await server.ask("GET", path)
+            while reply.status == 200:
+                lines = dict(line.split(": ", 1) for line in reply.body.decode().strip().split("\n"))
+                seen[lines["event"]] = lines["data"]
+                held.release()
+                reply = await server.ask("GET", path, last_event_id=lines["id"])
+            assert reply.status == 410
+            assert list(seen) == ["running", "succeeded"]
+            assert json.loads(seen["succeeded"])["answer"]["body"]["prediction"] == [1.5, 2.5]
+
+    run(scenario)

@@ -70,6 +70,19 @@ def job_answer(described: OperationContext) -> Node:  # noqa: ARG001 - all descr
     return {"parameters": [_JOB_ID, _WAIT], "responses": {**replies, **_errors()}}
 
 
+def job_events(described: OperationContext) -> Node:  # noqa: ARG001 - all describe alike
+    """Describe `GET /job/{job_id}/events`."""
+    seen = {
+        "name": "last-event-id",
+        "in": "header",
+        "required": False,
+        "description": "What was seen.",
+        "schema": _TEXT,
+    }
+    event = openapi_responses.reply(_TEXT, text="The next event, or a comment.", media="text/event-stream")
+    return {"parameters": [_JOB_ID, seen], "responses": {"200": event, **_errors()}}
+
+
 def cancel_job(described: OperationContext) -> Node:  # noqa: ARG001 - all describe alike
     """Describe `DELETE /job/{job_id}`."""
     replies = {
