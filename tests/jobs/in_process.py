@@ -80,7 +80,7 @@ class JobServer:
             app.models.install_all(self._services)
         self.keeping = KeptLease(self.store)
         await self._intake.start()
-        self._work = JobWork(OpenedStore(lambda: self.store, PipeSignals()), self.keeping, worker, None, most=64)  # type: ignore[arg-type]
+        self._work = JobWork(OpenedStore(lambda: self.store, PipeSignals()), self.keeping, worker, None, settings.jobs)  # type: ignore[arg-type]
         if self._working:
             await self._work.start()
         return self

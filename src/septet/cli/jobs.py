@@ -12,10 +12,11 @@ from septet.cli.flags import add_settings, settings
 from septet.cli.parser import Parser
 from septet.cli.terminal import show, show_json
 from septet.errors import NotFound, SettingsInvalid, StartupError
-from septet.jobs.job_document import answer, moment, summary
+from septet.jobs.job_document import moment, summary
 from septet.queues.job import Job, JobState
 from septet.queues.job_store import Accepted, JobFilter, JobStore
 from septet.settings import Jobs
+from septet.sinks.delivery import shown_answer
 
 ARGUMENTS = "{list,show,replay,cancel,purge,stats} [JOB ...] --jobs URL"
 DESCRIPTION = """\
@@ -88,7 +89,7 @@ def _show(store: JobStore, args: Namespace) -> Sequence[str]:
     shown = []
     for job in _wanted(store, args):
         reply = store.reply(job.id)
-        shown.append({**summary(job, ""), **({} if reply is None else {"answer": answer(reply)})})
+        shown.append({**summary(job, ""), **({} if reply is None else {"answer": shown_answer(reply)})})
     show_json(msgspec.json.encode(shown[0] if len(shown) == 1 else shown))
     return ()
 
