@@ -63,13 +63,20 @@ def _nothing(_: Sequence[str]) -> None:
 class JobServer:
     """Services that accept jobs, and with `working` a worker for them; an async context manager."""
 
-    def __init__(self, *services: Service, working: bool = True, limits: StoreLimits | None = None) -> None:
+    def __init__(
+        self,
+        *services: Service,
+        working: bool = True,
+        limits: StoreLimits | None = None,
+        jobs: Jobs | None = None,
+    ) -> None:
         self.store = MemoryStore(limits)
         self._services = services
         self._working = working
+        self._jobs = Jobs(store="memory") if jobs is None else jobs
 
     async def __aenter__(self) -> Self:
-        settings = Settings(jobs=Jobs(store="memory"))
+        settings = Settings(jobs=self._jobs)
         self.app, worker = App(), App()
         self._intake = JobIntake(OpenedStore(lambda: self.store, PipeSignals()), settings.jobs)
         names = [each.identity.name for each in self._services]

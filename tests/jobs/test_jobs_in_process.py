@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from septet.errors import ModelFailed
 from septet.protocols.http.http_messages import HttpReply
 from septet.queues.job import Job, JobState
 from septet.queues.job_store import StoreLimits
+from septet.settings import Jobs
 from septet.testing import FailingPredictor
 from septet.types import Identity
 from tests.jobs.in_process import JobServer
@@ -294,5 +296,20 @@ def test_a_job_is_followed_by_its_events_until_the_caller_knows_its_end() -> Non
             assert reply.status == 410
             assert list(seen) == ["running", "succeeded"]
             assert json.loads(seen["succeeded"])["answer"]["body"]["prediction"] == [1.5, 2.5]
+
+    run(scenario)
+
+
+def test_an_answer_is_brought_to_the_sink_that_its_caller_names(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with JobServer(
+            testing.service(), jobs=Jobs(store="memory", sinks=(f"answers=file://{tmp_path}",))
+        ) as server:
+            assert (await server.post("/predict/async", BODY, septet_job_sink="elsewhere")).status == 422
+            assert (await server.post("/predict/async", BODY, septet_job_sink="https://a.test/")).status == 422
+            ticket = read(await server.post("/predict/async", BODY, septet_job_sink="answers"))
+            answer = await server.ask("GET", ticket["href"] + "/answer?wait=30")
+            while not any(answer.body in each.read_bytes() for each in tmp_path.glob(f"{ticket['job_id']}*")):
+                await server.ask("GET", ticket["href"] + "?wait=0.1")
 
     run(scenario)
