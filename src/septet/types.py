@@ -16,21 +16,12 @@ from typing import Any, Protocol, TypeAlias
 import msgspec
 from numpy.typing import NDArray
 
+from septet.identity import Identity as Identity  # noqa: PLC0414 - it is one of these records
+
 _log = logging.getLogger("septet")
 
 Array: TypeAlias = NDArray[Any]
 Tensors: TypeAlias = Mapping[str, Array]
-
-
-class Identity(msgspec.Struct, frozen=True):
-    """Who answered: stands in every answer, metric, log line and job.
-
-    `digest` is `sha256:` and 64 hexadecimal digits: the artefact's for a bare file, the manifest's for a package.
-    """
-
-    name: str
-    version: str
-    digest: str
 
 
 class Request(msgspec.Struct, frozen=True, gc=False):

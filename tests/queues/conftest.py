@@ -2,17 +2,33 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from secrets import token_hex
 from typing import TypeAlias
 
 import pytest
 
 from septet.queues.job_store import JobStore, StoreLimits
 from septet.queues.memory_store import MemoryStore
+from septet.queues.redis_store import RedisStore
+from tests.redis_servers import RedisServer, needs_redis
 
 #: Makes a store with limits; of one test all have the same jobs, where they can.
 MakeStore: TypeAlias = Callable[..., JobStore]
 
-STORES = ("memory",)
+STORES = ("memory", pytest.param("redis", marks=needs_redis))
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[RedisServer]:
+    """A server that keeps nothing, for all tests; each has a queue of its own."""
+    with RedisServer() as server:
+        yield server
+
+
+@pytest.fixture
+def redis_url(redis_server: RedisServer) -> str:
+    """Of a queue without jobs."""
+    return f"{redis_server.url}?queue={token_hex(4)}"
 
 
 @pytest.fixture(params=STORES)
@@ -21,8 +37,9 @@ def make_store(request: pytest.FixtureRequest) -> Iterator[MakeStore]:
     with ExitStack() as opened:
 
         def make(limits: StoreLimits | None = None) -> JobStore:
-            assert request.param == "memory"
-            store = MemoryStore(limits)
+            if request.param == "memory":
+                return MemoryStore(limits)
+            store = RedisStore(request.getfixturevalue("redis_url"), limits)
             opened.callback(store.close)
             return store
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -46,6 +47,10 @@ from septet.service import Merging, Service
 from septet.settings import Model, Settings
 from septet.tensors import plain
 from septet.types import Tensors
+
+if TYPE_CHECKING:
+    # A server that accepts no jobs does without.
+    from septet.assembly.job_serving import JobIntake
 
 logger = logging.getLogger("septet")
 
@@ -188,11 +193,19 @@ def _learn(
 
 
 def layout(models: int, more_templates: Sequence[str] = ()) -> MetricsLayout:
-    """The closed lists that metrics count by, for so many models; `more_templates` are of routes beside HTTP's."""
+    """The closed lists that metrics count by, for so many models; `more_templates` are of routes beside the usual."""
     server, model = _templates(SERVER_OWNERS), _templates(MODEL_OWNERS)
     predicting = tuple(path for path in more_templates if path in (INFER, STREAM_INFER))
     routes = (*model, *server, *more_templates)
     return MetricsLayout(routes, ("ok", *STATUS), models, model_routes=(*model, *predicting))
+
+
+def job_templates() -> tuple[str, ...]:
+    """The paths of the routes that accept jobs and tell of them, by which metrics count."""
+    from septet.jobs.async_routes import AsyncRoutes
+    from septet.jobs.job_routes import JobRoutes
+
+    return _templates((AsyncRoutes, JobRoutes))
 
 
 def _templates(owners: Iterable[type]) -> tuple[str, ...]:
@@ -218,11 +231,12 @@ def application(
     snapshot: Callable[[], MetricsSnapshot],
     names: Sequence[str],
     key_counts: Callable[[], Sequence[KeyCount]] = tuple,
+    intake: "JobIntake | None" = None,
 ) -> None:
     """Let an application answer every protocol over HTTP, for the models that it has and those that come.
 
     `snapshot` adds up what all processes have counted, of the models with these names in this order, and `key_counts`
-    what they have counted of API keys.
+    what they have counted of API keys. `intake` takes jobs.
     """
     limits = settings.limits
 
@@ -233,8 +247,10 @@ def application(
 
     def bind(model: ServedModel) -> Sequence[object]:
         infer = RequestFactory(model, limits, "/v2")
+        native = NativeRoutes(RequestFactory(model, limits, "/predict"))
         return (
-            NativeRoutes(RequestFactory(model, limits, "/predict")),
+            native,
+            *(() if intake is None else (intake.async_routes(native),)),
             ModelInfo(model.service, limits=limits),
             InferRequestReader(infer),
             InferRoutes(infer, counted, app.state),
@@ -247,5 +263,6 @@ def application(
         InferServer(app.models, counted),
         V1Models(app.models),
         ServerRoutes(app.models, app.operations, settings, snapshot, names, key_counts),
+        *(() if intake is None else (intake.routes,)),
     )
-    app.install(bind, owners, observer, limits)
+    app.install(bind, owners, observer, limits, None if intake is None else intake.submitter)

@@ -5,6 +5,7 @@ import logging
 import os
 import time
 from collections.abc import Sequence
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from socket import socket
@@ -23,6 +24,7 @@ from septet.server.listener import bind, reserve
 from septet.server.open_files import allow_open_files
 from septet.server.supervisor import SupervisionPolicy, supervise
 from septet.server.unix_socket import listening_at
+from septet.server.worker_context import WorkerContext
 from septet.settings import Settings
 from septet.types import Middleware
 
@@ -56,20 +58,30 @@ def serve(
         tls_files = _tls_files(settings)
         files = WatchedFiles(loader, watch=server.watch, tls_files=tls_files)
         keys = watched_keys(settings.access)
-        counted = layout(loader.count, _grpc_templates() if calls else ())
+        counted = layout(loader.count, (*(_grpc_templates() if calls else ()), *_job_templates(settings)))
         addresses = Addresses(address(sockets, settings), [_shown(each) for each in calls], unix_socket)
         plan = ServingPlan(
-            loader, settings, begun, addresses, announce, tls_files, keys, http=len(sockets), grpc=len(calls)
+            loader,
+            settings,
+            begun,
+            addresses,
+            announce,
+            tls_files,
+            keys,
+            http=len(sockets),
+            grpc=len(calls),
+            serving=server.workers,
         )
         shared = [*sockets, *calls, *admin]
         allow_open_files(len(shared), server.workers, settings.limits.max_connections)
-        if server.workers > 1:
+        workers = server.workers + (settings.jobs.workers if settings.jobs.store is not None else 0)
+        if workers > 1:
             loader.share()
         grace = server.drain_delay_seconds + server.grace_seconds
-        policy = SupervisionPolicy(server.workers, grace, server.hang_seconds, server.poison_seconds)
+        policy = SupervisionPolicy(workers, grace, server.hang_seconds, server.poison_seconds)
         # The parent holds both ports whichever worker comes or goes, and gives them up when the end begins.
         return supervise(
-            ServingProcess(plan).start,
+            partial(_start, plan),
             lambda: None,
             sockets=shared,
             layout=counted,
@@ -78,6 +90,15 @@ def serve(
             # Of all processes this one tells of it, and workers that come later have what it has.
             on_look=_nothing if keys is None else keys.look,
         )
+
+
+def _start(plan: ServingPlan, context: WorkerContext) -> int:
+    """Begin a process: the first ones serve, the others answer jobs."""
+    if context.index < plan.serving:
+        return ServingProcess(plan).start(context)
+    from septet.assembly.job_process import JobProcess
+
+    return JobProcess(plan).start(context)
 
 
 def _nothing() -> None:
@@ -147,6 +168,21 @@ def _grpc_templates() -> tuple[str, ...]:
     from septet.assembly.grpc_serving import grpc_templates
 
     return grpc_templates()
+
+
+def _job_templates(settings: Settings) -> tuple[str, ...]:
+    """Look at where jobs are stored, before anything starts.
+
+    Raises:
+        SettingsInvalid: they cannot be stored there.
+    """
+    if settings.jobs.store is None:
+        return ()
+    from septet.assembly.composition import job_templates
+    from septet.queues.store_address import StoreAddress
+
+    _ = StoreAddress(settings.jobs.store).file
+    return job_templates()
 
 
 def _shown(reserved: socket) -> str:

@@ -44,6 +44,7 @@ class ServingPlan(msgspec.Struct, frozen=True):
         tls_files: what encrypts connections; None for plain ones.
         keys: those of callers; None where none is needed.
         http, grpc: how many sockets are for each, in this order; one more may be for admin operations.
+        serving: how many of the processes serve; all further ones answer jobs.
     """
 
     loader: ModelLoader
@@ -55,6 +56,7 @@ class ServingPlan(msgspec.Struct, frozen=True):
     keys: "WatchedKeys | None"
     http: int
     grpc: int
+    serving: int
 
     def split(self, sockets: Sequence[socket]) -> tuple[Sequence[socket], Sequence[socket], Sequence[socket]]:
         """Those for HTTP, for gRPC, and for admin operations."""

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from socket import socket
+from typing import TYPE_CHECKING
 
 from septet.assembly.access_rules import ProcessAccess
 from septet.assembly.admin_routes import AdminRoutes
@@ -12,7 +13,7 @@ from septet.assembly.loading import LoadedModels
 from septet.assembly.releases import Releases
 from septet.assembly.run_oversight import RunOversight
 from septet.assembly.serving_plan import ServingPlan
-from septet.events import NullObserver
+from septet.events import NullObserver, Observer
 from septet.monitoring.log import AccessLog
 from septet.monitoring.worker_metrics import TurnObservers
 from septet.protocols.http.app import App
@@ -23,6 +24,10 @@ from septet.server.freed_memory import return_freed_memory
 from septet.server.http_server import SecondaryServer
 from septet.server.worker import WorkerHooks, run_worker
 from septet.server.worker_context import WorkerContext
+
+if TYPE_CHECKING:
+    # A server that accepts no jobs does without.
+    from septet.assembly.job_serving import JobIntake
 
 
 class ServingProcess:
@@ -56,17 +61,14 @@ class ServingProcess:
             names = models.names
             worker_metrics.count_models(names)
             observer = TurnObservers(worker_metrics, AccessLog(access=self._settings.logs.access))
-            application(app, self._settings, observer, shared_metrics.snapshot, names, access.key_counts)
+            intake = self._job_intake(secondary_servers)
+            application(app, self._settings, observer, shared_metrics.snapshot, names, access.key_counts, intake)
             models.install(app.models)
             releases = Releases(app.models, self._loader, names, context.send)
             released.append(releases)
             secondary_servers.extend(self._admin_servers(app.models, releases, admin))
             if calls:
-                from septet.assembly.grpc_serving import grpc_server
-
-                secondary_servers.append(
-                    grpc_server(app, self._settings, observer, calls, connections, tls_files=plan.tls_files)
-                )
+                secondary_servers.append(self._grpc_server(app, observer, intake, calls, connections))
 
         def begin() -> None:
             (models,) = loaded
@@ -95,6 +97,28 @@ class ServingProcess:
             listens_early=first and self._settings.server.workers == 1,
         )
         return run_worker(app, sockets, self._settings, hooks)
+
+    def _grpc_server(
+        self,
+        app: App,
+        observer: Observer,
+        intake: "JobIntake | None",
+        sockets: Sequence[socket],
+        connections: ConnectionGauge,
+    ) -> SecondaryServer:
+        from septet.assembly.grpc_serving import grpc_server
+
+        jobs, tls_files = None if intake is None else intake.grpc_submitter(), self._plan.tls_files
+        return grpc_server(app, self._settings, observer, sockets, connections, tls_files=tls_files, jobs=jobs)
+
+    def _job_intake(self, secondary_servers: list[SecondaryServer]) -> "JobIntake | None":
+        if self._settings.jobs.store is None:
+            return None
+        from septet.assembly.job_serving import JobIntake, opened_store, store_address
+
+        intake = JobIntake(opened_store(store_address(self._settings.jobs)), self._settings.jobs)
+        secondary_servers.append(intake)
+        return intake
 
     def _admin_servers(self, models: Models, releases: Releases, sockets: Sequence[socket]) -> list[SecondaryServer]:
         limits = self._settings.limits

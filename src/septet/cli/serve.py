@@ -33,7 +33,7 @@ def configure(parser: Parser) -> None:
     parser.add_argument(
         "--print-config", action="store_true", help="print the effective settings and where each comes from, and stop"
     )
-    add_settings(parser, ("server", "limits", "access", "model", "logs"))
+    add_settings(parser, ("server", "limits", "access", "model", "jobs", "logs"))
 
 
 def run(args: Namespace) -> int:

@@ -8,6 +8,7 @@ import asyncio
 import logging
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future
 from time import time
 from typing import Any, Final, TypeAlias, TypeVar
 
@@ -15,7 +16,7 @@ import msgspec
 
 from septet.errors import Overloaded, SeptetError, Unavailable
 from septet.queues.job import NewJob, Settlement
-from septet.queues.job_store import Accepted, JobStore
+from septet.queues.job_store import Accepted, JobSignals, JobStore
 
 #: What may wait for the store.
 MOST_WAITING: Final = 10_000
@@ -49,17 +50,16 @@ class StoreThread:
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop
 
-    async def start(self) -> None:
-        """Open the store.
+    def start(self, signals: JobSignals) -> str:
+        """Open the store, and tell `signals` of changes from now on; what the store says of its durability.
 
         Raises:
-            StartupError: it cannot be.
+            StartupError: it cannot be opened.
         """
-        self._loop = asyncio.get_running_loop()
-        opened: asyncio.Future[None] = self._loop.create_future()
-        self._thread = threading.Thread(target=self._run, args=(opened,), name="septet-jobs", daemon=True)
+        opened: Future[str] = Future()
+        self._thread = threading.Thread(target=self._run, args=(opened, signals), name="septet-jobs", daemon=True)
         self._thread.start()
-        await opened
+        return opened.result()
 
     async def close(self) -> None:
         """Do what waits, and close the store."""
@@ -68,7 +68,7 @@ class StoreThread:
             self._changed.notify()
         thread = self._thread
         if thread is not None:
-            await self._loop.run_in_executor(None, thread.join)
+            await asyncio.get_running_loop().run_in_executor(None, thread.join)
 
     def accept(self, job: NewJob, done: Callable[[Accepted | Exception], None]) -> None:
         """Store a job; `done` gets why not, where it is not stored."""
@@ -84,7 +84,7 @@ class StoreThread:
         Raises:
             Exception: whatever that raises.
         """
-        future: asyncio.Future[_T] = self._loop.create_future()
+        future: asyncio.Future[_T] = asyncio.get_running_loop().create_future()
 
         def done(outcome: Any) -> None:
             if future.done():
@@ -98,6 +98,7 @@ class StoreThread:
         return await future
 
     def _put(self, put: Callable[[_Gathered], object], done: _Done) -> None:
+        self._loop = asyncio.get_running_loop()
         with self._changed:
             if self._closing:
                 error: SeptetError = Unavailable("The server is stopping.")
@@ -110,16 +111,17 @@ class StoreThread:
                 return
         done(error)
 
-    def _run(self, opened: "asyncio.Future[None]") -> None:
+    def _run(self, opened: "Future[str]", signals: JobSignals) -> None:
         try:
             store = self._open_store()
-        except Exception as error:  # noqa: BLE001 - the loop's side raises it
-            self._loop.call_soon_threadsafe(opened.set_exception, error)
+        except Exception as error:  # noqa: BLE001 - who starts the thread raises it
+            opened.set_exception(error)
             return
-        self._loop.call_soon_threadsafe(opened.set_result, None)
+        opened.set_result(store.durability)
         try:
             while (gathered := self._next()) is not None:
                 told = self._act(store, gathered)
+                signals.notify()
                 self._loop.call_soon_threadsafe(_tell, told)
         except RuntimeError:  # the loop is closed: nobody waits any more
             logger.debug("the event loop ended before the store of jobs")

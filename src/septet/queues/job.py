@@ -11,13 +11,16 @@ from typing import Final, Literal
 
 import msgspec
 
-from septet.types import Identity
+from septet.identity import Identity
 
 #: Seconds by which a job is preferred for each step of its priority: what was submitted so much earlier comes first.
 PRIORITY_SECONDS: Final = 60.0
 LOWEST_PRIORITY, HIGHEST_PRIORITY = -9, 9
 #: The first retry waits up to so many seconds, each further one up to twice as long, and none longer than the last.
 FIRST_DELAY_SECONDS, LONGEST_DELAY_SECONDS = 1.0, 60.0
+
+# Headers that differ each time the same request is sent.
+_OF_ONE_SENDING: Final = (b"x-request-id", b"traceparent")
 
 
 class JobState(StrEnum):
@@ -101,7 +104,8 @@ class NewJob(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def digest_of_request(self) -> bytes:
         """32 bytes that are the same only for the same request: what an idempotency key stands for."""
-        head = msgspec.msgpack.encode((self.kind, self.model, self.path, self.query, sorted(self.headers)))
+        headers = sorted(each for each in self.headers if each[0] not in _OF_ONE_SENDING)
+        head = msgspec.msgpack.encode((self.kind, self.model, self.path, self.query, headers))
         return hashlib.sha256(hashlib.sha256(self.body).digest() + head).digest()
 
 

@@ -11,6 +11,7 @@ still tells of that is not taken, because another attempt, or none, is under way
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 import msgspec
 
@@ -101,6 +102,22 @@ class StoreFailed(SeptetError):
     """Raised when the store cannot be read or written now: nothing of what was asked is stored."""
 
     code = "unavailable"
+
+
+class JobSignals(Protocol):
+    """Tells the other processes that use a store that something in it has changed. A signal may be lost."""
+
+    def fileno(self) -> int:
+        """A descriptor that can be read once another process has told of a change."""
+
+    def drain(self) -> None:
+        """Take note of all that was told; does not block."""
+
+    def notify(self) -> None:
+        """Tell of a change; does not block."""
+
+    def close(self) -> None:
+        """Hear and tell no more."""
 
 
 class JobStore(ABC):

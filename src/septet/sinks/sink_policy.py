@@ -1,16 +1,11 @@
 """Where answers may be brought to: what the owner of a server says."""
 
-from typing import Annotated, Final
+from typing import Annotated
 
 import msgspec
 from msgspec import Meta
 
-#: A name for an address, such as `answers=file:///srv/answers`.
-SINK_PATTERN: Final = r"^[a-z][a-z0-9_-]{0,62}=\S+$"
-#: `*` for every host; a name or an IP address; `*.` and a name for all hosts below it.
-HOST_PATTERN: Final = r"^(\*|(\*\.)?[a-z0-9]([a-z0-9._-]*[a-z0-9])?|\[[0-9a-f:.]+\])$"
-SECRET_PATTERN: Final = r"^whsec_[A-Za-z0-9+/]{32,88}={0,2}$"  # noqa: S105 - it is the form of one
-NETWORK_PATTERN: Final = r"^[0-9a-f:.]+/[0-9]{1,3}$"
+from septet.settings import SINK_PATTERN, WEBHOOK_HOST_PATTERN, WEBHOOK_NETWORK_PATTERN, WEBHOOK_SECRET_PATTERN
 
 _Seconds = Annotated[float, Meta(gt=0, le=600)]
 
@@ -30,11 +25,11 @@ class SinkPolicy(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     sinks: tuple[Annotated[str, Meta(pattern=SINK_PATTERN)], ...] = ()
-    webhook_hosts: tuple[Annotated[str, Meta(pattern=HOST_PATTERN)], ...] = ()
+    webhook_hosts: tuple[Annotated[str, Meta(pattern=WEBHOOK_HOST_PATTERN)], ...] = ()
     webhook_ports: tuple[Annotated[int, Meta(ge=1, le=65535)], ...] = (80, 443)
     webhook_http: bool = False
-    webhook_networks: tuple[Annotated[str, Meta(pattern=NETWORK_PATTERN)], ...] = ()
-    webhook_secrets: tuple[Annotated[str, Meta(pattern=SECRET_PATTERN)], ...] = ()
+    webhook_networks: tuple[Annotated[str, Meta(pattern=WEBHOOK_NETWORK_PATTERN)], ...] = ()
+    webhook_secrets: tuple[Annotated[str, Meta(pattern=WEBHOOK_SECRET_PATTERN)], ...] = ()
     connect_seconds: _Seconds = 5.0
     first_byte_seconds: _Seconds = 15.0
     whole_seconds: _Seconds = 30.0

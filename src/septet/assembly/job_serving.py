@@ -1,0 +1,243 @@
+"""The jobs of one process: how one that serves accepts them and tells of them, and how a worker answers them."""
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable
+from functools import partial
+
+import msgspec
+
+from septet.errors import SettingsInvalid
+from septet.events import Observer
+from septet.jobs.async_routes import AsyncRoutes
+from septet.jobs.delivery_run import DeliveryRun
+from septet.jobs.job_consumer import Answer, JobConsumer
+from septet.jobs.job_routes import JobRoutes
+from septet.jobs.job_submitter import JobSubmitter, http_ticket
+from septet.jobs.job_waiters import JobWaiters
+from septet.jobs.lease_keeping import LeaseKeeping
+from septet.jobs.store_thread import StoreThread
+from septet.jobs.submission import JobDefaults
+from septet.protocols.http.app import App
+from septet.protocols.native.native_routes import NativeRoutes
+from septet.queues.job_store import JobSignals, JobStore, StoreLimits
+from septet.queues.store_address import StoreAddress, open_signals, open_store
+from septet.registry import Models
+from septet.settings import Jobs, Limits, Settings
+from septet.sinks.open_sinks import OpenSinks
+from septet.sinks.sink_policy import SinkPolicy
+
+
+def store_address(jobs: Jobs) -> StoreAddress:
+    """Where the settings say that jobs are stored.
+
+    Raises:
+        SettingsInvalid: they cannot be stored there.
+    """
+    limits = StoreLimits(
+        max_waiting=jobs.max_waiting,
+        max_bytes=jobs.max_bytes,
+        max_waiting_seconds=jobs.max_waiting_seconds,
+        keep_seconds=jobs.keep_seconds,
+    )
+    address = StoreAddress(jobs.store or "", jobs.durable, limits)
+    _ = address.file  # which looks at the URL
+    return address
+
+
+def opened_store(address: StoreAddress) -> "OpenedStore":
+    """Open what is stored there.
+
+    Raises:
+        StartupError: it cannot be opened.
+    """
+    return OpenedStore(partial(open_store, address), open_signals(address))
+
+
+class OpenedStore:
+    """The store of one process, its thread, and the signals of others.
+
+    Attributes:
+        thread: which calls the store.
+        durability: what the store says of it.
+    """
+
+    def __init__(self, open_it: Callable[[], JobStore], signals: JobSignals) -> None:
+        """Open the store.
+
+        Raises:
+            StartupError: it cannot be opened.
+        """
+        self._signals = signals
+        self.thread = StoreThread(open_it)
+        self.durability = self.thread.start(signals)
+
+    def listen(self, look: Callable[[], None]) -> None:
+        """Call this with each signal, on the running event loop."""
+        signals = self._signals
+
+        def heard() -> None:
+            signals.drain()
+            look()
+
+        asyncio.get_running_loop().add_reader(signals.fileno(), heard)
+
+    async def close(self) -> None:
+        """Hear nothing more, and let go of the store."""
+        asyncio.get_running_loop().remove_reader(self._signals.fileno())
+        await self.thread.close()
+        self._signals.close()
+
+
+def open_sinks(jobs: Jobs) -> OpenSinks:
+    """Where answers may be brought to.
+
+    Raises:
+        SettingsInvalid: a sink of the settings cannot be used.
+        MissingExtra: one needs a library that lacks.
+    """
+    facts = {
+        "sinks": jobs.sinks,
+        "webhook_hosts": jobs.webhook_hosts,
+        "webhook_ports": tuple(map(int, jobs.webhook_ports)),
+        "webhook_http": jobs.webhook_http,
+        "webhook_networks": jobs.webhook_networks,
+        "webhook_secrets": jobs.webhook_secrets,
+    }
+    try:
+        return OpenSinks(msgspec.convert(facts, SinkPolicy))
+    except msgspec.ValidationError as error:
+        raise SettingsInvalid(f"the settings of sinks cannot be used: {error}") from None
+
+
+class JobIntake:
+    """A `SecondaryServer` beside the HTTP server: it accepts jobs, and lets callers ask for them."""
+
+    def __init__(self, store: OpenedStore, jobs: Jobs) -> None:
+        self._store = store
+        self._sinks = open_sinks(jobs)
+        self._waiters = JobWaiters(self._store.thread)
+        self._defaults = JobDefaults(jobs.attempts, jobs.max_age_seconds)
+        self.routes = JobRoutes(self._store.thread, self._waiters)
+        self.submitter = JobSubmitter(
+            self._store.thread,
+            self._defaults,
+            self._sinks.named_by_caller,
+            partial(http_ticket, self._store.durability),
+        )
+
+    def async_routes(self, native: NativeRoutes) -> AsyncRoutes:
+        """The routes of one model that always answer later."""
+        return AsyncRoutes(native)
+
+    def grpc_submitter(self) -> JobSubmitter:
+        """What takes the calls of gRPC that are answered later."""
+        from septet.jobs.grpc_ticket import grpc_ticket
+
+        return JobSubmitter(
+            self._store.thread,
+            self._defaults,
+            self._sinks.named_by_caller,
+            partial(grpc_ticket, self._store.durability),
+        )
+
+    async def start(self) -> None:
+        """Hear of changes."""
+        self._store.listen(self._waiters.look)
+
+    def drain(self) -> None:
+        """Who waits for a job is answered with what is known."""
+        self._waiters.close()
+
+    async def stop(self, grace: float) -> bool:  # noqa: ARG002 - requests under way are the HTTP server's
+        """Close the store."""
+        self.drain()
+        await self._store.close()
+        self._sinks.close()
+        return True
+
+
+class JobWork:
+    """A `SecondaryServer` that answers jobs, in a process that accepts none."""
+
+    def __init__(self, store: OpenedStore, keeping: LeaseKeeping, app: App, grpc: App | None, jobs: Jobs) -> None:
+        """Take jobs; `app` and `grpc` answer the paths of HTTP and of gRPC.
+
+        Raises:
+            SettingsInvalid: a sink of the settings cannot be used.
+        """
+        self._store = store
+        self._sinks = open_sinks(jobs)
+        self._consumer = JobConsumer(
+            store.thread,
+            keeping,
+            partial(_answer_of, app, grpc),
+            DeliveryRun(store.thread, self._sinks.deliver),
+            partial(_digests, app.models),
+            most=jobs.most_at_once,
+            lost=_end_this_process,
+        )
+
+    async def start(self) -> None:
+        """Begin to take jobs."""
+        self._store.listen(self._consumer.look)
+        await self._consumer.start()
+
+    def drain(self) -> None:
+        """Take no more jobs."""
+        self._consumer.drain()
+
+    async def stop(self, grace: float) -> bool:
+        """Finish what was begun, give back the rest, and close the store."""
+        finished = await self._consumer.stop(grace)
+        await self._store.close()
+        self._sinks.close()
+        return finished
+
+
+def job_work(app: App, grpc: App | None, jobs: Jobs) -> JobWork:
+    """What answers jobs in this process.
+
+    Raises:
+        StartupError: their store cannot be opened.
+    """
+    address = store_address(jobs)
+    names = [each.service.identity.name for each in app.models]
+    keeping = LeaseKeeping(address, names, jobs.lease_seconds)
+    return JobWork(opened_store(address), keeping, app, grpc, jobs)
+
+
+def worker_settings(settings: Settings) -> Settings:
+    """The settings for answering jobs: as long as a job may run, and as many at once as are taken."""
+    seconds, limits = settings.jobs.run_seconds, settings.limits
+    patient: Limits = msgspec.structs.replace(
+        limits,
+        timeout_seconds=min(seconds, 86_400.0),
+        max_timeout_seconds=min(seconds, 86_400.0),
+        route_timeouts=(),
+        max_pending=max(limits.max_pending, settings.jobs.most_at_once),
+    )
+    return msgspec.structs.replace(settings, limits=patient)
+
+
+def grpc_app(app: App, settings: Settings, observer: Observer) -> App | None:
+    """The application that answers the paths of gRPC; None where its libraries are not installed."""
+    try:
+        from septet.assembly.grpc_serving import grpc_application
+    except ImportError:
+        return None
+    return grpc_application(app, settings, observer)[0]
+
+
+def _answer_of(app: App, grpc: App | None, path: str) -> Answer:
+    return grpc.answer if grpc is not None and grpc.find(path) is not None else app.answer
+
+
+def _digests(models: Models) -> dict[str, str]:
+    return {each.service.identity.name: each.service.identity.digest for each in models}
+
+
+def _end_this_process() -> None:
+    """As its parent would end it; then another takes its place."""
+    os.kill(os.getpid(), signal.SIGTERM)
