@@ -9,39 +9,40 @@ import sys
 from collections import Counter
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from septet.queues.job import StoredReply
 from septet.sinks.open_sinks import OpenSinks
 from septet.sinks.sink_policy import SinkPolicy
-from tests.sinks.redis_server import redis_server
+from tests.redis_servers import RedisServer, needs_redis
 from tests.sinks.samples import delivery
 
 apsw = pytest.importorskip("apsw")
-redis = pytest.importorskip("redis")
+pytestmark = needs_redis
 
 NAMES = ("folder", "lines", "stream", "table")
 REPLY = StoredReply(200, b"application/json", json.dumps("x" * 20_000).encode())
 
 
-def opened(place: Path) -> OpenSinks:
+def opened(place: Path, redis: str) -> OpenSinks:
     """Every sink that there is, in one folder."""
     return OpenSinks(
         SinkPolicy(
             sinks=(
                 f"folder=file://{place}/folder",
                 f"lines=file://{place}/answers.jsonl",
-                f"stream=unix://{place}/r.sock?stream=answers",
+                f"stream={redis}?stream=answers",
                 f"table=sqlite:///{place}/answers.db?table=answers",
             )
         )
     )
 
 
-def bring(place: Path, first: int) -> None:
+def bring(place: Path, redis: str, first: int) -> None:
     """Bring answers without end, one number after the other; the number is printed when it is brought everywhere."""
-    sinks = opened(place)
+    sinks = opened(place, redis)
     for number in itertools.count(first):
         brought(sinks, number, 1)
         print(number, flush=True)
@@ -57,11 +58,14 @@ def test_what_killed_writers_have_brought_is_there_and_what_is_brought_again_is_
     (tmp_path / "folder").mkdir()
     said: list[int] = []
     begun: list[int] = []
-    with redis_server(tmp_path):
+    with RedisServer() as server:
         for first in (0, 10_000):
-            program = f"from tests.sinks.test_killed_writers import *; bring(Path(sys.argv[1]), {first})"
+            program = f"from tests.sinks.test_killed_writers import *; bring(Path(sys.argv[1]), sys.argv[2], {first})"
             process = subprocess.Popen(
-                [sys.executable, "-c", program, str(tmp_path)], stdout=subprocess.PIPE, text=True, env=os.environ
+                [sys.executable, "-c", program, str(tmp_path), server.url],
+                stdout=subprocess.PIPE,
+                text=True,
+                env=os.environ,
             )
             assert process.stdout is not None
             numbers = [int(process.stdout.readline()) for _ in range(15)]
@@ -71,11 +75,11 @@ def test_what_killed_writers_have_brought_is_there_and_what_is_brought_again_is_
             process.stdout.close()
             said += numbers
             begun += [*numbers[-2:], numbers[-1] + 1]
-        with closing(opened(tmp_path)) as sinks:
+        with closing(opened(tmp_path, server.url)) as sinks:
             for number in begun:
                 brought(sinks, number, 2)
-        with redis.Redis(unix_socket_path=str(tmp_path / "r.sock")) as client:
-            stream = [entry[b"job_id"].decode() for _, entry in client.xrange("answers")]
+        entries: Any = server.client.xrange("answers")
+        stream = [entry["job_id"] for _, entry in entries]
     wanted = sorted(f"j{number}" for number in {*said, *begun})
     assert sorted(stream) == wanted
     with closing(apsw.Connection(str(tmp_path / "answers.db"))) as connection:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from septet.errors import Invalid, SettingsInvalid
-from septet.sinks.open_sinks import OpenSinks, shown_sink
+from septet.sinks.open_sinks import OpenSinks
 from septet.sinks.public_addresses import is_public
 from septet.sinks.sink_address import (
     FolderAddress,
@@ -19,6 +19,7 @@ from septet.sinks.sink_address import (
     TableAddress,
     WebhookAddress,
     parse_sink,
+    shown_sink,
 )
 from septet.sinks.sink_policy import SinkPolicy
 from tests.sinks.samples import SECRET

@@ -6,21 +6,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 
 from septet.sinks.delivery import DeliveryFailed
 from septet.sinks.open_sinks import OpenSinks
 from septet.sinks.sink_policy import SinkPolicy
 from septet.sinks.stream_sink import REMEMBERED_SECONDS
-from tests.sinks.redis_server import redis_server
+from tests.redis_servers import RedisServer, needs_redis
 from tests.sinks.samples import BINARY_REPLY, DELIVERY_ID, JOB_ID, delivery
 
-redis = pytest.importorskip("redis")
+pytestmark = needs_redis
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    with redis_server(tmp_path_factory.mktemp("redis")) as place:
-        yield place
+def place() -> Iterator[Path]:
+    with RedisServer() as server:
+        yield server.socket
 
 
 @pytest.fixture
@@ -76,21 +77,23 @@ def test_what_is_not_added_is_not_remembered(client: Any, sinks: OpenSinks) -> N
     assert client.xlen("answers") == 1
 
 
-def test_a_server_that_is_away_may_come_back(tmp_path: Path) -> None:
-    opened = _opened(tmp_path / "r.sock")
-    with pytest.raises(DeliveryFailed, match=r"unix://.*took no entry"):
-        opened.deliver("stream", delivery())
-    with redis_server(tmp_path):
-        opened.deliver("stream", delivery())
-    with pytest.raises(DeliveryFailed):
-        opened.deliver("stream", delivery())
-    opened.close()
-
-
-def test_a_wrong_password_is_not_told(tmp_path: Path) -> None:
-    with redis_server(tmp_path) as place:
-        opened = OpenSinks(SinkPolicy(sinks=(f"stream=unix://user:hidden@{place}?stream=a",)))
-        with pytest.raises(DeliveryFailed) as failed:
+def test_a_server_that_is_away_may_come_back() -> None:
+    with RedisServer() as server:
+        server.kill()
+        opened = _opened(server.socket)
+        with pytest.raises(DeliveryFailed, match=r"unix://.*took no entry"):
             opened.deliver("stream", delivery())
-        assert "hidden" not in str(failed.value)
+        server.start()
+        opened.deliver("stream", delivery())
+        server.kill()
+        with pytest.raises(DeliveryFailed):
+            opened.deliver("stream", delivery())
         opened.close()
+
+
+def test_a_wrong_password_is_not_told(place: Path) -> None:
+    opened = OpenSinks(SinkPolicy(sinks=(f"stream=unix://user:hidden@{place}?stream=a",)))
+    with pytest.raises(DeliveryFailed) as failed:
+        opened.deliver("stream", delivery())
+    assert "hidden" not in str(failed.value)
+    opened.close()

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 
 import msgspec
@@ -24,7 +24,9 @@ from septet.protocols.native.native_routes import NativeRoutes
 from septet.queues.job_store import JobSignals, JobStore, StoreLimits
 from septet.queues.store_address import StoreAddress, open_signals, open_store
 from septet.registry import Models
+from septet.server.daemon_thread import in_daemon_thread
 from septet.settings import Jobs, Limits, Settings
+from septet.sinks.delivery import Delivery
 from septet.sinks.open_sinks import OpenSinks
 from septet.sinks.sink_policy import SinkPolicy
 
@@ -173,7 +175,7 @@ class JobWork:
             store.thread,
             keeping,
             partial(_answer_of, app, grpc),
-            DeliveryRun(store.thread, self._sinks.deliver),
+            DeliveryRun(store.thread, partial(_in_thread, self._sinks)),
             partial(_digests, app.models),
             most=jobs.most_at_once,
             lost=_end_this_process,
@@ -194,6 +196,11 @@ class JobWork:
         await self._store.close()
         self._sinks.close()
         return finished
+
+
+def _in_thread(sinks: OpenSinks, kept: str, delivery: Delivery) -> Awaitable[None]:
+    """Bring an answer in a thread that nobody has to wait for: a hook may take its time, and any end of it is sound."""
+    return in_daemon_thread(partial(sinks.deliver, kept, delivery), "septet-delivery")
 
 
 def job_work(app: App, grpc: App | None, jobs: Jobs) -> JobWork:

@@ -15,11 +15,13 @@ from typing import Any, Final, Literal
 import msgspec
 
 from septet.errors import SeptetError
+from septet.jobs.delivery_run import SinkBusy
 from septet.jobs.lease_keeping import LeaseKeeping
 from septet.jobs.store_thread import StoreThread
 from septet.protocols.http.http_messages import HttpReply, HttpRequest
 from septet.queues.job import JobError, LeasedJob, Settlement, StoredReply, retry_delay
 from septet.sinks.delivery import DeliveryFailed, DeliveryRefused
+from septet.sinks.delivery_delay import delivery_delay
 from septet.types import DONE_ALREADY, Pending
 
 #: Errors after which the same request may be answered another time.
@@ -35,7 +37,7 @@ logger = logging.getLogger("septet.jobs")
 
 #: Answers a request: `septet.protocols.http.app.App.answer`.
 Answer = Callable[[HttpRequest, Callable[[HttpReply], None]], Pending]
-#: Brings the answer of a job to its sink; raises DeliveryFailed or DeliveryRefused.
+#: Brings the answer of a job to its sink; raises DeliveryFailed, DeliveryRefused or SinkBusy.
 Deliver = Callable[[LeasedJob], Coroutine[Any, Any, None]]
 
 
@@ -79,11 +81,17 @@ class JobConsumer:
         self._stopping = False
         self._consuming: asyncio.Task[None] | None = None
         self._deliveries: set[asyncio.Task[None]] = set()
+        # Of those in hand: a sink that is slow must not keep predictions waiting.
+        self._bringing = 0
 
     @property
     def in_hand(self) -> int:
         """How many jobs are begun here and not settled."""
         return len(self._in_hand)
+
+    @property
+    def _predicting(self) -> int:
+        return len(self._in_hand) - self._bringing
 
     async def start(self) -> None:
         """Begin to take jobs."""
@@ -111,6 +119,8 @@ class JobConsumer:
         finished = not self._in_hand
         for each in self._in_hand.values():
             each.pending.cancel()
+        for delivery in self._deliveries:
+            delivery.cancel()
         if self._consuming is not None:
             self._consuming.cancel()
         name, now = self._keeping.name, time()
@@ -135,12 +145,12 @@ class JobConsumer:
 
     async def _take(self) -> bool:
         """Begin jobs where there is room; whether there were any."""
-        while len(self._in_hand) > self._room // 2 and not self._stopping:
+        while self._predicting > self._room // 2 and not self._stopping:
             self._free.clear()
             await self._free.wait()
         if self._stopping:
             return True
-        name, most, now = self._keeping.name, self._room - len(self._in_hand), time()
+        name, most, now = self._keeping.name, self._room - self._predicting, time()
         leased = await self._store.run(lambda store: store.lease(name, max(1, most), now))
         batch = _Batch(len(leased), asyncio.get_running_loop().time())
         for each in leased:
@@ -161,6 +171,7 @@ class JobConsumer:
         in_hand = self._in_hand[job.id] = JobInHand(leased)
         if job.kind == "deliver":
             batch.answered()
+            self._bringing += 1
             delivery = asyncio.create_task(self._bring(leased))
             self._deliveries.add(delivery)
             delivery.add_done_callback(self._deliveries.discard)
@@ -189,12 +200,17 @@ class JobConsumer:
         try:
             await self._deliver(leased)
         except DeliveryFailed as fault:
-            self._end(leased, _again(leased, JobError("unavailable", str(fault)), fault.retry_after))
+            delay = delivery_delay(leased.attempt, fault.retry_after)
+            self._end(leased, _again(leased, JobError("unavailable", str(fault)), delay))
         except DeliveryRefused as fault:
             self._end(leased, _ended(leased, "failed", error=JobError("refused", str(fault))))
+        except SinkBusy as busy:
+            returned = Settlement(id=leased.job.id, attempt=leased.attempt, outcome="returned", delay=busy.delay)
+            self._end(leased, returned)
         except Exception:
             logger.exception("bringing the answer of the job %s failed", leased.job.about)
-            self._end(leased, _again(leased, JobError("internal", "The log has the reason.")))
+            error = JobError("internal", "The log has the reason.")
+            self._end(leased, _again(leased, error, delivery_delay(leased.attempt)))
         else:
             self._end(leased, _ended(leased, "succeeded"))
 
@@ -208,7 +224,8 @@ class JobConsumer:
             loop = asyncio.get_running_loop()
             loop.call_later(POLL_SECONDS, self._end, leased, settlement)
             return
-        self._in_hand.pop(job.id, None)
+        if self._in_hand.pop(job.id, None) is not None and job.kind == "deliver":
+            self._bringing -= 1
         self._free.set()
         if outcome is True:
             logger.debug("job %s attempt %d: %s", job.id, leased.attempt, settlement.outcome)
@@ -230,6 +247,7 @@ class JobConsumer:
         for each in self._in_hand.values():
             each.pending.cancel()
         self._in_hand.clear()
+        self._bringing = 0
         self._free.set()
         self._lost()
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from septet.protocols.http.http_messages import JSON
-from septet.queues.job import Job, JobError, JobState, LeasedJob, StoredReply
+from septet.queues.job import JobError, JobState, StoredReply
 from septet.types import Identity
 
 ENCODING: Final = b"content-encoding"
@@ -73,31 +73,6 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
             "data": data,
         }
         return msgspec.json.encode(event)
-
-
-def delivery_of(leased: LeasedJob, about: Job, shown: bytes, reply: StoredReply | None) -> Delivery:
-    """What a worker brings that has begun a job of the kind `deliver`.
-
-    Args:
-        leased: the delivery.
-        about: the job whose answer it brings; it has ended.
-        shown: that job as `GET /job/{id}` shows it, without its answer: a JSON object.
-        reply: its answer, if it has one.
-    """
-    return Delivery(
-        id=leased.job.id,
-        attempt=leased.attempt,
-        job_id=about.id,
-        state=about.state,
-        submitted_at=about.submitted_at,
-        ended_at=leased.job.submitted_at if about.ended_at is None else about.ended_at,
-        request_id=about.request_id,
-        job=shown,
-        model=about.answered_by,
-        trace=about.trace,
-        reply=reply,
-        error=about.error,
-    )
 
 
 class Sink(ABC):

@@ -134,16 +134,6 @@ class OpenSinks:
             raise Invalid("The address of this hook is in no network that hooks may be in.")
 
 
-def shown_sink(kept: str) -> str:
-    """What a job keeps as its sink, for logs and lists: of a hook neither path nor query, which may be secret."""
-    if "://" not in kept:
-        return kept
-    try:
-        return parse_sink(kept).shown
-    except ValueError:
-        return "***"
-
-
 def _named(sinks: tuple[str, ...]) -> dict[str, SinkAddress]:
     found: dict[str, SinkAddress] = {}
     for each in sinks:

@@ -133,6 +133,16 @@ def parse_sink(text: str) -> SinkAddress:
     raise _wrong("begins with https:, file:, redis:, rediss:, unix: or sqlite:")
 
 
+def shown_sink(kept: str) -> str:
+    """What a job keeps as its sink, for logs and lists: of a hook neither path nor query, which may be secret."""
+    if "://" not in kept:
+        return kept
+    try:
+        return parse_sink(kept).shown
+    except ValueError:
+        return HIDDEN
+
+
 def _webhook(parts: SplitResult, port: int | None) -> WebhookAddress:
     if "@" in parts.netloc:
         raise _wrong("holds no user and no password where it is a hook")
