@@ -2,27 +2,36 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import TypeAlias
 
 import pytest
 
 from septet.queues.job_store import JobStore, StoreLimits
 from septet.queues.memory_store import MemoryStore
+from septet.queues.sqlite_store import SqliteStore
 
 #: Makes a store with limits; of one test all have the same jobs, where they can.
 MakeStore: TypeAlias = Callable[..., JobStore]
 
-STORES = ("memory",)
+STORES = ("memory", "sqlite")
+
+
+def open_new(kind: str, folder: Path, limits: StoreLimits | None = None) -> JobStore:
+    """A store of a kind, in a folder if it is one that needs a place; of one folder all have the same jobs."""
+    if kind == "memory":
+        return MemoryStore(limits)
+    # Nothing that a test finds depends on whether the disk is waited for.
+    return SqliteStore(folder / "jobs.db", limits, "normal")
 
 
 @pytest.fixture(params=STORES)
-def make_store(request: pytest.FixtureRequest) -> Iterator[MakeStore]:
+def make_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[MakeStore]:
     """Makes stores of one kind, and closes them."""
     with ExitStack() as opened:
 
         def make(limits: StoreLimits | None = None) -> JobStore:
-            assert request.param == "memory"
-            store = MemoryStore(limits)
+            store = open_new(request.param, tmp_path, limits)
             opened.callback(store.close)
             return store
 
