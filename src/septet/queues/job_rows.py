@@ -11,8 +11,9 @@ from septet.queues.job_transitions import accepted
 #: Jobs as `job_of` reads them.
 SELECT_JOBS: Final = (
     "SELECT place, state, due_at, attempts, worker, started_at, ended_at, cancelling, progress, reason, error, "
-    "answered_by, body_bytes, reply_bytes, keep_until, head "
-    "FROM jobs JOIN requests USING (place)"
+    "answered_by, body_bytes, reply_bytes, keep_until, "
+    # Faster than a join.
+    "(SELECT head FROM requests WHERE requests.place = jobs.place) FROM jobs"
 )
 INSERT_JOB: Final = """
 INSERT INTO jobs (place, id, kind, model, caller, idempotency, request_digest, key, rank, submitted_at, begin_by,

@@ -50,6 +50,7 @@ class SqliteStep:
     def accept(self, jobs: Sequence[NewJob]) -> list[Accepted | SeptetError]:
         """Store what was submitted."""
         stats = self.stats()
+        states = dict(stats.states)
         outcomes: list[Accepted | SeptetError] = []
         for new in jobs:
             outcome = self._known(new) or refusal_of(self._limits, stats, len(new.body), self._now)
@@ -59,7 +60,9 @@ class SqliteStep:
                 oldest = stats.oldest_at
                 if new.not_before <= self._now:
                     oldest = new.submitted_at if oldest is None else min(oldest, new.submitted_at)
-                stats = self._stats(oldest)
+                states[JobState.QUEUED] += new.kind == "predict"
+                stored = self._totals.stored_bytes
+                stats = msgspec.structs.replace(stats, states=states, stored_bytes=stored, oldest_at=oldest)
             outcomes.append(outcome)
         return outcomes
 
@@ -149,9 +152,9 @@ class SqliteStep:
 
     def settle(self, worker: str, settlement: Settlement) -> bool:
         """End an attempt, where it is still the worker's."""
-        held = "id = ? AND state = 'running' AND worker = ? AND attempts = ?"
-        jobs = self._jobs(held, (settlement.id, worker, settlement.attempt))
-        if not jobs:
+        jobs = self._jobs("id = ?", (settlement.id,))
+        attempt = (JobState.RUNNING, worker, settlement.attempt)
+        if not jobs or (jobs[0].state, jobs[0].worker, jobs[0].attempts) != attempt:
             return False
         job = settled(jobs[0], settlement, self._now, self._limits)
         if job.state in ENDED and settlement.reply is not None:
