@@ -325,6 +325,15 @@ def test_the_same_idempotency_key_is_the_same_job_for_the_same_request(store: Jo
     assert len(store.page(JobFilter(), None, 10).jobs) == 3
 
 
+def test_what_is_submitted_again_because_the_reply_was_lost_is_one_job(store: JobStore) -> None:
+    job = a_job(sink="s", key="k", idempotency="i")
+    assert store.accept([job, job], NOW) == [Accepted(job.id), Accepted(job.id, known=True)]
+    assert begin(store) == [(job.id, 1)]
+    assert store.accept([job], NOW) == [Accepted(job.id, known=True)]
+    assert found(store, job.id).state is JobState.RUNNING
+    assert begin(store) == []
+
+
 def test_an_idempotency_key_is_free_again_when_its_job_is_forgotten(make_store: MakeStore) -> None:
     store = make_store(StoreLimits(keep_seconds=10.0))
     store.join("w", ["iris"], NOW)

@@ -42,7 +42,7 @@ class StoreLimits(msgspec.Struct, frozen=True):
 
 
 class Accepted(msgspec.Struct, frozen=True):
-    """A job is stored. `known`: it was before, under the same idempotency key, and has this older id."""
+    """A job is stored. `known`: it was before, under its own id, or under its idempotency key with this older id."""
 
     id: str
     known: bool = False

@@ -20,7 +20,7 @@ from septet.queues.job_store import (
     StoreLimits,
     WorkerInfo,
 )
-from septet.queues.job_transitions import accepted, begun, delivery, ended, reaped, refusal_of, settled
+from septet.queues.job_transitions import OTHER_REQUEST, accepted, begun, delivery, ended, reaped, refusal_of, settled
 
 
 class _Stored(msgspec.Struct):
@@ -51,6 +51,8 @@ class MemoryStore(JobStore):
         return [self._accept(job, now) for job in jobs]
 
     def _accept(self, new: NewJob, now: float) -> Accepted | SeptetError:
+        if new.id in self._stored:
+            return Accepted(new.id, known=True)
         known = self._known(new)
         if known is not None:
             same = known.new.digest_of_request == new.digest_of_request
@@ -245,9 +247,3 @@ class MemoryStore(JobStore):
     def _begun(self, worker: str) -> Iterator[_Stored]:
         held = (each for each in self._stored.values() if each.job.state is JobState.RUNNING)
         return (each for each in held if each.job.worker == worker)
-
-
-#: The text of Conflict.
-OTHER_REQUEST = (
-    "The idempotency key was used for another request. Send the same request again, or choose another key for this one."
-)
