@@ -95,7 +95,8 @@ class SqliteStore(JobStore):
 
     def report(self, worker: str, job: str, attempt: int, progress: float) -> bool:
         with self._database.writing() as connection:
-            held = "id = ? AND +state = 'running' AND +worker = ? AND attempts = ?"  # "+": found by its id, not by its worker
+            # "+": it is found by its id, not by its worker.
+            held = "id = ? AND +state = 'running' AND +worker = ? AND attempts = ?"
             connection.execute(f"UPDATE jobs SET progress = ? WHERE {held}", (progress, job, worker, attempt))
             return connection.changes() == 1
 
