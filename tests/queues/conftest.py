@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from secrets import token_hex
 from typing import TypeAlias
 
@@ -10,12 +11,13 @@ import pytest
 from septet.queues.job_store import JobStore, StoreLimits
 from septet.queues.memory_store import MemoryStore
 from septet.queues.redis_store import RedisStore
+from septet.queues.sqlite_store import SqliteStore
 from tests.redis_servers import RedisServer, needs_redis
 
 #: Makes a store with limits; of one test all have the same jobs, where they can.
 MakeStore: TypeAlias = Callable[..., JobStore]
 
-STORES = ("memory", pytest.param("redis", marks=needs_redis))
+STORES = ("memory", "sqlite", pytest.param("redis", marks=needs_redis))
 
 
 @pytest.fixture(scope="session")
@@ -31,15 +33,24 @@ def redis_url(redis_server: RedisServer) -> str:
     return f"{redis_server.url}?queue={token_hex(4)}"
 
 
+def open_new(kind: str, folder: Path, limits: StoreLimits | None = None) -> JobStore:
+    """A store of a kind, in a folder if it is one that needs a place; of one folder all have the same jobs."""
+    if kind == "memory":
+        return MemoryStore(limits)
+    # Nothing that a test finds depends on whether the disk is waited for.
+    return SqliteStore(folder / "jobs.db", limits, "normal")
+
+
 @pytest.fixture(params=STORES)
-def make_store(request: pytest.FixtureRequest) -> Iterator[MakeStore]:
+def make_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[MakeStore]:
     """Makes stores of one kind, and closes them."""
     with ExitStack() as opened:
 
         def make(limits: StoreLimits | None = None) -> JobStore:
-            if request.param == "memory":
-                return MemoryStore(limits)
-            store = RedisStore(request.getfixturevalue("redis_url"), limits)
+            if request.param == "redis":
+                store: JobStore = RedisStore(request.getfixturevalue("redis_url"), limits)
+            else:
+                store = open_new(request.param, tmp_path, limits)
             opened.callback(store.close)
             return store
 

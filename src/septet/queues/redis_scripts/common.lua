@@ -81,7 +81,7 @@ end
 local function enqueue(row, now)
   local member = member_of(row)
   changed = true
-  if row.begin_by then
+  if row.begin_by and row.attempts == 0 then
     redis.call('ZADD', prefix .. 'begin_by', row.begin_by, member)
   end
   if row.due_at > now then

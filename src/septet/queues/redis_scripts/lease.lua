@@ -24,12 +24,21 @@ end
 
 promote(call.now)
 
+-- What was begun before comes alone: what ends its worker should harm no other.
+local alone = false
+
 local function begin(member)
   local row = load(id_of(member))
+  if row.attempts > 0 and row.due_at <= call.now then
+    alone = true
+    if #leased > 0 then
+      return
+    end
+  end
   unqueue(row)
   if row.due_at > call.now then -- the clock was set back
     enqueue(row, call.now)
-  elseif row.begin_by and row.begin_by < call.now then
+  elseif row.begin_by and row.begin_by < call.now and row.attempts == 0 then
     finish(row, 'expired')
   else
     move(row, 'running')
@@ -63,11 +72,11 @@ end
 for _ = 1, 10 do
   local found = candidates()
   for _, each in ipairs(found) do
-    if #leased < call.most then
+    if #leased < call.most and not alone then
       begin(each[2])
     end
   end
-  if #found == 0 or #leased >= call.most then
+  if #found == 0 or #leased >= call.most or alone then
     break
   end
 end
