@@ -14,7 +14,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from septet import testing
 from septet.errors import ModelFailed
-from septet.jobs import delivery_run
+from septet.jobs import delivery_run, job_consumer
 from septet.jobs.delivery_run import MOST_TO_ONE
 from septet.protocols.http.http_messages import HttpReply
 from septet.queues.job import Job, JobState
@@ -23,7 +23,7 @@ from septet.settings import Jobs
 from septet.testing import FailingPredictor
 from septet.types import Identity
 from tests.jobs.in_process import JobServer
-from tests.sinks.hooks import Hook, all_called, hook
+from tests.sinks.hooks import Hook, all_called, hook, status
 from tests.sinks.samples import SECRET
 from tests.waiting import until
 
@@ -356,6 +356,23 @@ def test_hooks_that_hang_keep_no_prediction_waiting() -> None:
         assert told == {ticket["job_id"] for ticket in tickets}
 
     with hook(partial(_hang_until, let_go)) as made:
+        run(lambda: scenario(made))
+
+
+def test_a_hook_that_hangs_when_it_is_called_again_keeps_no_prediction_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(job_consumer, "delivery_delay", lambda *_: 0.0)
+    let_go = threading.Event()
+
+    async def scenario(made: Hook) -> None:
+        async with JobServer(testing.service(), jobs=_bringing_to(made)) as server:
+            await server.post("/predict/async", BODY, septet_job_sink="hook")
+            await asyncio.to_thread(all_called, made, 2)
+            later = read(await server.post("/predict/async", BODY))
+            job = read(await server.ask("GET", later["href"] + "?wait=30"))
+            assert job["state"] == "succeeded"
+            let_go.set()
+
+    with hook(status(503), partial(_hang_until, let_go)) as made:
         run(lambda: scenario(made))
 
 

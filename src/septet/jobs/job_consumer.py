@@ -113,7 +113,7 @@ class JobConsumer:
         self.drain()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(grace):
-                await self._until_free()
+                await self._until_none(lambda: len(self._in_hand))
         finished = not self._in_hand
         for each in self._in_hand.values():
             each.pending.cancel()
@@ -150,19 +150,20 @@ class JobConsumer:
             return True
         name, most, now = self._keeping.name, self._room - self._predicting, time()
         leased = await self._store.run(lambda store: store.lease(name, max(1, most), now))
-        alone = any(each.attempt > 1 for each in leased)
+        # A delivery is tried often, and takes its time where its sink is slow.
+        alone = any(each.attempt > 1 and each.job.kind == "predict" for each in leased)
         if alone:
-            # It may be what ended its worker: nothing else is in hand while it runs.
-            await self._until_free()
+            # It may be what ended its worker: no other prediction is in hand while it runs.
+            await self._until_none(lambda: self._predicting)
         batch = _Batch(len(leased), asyncio.get_running_loop().time())
         for each in leased:
             self._begin(each, batch)
         if alone:
-            await self._until_free()
+            await self._until_none(lambda: self._predicting)
         return bool(leased)
 
-    async def _until_free(self) -> None:
-        while self._in_hand:
+    async def _until_none(self, count: Callable[[], int]) -> None:
+        while count():
             self._free.clear()
             await self._free.wait()
 
