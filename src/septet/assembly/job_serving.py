@@ -8,7 +8,7 @@ from functools import partial
 
 import msgspec
 
-from septet.errors import SettingsInvalid
+from septet.errors import SettingsInvalid, StartupError
 from septet.events import Observer
 from septet.jobs.async_routes import AsyncRoutes
 from septet.jobs.delivery_run import DeliveryRun
@@ -21,7 +21,7 @@ from septet.jobs.store_thread import StoreThread
 from septet.jobs.submission import JobDefaults
 from septet.protocols.http.app import App
 from septet.protocols.native.native_routes import NativeRoutes
-from septet.queues.job_store import JobSignals, JobStore, StoreLimits
+from septet.queues.job_store import JobSignals, JobStore, StoreFailed, StoreLimits
 from septet.queues.store_address import StoreAddress, open_signals, open_store
 from septet.registry import Models
 from septet.server.daemon_thread import in_daemon_thread
@@ -54,7 +54,10 @@ def opened_store(address: StoreAddress) -> "OpenedStore":
     Raises:
         StartupError: it cannot be opened.
     """
-    return OpenedStore(partial(open_store, address), open_signals(address))
+    try:
+        return OpenedStore(partial(open_store, address), open_signals(address))
+    except StoreFailed as error:
+        raise StartupError(f"jobs cannot be stored at {address.shown}: {error.message}") from None
 
 
 class OpenedStore:
