@@ -359,7 +359,9 @@ def test_hooks_that_hang_keep_no_prediction_waiting() -> None:
         run(lambda: scenario(made))
 
 
-def test_a_hook_that_hangs_when_it_is_called_again_keeps_no_prediction_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_hook_that_hangs_when_it_is_called_again_keeps_no_prediction_waiting(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.setattr(job_consumer, "delivery_delay", lambda *_: 0.0)
     let_go = threading.Event()
 
@@ -374,6 +376,7 @@ def test_a_hook_that_hangs_when_it_is_called_again_keeps_no_prediction_waiting(m
 
     with hook(status(503), partial(_hang_until, let_go)) as made:
         run(lambda: scenario(made))
+    assert "/*** answered with the status 503" in caplog.text
 
 
 def test_where_too_many_answers_wait_for_one_sink_the_store_keeps_the_others(monkeypatch: pytest.MonkeyPatch) -> None:

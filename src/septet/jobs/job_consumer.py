@@ -207,18 +207,21 @@ class JobConsumer:
             self._room = max(1, self._room // 2)
 
     async def _bring(self, leased: LeasedJob) -> None:
+        job = leased.job
         try:
             await self._deliver(leased)
         except DeliveryFailed as fault:
             delay = delivery_delay(leased.attempt, fault.retry_after)
+            logger.warning("the answer of the job %s is not brought, attempt %d: %s", job.about, leased.attempt, fault)
             self._end(leased, _again(leased, JobError("unavailable", str(fault)), delay))
         except DeliveryRefused as fault:
+            logger.warning("the answer of the job %s will not be brought: %s", job.about, fault)
             self._end(leased, _ended(leased, "failed", error=JobError("refused", str(fault))))
         except SinkBusy as busy:
             returned = Settlement(id=leased.job.id, attempt=leased.attempt, outcome="returned", delay=busy.delay)
             self._end(leased, returned)
         except Exception:
-            logger.exception("bringing the answer of the job %s failed", leased.job.about)
+            logger.exception("bringing the answer of the job %s failed", job.about)
             error = JobError("internal", "The log has the reason.")
             self._end(leased, _again(leased, error, delivery_delay(leased.attempt)))
         else:
