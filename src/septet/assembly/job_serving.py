@@ -185,9 +185,13 @@ class JobWork:
         )
 
     async def start(self) -> None:
-        """Begin to take jobs."""
+        """Join the other workers."""
         self._store.listen(self._consumer.look)
         await self._consumer.start()
+
+    def begin(self) -> None:
+        """Begin to take jobs, once the process is ready."""
+        self._consumer.begin()
 
     def drain(self) -> None:
         """Take no more jobs."""

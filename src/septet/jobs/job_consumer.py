@@ -94,8 +94,11 @@ class JobConsumer:
         return len(self._in_hand) - self._bringing
 
     async def start(self) -> None:
-        """Begin to take jobs."""
+        """Join the others."""
         await self._keeping.start(self._on_cancelled, self._on_lost)
+
+    def begin(self) -> None:
+        """Begin to take jobs: from now on the process is given time to finish them when it is told to stop."""
         self._consuming = asyncio.create_task(self._consume())
 
     def look(self) -> None:
