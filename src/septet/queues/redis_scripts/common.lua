@@ -177,7 +177,6 @@ end
 -- Its attempt failed: it is queued again, where attempts and age allow it and nobody wants it ended.
 local function again(row, delay)
   if row.cancelling then
-    row.reply_bytes = nil
     finish(row, 'cancelled')
   elseif row.attempts >= row.max_attempts then
     row.reason = 'attempts_exhausted'
@@ -196,13 +195,13 @@ end
 
 -- It was not really begun, and the attempt does not count.
 local function hand_back(row, delay)
-  row.answered_by = nil
   if row.cancelling then
     finish(row, 'cancelled')
     return
   end
   row.attempts = row.attempts - 1
   row.worker = nil
+  row.reply_bytes = nil
   row.due_at = call.now + delay
   move(row, 'queued')
   enqueue(row, call.now)

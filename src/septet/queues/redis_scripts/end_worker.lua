@@ -17,6 +17,7 @@ for _, id in ipairs(ids) do
       row.error = call.error
       again(row, longest * (0.5 + math.random() / 2))
     else
+      row.answered_by = nil
       hand_back(row, 0)
     end
     save(row)

@@ -24,6 +24,7 @@ end
 
 promote(call.now)
 
+-- Whether it was begun; where it was not, the candidates may be others than before.
 local function begin(member)
   local row = load(id_of(member))
   unqueue(row)
@@ -43,6 +44,7 @@ local function begin(member)
     give(row.id, row.attempts)
   end
   save(row)
+  return row.state == 'running'
 end
 
 -- The first of each of its models, in the order of all.
@@ -60,17 +62,17 @@ local function candidates()
   return found
 end
 
-for _ = 1, 10 do
+-- Where very many have expired, the workers are told, and ask again.
+local rounds = 0
+repeat
+  rounds = rounds + 1
   local found = candidates()
   for _, each in ipairs(found) do
-    if #leased < call.most then
-      begin(each[2])
+    if not begin(each[2]) or #leased == call.most then
+      break
     end
   end
-  if #found == 0 or #leased >= call.most then
-    break
-  end
-end
+until #found == 0 or #leased == call.most or rounds == 100
 redis.call('HSET', worker_key, 'lease_token', call.token, 'lease_ids', cmsgpack.pack(ids))
 tell()
 return leased

@@ -14,7 +14,6 @@ local function settle(ending, reply)
   row.reply_bytes = ending.reply_bytes
   if ending.outcome == 'returned' then
     hand_back(row, ending.delay)
-    row.answered_by = ending.answered_by
   elseif ending.outcome == 'retry' then
     again(row, ending.delay)
   else
