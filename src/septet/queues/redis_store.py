@@ -7,7 +7,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from septet.errors import Conflict, Overloaded, SeptetError
+from septet.errors import Conflict, Overloaded, SeptetError, StartupError
 from septet.queues.job import (
     ENDED,
     FIRST_DELAY_SECONDS,
@@ -57,15 +57,17 @@ class RedisStore(JobStore):
 
         Raises:
             SettingsInvalid: the URL is none.
-            StartupError: Redis is too old, may throw jobs away, or is not durable.
-            StoreFailed: Redis cannot be asked now.
+            StartupError: Redis is too old, may throw jobs away, is not durable, or cannot be asked.
         """
         self._limits = StoreLimits() if limits is None else limits
         self._redis = RedisConnection(url, seconds)
         self._lease_tokens: dict[str, str] = {}
         try:
             self.durability = self._redis.durability(durable=durable)
-        except BaseException:
+        except StoreFailed as failed:
+            self._redis.close()
+            raise StartupError(failed.message) from None
+        except StartupError:
             self._redis.close()
             raise
 
