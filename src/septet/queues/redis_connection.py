@@ -40,8 +40,8 @@ _ADVICE: Final = {
     "MASTERDOWN": "it is a replica without its primary. Let the URL name the primary",
     "NOAUTH": "it asks for a password. Put it into the URL",
     "WRONGPASS": "it does not know this user and password",
-    "NOPERM": "its user may not do this. Allow it @scripting, @hash, @set, @sortedset, @keyspace, @transaction, @pubsub "
-    "and @connection, with the keys and channels septet:*",
+    "NOPERM": "its user may not do this. Allow it @scripting, @hash, @set, @sortedset, @keyspace, @transaction, "
+    "@pubsub and @connection, with the keys and channels septet:*",
     "WRONGTYPE": "other data has the names of the queue's keys. Choose another with ?queue=NAME",
     "MOVED": "it is a node of a cluster that does not keep this queue. Let the URL name the one that does",
     "CLUSTERDOWN": "its cluster is down",
