@@ -40,5 +40,5 @@ end
 for at = 2, #ARGV, 3 do
   outcomes[#outcomes + 1] = accept(cmsgpack.unpack(ARGV[at]), ARGV[at + 1], ARGV[at + 2])
 end
-tell()
+done()
 return outcomes

@@ -17,6 +17,8 @@
 local prefix = KEYS[1]
 local call = cmsgpack.unpack(ARGV[1])
 local changed = false
+local more_bytes = 0
+local place
 
 local function job_key(id)
   return prefix .. 'job:' .. id
@@ -56,10 +58,9 @@ local function save(row)
   redis.call('HSET', job_key(row.id), 'row', packed_row(row))
 end
 
-local function add_bytes(count)
-  if count ~= 0 then
-    redis.call('HINCRBY', prefix .. 'totals', 'bytes', count)
-  end
+local function next_place()
+  place = (place or tonumber(redis.call('HGET', prefix .. 'totals', 'place') or '0')) + 1
+  return place
 end
 
 local function move(row, state)
@@ -115,15 +116,12 @@ local function promote(now)
 end
 
 local function insert(row, new, body)
-  row.place = redis.call('HINCRBY', prefix .. 'totals', 'place', 1)
+  row.place = next_place()
   row.state = 'queued'
   row.attempts = 0
   local member = member_of(row)
-  redis.call('HSET', job_key(row.id), 'new', new, 'row', packed_row(row))
-  if body ~= '' then
-    redis.call('HSET', job_key(row.id), 'body', body)
-    add_bytes(#body)
-  end
+  redis.call('HSET', job_key(row.id), 'new', new, 'row', packed_row(row), 'body', body)
+  more_bytes = more_bytes + #body
   if row.key then
     redis.call('ZADD', prefix .. 'key:' .. row.key, row.place, member)
   end
@@ -223,11 +221,18 @@ local function forget(row)
   if row.idempotency and redis.call('HGET', prefix .. 'idempotency', row.idempotency) == row.id then
     redis.call('HDEL', prefix .. 'idempotency', row.idempotency)
   end
-  add_bytes(-(row.body_bytes or 0) - (row.reply_bytes or 0))
+  more_bytes = more_bytes - (row.body_bytes or 0) - (row.reply_bytes or 0)
   redis.call('UNLINK', job_key(row.id))
 end
 
-local function tell()
+-- Every script that changes jobs ends so.
+local function done()
+  if place then
+    redis.call('HSET', prefix .. 'totals', 'place', place)
+  end
+  if more_bytes ~= 0 then
+    redis.call('HINCRBY', prefix .. 'totals', 'bytes', more_bytes)
+  end
   if changed then
     redis.call('PUBLISH', prefix .. 'signal', '')
   end

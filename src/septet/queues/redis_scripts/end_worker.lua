@@ -24,5 +24,5 @@ for _, id in ipairs(ids) do
     ended[#ended + 1] = id
   end
 end
-tell()
+done()
 return ended

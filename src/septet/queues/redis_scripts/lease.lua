@@ -74,5 +74,5 @@ repeat
   end
 until #found == 0 or #leased == call.most or rounds == 100
 redis.call('HSET', worker_key, 'lease_token', call.token, 'lease_ids', cmsgpack.pack(ids))
-tell()
+done()
 return leased

@@ -16,5 +16,5 @@ for _, member in ipairs(over) do
   forget(load(id_of(member)))
   redis.call('ZADD', forgotten, call.now + call.keep_seconds, id_of(member))
 end
-tell()
+done()
 return #late + #over
