@@ -45,6 +45,10 @@ class RedisServer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.end()
+
+    def end(self) -> None:
+        """End it, and leave nothing of it."""
         self.kill()
         self.client.close()
         shutil.rmtree(self.folder)

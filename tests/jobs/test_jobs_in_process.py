@@ -309,7 +309,7 @@ def test_an_answer_is_brought_to_the_sink_that_its_caller_names(tmp_path: Path) 
             assert (await server.post("/predict/async", BODY, septet_job_sink="https://a.test/")).status == 422
             ticket = read(await server.post("/predict/async", BODY, septet_job_sink="answers"))
             answer = await server.ask("GET", ticket["href"] + "/answer?wait=30")
-            while not any(answer.body in each.read_bytes() for each in tmp_path.glob(f"{ticket['job_id']}*")):
+            while not any(answer.body in each.read_bytes() for each in tmp_path.glob(f"{ticket['job_id']}*")):  # noqa: ASYNC240
                 await server.ask("GET", ticket["href"] + "?wait=0.1")
 
     run(scenario)

@@ -70,7 +70,7 @@ def test_what_is_accepted_again_since_the_answer_was_lost_is_stored_once(lossy: 
     with pytest.raises(StoreFailed, match="cannot be reached"):
         store.accept([plain, keyed], NOW)
     relay.losing = False
-    assert store.accept([plain, keyed], NOW) == [Accepted(plain.id), Accepted(keyed.id)]
+    assert store.accept([plain, keyed], NOW) == [Accepted(plain.id, known=True), Accepted(keyed.id, known=True)]
     assert store.stats(NOW).due == 2
     (other,) = store.accept([a_job(id=plain.id, body=b"other")], NOW)
     assert isinstance(other, Conflict)

@@ -114,6 +114,15 @@ def test_what_was_to_begin_earlier_expires(store: JobStore) -> None:
     assert found(store, swept.id).ended_at == NOW + 1
 
 
+def test_what_was_begun_in_time_does_not_expire_when_it_is_tried_again(store: JobStore) -> None:
+    job = a_job(begin_by=NOW + 1)
+    accept(store, job)
+    begin(store)
+    store.settle("w", [Settlement(id=job.id, attempt=1, outcome="retry", error=WRONG)], NOW)
+    assert store.sweep(NOW + 2, 10) == 0
+    assert begin(store, now=NOW + 2) == [(job.id, 2)]
+
+
 def test_a_worker_takes_jobs_of_its_models_only(store: JobStore) -> None:
     other = a_job(model="wine")
     accept(store, other)
@@ -222,6 +231,17 @@ def test_what_a_worker_that_is_gone_had_begun_is_begun_again(store: JobStore) ->
     assert store.settle("v", [success(job.id, 2)], NOW) == [True]
 
 
+def test_a_job_that_was_begun_before_comes_alone(store: JobStore) -> None:
+    lost = accept(store, a_job(), a_job())
+    begin(store)
+    store.reap("w", store.workers()[0].beat, NOW)
+    store.join("v", ["iris"], NOW)
+    earlier, later = accept(store, a_job(submitted_at=NOW - 1), a_job(submitted_at=NOW + 1))
+    when = NOW + LONGEST_DELAY_SECONDS
+    seen = [begin(store, now=when, worker="v") for _ in range(4)]
+    assert seen == [[(earlier, 1)], [(lost[0], 2)], [(lost[1], 2)], [(later, 1)]]
+
+
 def test_a_worker_that_has_beaten_is_not_reaped(store: JobStore) -> None:
     (before,) = store.workers()
     assert store.beat("w", NOW) == []
@@ -323,6 +343,15 @@ def test_the_same_idempotency_key_is_the_same_job_for_the_same_request(store: Jo
     store.settle("w", [success(first.id)], NOW)
     assert store.accept([again], NOW + 9) == [Accepted(first.id, known=True)]
     assert len(store.page(JobFilter(), None, 10).jobs) == 3
+
+
+def test_what_is_submitted_again_because_the_reply_was_lost_is_one_job(store: JobStore) -> None:
+    job = a_job(sink="s", key="k", idempotency="i")
+    assert store.accept([job, job], NOW) == [Accepted(job.id), Accepted(job.id, known=True)]
+    assert begin(store) == [(job.id, 1)]
+    assert store.accept([job], NOW) == [Accepted(job.id, known=True)]
+    assert found(store, job.id).state is JobState.RUNNING
+    assert begin(store) == []
 
 
 def test_an_idempotency_key_is_free_again_when_its_job_is_forgotten(make_store: MakeStore) -> None:

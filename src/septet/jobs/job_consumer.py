@@ -105,9 +105,7 @@ class JobConsumer:
         self.drain()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(grace):
-                while self._in_hand:
-                    self._free.clear()
-                    await self._free.wait()
+                await self._until_free()
         finished = not self._in_hand
         for each in self._in_hand.values():
             each.pending.cancel()
@@ -142,10 +140,21 @@ class JobConsumer:
             return True
         name, most, now = self._keeping.name, self._room - len(self._in_hand), time()
         leased = await self._store.run(lambda store: store.lease(name, max(1, most), now))
+        alone = any(each.attempt > 1 for each in leased)
+        if alone:
+            # It may be what ended its worker: nothing else is in hand while it runs.
+            await self._until_free()
         batch = _Batch(len(leased), asyncio.get_running_loop().time())
         for each in leased:
             self._begin(each, batch)
+        if alone:
+            await self._until_free()
         return bool(leased)
+
+    async def _until_free(self) -> None:
+        while self._in_hand:
+            self._free.clear()
+            await self._free.wait()
 
     async def _wait(self) -> None:
         """Wait until something may be due."""

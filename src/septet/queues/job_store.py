@@ -42,7 +42,7 @@ class StoreLimits(msgspec.Struct, frozen=True):
 
 
 class Accepted(msgspec.Struct, frozen=True):
-    """A job is stored. `known`: it was before, under the same idempotency key, and has this older id."""
+    """A job is stored. `known`: it was before, under its own id, or under its idempotency key with this older id."""
 
     id: str
     known: bool = False
@@ -158,7 +158,8 @@ class JobStore(ABC):
     def lease(self, worker: str, most: int, now: float) -> list[LeasedJob]:
         """Begin up to `most` of the jobs that are due, those of the lowest rank; each counts as an attempt.
 
-        A job whose `begin_by` has passed expires instead. Empty for a worker that was reaped.
+        A job that was begun before comes alone: what ends its worker should harm no other. One that was never begun
+        and whose `begin_by` has passed expires instead. Empty for a worker that was reaped.
         """
 
     @abstractmethod

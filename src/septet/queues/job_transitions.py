@@ -11,6 +11,10 @@ from septet.queues.job_store import QueueStats, StoreLimits
 
 LOST: Final = JobError("worker_lost", "The worker that ran it ended, or stood still, before it had an answer.")
 LONGEST_RETRY_AFTER: Final = 60
+#: The text of Conflict.
+OTHER_REQUEST: Final = (
+    "The idempotency key was used for another request. Send the same request again, or choose another key for this one."
+)
 
 
 def accepted(new: NewJob, place: int) -> Job:

@@ -20,7 +20,7 @@ from septet.queues.job_store import (
     StoreLimits,
     WorkerInfo,
 )
-from septet.queues.job_transitions import accepted, begun, delivery, ended, reaped, refusal_of, settled
+from septet.queues.job_transitions import OTHER_REQUEST, accepted, begun, delivery, ended, reaped, refusal_of, settled
 
 
 class _Stored(msgspec.Struct):
@@ -51,6 +51,8 @@ class MemoryStore(JobStore):
         return [self._accept(job, now) for job in jobs]
 
     def _accept(self, new: NewJob, now: float) -> Accepted | SeptetError:
+        if new.id in self._stored:
+            return Accepted(new.id, known=True)
         known = self._known(new)
         if known is not None:
             same = known.new.digest_of_request == new.digest_of_request
@@ -97,11 +99,16 @@ class MemoryStore(JobStore):
                 break
             if each.job.model not in known.models or each.job.due_at > now or self._held_up(each.job):
                 continue
-            if each.job.begin_by is not None and each.job.begin_by < now:
+            if _is_late(each.job, now):
                 self._end(each, ended(each.job, JobState.EXPIRED, now, self._limits), now)
                 continue
+            again = each.job.attempts > 0
+            if again and leased:
+                break
             each.job = begun(each.job, worker, now)
             leased.append(LeasedJob(each.new, each.job.attempts))
+            if again:
+                break
         return leased
 
     def _held_up(self, job: Job) -> bool:
@@ -202,7 +209,7 @@ class MemoryStore(JobStore):
         return self._forget([each for each in over if (each.job.ended_at or 0.0) < ended_before][:most], None)
 
     def sweep(self, now: float, most: int) -> int:
-        late = [each for each in self._waiting() if each.job.begin_by is not None and each.job.begin_by < now][:most]
+        late = [each for each in self._waiting() if _is_late(each.job, now)][:most]
         for each in late:
             self._end(each, ended(each.job, JobState.EXPIRED, now, self._limits), now)
         over = [each for each in self._stored.values() if each.job.keep_until is not None]
@@ -247,7 +254,5 @@ class MemoryStore(JobStore):
         return (each for each in held if each.job.worker == worker)
 
 
-#: The text of Conflict.
-OTHER_REQUEST = (
-    "The idempotency key was used for another request. Send the same request again, or choose another key for this one."
-)
+def _is_late(job: Job, now: float) -> bool:
+    return job.begin_by is not None and job.begin_by < now and not job.attempts

@@ -14,7 +14,7 @@ end
 local function accept(row, new, body)
   local same = load(row.id)
   if same then
-    return { same.request == row.request and 'accepted' or 'conflict', row.id }
+    return { same.request == row.request and 'known' or 'conflict', row.id }
   end
   local known = row.idempotency and redis.call('HGET', prefix .. 'idempotency', row.idempotency)
   if known then

@@ -5,6 +5,7 @@
 --   list:KIND:STATE   sorted set by place: all jobs, by kind and state
 --   due:MODEL         sorted set by rank: what may begin
 --   later             sorted set by time: what waits and may not begin yet
+--   ripe              sorted set by time: what waits, was to wait for a time, and may begin now
 --   age               sorted set by the time of its acceptance: what waits and is not in `later`
 --   begin_by          sorted set by time: what waits and expires then
 --   key:KEY           sorted set by place: the jobs of that key that have not ended
@@ -30,6 +31,11 @@ end
 
 local function id_of(member)
   return string.sub(member, 16)
+end
+
+-- As a bound of a range that it is not part of itself.
+local function beyond(score)
+  return '(' .. string.format('%.17g', score)
 end
 
 local function list_key(row)
@@ -79,17 +85,29 @@ local function make_due(row)
   redis.call('ZADD', prefix .. 'due:' .. row.model, row.rank, member)
 end
 
+local function ripen(row)
+  if row.due_at > 0 then
+    redis.call('ZADD', prefix .. 'ripe', row.due_at, member_of(row))
+  end
+  redis.call('ZADD', prefix .. 'age', row.submitted_at, member_of(row))
+  make_due(row)
+end
+
+-- It was never begun, and it is too late for that.
+local function is_late(row)
+  return row.begin_by and row.begin_by < call.now and row.attempts == 0
+end
+
 local function enqueue(row, now)
   local member = member_of(row)
   changed = true
-  if row.begin_by then
+  if row.begin_by and row.attempts == 0 then
     redis.call('ZADD', prefix .. 'begin_by', row.begin_by, member)
   end
   if row.due_at > now then
     redis.call('ZADD', prefix .. 'later', row.due_at, member)
   else
-    redis.call('ZADD', prefix .. 'age', row.submitted_at, member)
-    make_due(row)
+    ripen(row)
   end
 end
 
@@ -99,19 +117,23 @@ local function unqueue(row)
   redis.call('ZREM', prefix .. 'age', member)
   if row.due_at > 0 then
     redis.call('ZREM', prefix .. 'later', member)
+    redis.call('ZREM', prefix .. 'ripe', member)
   end
   if row.begin_by then
     redis.call('ZREM', prefix .. 'begin_by', member)
   end
 end
 
--- What waited for its time and may begin now, so much of it at once.
+-- What waited for its time may begin now; what may not, since the clock was set back, waits again: so much at once.
 local function promote(now)
   for _, member in ipairs(redis.call('ZRANGEBYSCORE', prefix .. 'later', '-inf', now, 'LIMIT', 0, 1000)) do
     redis.call('ZREM', prefix .. 'later', member)
+    ripen(load(id_of(member)))
+  end
+  for _, member in ipairs(redis.call('ZREVRANGEBYSCORE', prefix .. 'ripe', '+inf', beyond(now), 'LIMIT', 0, 1000)) do
     local row = load(id_of(member))
-    redis.call('ZADD', prefix .. 'age', row.submitted_at, member)
-    make_due(row)
+    unqueue(row)
+    enqueue(row, now)
   end
 end
 

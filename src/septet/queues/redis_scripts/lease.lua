@@ -24,13 +24,20 @@ end
 
 promote(call.now)
 
+-- What was begun before comes alone: what ends its worker should harm no other.
+local alone = false
+
 -- Whether it was begun; where it was not, the candidates may be others than before.
 local function begin(member)
   local row = load(id_of(member))
+  if row.attempts > 0 then
+    alone = true
+    if #leased > 0 then
+      return false
+    end
+  end
   unqueue(row)
-  if row.due_at > call.now then -- the clock was set back
-    enqueue(row, call.now)
-  elseif row.begin_by and row.begin_by < call.now then
+  if is_late(row) then
     finish(row, 'expired')
   else
     move(row, 'running')
@@ -68,11 +75,11 @@ repeat
   rounds = rounds + 1
   local found = candidates()
   for _, each in ipairs(found) do
-    if not begin(each[2]) or #leased == call.most then
+    if not begin(each[2]) or alone or #leased == call.most then
       break
     end
   end
-until #found == 0 or #leased == call.most or rounds == 100
+until #found == 0 or #leased == call.most or alone or rounds == 100
 redis.call('HSET', worker_key, 'lease_token', call.token, 'lease_ids', cmsgpack.pack(ids))
 done()
 return leased
