@@ -1,8 +1,11 @@
 """Real Redis servers for tests: each on a Unix socket in a folder of its own, as they are set up there."""
 
+import select
 import shutil
+import socket
 import subprocess
 import tempfile
+import threading
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -42,6 +45,10 @@ class RedisServer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.end()
+
+    def end(self) -> None:
+        """End it, and leave nothing of it."""
         self.kill()
         self.client.close()
         shutil.rmtree(self.folder)
@@ -68,3 +75,55 @@ class RedisServer:
             self._process.kill()
             self._process.wait()
             self._process = None
+
+
+class LossyRelay:
+    """Hands on what is sent to a server, and its answers; while `losing`, the next answer ends the connection instead.
+
+    Attributes:
+        url: of its own socket.
+        losing: whether answers are lost.
+    """
+
+    def __init__(self, server: RedisServer) -> None:
+        self.losing = False
+        self._target = str(server.socket)
+        path = server.folder / "relay"
+        self.url = f"unix://{path}"
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.bind(str(path))
+        self._listener.listen()
+        self._threads = [threading.Thread(target=self._accept, daemon=True)]
+        self._threads[0].start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        for thread in self._threads:
+            thread.join(60)
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                caller, _ = self._listener.accept()
+            except OSError:
+                return
+            thread = threading.Thread(target=self._relay, args=(caller,), daemon=True)
+            self._threads.append(thread)
+            thread.start()
+
+    def _relay(self, caller: socket.socket) -> None:
+        with caller, socket.socket(socket.AF_UNIX) as server:
+            server.connect(self._target)
+            while True:
+                readable, _, _ = select.select([caller, server], [], [])
+                for each in readable:
+                    told = each.recv(1 << 16)
+                    if not told or (each is server and self.losing):
+                        return
+                    (server if each is caller else caller).sendall(told)

@@ -1,10 +1,13 @@
 """Every store that there is, fresh for each test."""
 
+import atexit
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
 from secrets import token_hex
 from typing import TypeAlias
+from urllib.parse import urlencode
 
 import pytest
 
@@ -20,11 +23,19 @@ MakeStore: TypeAlias = Callable[..., JobStore]
 STORES = ("memory", "sqlite", pytest.param("redis", marks=needs_redis))
 
 
-@pytest.fixture(scope="session")
-def redis_server() -> Iterator[RedisServer]:
-    """A server that keeps nothing, for all tests; each has a queue of its own."""
-    with RedisServer() as server:
-        yield server
+@cache
+def shared_redis() -> RedisServer:
+    """A server that keeps nothing, for all tests of a process; each has a queue of its own."""
+    server = RedisServer()
+    server.start()
+    atexit.register(server.end)
+    return server
+
+
+@pytest.fixture
+def redis_server() -> RedisServer:
+    """A server that keeps nothing, for all tests."""
+    return shared_redis()
 
 
 @pytest.fixture
@@ -37,6 +48,8 @@ def open_new(kind: str, folder: Path, limits: StoreLimits | None = None) -> JobS
     """A store of a kind, in a folder if it is one that needs a place; of one folder all have the same jobs."""
     if kind == "memory":
         return MemoryStore(limits)
+    if kind == "redis":
+        return RedisStore(f"{shared_redis().url}?{urlencode({'queue': str(folder)})}", limits)
     # Nothing that a test finds depends on whether the disk is waited for.
     return SqliteStore(folder / "jobs.db", limits, "normal")
 
@@ -47,10 +60,7 @@ def make_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[MakeS
     with ExitStack() as opened:
 
         def make(limits: StoreLimits | None = None) -> JobStore:
-            if request.param == "redis":
-                store: JobStore = RedisStore(request.getfixturevalue("redis_url"), limits)
-            else:
-                store = open_new(request.param, tmp_path, limits)
+            store = open_new(request.param, tmp_path, limits)
             opened.callback(store.close)
             return store
 

@@ -99,7 +99,10 @@ class Forgotten(msgspec.Struct, frozen=True):
 
 
 class StoreFailed(SeptetError):
-    """Raised when the store cannot be read or written now: nothing of what was asked is stored."""
+    """Raised when the store cannot be read or written now.
+
+    Nothing of what was asked has happened, or all of it, where only the answer was lost: the same can be asked again.
+    """
 
     code = "unavailable"
 

@@ -74,9 +74,8 @@ def settled(job: Job, settlement: Settlement, now: float, limits: StoreLimits) -
     if settlement.outcome == "returned":
         if job.cancelling:
             return ended(job, JobState.CANCELLED, now, limits)
-        return msgspec.structs.replace(
-            job, state=JobState.QUEUED, attempts=job.attempts - 1, worker=None, due_at=now + settlement.delay
-        )
+        again = {"state": JobState.QUEUED, "attempts": job.attempts - 1, "worker": None, "reply_bytes": 0}
+        return msgspec.structs.replace(job, due_at=now + settlement.delay, **again)
     if settlement.outcome == "retry":
         return _again(job, settlement.delay, now, limits)
     if settlement.outcome == "failed":
@@ -92,7 +91,7 @@ def reaped(job: Job, now: float, limits: StoreLimits) -> Job:
 def _again(job: Job, delay: float, now: float, limits: StoreLimits) -> Job:
     """Queue it again, where attempts and age allow it and nobody wants it ended."""
     if job.cancelling:
-        return ended(msgspec.structs.replace(job, reply_bytes=0), JobState.CANCELLED, now, limits)
+        return ended(job, JobState.CANCELLED, now, limits)
     if job.attempts >= job.max_attempts:
         return ended(msgspec.structs.replace(job, reason="attempts_exhausted"), JobState.FAILED, now, limits)
     if now - job.submitted_at > job.max_age:

@@ -22,7 +22,7 @@ except ImportError as exc:
     raise MissingExtra("Jobs in Redis need its client: pip install 'septet[redis]'") from exc
 
 #: Seconds until a call that is not answered has failed.
-CALL_SECONDS: Final = 10.0
+CALL_SECONDS: Final = 5.0
 OLDEST_VERSION: Final = (7, 0)
 DEFAULT_QUEUE: Final = "jobs"
 
@@ -40,7 +40,8 @@ _ADVICE: Final = {
     "MASTERDOWN": "it is a replica without its primary. Let the URL name the primary",
     "NOAUTH": "it asks for a password. Put it into the URL",
     "WRONGPASS": "it does not know this user and password",
-    "NOPERM": "its user may not do this. Allow it EVALSHA, EVAL, PUBLISH, SUBSCRIBE, and all of the queue's keys",
+    "NOPERM": "its user may not do this. Allow it @scripting, @hash, @set, @sortedset, @keyspace, @transaction, "
+    "@pubsub and @connection, with the keys and channels septet:*",
     "WRONGTYPE": "other data has the names of the queue's keys. Choose another with ?queue=NAME",
     "MOVED": "it is a node of a cluster that does not keep this queue. Let the URL name the one that does",
     "CLUSTERDOWN": "its cluster is down",
@@ -91,7 +92,6 @@ class RedisConnection:
                 # A connection that broke while nobody used it is made anew; an answer that does not come is not asked
                 # for again, so that a call ends in time.
                 retry=Retry(NoBackoff(), 1, (Disconnected,)),
-                client_name="septet",
             )
         except (ValueError, TypeError):
             raise SettingsInvalid("the URL of Redis is none: expected redis://HOST:PORT/DATABASE") from None
@@ -135,9 +135,8 @@ class RedisConnection:
         if isinstance(error, TimedOut):
             return StoreFailed(f"Redis at {self.place} does not answer. What was asked of it may have happened.")
         word = getattr(error, "status_code", None) or str(error).partition(" ")[0].rstrip(":")
-        advice = next(
-            (text for code, text in _ADVICE.items() if code in (word, _WORDS.get(type(error).__name__))), None
-        )
+        word = next((code for text, code in _TEXTS.items() if text in str(error)), word)
+        advice = _ADVICE.get(word) or _ADVICE.get(_WORDS.get(type(error).__name__, ""))
         if advice is not None:
             return StoreFailed(f"Redis at {self.place} refuses: {advice}.")
         if isinstance(error, Disconnected):
@@ -154,9 +153,7 @@ class RedisConnection:
             StartupError: it may lose jobs at any time; or, where it has to be `durable`, when it ends suddenly.
             StoreFailed: Redis cannot be asked now.
         """
-        version = str(self.call(lambda client: client.info("server"))["redis_version"])
-        if tuple(int(part) for part in version.split(".")[:2]) < OLDEST_VERSION:
-            raise StartupError(f"Redis at {self.place} is {version}; jobs need 7.0 or later")
+        self._check_version()
         try:
             said = self.client.config_get("appendonly", "appendfsync", "maxmemory", "maxmemory-policy", "save")
         except ResponseError:  # forbidden, or unknown to what is not quite Redis
@@ -176,6 +173,16 @@ class RedisConnection:
         if durable and not safe:
             raise StartupError(f"Redis at {self.place} is not durable, as jobs.durable asks: {text}. {_HOW_TO_BE_SAFE}")
         return text
+
+    def _check_version(self) -> None:
+        try:
+            version = str(self.client.info("server")["redis_version"])
+        except (KeyError, ResponseError):  # as below: then the first script fails
+            return
+        except RedisError as exc:
+            raise self._failed(exc) from None
+        if tuple(int(part) for part in version.split(".")[:2]) < OLDEST_VERSION:
+            raise StartupError(f"Redis at {self.place} is {version}; jobs need 7.0 or later")
 
     @property
     def _unknown(self) -> str:
@@ -198,6 +205,7 @@ _WORDS: Final = {
     "MovedError": "MOVED",
     "ClusterDownError": "CLUSTERDOWN",
 }
+_TEXTS: Final = {"executing the script can't": "NOPERM", "Authentication required": "NOAUTH"}
 _HOW_TO_BE_SAFE: Final = "Set appendonly to yes and appendfsync to always."
 _REPLICAS: Final = "a replica that takes over may lack the latest jobs"
 

@@ -129,26 +129,28 @@ def job_of(new: bytes, row: bytes) -> Job:
     )
 
 
-def ending(worker: str, settlement: Settlement) -> tuple[bytes, bytes]:
-    """How an attempt ended, for the scripts, and the reply; no bytes for none.
+def name_of_end(worker: str, settlement: Settlement) -> bytes:
+    """8 bytes that are the same only for the same end of the same attempt."""
+    return hashlib.blake2b(_pack((worker, settlement)), digest_size=8).digest()
 
-    The mark is the same only for the same end of the same attempt: it tells a call whose answer was lost from another.
-    """
-    reply = b"" if settlement.reply is None else _pack(settlement.reply)
+
+def ending(settlement: Settlement, mark: str) -> tuple[bytes, bytes]:
+    """How an attempt ended, for the scripts, and the reply; no bytes for none. The mark is kept with the job."""
     end: dict[str, Any] = {
         "id": settlement.id,
         "attempt": settlement.attempt,
         "outcome": settlement.outcome,
         "delay": settlement.delay,
+        "mark": mark,
     }
     if settlement.error is not None:
         end["error"] = error_text(settlement.error)
     if settlement.answered_by is not None:
         end["answered_by"] = msgspec.json.encode(settlement.answered_by).decode()
-    if settlement.reply is not None:
-        end["reply_bytes"] = len(settlement.reply.body)
-    end["mark"] = hashlib.blake2b(_pack((worker, end)) + reply, digest_size=8).hexdigest()
-    return _pack(end), reply
+    if settlement.reply is None:
+        return _pack(end), b""
+    end["reply_bytes"] = len(settlement.reply.body)
+    return _pack(end), _pack(settlement.reply)
 
 
 def error_text(error: JobError) -> str:

@@ -7,7 +7,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from septet.errors import Conflict, Overloaded, SeptetError
+from septet.errors import Conflict, Overloaded, SeptetError, StartupError
 from septet.queues.job import (
     ENDED,
     FIRST_DELAY_SECONDS,
@@ -30,14 +30,15 @@ from septet.queues.job_store import (
     StoreLimits,
     WorkerInfo,
 )
-from septet.queues.job_transitions import LOST, refusal_of
-from septet.queues.memory_store import OTHER_REQUEST
+from septet.queues.job_transitions import LOST, OTHER_REQUEST, refusal_of
 from septet.queues.redis_connection import CALL_SECONDS, RedisConnection
-from septet.queues.redis_records import ending, error_text, job_of, new_of, reply_of, submitted
+from septet.queues.redis_records import ending, error_text, job_of, name_of_end, new_of, reply_of, submitted
 
 #: How many jobs are looked at for one page, and how many at a time.
 MOST_LOOKED_AT: Final = 10_000
 _AT_A_TIME: Final = 500
+# Of ends of attempts whose answer was lost, and which nobody has told again.
+_MOST_MARKS: Final = 10_000
 # A script holds up everybody else, so that one call has no more than so many jobs or bytes.
 _MOST_AT_ONCE: Final = 256
 _MOST_BYTES_AT_ONCE: Final = 8 << 20
@@ -57,15 +58,18 @@ class RedisStore(JobStore):
 
         Raises:
             SettingsInvalid: the URL is none.
-            StartupError: Redis is too old, may throw jobs away, or is not durable.
-            StoreFailed: Redis cannot be asked now.
+            StartupError: Redis is too old, may throw jobs away, is not durable, or cannot be asked.
         """
         self._limits = StoreLimits() if limits is None else limits
         self._redis = RedisConnection(url, seconds)
         self._lease_tokens: dict[str, str] = {}
+        self._marks: dict[bytes, str] = {}
         try:
             self.durability = self._redis.durability(durable=durable)
-        except BaseException:
+        except StoreFailed as failed:
+            self._redis.close()
+            raise StartupError(failed.message) from None
+        except StartupError:
             self._redis.close()
             raise
 
@@ -121,10 +125,20 @@ class RedisStore(JobStore):
         return [LeasedJob(new_of(new, body), attempt) for attempt, new, body in leased]
 
     def settle(self, worker: str, settlements: Sequence[Settlement], now: float) -> list[bool]:
+        # A mark is the same until an answer has arrived, so that what a call did whose answer was lost is known.
+        if len(self._marks) > _MOST_MARKS:
+            self._marks.clear()
+        names = [name_of_end(worker, each) for each in settlements]
+        ends = [
+            ending(each, self._marks.setdefault(name, token_hex(8)))
+            for name, each in zip(names, settlements, strict=True)
+        ]
         outcomes: list[bool] = []
-        for group in _groups([ending(worker, each) for each in settlements]):
+        for group in _groups(ends):
             parts = [part for each in group for part in each]
             outcomes += map(bool, self._redis.run("settle", self._arguments(now, worker=worker), parts))
+        for name in names:
+            self._marks.pop(name, None)
         return outcomes
 
     def report(self, worker: str, job: str, attempt: int, progress: float) -> bool:
@@ -250,10 +264,13 @@ class RedisStore(JobStore):
         return count
 
     def next_due(self, now: float) -> float | None:
-        later = self._redis.call(
-            lambda client: client.zrangebyscore(self._key("later"), f"({now!r}", "+inf", 0, 1, withscores=True)
-        )
-        return float(later[0][1]) if later else None
+        def ask(client: Any) -> list[list[tuple[bytes, float]]]:
+            asked = client.pipeline(transaction=False)
+            for each in ("later", "ripe"):
+                asked.zrangebyscore(self._key(each), f"({now!r}", "+inf", 0, 1, withscores=True)
+            return asked.execute()  # type: ignore[no-any-return]
+
+        return min((float(first[0][1]) for first in self._redis.call(ask) if first), default=None)
 
     def stats(self, now: float) -> QueueStats:
         return msgspec.msgpack.decode(self._redis.run("stats", {"now": now}), type=QueueStats)

@@ -14,7 +14,7 @@ end
 local function accept(row, new, body)
   local same = load(row.id)
   if same then
-    return { same.request == row.request and 'accepted' or 'conflict', row.id }
+    return { same.request == row.request and 'known' or 'conflict', row.id }
   end
   local known = row.idempotency and redis.call('HGET', prefix .. 'idempotency', row.idempotency)
   if known then
@@ -40,5 +40,5 @@ end
 for at = 2, #ARGV, 3 do
   outcomes[#outcomes + 1] = accept(cmsgpack.unpack(ARGV[at]), ARGV[at + 1], ARGV[at + 2])
 end
-tell()
+done()
 return outcomes

@@ -13,5 +13,5 @@ elseif row.state == 'running' then
   changed = true
   save(row)
 end
-tell()
+done()
 return redis.call('HMGET', job_key(row.id), 'new', 'row')

@@ -5,6 +5,7 @@
 --   list:KIND:STATE   sorted set by place: all jobs, by kind and state
 --   due:MODEL         sorted set by rank: what may begin
 --   later             sorted set by time: what waits and may not begin yet
+--   ripe              sorted set by time: what waits, was to wait for a time, and may begin now
 --   age               sorted set by the time of its acceptance: what waits and is not in `later`
 --   begin_by          sorted set by time: what waits and expires then
 --   key:KEY           sorted set by place: the jobs of that key that have not ended
@@ -17,6 +18,8 @@
 local prefix = KEYS[1]
 local call = cmsgpack.unpack(ARGV[1])
 local changed = false
+local more_bytes = 0
+local place
 
 local function job_key(id)
   return prefix .. 'job:' .. id
@@ -28,6 +31,11 @@ end
 
 local function id_of(member)
   return string.sub(member, 16)
+end
+
+-- As a bound of a range that it is not part of itself.
+local function beyond(score)
+  return '(' .. string.format('%.17g', score)
 end
 
 local function list_key(row)
@@ -56,10 +64,9 @@ local function save(row)
   redis.call('HSET', job_key(row.id), 'row', packed_row(row))
 end
 
-local function add_bytes(count)
-  if count ~= 0 then
-    redis.call('HINCRBY', prefix .. 'totals', 'bytes', count)
-  end
+local function next_place()
+  place = (place or tonumber(redis.call('HGET', prefix .. 'totals', 'place') or '0')) + 1
+  return place
 end
 
 local function move(row, state)
@@ -78,6 +85,19 @@ local function make_due(row)
   redis.call('ZADD', prefix .. 'due:' .. row.model, row.rank, member)
 end
 
+local function ripen(row)
+  if row.due_at > 0 then
+    redis.call('ZADD', prefix .. 'ripe', row.due_at, member_of(row))
+  end
+  redis.call('ZADD', prefix .. 'age', row.submitted_at, member_of(row))
+  make_due(row)
+end
+
+-- It was never begun, and it is too late for that.
+local function is_late(row)
+  return row.begin_by and row.begin_by < call.now and row.attempts == 0
+end
+
 local function enqueue(row, now)
   local member = member_of(row)
   changed = true
@@ -87,8 +107,7 @@ local function enqueue(row, now)
   if row.due_at > now then
     redis.call('ZADD', prefix .. 'later', row.due_at, member)
   else
-    redis.call('ZADD', prefix .. 'age', row.submitted_at, member)
-    make_due(row)
+    ripen(row)
   end
 end
 
@@ -98,32 +117,33 @@ local function unqueue(row)
   redis.call('ZREM', prefix .. 'age', member)
   if row.due_at > 0 then
     redis.call('ZREM', prefix .. 'later', member)
+    redis.call('ZREM', prefix .. 'ripe', member)
   end
   if row.begin_by then
     redis.call('ZREM', prefix .. 'begin_by', member)
   end
 end
 
--- What waited for its time and may begin now, so much of it at once.
+-- What waited for its time may begin now; what may not, since the clock was set back, waits again: so much at once.
 local function promote(now)
   for _, member in ipairs(redis.call('ZRANGEBYSCORE', prefix .. 'later', '-inf', now, 'LIMIT', 0, 1000)) do
     redis.call('ZREM', prefix .. 'later', member)
+    ripen(load(id_of(member)))
+  end
+  for _, member in ipairs(redis.call('ZREVRANGEBYSCORE', prefix .. 'ripe', '+inf', beyond(now), 'LIMIT', 0, 1000)) do
     local row = load(id_of(member))
-    redis.call('ZADD', prefix .. 'age', row.submitted_at, member)
-    make_due(row)
+    unqueue(row)
+    enqueue(row, now)
   end
 end
 
 local function insert(row, new, body)
-  row.place = redis.call('HINCRBY', prefix .. 'totals', 'place', 1)
+  row.place = next_place()
   row.state = 'queued'
   row.attempts = 0
   local member = member_of(row)
-  redis.call('HSET', job_key(row.id), 'new', new, 'row', packed_row(row))
-  if body ~= '' then
-    redis.call('HSET', job_key(row.id), 'body', body)
-    add_bytes(#body)
-  end
+  redis.call('HSET', job_key(row.id), 'new', new, 'row', packed_row(row), 'body', body)
+  more_bytes = more_bytes + #body
   if row.key then
     redis.call('ZADD', prefix .. 'key:' .. row.key, row.place, member)
   end
@@ -177,7 +197,6 @@ end
 -- Its attempt failed: it is queued again, where attempts and age allow it and nobody wants it ended.
 local function again(row, delay)
   if row.cancelling then
-    row.reply_bytes = nil
     finish(row, 'cancelled')
   elseif row.attempts >= row.max_attempts then
     row.reason = 'attempts_exhausted'
@@ -196,13 +215,13 @@ end
 
 -- It was not really begun, and the attempt does not count.
 local function hand_back(row, delay)
-  row.answered_by = nil
   if row.cancelling then
     finish(row, 'cancelled')
     return
   end
   row.attempts = row.attempts - 1
   row.worker = nil
+  row.reply_bytes = nil
   row.due_at = call.now + delay
   move(row, 'queued')
   enqueue(row, call.now)
@@ -224,11 +243,18 @@ local function forget(row)
   if row.idempotency and redis.call('HGET', prefix .. 'idempotency', row.idempotency) == row.id then
     redis.call('HDEL', prefix .. 'idempotency', row.idempotency)
   end
-  add_bytes(-(row.body_bytes or 0) - (row.reply_bytes or 0))
+  more_bytes = more_bytes - (row.body_bytes or 0) - (row.reply_bytes or 0)
   redis.call('UNLINK', job_key(row.id))
 end
 
-local function tell()
+-- Every script that changes jobs ends so.
+local function done()
+  if place then
+    redis.call('HSET', prefix .. 'totals', 'place', place)
+  end
+  if more_bytes ~= 0 then
+    redis.call('HINCRBY', prefix .. 'totals', 'bytes', more_bytes)
+  end
   if changed then
     redis.call('PUBLISH', prefix .. 'signal', '')
   end

@@ -17,11 +17,12 @@ for _, id in ipairs(ids) do
       row.error = call.error
       again(row, longest * (0.5 + math.random() / 2))
     else
+      row.answered_by = nil
       hand_back(row, 0)
     end
     save(row)
     ended[#ended + 1] = id
   end
 end
-tell()
+done()
 return ended

@@ -7,4 +7,5 @@ for at = 2, #ARGV do
     count = count + 1
   end
 end
+done()
 return count

@@ -27,18 +27,17 @@ promote(call.now)
 -- What was begun before comes alone: what ends its worker should harm no other.
 local alone = false
 
+-- Whether it was begun; where it was not, the candidates may be others than before.
 local function begin(member)
   local row = load(id_of(member))
-  if row.attempts > 0 and row.due_at <= call.now then
+  if row.attempts > 0 then
     alone = true
     if #leased > 0 then
-      return
+      return false
     end
   end
   unqueue(row)
-  if row.due_at > call.now then -- the clock was set back
-    enqueue(row, call.now)
-  elseif row.begin_by and row.begin_by < call.now and row.attempts == 0 then
+  if is_late(row) then
     finish(row, 'expired')
   else
     move(row, 'running')
@@ -52,6 +51,7 @@ local function begin(member)
     give(row.id, row.attempts)
   end
   save(row)
+  return row.state == 'running'
 end
 
 -- The first of each of its models, in the order of all.
@@ -69,17 +69,17 @@ local function candidates()
   return found
 end
 
-for _ = 1, 10 do
+-- Where very many have expired, the workers are told, and ask again.
+local rounds = 0
+repeat
+  rounds = rounds + 1
   local found = candidates()
   for _, each in ipairs(found) do
-    if #leased < call.most and not alone then
-      begin(each[2])
+    if not begin(each[2]) or alone or #leased == call.most then
+      break
     end
   end
-  if #found == 0 or #leased >= call.most or alone then
-    break
-  end
-end
+until #found == 0 or #leased == call.most or alone or rounds == 100
 redis.call('HSET', worker_key, 'lease_token', call.token, 'lease_ids', cmsgpack.pack(ids))
-tell()
+done()
 return leased

@@ -14,7 +14,6 @@ local function settle(ending, reply)
   row.reply_bytes = ending.reply_bytes
   if ending.outcome == 'returned' then
     hand_back(row, ending.delay)
-    row.answered_by = ending.answered_by
   elseif ending.outcome == 'retry' then
     again(row, ending.delay)
   else
@@ -23,11 +22,12 @@ local function settle(ending, reply)
     end
     finish(row, ending.outcome)
   end
+  more_bytes = more_bytes + (row.reply_bytes or 0)
   if row.ended_at and reply ~= '' then
-    redis.call('HSET', job_key(row.id), 'reply', reply)
+    redis.call('HSET', job_key(row.id), 'row', packed_row(row), 'reply', reply)
+  else
+    save(row)
   end
-  add_bytes(row.reply_bytes or 0)
-  save(row)
   return 1
 end
 
@@ -35,5 +35,5 @@ local outcomes = {}
 for at = 2, #ARGV, 2 do
   outcomes[#outcomes + 1] = settle(cmsgpack.unpack(ARGV[at]), ARGV[at + 1])
 end
-tell()
+done()
 return outcomes

@@ -5,7 +5,8 @@ for _, state in ipairs({ 'queued', 'running', 'succeeded', 'failed', 'expired', 
   states[state] = redis.call('ZCARD', prefix .. 'list:predict:' .. state)
 end
 local to_deliver = redis.call('ZCARD', prefix .. 'list:deliver:queued')
-local not_yet = redis.call('ZCOUNT', prefix .. 'later', '(' .. string.format('%.17g', call.now), '+inf')
+local not_yet = redis.call('ZCOUNT', prefix .. 'later', beyond(call.now), '+inf')
+  + redis.call('ZCOUNT', prefix .. 'ripe', beyond(call.now), '+inf')
 return cmsgpack.pack({
   states = states,
   due = states.queued + to_deliver - not_yet,

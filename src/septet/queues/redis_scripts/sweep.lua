@@ -1,7 +1,7 @@
 -- Expires what began too late and forgets what was kept long enough; how many.
 promote(call.now)
 local forgotten = prefix .. 'forgotten'
-local late = redis.call('ZRANGEBYSCORE', prefix .. 'begin_by', '-inf', '(' .. string.format('%.17g', call.now), 'LIMIT', 0, call.most)
+local late = redis.call('ZRANGEBYSCORE', prefix .. 'begin_by', '-inf', beyond(call.now), 'LIMIT', 0, call.most)
 for _, member in ipairs(late) do
   local row = load(id_of(member))
   unqueue(row)
@@ -16,5 +16,5 @@ for _, member in ipairs(over) do
   forget(load(id_of(member)))
   redis.call('ZADD', forgotten, call.now + call.keep_seconds, id_of(member))
 end
-tell()
+done()
 return #late + #over
