@@ -14,20 +14,27 @@ import hypothesis
 import msgspec
 import pytest
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from septet.errors import SeptetError
-from septet.queues.job import Job, JobError, JobState, Settlement
+from septet.queues.job import Job, JobError, JobState, NewJob, Settlement
 from septet.queues.job_store import Accepted, JobFilter, JobStore, StoreLimits
 from septet.queues.memory_store import MemoryStore
 from tests.budgets import examples
 from tests.queues.conftest import STORES, open_new
-from tests.queues.samples import MODEL, NOW, REPLY, a_job
+from tests.queues.samples import MODEL, NOW, REPLY, a_job, success
 
-LIMITS = StoreLimits(max_waiting=8, max_bytes=300, max_waiting_seconds=5000.0, keep_seconds=100.0)
+LIMITS = StoreLimits(max_waiting=12, max_bytes=300, max_waiting_seconds=5000.0, keep_seconds=100.0)
 ALL = JobFilter(kind=None)
 MOST = 1000
-SECONDS = st.sampled_from([-3600.0, -10.0, 0.0, 5.0, 50.0, 150.0, 3600.0])
+SECONDS = st.sampled_from([-3600.0, -10.0, 5.0, 5.0, 50.0, 50.0, 150.0, 3600.0])
 JOBS = st.fixed_dictionaries(
     {
         "model": st.sampled_from(["iris", "wine"]),
@@ -38,7 +45,9 @@ JOBS = st.fixed_dictionaries(
         "priority": st.integers(-1, 1),
         "max_attempts": st.integers(1, 3),
         "max_age": st.sampled_from([10.0, 1e9]),
-        "sink": st.sampled_from([None, "s"]),
+        "sink": st.sampled_from([None, None, "s"]),
+        "wait": st.sampled_from([0.0, 0.0, 0.0, 20.0]),
+        "begin": st.sampled_from([None, None, 0.0, 60.0]),
     }
 )
 
@@ -63,7 +72,7 @@ class StoreModel(RuleBasedStateMachine):
             store.close()
         self._folder.cleanup()
 
-    def _both(self, call: Callable[[JobStore, dict[str, str]], Any]) -> Any:
+    def _both(self, call: Callable[..., Any]) -> Any:
         """What the call says of both, which has to be the same; `ids` are those that the store has by name."""
         seed = random.random()
         outcomes = []
@@ -73,19 +82,20 @@ class StoreModel(RuleBasedStateMachine):
         assert outcomes[1] == outcomes[0]
         return outcomes[0]
 
-    @rule(
-        said=JOBS,
-        wait=st.sampled_from([0.0, 0.0, 20.0]),
-        begin=st.sampled_from([None, None, 0.0, 60.0]),
-        lost=st.booleans(),
-    )
-    def accept(self, said: dict[str, Any], wait: float, begin: float | None, *, lost: bool) -> None:
-        times = {"not_before": self._now + wait if wait else 0.0, "submitted_at": self._now}
-        job = a_job(**said, **times, begin_by=None if begin is None else self._now + begin)
+    @initialize()
+    def begin(self) -> None:
+        self.join(["iris", "wine"])
+
+    @rule(several=st.lists(JOBS, min_size=1, max_size=3), lost=st.booleans())
+    def accept(self, several: list[dict[str, Any]], *, lost: bool) -> None:
+        jobs = [self._job(**said) for said in several]
         for _ in range(1 + lost):
-            (outcome,) = self._both(lambda store, _: [_plain(each) for each in store.accept([job], self._now)])
-        if isinstance(outcome, Accepted):
-            self._seen.append(outcome.id)
+            outcomes = self._both(lambda store, _: [_plain(each) for each in store.accept(jobs, self._now)])
+        self._seen += [each.id for each in outcomes if isinstance(each, Accepted)]
+
+    def _job(self, wait: float, begin: float | None, **said: Any) -> NewJob:
+        not_before, begin_by = self._now + wait if wait else 0.0, None if begin is None else self._now + begin
+        return a_job(**said, not_before=not_before, begin_by=begin_by, submitted_at=self._now)
 
     @rule(seconds=SECONDS)
     def let_time_pass(self, seconds: float) -> None:
@@ -97,10 +107,10 @@ class StoreModel(RuleBasedStateMachine):
         self._both(lambda store, _: store.join(self._workers[-1], models, self._now))
 
     def _worker(self, data: st.DataObject) -> str:
-        return data.draw(st.sampled_from(self._workers[-3:]))
+        return data.draw(st.sampled_from(self._workers[-2:]))
 
     @precondition(lambda self: self._workers)
-    @rule(data=st.data(), most=st.integers(1, 4))
+    @rule(data=st.data(), most=st.integers(1, 6))
     def lease(self, data: st.DataObject, most: int) -> None:
         worker = self._worker(data)
 
@@ -131,6 +141,15 @@ class StoreModel(RuleBasedStateMachine):
 
         for _ in range(1 + lost):
             self._both(call)
+
+    @precondition(lambda self: self._workers)
+    @rule(data=st.data(), most=st.integers(1, 6))
+    def work(self, data: st.DataObject, most: int) -> None:
+        """What most workers do most of the time."""
+        before = len(self._leased)
+        self.lease(data, most)
+        for worker, name, attempt in self._leased[before:]:
+            self._both(lambda store, ids, w=worker, n=name, a=attempt: store.settle(w, [success(ids[n], a)], self._now))
 
     @precondition(lambda self: self._leased)
     @rule(data=st.data(), progress=st.sampled_from([0.25, 0.5]))
