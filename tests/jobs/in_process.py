@@ -63,13 +63,20 @@ def _nothing(_: Sequence[str]) -> None:
 class JobServer:
     """Services that accept jobs, and with `working` a worker for them; an async context manager."""
 
-    def __init__(self, *services: Service, working: bool = True, limits: StoreLimits | None = None) -> None:
+    def __init__(
+        self,
+        *services: Service,
+        working: bool = True,
+        limits: StoreLimits | None = None,
+        jobs: Jobs | None = None,
+    ) -> None:
         self.store = MemoryStore(limits)
         self._services = services
         self._working = working
+        self._jobs = Jobs(store="memory") if jobs is None else jobs
 
     async def __aenter__(self) -> Self:
-        settings = Settings(jobs=Jobs(store="memory"))
+        settings = Settings(jobs=self._jobs)
         self.app, worker = App(), App()
         self._intake = JobIntake(OpenedStore(lambda: self.store, PipeSignals()), settings.jobs)
         names = [each.identity.name for each in self._services]
@@ -80,7 +87,7 @@ class JobServer:
             app.models.install_all(self._services)
         self.keeping = KeptLease(self.store)
         await self._intake.start()
-        self._work = JobWork(OpenedStore(lambda: self.store, PipeSignals()), self.keeping, worker, None, most=64)  # type: ignore[arg-type]
+        self._work = JobWork(OpenedStore(lambda: self.store, PipeSignals()), self.keeping, worker, None, settings.jobs)  # type: ignore[arg-type]
         if self._working:
             await self._work.start()
         return self

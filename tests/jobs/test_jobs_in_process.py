@@ -3,15 +3,18 @@
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
+from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from septet import testing
 from septet.errors import ModelFailed
 from septet.protocols.http.http_messages import HttpReply
 from septet.queues.job import Job, JobState
 from septet.queues.job_store import StoreLimits
+from septet.settings import Jobs
 from septet.testing import FailingPredictor
 from septet.types import Identity
 from tests.jobs.in_process import JobServer
@@ -262,5 +265,51 @@ def test_many_jobs_are_run_together_and_each_has_its_own_answer() -> None:
             answers = await asyncio.gather(*(server.ask("GET", read(each)["href"] + "?wait=30") for each in tickets))
             values = [read(each)["answer"]["body"]["prediction"] for each in answers]
             assert values == [[float(n)] for n in range(200)]
+
+    run(scenario)
+
+
+def test_the_routes_of_jobs_are_documented() -> None:
+    async def scenario() -> None:
+        async with JobServer(testing.service()) as server:
+            document = read(await server.ask("GET", "/openapi.json"))
+            OpenAPIV31SpecValidator(document).validate()
+            assert {"/job/{job_id}", "/job/{job_id}/answer", "/jobs", "/predict/async"} <= set(document["paths"])
+            assert {"name": "jobs"} in document["tags"]
+
+    run(scenario)
+
+
+def test_a_job_is_followed_by_its_events_until_the_caller_knows_its_end() -> None:
+    async def scenario() -> None:
+        held = testing.HeldPredictor(testing.EchoPredictor(("y",)))
+        async with JobServer(testing.service(predictor=held)) as server:
+            path = read(await server.post("/predict/async", BODY))["href"] + "/events"
+            await held.until_held()
+            seen: dict[str, str] = {}
+            reply = await server.ask("GET", path)
+            while reply.status == 200:
+                lines = dict(line.split(": ", 1) for line in reply.body.decode().strip().split("\n"))
+                seen[lines["event"]] = lines["data"]
+                held.release()
+                reply = await server.ask("GET", path, last_event_id=lines["id"])
+            assert reply.status == 410
+            assert list(seen) == ["running", "succeeded"]
+            assert json.loads(seen["succeeded"])["answer"]["body"]["prediction"] == [1.5, 2.5]
+
+    run(scenario)
+
+
+def test_an_answer_is_brought_to_the_sink_that_its_caller_names(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with JobServer(
+            testing.service(), jobs=Jobs(store="memory", sinks=(f"answers=file://{tmp_path}",))
+        ) as server:
+            assert (await server.post("/predict/async", BODY, septet_job_sink="elsewhere")).status == 422
+            assert (await server.post("/predict/async", BODY, septet_job_sink="https://a.test/")).status == 422
+            ticket = read(await server.post("/predict/async", BODY, septet_job_sink="answers"))
+            answer = await server.ask("GET", ticket["href"] + "/answer?wait=30")
+            while not any(answer.body in each.read_bytes() for each in tmp_path.glob(f"{ticket['job_id']}*")):  # noqa: ASYNC240
+                await server.ask("GET", ticket["href"] + "?wait=0.1")
 
     run(scenario)

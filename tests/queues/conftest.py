@@ -3,26 +3,44 @@
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from secrets import token_hex
 from typing import TypeAlias
 
 import pytest
 
 from septet.queues.job_store import JobStore, StoreLimits
 from septet.queues.memory_store import MemoryStore
+from septet.queues.redis_store import RedisStore
 from septet.queues.sqlite_store import SqliteStore
+from tests.redis_servers import RedisServer, needs_redis
 
 #: Makes a store with limits; of one test all have the same jobs, where they can.
 MakeStore: TypeAlias = Callable[..., JobStore]
 
-STORES = ("memory", "sqlite")
+STORES = ("memory", "sqlite", pytest.param("redis", marks=needs_redis))
 
 
-def open_new(kind: str, folder: Path, limits: StoreLimits | None = None) -> JobStore:
-    """A store of a kind, in a folder if it is one that needs a place; of one folder all have the same jobs."""
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[RedisServer]:
+    """A server that keeps nothing, for all tests; each has a queue of its own."""
+    with RedisServer() as server:
+        yield server
+
+
+@pytest.fixture
+def redis_url(redis_server: RedisServer) -> str:
+    """Of a queue without jobs."""
+    return f"{redis_server.url}?queue={token_hex(4)}"
+
+
+def open_new(kind: str, place: Path | str, limits: StoreLimits | None = None) -> JobStore:
+    """A store of a kind: in a folder, or at the URL of Redis; of one place all have the same jobs."""
     if kind == "memory":
         return MemoryStore(limits)
+    if isinstance(place, str):
+        return RedisStore(place, limits)
     # Nothing that a test finds depends on whether the disk is waited for.
-    return SqliteStore(folder / "jobs.db", limits, "normal")
+    return SqliteStore(place / "jobs.db", limits, "normal")
 
 
 @pytest.fixture(params=STORES)
@@ -31,7 +49,8 @@ def make_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[MakeS
     with ExitStack() as opened:
 
         def make(limits: StoreLimits | None = None) -> JobStore:
-            store = open_new(request.param, tmp_path, limits)
+            place = request.getfixturevalue("redis_url") if request.param == "redis" else tmp_path
+            store = open_new(request.param, place, limits)
             opened.callback(store.close)
             return store
 

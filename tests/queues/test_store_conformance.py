@@ -114,6 +114,15 @@ def test_what_was_to_begin_earlier_expires(store: JobStore) -> None:
     assert found(store, swept.id).ended_at == NOW + 1
 
 
+def test_what_was_begun_in_time_does_not_expire_when_it_is_tried_again(store: JobStore) -> None:
+    job = a_job(begin_by=NOW + 1)
+    accept(store, job)
+    begin(store)
+    store.settle("w", [Settlement(id=job.id, attempt=1, outcome="retry", error=WRONG)], NOW)
+    assert store.sweep(NOW + 2, 10) == 0
+    assert begin(store, now=NOW + 2) == [(job.id, 2)]
+
+
 def test_a_worker_takes_jobs_of_its_models_only(store: JobStore) -> None:
     other = a_job(model="wine")
     accept(store, other)
@@ -220,6 +229,17 @@ def test_what_a_worker_that_is_gone_had_begun_is_begun_again(store: JobStore) ->
     assert store.settle("w", [success(job.id)], NOW) == [False]
     assert store.report("w", job.id, 1, 0.5) is False
     assert store.settle("v", [success(job.id, 2)], NOW) == [True]
+
+
+def test_a_job_that_was_begun_before_comes_alone(store: JobStore) -> None:
+    lost = accept(store, a_job(), a_job())
+    begin(store)
+    store.reap("w", store.workers()[0].beat, NOW)
+    store.join("v", ["iris"], NOW)
+    earlier, later = accept(store, a_job(submitted_at=NOW - 1), a_job(submitted_at=NOW + 1))
+    when = NOW + LONGEST_DELAY_SECONDS
+    seen = [begin(store, now=when, worker="v") for _ in range(4)]
+    assert seen == [[(earlier, 1)], [(lost[0], 2)], [(lost[1], 2)], [(later, 1)]]
 
 
 def test_a_worker_that_has_beaten_is_not_reaped(store: JobStore) -> None:

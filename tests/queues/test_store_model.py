@@ -8,6 +8,7 @@ import random
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from secrets import token_hex
 from typing import Any, ClassVar
 
 import hypothesis
@@ -56,16 +57,21 @@ class StoreModel(RuleBasedStateMachine):
     """A store beside a `MemoryStore`. Deliveries have other ids in each, so they are named by what they are about."""
 
     kind: ClassVar[str]
+    #: Of Redis, or of nothing.
+    url: ClassVar[str]
 
     def __init__(self) -> None:
         super().__init__()
         self._folder = tempfile.TemporaryDirectory()
-        self._stores = (MemoryStore(LIMITS), open_new(self.kind, Path(self._folder.name), LIMITS))
+        self._stores = (MemoryStore(LIMITS), open_new(self.kind, self._place(), LIMITS))
         self._now = NOW
         self._workers: list[str] = []
         self._seen: list[str] = []
         self._leased: list[tuple[str, str, int]] = []
         self._ids: list[dict[str, str]] = [{}, {}]
+
+    def _place(self) -> Path | str:
+        return f"{self.url}?queue={token_hex(8)}" if self.kind == "redis" else Path(self._folder.name)
 
     def teardown(self) -> None:
         for store in self._stores:
@@ -229,10 +235,11 @@ def _plain(each: Any) -> Any:
     return msgspec.structs.replace(each, id=_name(each), place=0) if isinstance(each, Job) else each
 
 
-@pytest.mark.parametrize("kind", [each for each in STORES if each != "memory"])
-def test_a_store_does_what_the_plain_one_does(kind: str) -> None:
+@pytest.mark.parametrize("kind", STORES[1:])
+def test_a_store_does_what_the_plain_one_does(kind: str, request: pytest.FixtureRequest) -> None:
     settings = hypothesis.settings(
         max_examples=examples(10), stateful_step_count=40, suppress_health_check=list(hypothesis.HealthCheck)
     )
-    machine = type("StoreModelOfKind", (StoreModel,), {"kind": kind})
+    url = request.getfixturevalue("redis_server").url if kind == "redis" else ""
+    machine = type("StoreModelOfKind", (StoreModel,), {"kind": kind, "url": url})
     run_state_machine_as_test(machine, settings=settings)

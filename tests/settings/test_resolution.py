@@ -219,6 +219,10 @@ def samples(field: Field, folder: Path) -> tuple[str, Value]:
         "api_keys": "someone=a-key-of-16-chars",
         "cors_origins": "https://app.example.com",
         "allowed_hosts": "*.example.com:8000",
+        "sinks": "answers=file:///srv/answers",
+        "webhook_secrets": "whsec_" + "A" * 32,
+        "webhook_networks": "10.0.0.0/8",
+        "webhook_ports": "8443",
     }
     text = shaped.get(field.name, "text")
     return text, (text,) if field.kind == "strings" else text

@@ -59,6 +59,8 @@ class JobProcess:
             context.ready()
             context.listen(released[0].receive)
             return_freed_memory()
+            if not plan.serving and context.first and context.slot == 0:
+                plan.announce(models.services, plan.addresses)
 
         hooks = WorkerHooks(
             load=load,

@@ -8,10 +8,11 @@ from functools import partial
 
 import msgspec
 
-from septet.errors import Invalid
+from septet.errors import SettingsInvalid, StartupError
 from septet.events import Observer
 from septet.jobs.async_routes import AsyncRoutes
-from septet.jobs.job_consumer import Answer, DeliveryFault, JobConsumer
+from septet.jobs.delivery_run import DeliveryRun
+from septet.jobs.job_consumer import Answer, JobConsumer
 from septet.jobs.job_routes import JobRoutes
 from septet.jobs.job_submitter import JobSubmitter, http_ticket
 from septet.jobs.job_waiters import JobWaiters
@@ -20,11 +21,12 @@ from septet.jobs.store_thread import StoreThread
 from septet.jobs.submission import JobDefaults
 from septet.protocols.http.app import App
 from septet.protocols.native.native_routes import NativeRoutes
-from septet.queues.job import NewJob
-from septet.queues.job_store import JobSignals, JobStore, StoreLimits
+from septet.queues.job_store import JobSignals, JobStore, StoreFailed, StoreLimits
 from septet.queues.store_address import StoreAddress, open_signals, open_store
 from septet.registry import Models
 from septet.settings import Jobs, Limits, Settings
+from septet.sinks.open_sinks import OpenSinks
+from septet.sinks.sink_policy import SinkPolicy
 
 
 def store_address(jobs: Jobs) -> StoreAddress:
@@ -50,7 +52,10 @@ def opened_store(address: StoreAddress) -> "OpenedStore":
     Raises:
         StartupError: it cannot be opened.
     """
-    return OpenedStore(partial(open_store, address), open_signals(address))
+    try:
+        return OpenedStore(partial(open_store, address), open_signals(address))
+    except StoreFailed as error:
+        raise StartupError(f"jobs cannot be stored at {address.shown}: {error.message}") from None
 
 
 class OpenedStore:
@@ -88,16 +93,41 @@ class OpenedStore:
         self._signals.close()
 
 
+def open_sinks(jobs: Jobs) -> OpenSinks:
+    """Where answers may be brought to.
+
+    Raises:
+        SettingsInvalid: a sink of the settings cannot be used.
+        MissingExtra: one needs a library that lacks.
+    """
+    facts = {
+        "sinks": jobs.sinks,
+        "webhook_hosts": jobs.webhook_hosts,
+        "webhook_ports": tuple(map(int, jobs.webhook_ports)),
+        "webhook_http": jobs.webhook_http,
+        "webhook_networks": jobs.webhook_networks,
+        "webhook_secrets": jobs.webhook_secrets,
+    }
+    try:
+        return OpenSinks(msgspec.convert(facts, SinkPolicy))
+    except msgspec.ValidationError as error:
+        raise SettingsInvalid(f"the settings of sinks cannot be used: {error}") from None
+
+
 class JobIntake:
     """A `SecondaryServer` beside the HTTP server: it accepts jobs, and lets callers ask for them."""
 
     def __init__(self, store: OpenedStore, jobs: Jobs) -> None:
         self._store = store
+        self._sinks = open_sinks(jobs)
         self._waiters = JobWaiters(self._store.thread)
         self._defaults = JobDefaults(jobs.attempts, jobs.max_age_seconds)
         self.routes = JobRoutes(self._store.thread, self._waiters)
         self.submitter = JobSubmitter(
-            self._store.thread, self._defaults, _no_sink, partial(http_ticket, self._store.durability)
+            self._store.thread,
+            self._defaults,
+            self._sinks.named_by_caller,
+            partial(http_ticket, self._store.durability),
         )
 
     def async_routes(self, native: NativeRoutes) -> AsyncRoutes:
@@ -108,7 +138,12 @@ class JobIntake:
         """What takes the calls of gRPC that are answered later."""
         from septet.jobs.grpc_ticket import grpc_ticket
 
-        return JobSubmitter(self._store.thread, self._defaults, _no_sink, partial(grpc_ticket, self._store.durability))
+        return JobSubmitter(
+            self._store.thread,
+            self._defaults,
+            self._sinks.named_by_caller,
+            partial(grpc_ticket, self._store.durability),
+        )
 
     async def start(self) -> None:
         """Hear of changes."""
@@ -122,22 +157,28 @@ class JobIntake:
         """Close the store."""
         self.drain()
         await self._store.close()
+        self._sinks.close()
         return True
 
 
 class JobWork:
     """A `SecondaryServer` that answers jobs, in a process that accepts none."""
 
-    def __init__(self, store: OpenedStore, keeping: LeaseKeeping, app: App, grpc: App | None, *, most: int) -> None:
-        """Take up to `most` jobs at once; `app` and `grpc` answer the paths of HTTP and of gRPC."""
+    def __init__(self, store: OpenedStore, keeping: LeaseKeeping, app: App, grpc: App | None, jobs: Jobs) -> None:
+        """Take jobs; `app` and `grpc` answer the paths of HTTP and of gRPC.
+
+        Raises:
+            SettingsInvalid: a sink of the settings cannot be used.
+        """
         self._store = store
+        self._sinks = open_sinks(jobs)
         self._consumer = JobConsumer(
             store.thread,
             keeping,
             partial(_answer_of, app, grpc),
-            _deliver,
+            DeliveryRun(store.thread, self._sinks.deliver),
             partial(_digests, app.models),
-            most=most,
+            most=jobs.most_at_once,
             lost=_end_this_process,
         )
 
@@ -154,6 +195,7 @@ class JobWork:
         """Finish what was begun, give back the rest, and close the store."""
         finished = await self._consumer.stop(grace)
         await self._store.close()
+        self._sinks.close()
         return finished
 
 
@@ -166,7 +208,7 @@ def job_work(app: App, grpc: App | None, jobs: Jobs) -> JobWork:
     address = store_address(jobs)
     names = [each.service.identity.name for each in app.models]
     keeping = LeaseKeeping(address, names, jobs.lease_seconds)
-    return JobWork(opened_store(address), keeping, app, grpc, most=jobs.most_at_once)
+    return JobWork(opened_store(address), keeping, app, grpc, jobs)
 
 
 def worker_settings(settings: Settings) -> Settings:
@@ -197,14 +239,6 @@ def _answer_of(app: App, grpc: App | None, path: str) -> Answer:
 
 def _digests(models: Models) -> dict[str, str]:
     return {each.service.identity.name: each.service.identity.digest for each in models}
-
-
-def _no_sink(wanted: str) -> str:
-    raise Invalid(f"Answers cannot be brought to {wanted[:80]!r}: this server has no sinks.")
-
-
-async def _deliver(job: NewJob) -> None:
-    raise DeliveryFault(f"This worker cannot bring answers to {job.sink!r}.", again=True)
 
 
 def _end_this_process() -> None:

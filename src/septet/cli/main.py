@@ -22,6 +22,8 @@ from septet.server.prompt_end import INTERRUPTED, TERMINATED, Interruption, hand
 # One module of `septet.cli` per command, imported when it is chosen: `septet --version` needs no numpy.
 COMMANDS = {
     "serve": "serve a model over HTTP",
+    "worker": "answer jobs that a server has accepted",
+    "jobs": "list, show, submit again and forget jobs",
     "release": "serve a new version of a model in a server that runs",
     "inspect": "show what a model or package is, without running code from it",
     "check": "prove that a model or package is whole, runs and is fresh",
@@ -31,7 +33,8 @@ COMMANDS = {
     "render": "write the configuration of a balancer in front of several servers",
     "bench": "measure how fast a model is served, and up to which rate",
 }
-SERVE = "serve"
+#: The commands that run until a signal stops them.
+SERVING = ("serve", "worker")
 #: What the machine has too little of, and what to do.
 SHORTAGES = {
     errno.EBADF: "standard input or output is closed",
@@ -75,7 +78,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     chosen = next((word for word in arguments if not word.startswith("-")), None)
     interrupt = Interruption(INTERRUPTED)
-    if chosen == SERVE:
+    if chosen in SERVING:
         # A server has a plan for signals, and follows it once its workers run. Until then nothing is left to finish.
         ignore_requests()
         terminate = Interruption(0)

@@ -18,7 +18,8 @@ from septet.errors import SeptetError
 from septet.jobs.lease_keeping import LeaseKeeping
 from septet.jobs.store_thread import StoreThread
 from septet.protocols.http.http_messages import HttpReply, HttpRequest
-from septet.queues.job import JobError, LeasedJob, NewJob, Settlement, StoredReply, retry_delay
+from septet.queues.job import JobError, LeasedJob, Settlement, StoredReply, retry_delay
+from septet.sinks.delivery import DeliveryFailed, DeliveryRefused
 from septet.types import DONE_ALREADY, Pending
 
 #: Errors after which the same request may be answered another time.
@@ -34,17 +35,8 @@ logger = logging.getLogger("septet.jobs")
 
 #: Answers a request: `septet.protocols.http.app.App.answer`.
 Answer = Callable[[HttpRequest, Callable[[HttpReply], None]], Pending]
-#: Brings the answer of a job to its sink; raises `SinkFailed`.
-Deliver = Callable[[NewJob], Coroutine[Any, Any, None]]
-
-
-class DeliveryFault(SeptetError):
-    """Raised when an answer could not be brought to its sink; `again` whether to try another time, after `delay` s."""
-
-    def __init__(self, message: str, *, again: bool, delay: float | None = None) -> None:
-        super().__init__(message)
-        self.again = again
-        self.delay = delay
+#: Brings the answer of a job to its sink; raises DeliveryFailed or DeliveryRefused.
+Deliver = Callable[[LeasedJob], Coroutine[Any, Any, None]]
 
 
 class JobInHand(msgspec.Struct, eq=False):
@@ -113,9 +105,7 @@ class JobConsumer:
         self.drain()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(grace):
-                while self._in_hand:
-                    self._free.clear()
-                    await self._free.wait()
+                await self._until_free()
         finished = not self._in_hand
         for each in self._in_hand.values():
             each.pending.cancel()
@@ -150,10 +140,21 @@ class JobConsumer:
             return True
         name, most, now = self._keeping.name, self._room - len(self._in_hand), time()
         leased = await self._store.run(lambda store: store.lease(name, max(1, most), now))
+        alone = any(each.attempt > 1 for each in leased)
+        if alone:
+            # It may be what ended its worker: nothing else is in hand while it runs.
+            await self._until_free()
         batch = _Batch(len(leased), asyncio.get_running_loop().time())
         for each in leased:
             self._begin(each, batch)
+        if alone:
+            await self._until_free()
         return bool(leased)
+
+    async def _until_free(self) -> None:
+        while self._in_hand:
+            self._free.clear()
+            await self._free.wait()
 
     async def _wait(self) -> None:
         """Wait until something may be due."""
@@ -195,13 +196,11 @@ class JobConsumer:
 
     async def _bring(self, leased: LeasedJob) -> None:
         try:
-            await self._deliver(leased.job)
-        except DeliveryFault as fault:
-            error = JobError(fault.code, fault.message)
-            if fault.again:
-                self._end(leased, _again(leased, error, fault.delay))
-            else:
-                self._end(leased, _ended(leased, "failed", error=error))
+            await self._deliver(leased)
+        except DeliveryFailed as fault:
+            self._end(leased, _again(leased, JobError("unavailable", str(fault)), fault.retry_after))
+        except DeliveryRefused as fault:
+            self._end(leased, _ended(leased, "failed", error=JobError("refused", str(fault))))
         except Exception:
             logger.exception("bringing the answer of the job %s failed", leased.job.about)
             self._end(leased, _again(leased, JobError("internal", "The log has the reason.")))

@@ -1,14 +1,13 @@
 """What callers are shown of a job, as JSON."""
 
 import datetime as dt
-from base64 import b64encode
 from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
 
-from septet.protocols.http.http_messages import JSON
 from septet.queues.job import ENDED, Job, JobState, NewJob, StoredReply
+from septet.sinks.delivery import shown_answer
 
 #: Where a job is found, below the root path of the server.
 JOB_PATH: Final = "/job/{}"
@@ -36,19 +35,9 @@ def document(job: Job, reply: StoredReply | None, root_path: str) -> bytes:
     """A job with its answer, in the very bytes where that is JSON."""
     shown = summary(job, root_path)
     if reply is not None and job.state in (JobState.SUCCEEDED, JobState.FAILED):
-        shown["answer"] = answer(reply)
+        shown["answer"] = shown_answer(reply)
         shown["answer_href"] = f"{shown['href']}/answer"
     return msgspec.json.encode(shown)
-
-
-def answer(reply: StoredReply) -> dict[str, Any]:
-    """A stored reply: JSON stands as it is, everything else as base64."""
-    facts: dict[str, Any] = {"status": reply.status, "content_type": reply.media_type.decode("latin-1")}
-    if reply.flags:
-        facts["flags"] = reply.flags
-    if reply.media_type == JSON and not any(name == b"content-encoding" for name, _ in reply.headers):
-        return {**facts, "body": msgspec.Raw(reply.body)}
-    return {**facts, "body_base64": b64encode(reply.body).decode()}
 
 
 def summary(job: Job, root_path: str) -> dict[str, Any]:

@@ -20,6 +20,9 @@ from septet.queues.job_store import Forgotten, JobFilter, JobStore
 #: For how many seconds a caller may wait for the end of a job in one request.
 LONGEST_WAIT: Final = 60.0
 MOST_LISTED: Final = 100
+#: For how many seconds an event is waited for.
+EVENT_WAIT: Final = 25.0
+_EVENTS: Final = b"text/event-stream"
 _OPENAPI = "septet.jobs.jobs_openapi"
 _IDENTIFIER_LENGTH: Final = 32
 
@@ -68,6 +71,32 @@ class JobRoutes:
         body = document(job, None, http.root_path)
         return HttpReply(202, body, checked_id(http.headers), headers=((b"retry-after", RETRY_AFTER),))
 
+    @answers("GET", "/job/{job_id}/events", operation=Operation("job_events", "Follow a job", "jobs", _OPENAPI))
+    async def events(self, http: HttpRequest) -> HttpReply:
+        """`GET /job/{job_id}/events`: the next change of a job, as server-sent events have it.
+
+        A reply holds one event, and the browser's `EventSource` asks for the next one with its id. It stops at any
+        other status than 200 (HTML, 9.2): at 410 the job has ended, and the caller knows it.
+        """
+        known = http.headers.get(b"last-event-id", b"").decode("latin-1")
+        job, _ = await self._found(http, 0.0)
+        if known and known == _event_id(job):
+            if job.state in ENDED:
+                raise Gone(f"The job {job.id} has ended, and this was its last event.")
+            found = await self._waiters.until(job.id, EVENT_WAIT, lambda each: _event_id(each) != known)
+            job = _owned(found, job.id, http.caller)
+        if known == _event_id(job):
+            # Nothing has changed: a comment keeps whoever stands between from giving up.
+            return HttpReply(200, b": waiting\n\n", checked_id(http.headers), _EVENTS)
+        reply = await self._store.run(lambda store: _reply(store, job)) if job.state in ENDED else None
+        lines = (
+            b"retry: 100",
+            b"id: " + _event_id(job).encode(),
+            b"event: " + job.state.value.encode(),
+            b"data: " + document(job, reply, http.root_path),
+        )
+        return HttpReply(200, b"\n".join(lines) + b"\n\n", checked_id(http.headers), _EVENTS)
+
     @answers("DELETE", "/job/{job_id}", operation=Operation("cancel_job", "Cancel a job", "jobs", _OPENAPI))
     async def cancel(self, http: HttpRequest) -> HttpReply:
         """`DELETE /job/{job_id}`: end a job that waits, or ask for the end of one that runs."""
@@ -107,13 +136,18 @@ class JobRoutes:
         job = _owned(found, identifier, http.caller)
         if wait and job.state not in ENDED:
             job = _owned(await self._waiters.ended(identifier, wait), identifier, http.caller)
-        if not job.reply_bytes and job.state not in ENDED:
+        if job.state not in ENDED:
             return job, None
         return job, await self._store.run(lambda store: _reply(store, job))
 
 
 def _reply(store: JobStore, job: Job) -> StoredReply | None:
     return store.reply(job.id) if job.state in (JobState.SUCCEEDED, JobState.FAILED) else None
+
+
+def _event_id(job: Job) -> str:
+    """What differs after each change of a job that its caller is told of."""
+    return f"{job.state}-{job.attempts}-{job.progress}-{job.cancelling:d}"
 
 
 def _owned(found: Found, identifier: str, caller: str | None) -> Job:

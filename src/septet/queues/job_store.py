@@ -155,7 +155,8 @@ class JobStore(ABC):
     def lease(self, worker: str, most: int, now: float) -> list[LeasedJob]:
         """Begin up to `most` of the jobs that are due, those of the lowest rank; each counts as an attempt.
 
-        A job whose `begin_by` has passed expires instead. Empty for a worker that was reaped.
+        A job that was begun before comes alone: what ends its worker should harm no other. One that was never begun
+        and whose `begin_by` has passed expires instead. Empty for a worker that was reaped.
         """
 
     @abstractmethod

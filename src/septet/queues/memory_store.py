@@ -99,11 +99,16 @@ class MemoryStore(JobStore):
                 break
             if each.job.model not in known.models or each.job.due_at > now or self._held_up(each.job):
                 continue
-            if each.job.begin_by is not None and each.job.begin_by < now:
+            if _is_late(each.job, now):
                 self._end(each, ended(each.job, JobState.EXPIRED, now, self._limits), now)
                 continue
+            again = each.job.attempts > 0
+            if again and leased:
+                break
             each.job = begun(each.job, worker, now)
             leased.append(LeasedJob(each.new, each.job.attempts))
+            if again:
+                break
         return leased
 
     def _held_up(self, job: Job) -> bool:
@@ -204,7 +209,7 @@ class MemoryStore(JobStore):
         return self._forget([each for each in over if (each.job.ended_at or 0.0) < ended_before][:most], None)
 
     def sweep(self, now: float, most: int) -> int:
-        late = [each for each in self._waiting() if each.job.begin_by is not None and each.job.begin_by < now][:most]
+        late = [each for each in self._waiting() if _is_late(each.job, now)][:most]
         for each in late:
             self._end(each, ended(each.job, JobState.EXPIRED, now, self._limits), now)
         over = [each for each in self._stored.values() if each.job.keep_until is not None]
@@ -247,3 +252,7 @@ class MemoryStore(JobStore):
     def _begun(self, worker: str) -> Iterator[_Stored]:
         held = (each for each in self._stored.values() if each.job.state is JobState.RUNNING)
         return (each for each in held if each.job.worker == worker)
+
+
+def _is_late(job: Job, now: float) -> bool:
+    return job.begin_by is not None and job.begin_by < now and not job.attempts

@@ -46,7 +46,7 @@ CREATE TABLE jobs (
 CREATE INDEX jobs_ready ON jobs (model, rank, place) WHERE state = 'queued' AND later = 0 AND behind = 0;
 CREATE INDEX jobs_oldest ON jobs (submitted_at) WHERE state = 'queued' AND later = 0;
 CREATE INDEX jobs_timed ON jobs (later, due_at) WHERE state = 'queued' AND due_at > 0;
-CREATE INDEX jobs_expiring ON jobs (begin_by) WHERE state = 'queued' AND begin_by IS NOT NULL;
+CREATE INDEX jobs_expiring ON jobs (begin_by) WHERE state = 'queued' AND begin_by IS NOT NULL AND attempts = 0;
 CREATE INDEX jobs_running ON jobs (worker, place) WHERE state = 'running';
 CREATE INDEX jobs_of_key ON jobs (key, place) WHERE key IS NOT NULL AND (state = 'queued' OR state = 'running');
 CREATE INDEX jobs_idempotent ON jobs (idempotency, caller) WHERE idempotency IS NOT NULL;

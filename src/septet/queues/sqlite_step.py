@@ -110,13 +110,16 @@ class SqliteStep:
         leased: list[LeasedJob] = []
         begun: list[tuple[Any, ...]] = []
         names, last, passed, expired = tuple(models), self._totals.place, (float("-inf"), 0), 0
-        while len(leased) < most and expired < _MOST_AT_ONCE:
+        alone = False
+        while len(leased) < most and expired < _MOST_AT_ONCE and not alone:
             candidates = self._ready(names, passed, last, most - len(leased))
             if not candidates:
                 break
             for rank, place, attempts, begin_by in candidates:
-                passed = (rank, place)
-                if begin_by is not None and begin_by < self._now:
+                passed, alone = (rank, place), attempts > 0
+                if alone and leased:
+                    break
+                if begin_by is not None and begin_by < self._now and not attempts:
                     expired += 1
                     if self._expire(place).key is not None:
                         break  # the next of its key may come before the others
@@ -128,6 +131,8 @@ class SqliteStep:
                     begun.append((worker, self._now, place))
                     self._totals.count(leased[-1].job.kind, JobState.QUEUED, -1)
                     self._totals.count(leased[-1].job.kind, JobState.RUNNING, 1)
+                    if alone:
+                        break
         begin = (
             "state = 'running', worker = ?, attempts = attempts + 1, started_at = ?, progress = NULL, cancelling = 0"
         )
@@ -192,7 +197,9 @@ class SqliteStep:
 
     def sweep(self, most: int) -> int:
         """Expire and forget up to so many jobs; how many it were."""
-        late = self._jobs("state = 'queued' AND begin_by IS NOT NULL AND begin_by < ? LIMIT ?", (self._now, most))
+        late = self._jobs(
+            "state = 'queued' AND begin_by IS NOT NULL AND begin_by < ? AND attempts = 0 LIMIT ?", (self._now, most)
+        )
         for job in late:
             self.put(job, ended(job, JobState.EXPIRED, self._now, self._limits))
         old = self._jobs("keep_until IS NOT NULL AND keep_until <= ? LIMIT ?", (self._now, most - len(late)))

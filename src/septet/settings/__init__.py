@@ -27,6 +27,14 @@ API_KEY_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}=(sha256:[0-9a-f]{64}|[A-Za-
 ORIGIN_PATTERN = r"^(\*|[a-z][a-z0-9+.-]*://[a-z0-9._\[\]:-]+)\Z"
 HOST_PATTERN = r"^(\*\.)?([A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?\Z"
 
+#: A name for an address, such as `answers=file:///srv/answers`.
+SINK_PATTERN = r"^[a-z][a-z0-9_-]{0,62}=\S+\Z"
+#: `*` for every host; a name or an IP address; `*.` and a name for all hosts below it.
+WEBHOOK_HOST_PATTERN = r"^(\*|(\*\.)?[a-z0-9]([a-z0-9._-]*[a-z0-9])?|\[[0-9a-f:.]+\])\Z"
+#: As Standard Webhooks writes a symmetric secret.
+WEBHOOK_SECRET_PATTERN = r"^whsec_[A-Za-z0-9+/]{32,88}={0,2}\Z"  # noqa: S105 - it is the form of one
+WEBHOOK_NETWORK_PATTERN = r"^[0-9a-f:.]+/[0-9]{1,3}\Z"
+
 _SECONDS = {"unit": "seconds"}
 _BYTES = {"unit": "bytes"}
 _DAYS = {"unit": "days"}
@@ -255,6 +263,67 @@ class Access(msgspec.Struct, frozen=True):
         return f"Access({', '.join(masked)})"
 
 
+class Model(msgspec.Struct, frozen=True):
+    """Statements about the model, and how it runs."""
+
+    name: Annotated[
+        str | None,
+        Meta(
+            pattern=NAME_PATTERN,
+            description="the model's name; default: the package's, else the file's",
+        ),
+    ] = None
+    version: Annotated[
+        str | None,
+        Meta(
+            pattern=VERSION_PATTERN,
+            description="the model's version; default: the package's, else 0",
+        ),
+    ] = None
+    labels: Annotated[
+        str | None,
+        Meta(description='file of class names; "none" ignores the label file that lies beside the model'),
+    ] = None
+    trust: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="digest of a file that may run code when it is loaded (see septet inspect); repeatable",
+            extra={"pattern": DIGEST_PATTERN, "metavar": "DIGEST"},
+        ),
+    ] = ()
+    nullable: Annotated[
+        bool, Meta(description="accept null and NaN in every column of a bare model file (packages say it per column)")
+    ] = False
+    threads: Annotated[
+        int, Meta(ge=0, le=1024, description="threads one prediction may use; 0 for the CPUs allowed, by workers")
+    ] = 0
+    max_batch_rows: Annotated[
+        int, Meta(ge=1, le=1_000_000, description="most rows of waiting requests that are run together")
+    ] = 256
+    fallback: Annotated[
+        str | None,
+        Meta(
+            description="answer for each row where the model fails, is overloaded or late: a JSON object with the "
+            'values of each output; "none" for errors, whatever the package says',
+            extra={"metavar": "JSON"},
+        ),
+    ] = None
+    middleware: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="module:name of what wraps the predictor, see docs/serving.md; repeatable, outermost first",
+            extra={"pattern": r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$", "metavar": "MODULE:NAME"},
+        ),
+    ] = ()
+    allow_stale: Annotated[bool, Meta(description="serve a model whose training data is too old")] = False
+    stale_warn_days: Annotated[
+        int, Meta(ge=1, le=36500, description="age of the training data that is warned about", extra=_DAYS)
+    ] = 31
+    stale_error_days: Annotated[
+        int, Meta(ge=1, le=36500, description="age of the training data that is refused", extra=_DAYS)
+    ] = 90
+
+
 class Jobs(msgspec.Struct, frozen=True):
     """Requests that are answered later; see docs/jobs.md."""
 
@@ -338,72 +407,54 @@ class Jobs(msgspec.Struct, frozen=True):
         ),
     ] = 8_589_934_592
 
-    def __repr__(self) -> str:
-        """Show every field but the store, whose URL may have a password."""
-        shown = ((name, getattr(self, name)) for name in self.__struct_fields__)
-        masked = (f"{name}={'***' if name == 'store' and value else repr(value)}" for name, value in shown)
-        return f"Jobs({', '.join(masked)})"
-
-
-class Model(msgspec.Struct, frozen=True):
-    """Statements about the model, and how it runs."""
-
-    name: Annotated[
-        str | None,
-        Meta(
-            pattern=NAME_PATTERN,
-            description="the model's name; default: the package's, else the file's",
-        ),
-    ] = None
-    version: Annotated[
-        str | None,
-        Meta(
-            pattern=VERSION_PATTERN,
-            description="the model's version; default: the package's, else 0",
-        ),
-    ] = None
-    labels: Annotated[
-        str | None,
-        Meta(description='file of class names; "none" ignores the label file that lies beside the model'),
-    ] = None
-    trust: Annotated[
+    sinks: Annotated[
         tuple[str, ...],
         Meta(
-            description="digest of a file that may run code when it is loaded (see septet inspect); repeatable",
-            extra={"pattern": DIGEST_PATTERN, "metavar": "DIGEST"},
+            description="a place to which callers may have answers brought, NAME=ADDRESS, see docs/sinks.md; "
+            "repeatable",
+            extra={"flag": "sink", "secret": True, "pattern": SINK_PATTERN, "metavar": "NAME=ADDRESS"},
         ),
     ] = ()
-    nullable: Annotated[
-        bool, Meta(description="accept null and NaN in every column of a bare model file (packages say it per column)")
+    webhook_hosts: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="hosts of the webhooks that callers may name by URL: a name, *.name, or * for all; repeatable; "
+            "default: none",
+            extra={"flag": "webhook-host", "pattern": WEBHOOK_HOST_PATTERN, "metavar": "HOST"},
+        ),
+    ] = ()
+    webhook_secrets: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="what webhooks are signed with: whsec_ and the base64 of 24 to 64 bytes; by environment, "
+            "not by flag; repeatable, for one that replaces another",
+            extra={"flag": "webhook-secret", "secret": True, "pattern": WEBHOOK_SECRET_PATTERN, "metavar": "SECRET"},
+        ),
+    ] = ()
+    webhook_networks: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="networks that webhooks may be in, beside the public internet, such as 10.0.0.0/8; repeatable",
+            extra={"flag": "webhook-network", "pattern": WEBHOOK_NETWORK_PATTERN, "metavar": "NETWORK"},
+        ),
+    ] = ()
+    webhook_ports: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="ports of webhooks that callers name; repeatable",
+            extra={"flag": "webhook-port", "pattern": r"^[1-9][0-9]{0,4}\Z", "metavar": "PORT"},
+        ),
+    ] = ("443", "80")
+    webhook_http: Annotated[
+        bool, Meta(description="webhooks that callers name may be http:, which nothing protects on its way")
     ] = False
-    threads: Annotated[
-        int, Meta(ge=0, le=1024, description="threads one prediction may use; 0 for the CPUs allowed, by workers")
-    ] = 0
-    max_batch_rows: Annotated[
-        int, Meta(ge=1, le=1_000_000, description="most rows of waiting requests that are run together")
-    ] = 256
-    fallback: Annotated[
-        str | None,
-        Meta(
-            description="answer for each row where the model fails, is overloaded or late: a JSON object with the "
-            'values of each output; "none" for errors, whatever the package says',
-            extra={"metavar": "JSON"},
-        ),
-    ] = None
-    middleware: Annotated[
-        tuple[str, ...],
-        Meta(
-            description="module:name of what wraps the predictor, see docs/serving.md; repeatable, outermost first",
-            extra={"pattern": r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$", "metavar": "MODULE:NAME"},
-        ),
-    ] = ()
-    allow_stale: Annotated[bool, Meta(description="serve a model whose training data is too old")] = False
-    stale_warn_days: Annotated[
-        int, Meta(ge=1, le=36500, description="age of the training data that is warned about", extra=_DAYS)
-    ] = 31
-    stale_error_days: Annotated[
-        int, Meta(ge=1, le=36500, description="age of the training data that is refused", extra=_DAYS)
-    ] = 90
+
+    def __repr__(self) -> str:
+        """Show every field but those that may have a password."""
+        secret = ("store", "sinks", "webhook_secrets")
+        shown = ((name, getattr(self, name)) for name in self.__struct_fields__)
+        masked = (f"{name}={'***' if name in secret and value else repr(value)}" for name, value in shown)
+        return f"Jobs({', '.join(masked)})"
 
 
 class Logs(msgspec.Struct, frozen=True):
@@ -423,5 +474,5 @@ class Settings(msgspec.Struct, frozen=True):
     limits: Limits = Limits()
     access: Access = Access()
     model: Model = Model()
-    logs: Logs = Logs()
     jobs: Jobs = Jobs()
+    logs: Logs = Logs()

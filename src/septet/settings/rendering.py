@@ -18,7 +18,7 @@ Every setting can be given in three ways. Where it is given more than once, the 
 1. a flag: `septet serve iris.onnx --port 9000`
 2. an environment variable: `SEPTET_PORT=9000`
 3. a configuration file, named by `--config` or `SEPTET_CONFIG`, with the tables `[server]`, `[limits]`, `[access]`,
-   `[model]` and `[logs]`:
+   `[model]`, `[jobs]` and `[logs]`:
 
    ```toml
    [server]
@@ -42,6 +42,7 @@ _TITLES = {
     "limits": "what a caller may ask for",
     "access": "who may ask, see [access](access.md)",
     "model": "what is said of the model, and how it runs",
+    "jobs": "requests that are answered later, see [jobs](jobs.md)",
     "logs": "what is written to standard error",
 }
 

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from septet.errors import SettingsInvalid
-from septet.settings import Access, Limits, Logs, Model, Server, Settings
+from septet.settings import Access, Jobs, Limits, Logs, Model, Server, Settings
 from septet.settings.fields import GROUPS, PREFIX, Field, Value, fields
 from septet.settings.parsing import KUBERNETES, parse
 
@@ -139,6 +139,7 @@ def _built(values: Mapping[str, Value]) -> Settings:
         limits=Limits(**part("limits")),
         access=Access(**part("access")),
         model=Model(**part("model")),
+        jobs=Jobs(**part("jobs")),
         logs=Logs(**part("logs")),
     )
 

@@ -17,7 +17,7 @@ from septet.protocols.openinference import infer_openapi
 from septet.service import Service
 from septet.settings import Limits
 
-TAGS = ("predict", "model", "health", "protocols", "documents")
+TAGS = ("predict", "jobs", "model", "health", "protocols", "documents")
 #: A sample stands in a dozen examples.
 MOST_SAMPLE_BYTES: Final = 16_384
 _SCHEMA = "#/components/schemas/"
@@ -35,7 +35,8 @@ def openapi(
 
     `open_paths` are those that need no API key; None where none does.
     """
-    several = len(services) > 1
+    several, operated = len(services) > 1, list(operated)
+    used = {route.operation.tag for _, route, _ in operated if route.operation is not None}
     shared = openapi_responses.schemas()
     components: Node = {**shared, **row_forms.error_schemas()}
     for service in services:
@@ -45,7 +46,7 @@ def openapi(
         "openapi": "3.1.0",
         "info": _info(services),
         "servers": [{"url": root_path or "/"}],
-        "tags": [{"name": name} for name in TAGS],
+        "tags": [{"name": name} for name in TAGS if name in used],
         "paths": _paths(operated, services, limits),
         "components": {
             "schemas": components,

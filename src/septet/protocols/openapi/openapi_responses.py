@@ -10,6 +10,8 @@ from septet.types import Identity
 ERRORS: dict[str, tuple[str, str]] = {
     "malformed": ("The bytes cannot be decoded.", "The body is not valid JSON: it ends after 17 bytes."),
     "not_found": ("The model has nothing to answer with here.", "This model has no labels. Use /predict."),
+    "conflict": ("It does not fit what was asked before.", "The idempotency key was used for another request."),
+    "gone": ("It is over, and no longer kept.", "The job is over, and its answer is no longer kept."),
     "request_timeout": ("The request was sent too slowly.", "The body did not arrive in time."),
     "too_large": ("The body is over its limit of bytes.", "The body is larger than the limit."),
     "unsupported_media_type": ("The content type is not one that is read here.", "Send application/json."),

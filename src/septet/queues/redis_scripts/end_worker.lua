@@ -1,0 +1,27 @@
+-- A worker leaves, or is gone: `beat` is the one that was last seen of it. The ids of what it had begun.
+local worker_key = prefix .. 'worker:' .. call.worker
+if call.beat and tonumber(redis.call('HGET', worker_key, 'beat')) ~= call.beat then
+  return {}
+end
+local running_key = prefix .. 'running:' .. call.worker
+local ids = redis.call('HKEYS', running_key)
+redis.call('DEL', worker_key, running_key)
+redis.call('SREM', prefix .. 'workers', call.worker)
+math.randomseed(call.seed)
+local ended = {}
+for _, id in ipairs(ids) do
+  local row = held(call.worker, id)
+  if row then
+    if call.beat then
+      local longest = math.min(call.longest_delay, call.first_delay * 2 ^ math.min(row.attempts - 1, 32))
+      row.error = call.error
+      again(row, longest * (0.5 + math.random() / 2))
+    else
+      hand_back(row, 0)
+    end
+    save(row)
+    ended[#ended + 1] = id
+  end
+end
+tell()
+return ended
