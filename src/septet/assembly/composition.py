@@ -235,7 +235,7 @@ def application(
         infer = RequestFactory(model, limits, "/v2")
         return (
             NativeRoutes(RequestFactory(model, limits, "/predict")),
-            ModelInfo(model.service, limits=limits),
+            ModelInfo(model.service, limits=limits, work_thread=app.work_thread),
             InferRequestReader(infer),
             InferRoutes(infer, counted, app.state),
             V1Routes(RequestFactory(model, limits, "/v1"), app.state),

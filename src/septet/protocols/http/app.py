@@ -61,7 +61,7 @@ class App:
         self._bind: Bind = _nothing
         self._observer: Observer = NullObserver()
         self._limits = Limits()
-        self._work_thread = WorkThread()
+        self.work_thread = WorkThread()
         # What `bind` made for each model that is served.
         self._bound: dict[ServedModel, Sequence[object]] = {}
         self._table = RouteTable({})
@@ -101,7 +101,7 @@ class App:
         paths |= server_paths(*self._owners)
         self._predicting = {
             path: PredictRoute(
-                found.template, found.decode, found.model, self._observer, self._limits, self._work_thread
+                found.template, found.decode, found.model, self._observer, self._limits, self.work_thread
             )
             for path, found in paths.items()
             if found.decode is not None and "{" not in path
