@@ -156,12 +156,12 @@ JSON_INPUTS = (
         "digits of a number",
         lambda n: asked(FOUR, "/predict", b'{"data":[[1.%b,1,1,1]]}' % (b"1" * n)),
         1 << 14,
-        1 << 17,
+        1 << 19,
     ),
     GrowingInput(
         "digits of a number that is refused",
         lambda n: asked(FOUR, "/predict", b'{"data":[[1.%b,1,1,1]]}' % (b"1" * n), status=400),
-        1 << 19,
+        1 << 21,
         1 << 23,
     ),
     GrowingInput(
