@@ -282,7 +282,7 @@ V2_INPUTS = (
         200,
         1 << 12,
     ),
-    GrowingInput("V2 parameters", lambda n: asked(FOUR, V2, v2_body(ONE_ROW, parameters=strange_keys(n))), 500),
+    GrowingInput("V2 parameters", lambda n: asked(FOUR, V2, v2_body(ONE_ROW, parameters=strange_keys(n))), 500, 20_000),
     GrowingInput(
         "V2 values", lambda n: asked(FOUR, V2, v2_body(v2_tensor("x", [n // 4, 4], [0.5] * (n // 4 * 4)))), 2000, 40_000
     ),
