@@ -156,12 +156,12 @@ JSON_INPUTS = (
         "digits of a number",
         lambda n: asked(FOUR, "/predict", b'{"data":[[1.%b,1,1,1]]}' % (b"1" * n)),
         1 << 14,
-        1 << 17,
+        1 << 19,
     ),
     GrowingInput(
         "digits of a number that is refused",
         lambda n: asked(FOUR, "/predict", b'{"data":[[1.%b,1,1,1]]}' % (b"1" * n), status=400),
-        1 << 19,
+        1 << 21,
         1 << 23,
     ),
     GrowingInput(
@@ -282,7 +282,7 @@ V2_INPUTS = (
         200,
         1 << 12,
     ),
-    GrowingInput("V2 parameters", lambda n: asked(FOUR, V2, v2_body(ONE_ROW, parameters=strange_keys(n))), 500),
+    GrowingInput("V2 parameters", lambda n: asked(FOUR, V2, v2_body(ONE_ROW, parameters=strange_keys(n))), 500, 20_000),
     GrowingInput(
         "V2 values", lambda n: asked(FOUR, V2, v2_body(v2_tensor("x", [n // 4, 4], [0.5] * (n // 4 * 4)))), 2000, 40_000
     ),

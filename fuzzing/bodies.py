@@ -221,7 +221,10 @@ def _rows_document(signature: Signature, body: bytes) -> Tensors | None:
     document = json.loads(body)
     if "dataframe_split" in document and signature.columns:
         frame = document["dataframe_split"]
-        names = frame.get("columns") or [column.name for column in signature.columns]
+        known = [column.name for column in signature.columns]
+        names = frame.get("columns") or known
+        if names == list(range(len(known))):  # a frame of pandas without names
+            names = known
         records = [dict(zip(names, row, strict=True)) for row in frame["data"]]
         return references.of_records(signature, records)
     if document.get("dataframe_records") is not None and signature.columns:

@@ -15,6 +15,7 @@ from septet.bench.requests import MOST_PAYLOADS, Protocol, Requests, request_byt
 from septet.bench.served_model import described
 from septet.errors import Invalid, SeptetError, Unavailable
 from septet.model.signature import Column, Kind, Signature, Tensor
+from septet.remote.caller_tls import CallerTls
 from tests.bench.servers import ServerThread, answer
 
 METADATA: dict[str, Any] = {
@@ -88,7 +89,7 @@ def test_certificates_are_checked_unless_told_otherwise(tmp_path: Path) -> None:
     assert lax is not None
     assert lax.verify_mode is ssl.CERT_NONE
     with pytest.raises(Invalid, match="certificates"):
-        tls_context(target_of("https://x", ca=str(tmp_path / "none.pem"))[0])
+        tls_context(target_of("https://x", tls=CallerTls(str(tmp_path / "none.pem")))[0])
 
 
 def test_a_server_that_does_not_answer_is_told() -> None:

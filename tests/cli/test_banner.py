@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from septet import testing
-from septet.cli.banner import banner, command
+from septet.cli.banner import BannerServer, banner, command
 from septet.model.freshness import Freshness
 from septet.model.manifest import Manifest
 from septet.model.signature import Column, Kind, Signature, Tensor
@@ -32,8 +32,8 @@ def named(*names: str) -> Service:
     return service((tensor,), {"x": np.full((1, len(names)), 5.1, np.float32)}, labels=("setosa", "versicolor"))
 
 
-def _text(*given: Any, **named: Any) -> str:
-    return "\n".join(banner(*given, **named))
+def _text(service: Service, url: str, **server: Any) -> str:
+    return "\n".join(banner(service, BannerServer(url, **server)))
 
 
 def payload(text: str) -> Any:

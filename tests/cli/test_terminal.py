@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from septet.cli.banner import banner
+from septet.cli.banner import BannerServer, banner
 from septet.cli.main import main
 from septet.cli.progress import Progress
 from septet.cli.terminal import PrintedTable, indented, show
@@ -116,7 +116,9 @@ def test_the_banner_is_printed_escaped(tmp_path: Path, capsys: pytest.CaptureFix
     from septet.assembly import open_service
     from septet.settings import Settings
 
-    show(banner(open_service(hostile(tmp_path), Settings()), "http://127.0.0.1:1", workers=1, grpc=(EVIL,)))
+    show(
+        banner(open_service(hostile(tmp_path), Settings()), BannerServer("http://127.0.0.1:1", workers=1, grpc=(EVIL,)))
+    )
     text = capsys.readouterr().out
     assert r"e\x1b]0;owned\x07\x9b2J\u202e\r\nerror: forgedsetosa" in text
     assert is_clean(text), text

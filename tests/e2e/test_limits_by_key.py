@@ -80,6 +80,7 @@ def test_requests_in_flight_are_bounded_over_all_workers(guarded: Guarded) -> No
         until(lambda: admitted(guarded) == before + 1)
         held.send()
         until(lambda: admitted(guarded) == before + 2)
+        assert guarded.metric("septet_key_in_flight", key="narrow") == 2
         refused = guarded.predict(NARROW)
         assert (refused.status_code, refused.json()["error"]["code"]) == (429, "rate_limited")
         assert refused.headers["retry-after"] == "1"

@@ -16,7 +16,7 @@ def test_counts_are_summed_over_processes_and_stay_when_one_ends() -> None:
         worker.end(entry)
         worker.refuse(entry)
     assert usage.claim(0).in_flight(usage.entry("shop")) == 1
-    assert usage.counts(["shop", "nobody"]) == [KeyCount("shop", 4.0, 2.0), KeyCount("nobody", 0.0, 0.0)]
+    assert usage.counts(["shop", "nobody"]) == [KeyCount("shop", 4.0, 2.0, 1.0), KeyCount("nobody", 0.0, 0.0, 0.0)]
 
 
 def test_a_name_has_one_entry_in_processes_that_were_forked() -> None:
@@ -30,7 +30,7 @@ def test_a_name_has_one_entry_in_processes_that_were_forked() -> None:
                 worker.begin(worker.entry(name))
             os._exit(0)
         assert os.waitpid(pid, 0)[1] == 0
-    assert usage.counts(names) == [KeyCount(name, 2.0, 0.0) for name in names]
+    assert usage.counts(names) == [KeyCount(name, 2.0, 0.0, 2.0) for name in names]
 
 
 def test_a_private_usage_is_not_shared_with_a_forked_process() -> None:
@@ -41,7 +41,7 @@ def test_a_private_usage_is_not_shared_with_a_forked_process() -> None:
         worker.begin(worker.entry("shop"))
         os._exit(0)
     assert os.waitpid(pid, 0)[1] == 0
-    assert usage.counts(["shop"]) == [KeyCount("shop", 0.0, 0.0)]
+    assert usage.counts(["shop"]) == [KeyCount("shop", 0.0, 0.0, 0.0)]
 
 
 def test_names_whose_entries_collide_have_their_own() -> None:

@@ -251,7 +251,7 @@ def application(
         return (
             native,
             *(() if intake is None else (intake.async_routes(native),)),
-            ModelInfo(model.service, limits=limits),
+            ModelInfo(model.service, limits=limits, work_thread=app.work_thread),
             InferRequestReader(infer),
             InferRoutes(infer, counted, app.state),
             V1Routes(RequestFactory(model, limits, "/v1"), app.state),

@@ -8,13 +8,16 @@ from urllib.parse import urlsplit
 
 from septet.bench.load import Target
 from septet.errors import Invalid, Unavailable
+from septet.remote.caller_tls import SYSTEM_TLS, CallerTls, caller_context
 
 # RFC 9110, 11.2, token68.
 _KEY = re.compile(r"[A-Za-z0-9._~+/-]+=*")
 _PORTS = {"http": 80, "https": 443}
 
 
-def target_of(url: str, *, insecure: bool = False, ca: str | None = None, api_key: str = "") -> tuple[Target, str]:
+def target_of(
+    url: str, *, tls: CallerTls = SYSTEM_TLS, insecure: bool = False, api_key: str = ""
+) -> tuple[Target, str]:
     """Read a URL: the server, and the path that stands before every route's own (empty for none).
 
     Raises:
@@ -37,24 +40,21 @@ def target_of(url: str, *, insecure: bool = False, ca: str | None = None, api_ke
         authority=parts.netloc,
         tls=parts.scheme == "https",
         insecure=insecure,
-        ca=ca,
+        caller=tls,
         api_key=api_key,
     )
     return target, parts.path.rstrip("/")
 
 
 def tls_context(target: Target) -> ssl.SSLContext | None:
-    """Return how a server's certificate is checked, or None for a server without TLS.
+    """Return how a server's certificate is checked and which one is presented, or None for a server without TLS.
 
     Raises:
-        Invalid: the file of certificates cannot be read.
+        Invalid: a file of certificates or keys cannot be used.
     """
     if not target.tls:
         return None
-    try:
-        context = ssl.create_default_context(cafile=target.ca)
-    except OSError as exc:
-        raise Invalid(f"{target.ca}: holds no certificates that can be read: {exc}") from exc
+    context = caller_context(target.caller)
     if target.insecure:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
@@ -66,7 +66,7 @@ def ask(target: Target, request: bytes, timeout: float) -> tuple[int, bytes]:
 
     Raises:
         Unavailable: the server cannot be connected to, or does not answer in HTTP.
-        Invalid: the file of certificates cannot be read.
+        Invalid: a file of certificates or keys cannot be used.
     """
     context = tls_context(target)
     try:

@@ -5,6 +5,8 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
+from septet.remote.caller_tls import SYSTEM_TLS, CallerTls
+
 Arrivals: TypeAlias = Literal["constant", "poisson"]
 
 
@@ -32,7 +34,7 @@ class Load(msgspec.Struct, frozen=True):
 
 
 class Target(msgspec.Struct, frozen=True):
-    """A server's address. `authority` is for the header `host`; `ca` is a file of certificates to trust.
+    """A server's address. `authority` is for the header `host`; `caller` has the files for TLS.
 
     `api_key` is sent with every request; empty for none.
     """
@@ -42,7 +44,7 @@ class Target(msgspec.Struct, frozen=True):
     authority: str
     tls: bool = False
     insecure: bool = False
-    ca: str | None = None
+    caller: CallerTls = SYSTEM_TLS
     api_key: str = ""
 
     def __repr__(self) -> str:

@@ -16,30 +16,39 @@ _KEY = '-H "authorization: Bearer $API_KEY"'
 _LONGEST = 2000  # characters of a command that still fits a screen
 
 
+class BannerServer(msgspec.Struct, frozen=True):
+    """The server that a banner tells of.
+
+    Attributes:
+        url: its own, with the port it listens on.
+        workers: how many processes answer.
+        grpc: where it answers gRPC, each as host and port.
+        unix_socket: where it listens in place of the URL's host and port, or None.
+        keyed: whether a caller needs an API key.
+    """
+
+    url: str
+    workers: int
+    grpc: Sequence[str] = ()
+    unix_socket: Path | None = None
+    keyed: bool = False
+
+
 def banner(
     service: Service,
-    url: str,
-    *,
-    workers: int,
-    grpc: Sequence[str] = (),
-    unix_socket: Path | None = None,
-    keyed: bool = False,
+    server: BannerServer,
 ) -> list[str]:
-    """The lines to print.
-
-    `url` is the server's own, with the port it listens on, `grpc` the same for gRPC; `unix_socket` is where it listens
-    in place of the URL's host and port. `keyed`: whether a caller needs an API key.
-    """
+    """The lines to print."""
     identity, manifest, signature = service.identity, service.manifest, service.signature
-    here = _reachable(url)
+    here = _reachable(server.url)
     facts = {
         "model": f"{identity.name}, version {identity.version}, {short_digest(identity.digest)}",
         "kind": f"{signature.kind} with {manifest.runtime}",
         "input": columns_text(signature),
         "labels": labels_text(signature),
         "data": age_text(service.freshness()),
-        "workers": str(workers),
-        **_places(here, grpc, unix_socket),
+        "workers": str(server.workers),
+        **_places(here, server.grpc, server.unix_socket),
     }
     lines = [f"{name:<9} {text}" for name, text in facts.items() if text]
     return [
@@ -47,7 +56,7 @@ def banner(
         "",
         *(f"  {line}" for line in lines),
         "",
-        f"  {command(service, here, unix_socket, keyed=keyed)}",
+        f"  {command(service, here, server.unix_socket, keyed=server.keyed)}",
         "",
         "Ctrl+C stops.",
     ]
@@ -55,15 +64,10 @@ def banner(
 
 def banner_of_several(
     services: Sequence[Service],
-    url: str,
-    *,
-    workers: int,
-    grpc: Sequence[str] = (),
-    unix_socket: Path | None = None,
-    keyed: bool = False,
+    server: BannerServer,
 ) -> list[str]:
     """The same for models that are served side by side."""
-    here = _reachable(url)
+    here = _reachable(server.url)
     width = max(len(service.identity.name) for service in services)
     models = [
         f"{service.identity.name:<{width}}  version {service.identity.version}, "
@@ -71,7 +75,7 @@ def banner_of_several(
         f"{service.signature.kind} with {service.manifest.runtime}, {here}/models/{service.identity.name}/predict"
         for service in services
     ]
-    facts = {"workers": str(workers), **_places(here, grpc, unix_socket)}
+    facts = {"workers": str(server.workers), **_places(here, server.grpc, server.unix_socket)}
     lines = [*models, "", *(f"{name:<9} {text}" for name, text in facts.items() if text)]
     first = services[0]
     return [
@@ -79,7 +83,7 @@ def banner_of_several(
         "",
         *(f"  {line}".rstrip() for line in lines),
         "",
-        f"  {command(first, f'{here}/models/{first.identity.name}', unix_socket, keyed=keyed)}",
+        f"  {command(first, f'{here}/models/{first.identity.name}', server.unix_socket, keyed=server.keyed)}",
         "",
         "Ctrl+C stops.",
     ]

@@ -70,6 +70,8 @@ def configure(parser: Parser) -> None:
     add("--no-pin", action="store_true", help="let server and load generator share their cores")
     add("--insecure", action="store_true", help="accept any certificate of an https server")
     add("--ca", metavar="FILE", help="certificates to trust, for an https server")
+    add("--client-certificate", metavar="FILE", help="PEM file with the certificate to present to an https server")
+    add("--client-key", metavar="FILE", help="its key (default: in the certificate's file)")
     output = parser.add_argument_group("output")
     output.add_argument("--json", metavar="FILE", help="write a report for programs; - for standard output")
     output.add_argument("--chart", metavar="FILE", help="draw the times, as .svg or .html")

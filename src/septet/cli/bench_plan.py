@@ -16,6 +16,7 @@ from septet.cli.data_file import joined_batches, tensor_batches
 from septet.errors import Invalid, NotFound
 from septet.model.package import read_package
 from septet.protocols.codecs import examples
+from septet.remote.caller_tls import CallerTls
 from septet.settings.resolution import CLIENT_KEY_ENV
 from septet.tables.table_formats import format_of
 from septet.types import Tensors
@@ -33,7 +34,9 @@ def planned(args: Namespace, url: str) -> tuple[LoadPlan, dict[str, Any]]:
         NotFound: a file does not exist.
         Unavailable: the server does not answer.
     """
-    target, prefix = target_of(url, insecure=args.insecure, ca=args.ca, api_key=os.environ.get(CLIENT_KEY_ENV, ""))
+    tls = CallerTls(args.ca, args.client_certificate, args.client_key)
+    api_key = os.environ.get(CLIENT_KEY_ENV, "")
+    target, prefix = target_of(url, tls=tls, insecure=args.insecure, api_key=api_key)
     if args.path is not None:
         server: dict[str, Any] = {"url": url, "name": target.authority, "path": prefix + args.path}
         plan = LoadPlan(target, (_raw(args, target, prefix),))

@@ -6,7 +6,6 @@ import signal
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
-from functools import partial
 
 from septet.cli.flags import add_paths, add_settings, resolved_settings
 from septet.cli.parser import Parser
@@ -53,7 +52,7 @@ def run(args: Namespace) -> int:
     gc.disable()
     from septet.assembly import serving
     from septet.assembly.serving_plan import Addresses
-    from septet.cli.banner import banner, banner_of_several
+    from septet.cli.banner import BannerServer, banner, banner_of_several
     from septet.cli.progress import Progress
     from septet.service import Service
 
@@ -64,14 +63,14 @@ def run(args: Namespace) -> int:
 
     def announce(services: Sequence[Service], addresses: Addresses) -> None:
         progress.done()
-        write = partial(banner, services[0]) if len(args.paths) == 1 else partial(banner_of_several, services)
-        lines = write(
+        server = BannerServer(
             addresses.url,
             workers=settings.server.workers,
             grpc=addresses.grpc,
             unix_socket=addresses.unix_socket,
             keyed=bool(settings.access.api_keys) or settings.access.api_keys_file is not None,
         )
+        lines = banner(services[0], server) if len(args.paths) == 1 else banner_of_several(services, server)
         try:
             show(lines)
             sys.stdout.flush()

@@ -5,6 +5,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from septet.client.call_flow import CallFlow, Steps, run_flow_async
+from septet.remote.caller_tls import CallerTls, FilePath
 from septet.remote.channel_factory import async_channel
 from septet.remote.request_headers import request_headers
 from septet.remote.server_address import TransportName, check_timeout, parse_address
@@ -16,7 +17,7 @@ class AsyncClient:
     Its arguments, what it takes and gives, and its errors are those of `septet.Client`.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - callers write each by its name
         self,
         url: str,
         *,
@@ -26,9 +27,13 @@ class AsyncClient:
         retries: int = 3,
         headers: Mapping[str, str] | None = None,
         api_key: str | None = None,
+        ca: FilePath | None = None,
+        client_certificate: FilePath | None = None,
+        client_key: FilePath | None = None,
     ) -> None:
         self._timeout = check_timeout(timeout)
-        self._channel = async_channel(parse_address(url, transport), request_headers(headers, api_key))
+        address = parse_address(url, transport, CallerTls(ca, client_certificate, client_key))
+        self._channel = async_channel(address, request_headers(headers, api_key))
         self._retries = retries
         self._flow = CallFlow(model)
 

@@ -5,6 +5,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from septet.client.call_flow import CallFlow, Steps, run_flow
+from septet.remote.caller_tls import CallerTls, FilePath
 from septet.remote.channel_factory import thread_channel
 from septet.remote.request_headers import request_headers
 from septet.remote.server_address import TransportName, check_timeout, parse_address
@@ -22,11 +23,14 @@ class Client:
             (429), or is not ready (503). All calls together repeat a tenth of the calls at most, but for the first few.
         headers: sent with every request.
         api_key: sent with every request, where the server asks for one.
+        ca: a PEM file with the authorities to trust, in place of those that the system trusts.
+        client_certificate: a PEM file with the certificate that the client presents, where the server asks for one.
+        client_key: a PEM file with its private key, without a password; None where the certificate's file has it.
 
     Every failure is an error of `septet.errors`.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - callers write each by its name
         self,
         url: str,
         *,
@@ -36,9 +40,13 @@ class Client:
         retries: int = 3,
         headers: Mapping[str, str] | None = None,
         api_key: str | None = None,
+        ca: FilePath | None = None,
+        client_certificate: FilePath | None = None,
+        client_key: FilePath | None = None,
     ) -> None:
         self._timeout = check_timeout(timeout)
-        self._channel = thread_channel(parse_address(url, transport), request_headers(headers, api_key))
+        address = parse_address(url, transport, CallerTls(ca, client_certificate, client_key))
+        self._channel = thread_channel(address, request_headers(headers, api_key))
         self._retries = retries
         self._flow = CallFlow(model)
 

@@ -8,10 +8,10 @@ from typing import Final
 import msgspec
 
 from septet.errors import SeptetError
-from septet.events import Finished
 from septet.jobs.job_document import JOB_PATH, RETRY_AFTER, ticket
 from septet.jobs.store_thread import StoreThread
 from septet.jobs.submission import JobDefaults, submitted
+from septet.protocols.http.finished_events import finished_event
 from septet.protocols.http.http_messages import PREFER, HttpReply, HttpRequest
 from septet.protocols.http.predict_route import PredictRoute
 from septet.protocols.http.prefer import preference
@@ -100,19 +100,7 @@ class Submission(msgspec.Struct, gc=False, eq=False):
             return
         reply = self.submitter.reply(self.http, job, outcome.id)
         seconds = perf_counter() - self.begun
-        self.route.observer.finished(
-            Finished(
-                self.route.template,
-                reply.id,
-                "ok",
-                reply.status,
-                0,
-                seconds,
-                trace=job.trace,
-                model=self.model,
-                caller=self.http.caller,
-            )
-        )
+        self.route.observer.finished(finished_event(self.route.template, self.http, reply, seconds, self.model))
         done(reply)
 
 

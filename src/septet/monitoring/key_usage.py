@@ -27,11 +27,12 @@ _IDS, _DUE, _SHARED = 0, ENTRIES, 2 * ENTRIES
 
 
 class KeyCount(msgspec.Struct, frozen=True):
-    """How many requests of a key were let in, and how many were refused for its limits."""
+    """How many requests of a key were let in, were refused for its limits, and are under way."""
 
     name: str
     admitted: float
     limited: float
+    in_flight: float
 
 
 class KeyUsage:
@@ -59,8 +60,7 @@ class KeyUsage:
         found = []
         for name in names:
             entry = self.entry(name)
-            admitted, limited = (self.total(entry, part) for part in (_ADMITTED, _LIMITED))
-            found.append(KeyCount(name, admitted, limited))
+            found.append(KeyCount(name, *(self.total(entry, part) for part in (_ADMITTED, _LIMITED, _IN_FLIGHT))))
         return found
 
     def total(self, entry: int, part: int) -> float:

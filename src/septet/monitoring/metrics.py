@@ -78,7 +78,7 @@ class _Page:
         yield from _processes(self._snapshot)
         yield from _model(self._models)
         if self._keys:
-            yield _of_keys(self._keys)
+            yield from _of_keys(self._keys)
 
 
 def _requests(snapshot: MetricsSnapshot, names: Sequence[str]) -> Iterator["Metric"]:
@@ -160,16 +160,21 @@ def _model(models: Sequence[ModelFacts]) -> Iterator["Metric"]:
     yield from (family for family in (info, age, stale) if family.samples)
 
 
-def _of_keys(keys: Sequence[KeyCount]) -> "Metric":
-    from prometheus_client.core import CounterMetricFamily  # noqa: PLC0415
+def _of_keys(keys: Sequence[KeyCount]) -> Iterator["Metric"]:
+    from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily  # noqa: PLC0415
 
     requests = CounterMetricFamily(
         "septet_key_requests", "Requests with an API key, let in or refused for its limits.", labels=("key", "outcome")
     )
+    in_flight = GaugeMetricFamily(
+        "septet_key_in_flight", "Requests with an API key that are not yet answered.", labels=("key",)
+    )
     for each in keys:
+        in_flight.add_metric((each.name,), each.in_flight)
         requests.add_metric((each.name, "admitted"), each.admitted)
         requests.add_metric((each.name, "limited"), each.limited)
-    return requests
+    yield requests
+    yield in_flight
 
 
 def _cumulative(bounds: Iterable[float], counts: Numbers) -> list[tuple[str, float]]:

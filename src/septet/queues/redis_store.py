@@ -297,7 +297,7 @@ class RedisStore(JobStore):
         return self._redis.prefix + ":".join(parts)
 
 
-def _groups(items: list[tuple[bytes, ...]]) -> Iterator[list[tuple[bytes, ...]]]:
+def _groups(items: Sequence[tuple[bytes, ...]]) -> Iterator[list[tuple[bytes, ...]]]:
     """The items in groups that are small enough for one script."""
     group: list[tuple[bytes, ...]] = []
     size = 0

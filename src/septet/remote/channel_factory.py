@@ -17,13 +17,14 @@ def thread_channel(address: ServerAddress, headers: Mapping[str, str]) -> Thread
 
     Raises:
         MissingExtra: the transport's library is not installed.
+        Invalid: the caller's files for TLS cannot be used.
     """
     if address.transport != "grpc":
-        return ThreadChannel(_http_codec(address), Urllib3Transport(address.origin, headers))
+        return ThreadChannel(_http_codec(address), Urllib3Transport(address.origin, headers, address.tls))
     codec = _grpc_codec(address)
     from septet.remote.grpc_transport import GrpcTransport
 
-    return ThreadChannel(codec, GrpcTransport(address.origin, headers))
+    return ThreadChannel(codec, GrpcTransport(address.origin, headers, address.tls))
 
 
 def async_channel(
@@ -33,13 +34,14 @@ def async_channel(
 
     Raises:
         MissingExtra: the transport's library is not installed.
+        Invalid: the caller's files for TLS cannot be used.
     """
     if address.transport != "grpc":
-        return AsyncChannel(_http_codec(address), AiohttpTransport(address.origin, headers), budget=budget)
+        return AsyncChannel(_http_codec(address), AiohttpTransport(address.origin, headers, address.tls), budget=budget)
     codec = _grpc_codec(address)
     from septet.remote.grpc_transport import GrpcAioTransport
 
-    return AsyncChannel(codec, GrpcAioTransport(address.origin, headers), budget=budget)
+    return AsyncChannel(codec, GrpcAioTransport(address.origin, headers, address.tls), budget=budget)
 
 
 def _http_codec(address: ServerAddress) -> ProtocolCodec:

@@ -10,6 +10,7 @@ import grpc
 import grpc.aio
 import msgspec
 
+from septet.remote.caller_tls import SYSTEM_TLS, CallerPem, CallerTls, caller_pem
 from septet.remote.remote_calls import CallFailure, WireReply, WireRequest
 from septet.remote.remote_errors import broken, late, unreachable
 
@@ -29,17 +30,21 @@ DETAILS = "septet-error-bin"
 
 
 class GrpcTransport:
-    """A `ThreadTransport`. `origin` is `grpc://host:port`, or `grpcs://` for TLS; `headers` go with every call."""
+    """A `ThreadTransport`. `origin` is `grpc://host:port`, or `grpcs://` for TLS; `headers` go with every call.
 
-    def __init__(self, origin: str, headers: Mapping[str, str]) -> None:
+    The files of `tls` are read once, here.
+    """
+
+    def __init__(self, origin: str, headers: Mapping[str, str], tls: CallerTls = SYSTEM_TLS) -> None:
         self._origin = origin
         self._headers = dict(headers)
+        self._pem = caller_pem(tls)
         self._channel: Any = None
 
     def send(self, request: WireRequest, seconds: float) -> WireReply | CallFailure:
         """Make one call and wait for its answer."""
         if self._channel is None:
-            self._channel = _open(grpc, self._origin)
+            self._channel = _open(grpc, self._origin, self._pem)
         try:
             body, call = self._channel.unary_unary(request.path).with_call(
                 request.body, timeout=seconds, metadata=_metadata({**self._headers, **request.headers})
@@ -58,15 +63,16 @@ class GrpcTransport:
 class GrpcAioTransport:
     """An `AsyncTransport`, of the event loop that it is first used on. Arguments as for threads."""
 
-    def __init__(self, origin: str, headers: Mapping[str, str]) -> None:
+    def __init__(self, origin: str, headers: Mapping[str, str], tls: CallerTls = SYSTEM_TLS) -> None:
         self._origin = origin
         self._headers = dict(headers)
+        self._pem = caller_pem(tls)
         self._channel: Any = None
 
     async def send(self, request: WireRequest, seconds: float) -> WireReply | CallFailure:
         """Make one call and wait for its answer."""
         if self._channel is None:
-            self._channel = _open(grpc.aio, self._origin)
+            self._channel = _open(grpc.aio, self._origin, self._pem)
         call = self._channel.unary_unary(request.path)(
             request.body, timeout=seconds, metadata=_metadata({**self._headers, **request.headers})
         )
@@ -83,10 +89,11 @@ class GrpcAioTransport:
             await channel.close()
 
 
-def _open(library: Any, origin: str) -> Any:
+def _open(library: Any, origin: str, pem: CallerPem) -> Any:
     scheme, _, target = origin.partition("://")
     if scheme == "grpcs":
-        return library.secure_channel(target, grpc.ssl_channel_credentials(), OPTIONS)
+        credentials = grpc.ssl_channel_credentials(pem.ca, pem.client_key, pem.client_certificate)
+        return library.secure_channel(target, credentials, OPTIONS)
     return library.insecure_channel(target, OPTIONS)
 
 

@@ -25,6 +25,7 @@ from time import monotonic
 from typing import Any
 
 from septet.errors import MissingExtra
+from septet.remote.caller_tls import SYSTEM_TLS, CallerTls, caller_context
 from septet.remote.remote_calls import CallFailure, WireReply, WireRequest
 from septet.remote.remote_errors import broken, disconnected, late, unreachable
 from septet.remote.server_address import UNIX
@@ -35,9 +36,12 @@ _RESET = struct.pack("ii", 1, 0)  # to close takes no time, and discards what is
 
 
 class Urllib3Transport:
-    """A `ThreadTransport`. `origin` is scheme, host and port, or `unix:/path`; `headers` go with every request."""
+    """A `ThreadTransport`. `origin` is scheme, host and port, or `unix:/path`; `headers` go with every request.
 
-    def __init__(self, origin: str, headers: Mapping[str, str]) -> None:
+    The files of `tls` are read once, here.
+    """
+
+    def __init__(self, origin: str, headers: Mapping[str, str], tls: CallerTls = SYSTEM_TLS) -> None:
         try:
             import urllib3
         except ImportError as error:
@@ -45,6 +49,7 @@ class Urllib3Transport:
         self._urllib3 = urllib3
         self._origin = origin
         self._headers = dict(headers)
+        self._tls = caller_context(tls) if tls else None
         self._open()
 
     def _open(self) -> None:
@@ -53,7 +58,8 @@ class Urllib3Transport:
 
             self._pool: Any = UnixPool(Path(self._origin.removeprefix(UNIX)), maxsize=POOLED)
         else:
-            self._pool = self._urllib3.connection_from_url(self._origin, maxsize=POOLED, retries=False)
+            given = {} if self._tls is None else {"ssl_context": self._tls}
+            self._pool = self._urllib3.connection_from_url(self._origin, maxsize=POOLED, retries=False, **given)
         self._process = os.getpid()
 
     def send(self, request: WireRequest, seconds: float) -> WireReply | CallFailure:
@@ -102,7 +108,7 @@ class Urllib3Transport:
 class AiohttpTransport:
     """An `AsyncTransport`, of the event loop that it is first used on. Arguments as for threads."""
 
-    def __init__(self, origin: str, headers: Mapping[str, str]) -> None:
+    def __init__(self, origin: str, headers: Mapping[str, str], tls: CallerTls = SYSTEM_TLS) -> None:
         try:
             import aiohttp
             import yarl
@@ -113,6 +119,7 @@ class AiohttpTransport:
         self._origin = origin
         self._base = "http://localhost" if origin.startswith(UNIX) else origin
         self._headers = dict(headers)
+        self._tls = caller_context(tls) if tls else None
         self._session: Any = None
 
     def _opened(self) -> Any:
@@ -122,7 +129,7 @@ class AiohttpTransport:
 
             connector = NotedUnixConnector(Path(self._origin.removeprefix(UNIX)), _note_connection)
         else:
-            connector = library.TCPConnector(socket_factory=_new_socket)
+            connector = library.TCPConnector(socket_factory=_new_socket, ssl=self._tls or True)
         return library.ClientSession(headers=self._headers, cookie_jar=library.DummyCookieJar(), connector=connector)
 
     async def send(self, request: WireRequest, seconds: float) -> WireReply | CallFailure:

@@ -13,6 +13,9 @@ from typing import Annotated, Literal, TypeAlias
 import msgspec
 from msgspec import Meta
 
+from septet.settings.job_settings import Jobs as Jobs
+from septet.settings.units import BYTES, DAYS, SECONDS
+
 Level: TypeAlias = Literal["debug", "info", "warning", "error"]
 Format: TypeAlias = Literal["text", "json"]
 ExtraColumns: TypeAlias = Literal["refuse", "ignore"]
@@ -26,18 +29,6 @@ API_KEY_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}=(sha256:[0-9a-f]{64}|[A-Za-
 #: As browsers write them: scheme, host and a port that is not the scheme's own.
 ORIGIN_PATTERN = r"^(\*|[a-z][a-z0-9+.-]*://[a-z0-9._\[\]:-]+)\Z"
 HOST_PATTERN = r"^(\*\.)?([A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?\Z"
-
-#: A name for an address, such as `answers=file:///srv/answers`.
-SINK_PATTERN = r"^[a-z][a-z0-9_-]{0,62}=\S+\Z"
-#: `*` for every host; a name or an IP address; `*.` and a name for all hosts below it.
-WEBHOOK_HOST_PATTERN = r"^(\*|(\*\.)?[a-z0-9._-]*[a-z0-9]|\[[0-9a-f:.]+\])\Z"
-#: As Standard Webhooks writes a symmetric secret.
-WEBHOOK_SECRET_PATTERN = r"^whsec_[A-Za-z0-9+/]{32,88}={0,2}\Z"  # noqa: S105 - it is the form of one
-WEBHOOK_NETWORK_PATTERN = r"^[0-9a-f:.]+/[0-9]{1,3}\Z"
-
-_SECONDS = {"unit": "seconds"}
-_BYTES = {"unit": "bytes"}
-_DAYS = {"unit": "days"}
 
 
 class Server(msgspec.Struct, frozen=True):
@@ -71,10 +62,10 @@ class Server(msgspec.Struct, frozen=True):
     ] = 2048
     drain_delay_seconds: Annotated[
         float,
-        Meta(ge=0, le=3600, description="after a stop signal: time to answer on as not ready", extra=_SECONDS),
+        Meta(ge=0, le=3600, description="after a stop signal: time to answer on as not ready", extra=SECONDS),
     ] = 0.0
     grace_seconds: Annotated[
-        float, Meta(gt=0, le=3600, description="after that: time for requests in flight to finish", extra=_SECONDS)
+        float, Meta(gt=0, le=3600, description="after that: time for requests in flight to finish", extra=SECONDS)
     ] = 30.0
     stuck_run_seconds: Annotated[
         float,
@@ -82,12 +73,12 @@ class Server(msgspec.Struct, frozen=True):
             gt=0,
             le=3600,
             description="time for a run to end after nobody waits for it any more; then its worker is replaced",
-            extra=_SECONDS,
+            extra=SECONDS,
         ),
     ] = 5.0
     hang_seconds: Annotated[
         float,
-        Meta(ge=5, le=3600, description="time after which a worker that stands still is replaced", extra=_SECONDS),
+        Meta(ge=5, le=3600, description="time after which a worker that stands still is replaced", extra=SECONDS),
     ] = 60.0
     poison_seconds: Annotated[
         float,
@@ -95,7 +86,7 @@ class Server(msgspec.Struct, frozen=True):
             ge=0,
             le=86400,
             description="time for which values that ended a worker twice are refused; 0 refuses none",
-            extra=_SECONDS,
+            extra=SECONDS,
         ),
     ] = 600.0
     max_requests: Annotated[
@@ -159,17 +150,17 @@ class Server(msgspec.Struct, frozen=True):
 class Limits(msgspec.Struct, frozen=True):
     """What a caller may ask for; beyond it a request is refused."""
 
-    max_body_bytes: Annotated[int, Meta(ge=1, description="largest request body", extra=_BYTES)] = 16_777_216
+    max_body_bytes: Annotated[int, Meta(ge=1, description="largest request body", extra=BYTES)] = 16_777_216
     max_rows: Annotated[int, Meta(ge=1, description="most rows in one request")] = 10_000
     max_pending: Annotated[
         int, Meta(ge=1, description="most requests a worker holds at once; more are told to retry (429)")
     ] = 1024
     timeout_seconds: Annotated[
         float,
-        Meta(gt=0, le=86400, description="time to answer a request that names no deadline", extra=_SECONDS),
+        Meta(gt=0, le=86400, description="time to answer a request that names no deadline", extra=SECONDS),
     ] = 30.0
     max_timeout_seconds: Annotated[
-        float, Meta(gt=0, le=86400, description="longest deadline a caller may name", extra=_SECONDS)
+        float, Meta(gt=0, le=86400, description="longest deadline a caller may name", extra=SECONDS)
     ] = 300.0
     route_timeouts: Annotated[
         tuple[str, ...],
@@ -184,17 +175,17 @@ class Limits(msgspec.Struct, frozen=True):
         ),
     ] = ()
     max_header_bytes: Annotated[
-        int, Meta(ge=1024, le=16_777_216, description="largest request line and headers together", extra=_BYTES)
+        int, Meta(ge=1024, le=16_777_216, description="largest request line and headers together", extra=BYTES)
     ] = 32_768
     max_headers: Annotated[int, Meta(ge=1, le=10_000, description="most header lines in a request")] = 100
     header_timeout_seconds: Annotated[
-        float, Meta(gt=0, le=86400, description="time to receive a request's headers", extra=_SECONDS)
+        float, Meta(gt=0, le=86400, description="time to receive a request's headers", extra=SECONDS)
     ] = 10.0
     body_timeout_seconds: Annotated[
-        float, Meta(gt=0, le=86400, description="time to receive a request's body", extra=_SECONDS)
+        float, Meta(gt=0, le=86400, description="time to receive a request's body", extra=SECONDS)
     ] = 30.0
     keep_alive_seconds: Annotated[
-        float, Meta(gt=0, le=86400, description="time an idle connection is kept open", extra=_SECONDS)
+        float, Meta(gt=0, le=86400, description="time an idle connection is kept open", extra=SECONDS)
     ] = 75.0
     max_unread_bytes: Annotated[
         int,
@@ -202,7 +193,7 @@ class Limits(msgspec.Struct, frozen=True):
             ge=65_536,
             description="bytes of answers that a gRPC client may leave unread on a connection before its further calls "
             "wait; at twice as many, answers are dropped",
-            extra=_BYTES,
+            extra=BYTES,
         ),
     ] = 33_554_432
     max_connections: Annotated[int, Meta(ge=1, description="most connections open to a worker")] = 4096
@@ -317,144 +308,11 @@ class Model(msgspec.Struct, frozen=True):
     ] = ()
     allow_stale: Annotated[bool, Meta(description="serve a model whose training data is too old")] = False
     stale_warn_days: Annotated[
-        int, Meta(ge=1, le=36500, description="age of the training data that is warned about", extra=_DAYS)
+        int, Meta(ge=1, le=36500, description="age of the training data that is warned about", extra=DAYS)
     ] = 31
     stale_error_days: Annotated[
-        int, Meta(ge=1, le=36500, description="age of the training data that is refused", extra=_DAYS)
+        int, Meta(ge=1, le=36500, description="age of the training data that is refused", extra=DAYS)
     ] = 90
-
-
-class Jobs(msgspec.Struct, frozen=True):
-    """Requests that are answered later; see docs/jobs.md."""
-
-    store: Annotated[
-        str | None,
-        Meta(
-            min_length=1,
-            description="where jobs are stored: sqlite:///jobs.db, or redis://host:6379/0; default: none are accepted",
-            extra={"flag": "jobs", "secret": True, "metavar": "URL"},
-        ),
-    ] = None
-    durable: Annotated[
-        bool,
-        Meta(description="refuse a store that may lose a job that it has accepted", extra={"flag": "jobs-durable"}),
-    ] = False
-    workers: Annotated[
-        int,
-        Meta(
-            ge=0,
-            le=1024,
-            description="processes of this server that answer jobs; 0 where septet worker does",
-            extra={"flag": "job-workers"},
-        ),
-    ] = 1
-    most_at_once: Annotated[
-        int,
-        Meta(ge=1, le=10_000, description="most jobs that a worker takes at once", extra={"flag": "job-batch"}),
-    ] = 256
-    run_seconds: Annotated[
-        float,
-        Meta(gt=0, le=604_800, description="time for one attempt of a job", extra={"flag": "job-seconds", **_SECONDS}),
-    ] = 3600.0
-    lease_seconds: Annotated[
-        float,
-        Meta(
-            ge=0.5,
-            le=3600,
-            description="time without a sign of life after which the jobs of a worker are given to others",
-            extra={"flag": "job-lease", **_SECONDS},
-        ),
-    ] = 15.0
-    attempts: Annotated[
-        int, Meta(ge=1, le=100, description="most attempts of a job that fails", extra={"flag": "job-attempts"})
-    ] = 3
-    max_age_seconds: Annotated[
-        float,
-        Meta(
-            ge=0,
-            le=31_536_000,
-            description="age of a job after which a failed attempt is its last",
-            extra={"flag": "job-max-age", **_SECONDS},
-        ),
-    ] = 300.0
-    keep_seconds: Annotated[
-        float,
-        Meta(
-            gt=0,
-            le=31_536_000,
-            description="time for which a job that has ended, and its answer, are kept",
-            extra={"flag": "job-keep", **_SECONDS},
-        ),
-    ] = 86_400.0
-    max_waiting: Annotated[
-        int,
-        Meta(ge=1, description="most jobs that wait; more are told to retry (429)", extra={"flag": "jobs-max-waiting"}),
-    ] = 1_000_000
-    max_waiting_seconds: Annotated[
-        float,
-        Meta(
-            gt=0,
-            description="while the oldest job has waited for longer, more are told to retry (429)",
-            extra={"flag": "jobs-max-waiting-seconds", **_SECONDS},
-        ),
-    ] = 86_400.0
-    max_bytes: Annotated[
-        int,
-        Meta(
-            ge=1,
-            description="most bytes of bodies and answers in the store",
-            extra={"flag": "jobs-max-bytes", **_BYTES},
-        ),
-    ] = 8_589_934_592
-
-    sinks: Annotated[
-        tuple[str, ...],
-        Meta(
-            description="a place to which callers may have answers brought, NAME=ADDRESS, see docs/sinks.md; "
-            "repeatable",
-            extra={"flag": "sink", "secret": True, "pattern": SINK_PATTERN, "metavar": "NAME=ADDRESS"},
-        ),
-    ] = ()
-    webhook_hosts: Annotated[
-        tuple[str, ...],
-        Meta(
-            description="hosts of the webhooks that callers may name by URL: a name, *.name, or * for all; repeatable; "
-            "default: none",
-            extra={"flag": "webhook-host", "pattern": WEBHOOK_HOST_PATTERN, "metavar": "HOST"},
-        ),
-    ] = ()
-    webhook_secrets: Annotated[
-        tuple[str, ...],
-        Meta(
-            description="what webhooks are signed with: whsec_ and the base64 of 24 to 64 bytes; by environment, "
-            "not by flag; repeatable, for one that replaces another",
-            extra={"flag": "webhook-secret", "secret": True, "pattern": WEBHOOK_SECRET_PATTERN, "metavar": "SECRET"},
-        ),
-    ] = ()
-    webhook_networks: Annotated[
-        tuple[str, ...],
-        Meta(
-            description="networks that webhooks may be in, beside the public internet, such as 10.0.0.0/8; repeatable",
-            extra={"flag": "webhook-network", "pattern": WEBHOOK_NETWORK_PATTERN, "metavar": "NETWORK"},
-        ),
-    ] = ()
-    webhook_ports: Annotated[
-        tuple[str, ...],
-        Meta(
-            description="ports of webhooks that callers name; repeatable",
-            extra={"flag": "webhook-port", "pattern": r"^[1-9][0-9]{0,4}\Z", "metavar": "PORT"},
-        ),
-    ] = ("443", "80")
-    webhook_http: Annotated[
-        bool, Meta(description="webhooks that callers name may be http:, which nothing protects on its way")
-    ] = False
-
-    def __repr__(self) -> str:
-        """Show every field but those that may have a password."""
-        secret = ("store", "sinks", "webhook_secrets")
-        shown = ((name, getattr(self, name)) for name in self.__struct_fields__)
-        masked = (f"{name}={'***' if name in secret and value else repr(value)}" for name, value in shown)
-        return f"Jobs({', '.join(masked)})"
 
 
 class Logs(msgspec.Struct, frozen=True):

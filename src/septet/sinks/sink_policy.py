@@ -5,7 +5,12 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from septet.settings import SINK_PATTERN, WEBHOOK_HOST_PATTERN, WEBHOOK_NETWORK_PATTERN, WEBHOOK_SECRET_PATTERN
+from septet.settings.job_settings import (
+    SINK_PATTERN,
+    WEBHOOK_HOST_PATTERN,
+    WEBHOOK_NETWORK_PATTERN,
+    WEBHOOK_SECRET_PATTERN,
+)
 
 _Seconds = Annotated[float, Meta(gt=0, le=600)]
 

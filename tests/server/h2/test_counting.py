@@ -37,6 +37,7 @@ PART = data(1, message(b"abc")[:6])
             "unsupported_media_type",
         ),
         (h2_frames.headers(1, block([("Upper", "x"), *fields()]), last=True), "malformed"),
+        (h2_frames.headers(1, block(fields(host="there")), last=True), "malformed"),
         (head(1) + h2_frames.window_update(1, 0), "malformed"),
         (data(0, b"x"), "malformed"),
         (h2_frames.frame(h2_frames.PING, 0, 0, b"12345678") * 1001, "overloaded"),

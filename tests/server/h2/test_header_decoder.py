@@ -90,6 +90,11 @@ def test_another_method_than_post_is_no_call() -> None:
         [*fields(), ("x", "a\0b")],
         [*fields(), ("x", " a")],
         [*fields(), ("x", "a\t")],
+        fields(host="there"),
+        fields(host="here:8001"),
+        fields(host=""),
+        [*fields(host="there"), ("host", "here")],
+        [*fields()[:3], *fields()[4:], ("host", "a"), ("host", "b")],
         [],
     ],
 )
@@ -100,6 +105,15 @@ def test_what_http2_does_not_allow_ends_the_stream(pairs: list[tuple[str, str]])
             heads.read(block(pairs))
         assert caught.value.code is ErrorCode.PROTOCOL_ERROR
     assert heads.read(block(fields())).path == ECHO
+
+
+@pytest.mark.parametrize(
+    ("authority", "host"),
+    [("a:8001", "a:8001"), ("Models.Example", "models.example"), ("a", "a:80"), ("a:80", "a"), ("[::1]:80", "[::1]")],
+)
+def test_a_host_that_is_the_authority_is_fine(authority: str, host: str) -> None:
+    pairs = [*fields()[:3], (":authority", authority), *fields()[4:], ("host", host), ("host", host)]
+    assert HeaderDecoder(LIMITS).read(block(pairs)).headers[b"host"] == authority.encode()
 
 
 @pytest.mark.parametrize("more", [[("x", "y" * 3000)], [(f"x{number}", "") for number in range(12)]])

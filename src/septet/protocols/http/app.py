@@ -16,10 +16,10 @@ from septet.errors import MethodNotAllowed, NotFound, SeptetError, TooLarge, Una
 from septet.events import Finished, NullObserver, Observer
 from septet.model.received import shown_names
 from septet.protocols.http.content_encoding import CODING, expanded
-from septet.protocols.http.error_bodies import STATUS
-from septet.protocols.http.error_responses import failed, id_of, refused
+from septet.protocols.http.error_responses import failed, refused
+from septet.protocols.http.finished_events import finished_event
 from septet.protocols.http.health_routes import HealthRoutes, ServerState
-from septet.protocols.http.http_messages import Handle, HttpReply, HttpRequest, traceparent_of
+from septet.protocols.http.http_messages import Handle, HttpReply, HttpRequest
 from septet.protocols.http.predict_route import JobAcceptor, PredictRoute
 from septet.protocols.http.routes import (
     PathRoutes,
@@ -61,7 +61,7 @@ class App:
         self._bind: Bind = _nothing
         self._observer: Observer = NullObserver()
         self._limits = Limits()
-        self._work_thread = WorkThread()
+        self.work_thread = WorkThread()
         self._jobs: JobAcceptor | None = None
         # What `bind` made for each model that is served.
         self._bound: dict[ServedModel, Sequence[object]] = {}
@@ -116,7 +116,7 @@ class App:
                 found.model,
                 self._observer,
                 self._limits,
-                self._work_thread,
+                self.work_thread,
                 self._jobs,
                 found.deferred,
             )
@@ -187,7 +187,7 @@ class App:
     def abandon(self, http: HttpRequest) -> None:
         """Give the observer the event of a complete request that its caller gave up before it was its turn."""
         self._observer.started()
-        self._observer.finished(_event(UNMATCHED, http, None, 0.0, None))
+        self._observer.finished(finished_event(UNMATCHED, http, None, 0.0, None))
 
     async def _handle(self, http: HttpRequest) -> HttpReply:
         observer = self._observer
@@ -211,7 +211,7 @@ class App:
                 raise
             reply = failed(RuntimeError("The handler cancelled itself."), template, http, model)
         finally:
-            observer.finished(_event(template, http, reply, time.perf_counter() - begun, model))
+            observer.finished(finished_event(template, http, reply, time.perf_counter() - begun, model))
         return reply
 
     def _handler(self, http: HttpRequest, routes: PathRoutes | None) -> Handle:
@@ -300,39 +300,3 @@ def _is_cancelled() -> bool:
 def _resolve(future: "asyncio.Future[HttpReply]", reply: HttpReply) -> None:
     if not future.done():
         future.set_result(reply)
-
-
-def _event(
-    template: str, http: HttpRequest, reply: HttpReply | None, seconds: float, model: Identity | None
-) -> Finished:
-    if reply is None:  # cancelled: the caller went away, or the server stopped
-        code = "cancelled"
-        return Finished(template, id_of(http.headers), code, STATUS[code], 0, seconds, model=model, caller=http.caller)
-    timings = reply.timings
-    model = reply.model or model
-    if timings is None:
-        return Finished(
-            template,
-            reply.id,
-            reply.code,
-            reply.status,
-            reply.rows,
-            seconds,
-            message=reply.message,
-            model=model,
-            caller=http.caller,
-        )
-    return Finished(
-        template,
-        reply.id,
-        reply.code,
-        reply.status,
-        reply.rows,
-        seconds,
-        queue_seconds=timings.queue,
-        run_seconds=timings.run,
-        batch_rows=timings.batch_rows,
-        trace=traceparent_of(http.headers),
-        model=model,
-        caller=http.caller,
-    )

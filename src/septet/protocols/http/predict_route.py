@@ -15,8 +15,8 @@ from septet.errors import SeptetError, Unavailable
 from septet.events import Finished, Observer
 from septet.lengthy_work import LengthyWork
 from septet.protocols.http.content_encoding import ACCEPTED, CODING, compressed, expanded
-from septet.protocols.http.error_bodies import STATUS
-from septet.protocols.http.error_responses import failed, id_of
+from septet.protocols.http.error_responses import failed
+from septet.protocols.http.finished_events import finished_event
 from septet.protocols.http.http_messages import PREFER, HttpReply, HttpRequest
 from septet.protocols.http.routes import Decode, Encode
 from septet.protocols.http.work_thread import WorkThread
@@ -104,40 +104,16 @@ class PredictRoute(msgspec.Struct, frozen=True):
 
     def given_up(self, http: HttpRequest, begun: float, model: ServedModel | None) -> None:
         """Give the observer the event of a request that its caller gave up."""
-        code, seconds = "cancelled", perf_counter() - begun
         identity = None if model is None else model.service.identity
-        self.observer.finished(
-            Finished(
-                self.template,
-                id_of(http.headers),
-                code,
-                STATUS[code],
-                0,
-                seconds,
-                model=identity,
-                caller=http.caller,
-            )
-        )
+        seconds = perf_counter() - begun
+        self.observer.finished(finished_event(self.template, http, None, seconds, identity))
 
     def refusal(self, error: Exception, http: HttpRequest, begun: float, model: Identity | None) -> HttpReply:
         """The reply with an error; the observer gets its event as well."""
         if isinstance(error, SeptetError):
             model = error.model or model
         reply = failed(error, self.template, http, model)
-        seconds = perf_counter() - begun
-        self.observer.finished(
-            Finished(
-                self.template,
-                reply.id,
-                reply.code,
-                reply.status,
-                0,
-                seconds,
-                message=reply.message,
-                model=model,
-                caller=http.caller,
-            )
-        )
+        self.observer.finished(finished_event(self.template, http, reply, perf_counter() - begun, model))
         return reply
 
 

@@ -85,6 +85,28 @@ class WorkThread:
             self._thread.start()
         return found
 
+    async def run(self, work: Callable[[], Any], size: int) -> Any:
+        """Do work on `size` bytes and return its result, for a coroutine.
+
+        Raises:
+            Overloaded: too much waits already.
+            Exception: that the work raised.
+        """
+        ended: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+
+        def settle(outcome: Any) -> None:
+            if not ended.done():  # cancelled, and its coroutine has not run since
+                ended.set_result(outcome)
+
+        pending = self.submit(work, settle, size)
+        try:
+            outcome = await ended
+        finally:
+            pending.cancel()
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
     def _run(self) -> None:
         while True:
             self._do(self._waiting.get())

@@ -1,7 +1,5 @@
 """The routes that describe a model: metadata and labels."""
 
-import asyncio
-
 import msgspec
 
 from septet.errors import NotFound
@@ -9,30 +7,36 @@ from septet.model.labels import label_map
 from septet.protocols.http.http_messages import HttpReply, HttpRequest
 from septet.protocols.http.request_factory import checked_id
 from septet.protocols.http.routes import Operation, answers
+from septet.protocols.http.work_thread import WorkThread
 from septet.protocols.native.metadata import metadata
 from septet.service import Service
 from septet.settings import Limits
 
 # Labels and columns of a model that is described in a thread.
 _MANY = 1000
+# About what one of them takes in the answer.
+_NAMED_BYTES = 100
 _OPENAPI = "septet.protocols.native.native_openapi"
 
 
 class ModelInfo:
     """The routes that describe one model."""
 
-    def __init__(self, service: Service, *, limits: Limits) -> None:
+    def __init__(self, service: Service, *, limits: Limits, work_thread: WorkThread) -> None:
         self._service = service
         self._limits = limits
+        self._work_thread = work_thread
 
     @answers("GET", "/metadata", operation=Operation("metadata", "Describe the model", "model", _OPENAPI))
     async def metadata(self, http: HttpRequest) -> HttpReply:
         """`GET /metadata`: what the model is and takes, from its own artefact."""
         service, limits = self._service, self._limits
         signature = service.signature
-        if len(signature.labels) + len(signature.columns) > _MANY:
-            loop = asyncio.get_running_loop()
-            body = await loop.run_in_executor(None, lambda: msgspec.json.encode(metadata(service, limits=limits)))
+        named = len(signature.labels) + len(signature.columns)
+        if named > _MANY:
+            body = await self._work_thread.run(
+                lambda: msgspec.json.encode(metadata(service, limits=limits)), named * _NAMED_BYTES
+            )
             return HttpReply(200, body, checked_id(http.headers), model=service.identity)
         return self._json(http, metadata(service, limits=limits))
 

@@ -35,7 +35,10 @@ _VALUE = re.compile(rb"(?![ \t])[^\0\r\n]*(?<![ \t])")
 _PSEUDO = frozenset((b":method", b":scheme", b":path", b":authority"))
 # They belong to HTTP/1.1.
 _FOREIGN = frozenset((b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade"))
-_LENGTH = b"content-length"
+_LENGTH, _HOST = b"content-length", b"host"
+# What a client says once; the same again is no other request.
+_SINGLE = frozenset((_LENGTH, _HOST))
+_DEFAULT_PORTS = {b"http": b":80", b"https": b":443"}
 _MAX_DIGITS = 20
 
 Pairs: TypeAlias = Sequence[tuple[bytes, bytes]]
@@ -165,7 +168,7 @@ def _head(pairs: Pairs, limits: Limits) -> CallHead:
     read = {name: value for name, value in fields.items() if name in READ}
     # The host that is asked for (RFC 9113, 8.3.1).
     if b":authority" in pseudo:
-        read[b"host"] = pseudo[b":authority"]
+        read[_HOST] = pseudo[b":authority"]
     return CallHead(path, read, fields.get(b"grpc-encoding", IDENTITY).lower(), _content_length(fields))
 
 
@@ -194,7 +197,7 @@ def _checked(pairs: Pairs) -> tuple[dict[bytes, bytes], dict[bytes, bytes]]:
     for name, value in pairs:
         if name[:1] != b":":
             _check_field(name, value)
-            if name == _LENGTH and fields.get(_LENGTH, value) != value:
+            if name in _SINGLE and fields.get(name, value) != value:
                 raise H2StreamError(ErrorCode.PROTOCOL_ERROR)
             fields[name] = value
         elif fields or name in pseudo or name not in _PSEUDO or _VALUE.fullmatch(value) is None:
@@ -203,7 +206,26 @@ def _checked(pairs: Pairs) -> tuple[dict[bytes, bytes], dict[bytes, bytes]]:
             pseudo[name] = value
     if not pseudo.get(b":path") or b":method" not in pseudo or b":scheme" not in pseudo:
         raise H2StreamError(ErrorCode.PROTOCOL_ERROR)
+    _check_host(pseudo, fields)
     return pseudo, fields
+
+
+def _check_host(pseudo: Mapping[bytes, bytes], fields: Mapping[bytes, bytes]) -> None:
+    """A `host` names what `:authority` names (RFC 9113, 8.3.1), compared as RFC 3986, 6.2 says.
+
+    Raises:
+        H2StreamError: it names another.
+    """
+    host, authority = fields.get(_HOST), pseudo.get(b":authority")
+    if host is None or authority is None or host == authority:
+        return
+    port = _DEFAULT_PORTS.get(pseudo[b":scheme"].lower(), b":")
+    if _normal(host, port) != _normal(authority, port):
+        raise H2StreamError(ErrorCode.PROTOCOL_ERROR)
+
+
+def _normal(authority: bytes, port: bytes) -> bytes:
+    return authority.lower().removesuffix(port).removesuffix(b":")
 
 
 def _check_field(name: bytes, value: bytes) -> None:

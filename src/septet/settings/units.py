@@ -1,0 +1,5 @@
+"""What a number among the settings is counted in, as `Meta.extra` has it."""
+
+SECONDS = {"unit": "seconds"}
+BYTES = {"unit": "bytes"}
+DAYS = {"unit": "days"}
