@@ -90,6 +90,7 @@ class JobServer:
         self._work = JobWork(OpenedStore(lambda: self.store, PipeSignals()), self.keeping, worker, None, settings.jobs)  # type: ignore[arg-type]
         if self._working:
             await self._work.start()
+            self._work.begin()
         return self
 
     async def __aexit__(

@@ -2,7 +2,10 @@
 
 import asyncio
 import json
+import socket
+import threading
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +14,18 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from septet import testing
 from septet.errors import ModelFailed
+from septet.jobs import delivery_run, job_consumer
+from septet.jobs.delivery_run import MOST_TO_ONE
 from septet.protocols.http.http_messages import HttpReply
 from septet.queues.job import Job, JobState
-from septet.queues.job_store import StoreLimits
+from septet.queues.job_store import JobFilter, StoreLimits
 from septet.settings import Jobs
 from septet.testing import FailingPredictor
 from septet.types import Identity
 from tests.jobs.in_process import JobServer
+from tests.sinks.hooks import Hook, all_called, hook, status
+from tests.sinks.samples import SECRET
+from tests.waiting import until
 
 BODY = b'{"data": [[1.5], [2.5]]}'
 V2 = json.dumps({"inputs": [{"name": "x", "shape": [1, 1], "datatype": "FP64", "data": [1.0]}]}).encode()
@@ -313,3 +321,85 @@ def test_an_answer_is_brought_to_the_sink_that_its_caller_names(tmp_path: Path) 
                 await server.ask("GET", ticket["href"] + "?wait=0.1")
 
     run(scenario)
+
+
+def _bringing_to(made: Hook) -> Jobs:
+    return Jobs(
+        store="memory",
+        sinks=(f"hook=http://127.0.0.1:{made.port}/secret",),
+        webhook_secrets=(SECRET,),
+        webhook_networks=("127.0.0.0/8",),
+    )
+
+
+def _hang_until(let_go: threading.Event, connected: socket.socket, over: threading.Event) -> None:
+    while not (let_go.wait(0.01) or over.is_set()):
+        pass
+    connected.sendall(b"HTTP/1.1 204 No\r\n\r\n")
+
+
+def test_hooks_that_hang_keep_no_prediction_waiting() -> None:
+    let_go = threading.Event()
+
+    async def scenario(made: Hook) -> None:
+        async with JobServer(testing.service(), jobs=_bringing_to(made)) as server:
+            tickets = [read(await server.post("/predict/async", BODY, septet_job_sink="hook")) for _ in range(20)]
+            await asyncio.to_thread(all_called, made, MOST_TO_ONE)
+            later = read(await server.post("/predict/async", BODY))
+            job = read(await server.ask("GET", later["href"] + "?wait=30"))
+            assert job["state"] == "succeeded"
+            assert read(await server.ask("GET", tickets[0]["href"]))["sink"] == "hook"
+            assert len(made.calls) == MOST_TO_ONE
+            let_go.set()
+            await asyncio.to_thread(all_called, made, len(tickets))
+        told = {json.loads(call.body)["data"]["job_id"] for call in made.calls}
+        assert told == {ticket["job_id"] for ticket in tickets}
+
+    with hook(partial(_hang_until, let_go)) as made:
+        run(lambda: scenario(made))
+
+
+def test_a_hook_that_hangs_when_it_is_called_again_keeps_no_prediction_waiting(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(job_consumer, "delivery_delay", lambda *_: 0.0)
+    let_go = threading.Event()
+
+    async def scenario(made: Hook) -> None:
+        async with JobServer(testing.service(), jobs=_bringing_to(made)) as server:
+            await server.post("/predict/async", BODY, septet_job_sink="hook")
+            await asyncio.to_thread(all_called, made, 2)
+            later = read(await server.post("/predict/async", BODY))
+            job = read(await server.ask("GET", later["href"] + "?wait=30"))
+            assert job["state"] == "succeeded"
+            let_go.set()
+
+    with hook(status(503), partial(_hang_until, let_go)) as made:
+        run(lambda: scenario(made))
+    assert "/*** answered with the status 503" in caplog.text
+
+
+def test_where_too_many_answers_wait_for_one_sink_the_store_keeps_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(delivery_run, "MOST_WAITING", 2)
+    let_go = threading.Event()
+
+    async def scenario(made: Hook) -> None:
+        async with JobServer(testing.service(), jobs=_bringing_to(made)) as server:
+            tickets = [read(await server.post("/predict/async", BODY, septet_job_sink="hook")) for _ in range(6)]
+
+            def deliveries(state: JobState) -> list[Job]:
+                return list(server.store.page(JobFilter(state, kind="deliver"), None, 100).jobs)
+
+            def handed_back() -> bool:
+                queued = deliveries(JobState.QUEUED)
+                later = [each for each in queued if each.due_at > each.submitted_at]
+                return len(later) == len(tickets) - 2
+
+            await asyncio.to_thread(until, handed_back)
+            assert [each.attempts for each in deliveries(JobState.QUEUED)] == [0] * (len(tickets) - 2)
+            assert len(deliveries(JobState.RUNNING)) == 2
+            let_go.set()
+            await asyncio.to_thread(until, lambda: len(deliveries(JobState.SUCCEEDED)) >= 2)
+
+    with hook(partial(_hang_until, let_go)) as made:
+        run(lambda: scenario(made))

@@ -8,7 +8,7 @@ import threading
 import time
 from base64 import b64decode
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from septet.queues.job import StoredReply
+from septet.sinks import webhook_client
 from septet.sinks.delivery import DeliveryFailed, DeliveryRefused
 from septet.sinks.open_sinks import OpenSinks
 from septet.sinks.sink_policy import SinkPolicy
@@ -25,16 +26,20 @@ from tests.sinks.samples import BINARY_REPLY, DELIVERY_ID, JOB_ID, OTHER_SECRET,
 from tests.sinks.verification import verified
 
 LOOPBACK = ("127.0.0.0/8",)
+#: Trusts nobody; to read what the system trusts takes longer than most of these tests.
+NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 def policy(port: int, **changes: Any) -> SinkPolicy:
-    """What allows hooks on this machine, over HTTP, with little time."""
+    """What allows hooks on this machine, over HTTP, with much time."""
     facts: dict[str, Any] = {
         "webhook_hosts": ("*",),
         "webhook_ports": (port,),
         "webhook_http": True,
         "webhook_networks": LOOPBACK,
         "webhook_secrets": (SECRET,),
+        # No time is over because this machine is busy.
+        **dict.fromkeys(("connect_seconds", "first_byte_seconds", "whole_seconds"), 600.0),
     }
     return SinkPolicy(**{**facts, **changes})
 
@@ -42,9 +47,14 @@ def policy(port: int, **changes: Any) -> SinkPolicy:
 @contextmanager
 def sinks(made: Hook, **changes: Any) -> Iterator[tuple[OpenSinks, str]]:
     """Open sinks, and the URL of a hook."""
-    opened = OpenSinks(policy(made.port, **changes))
+    opened = OpenSinks(policy(made.port, **changes), NO_TLS)
     yield opened, f"http://127.0.0.1:{made.port}/hook?token=hidden"
     opened.close()
+
+
+def failing(why: str) -> AbstractContextManager[object]:
+    """A delivery in it may be brought once more."""
+    return pytest.raises(DeliveryFailed, match=why)
 
 
 def brought(made: Hook, **changes: Any) -> None:
@@ -161,9 +171,8 @@ def test_a_hook_that_trickles_is_left_when_the_whole_time_is_over() -> None:
 
 def test_a_hook_that_reads_nothing_is_left() -> None:
     reply = StoredReply(200, b"application/octet-stream", bytes(30_000_000))
-    with hook(_hang, before=True) as made, sinks(made, whole_seconds=0.5) as (opened, url):
-        with pytest.raises(DeliveryFailed, match="in time"):
-            opened.deliver(url, delivery(reply=reply))
+    with hook(_hang, before=True) as made, sinks(made, whole_seconds=0.5) as (opened, url), failing("in time"):
+        opened.deliver(url, delivery(reply=reply))
 
 
 def test_a_hook_that_answers_without_end_is_left_and_its_status_counts() -> None:
@@ -180,10 +189,44 @@ def test_a_hook_that_answers_without_end_is_left_and_its_status_counts() -> None
     assert sum(sent) < 100_000_000
 
 
+@pytest.mark.parametrize(
+    "head",
+    [b"HTTP/1.1 200 OK\r\n\r\n", b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf", b"HTTP/1.1 204 No\n\n"],
+)
+def test_an_answer_whose_body_hangs_counts(head: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(webhook_client, "_FAREWELL_SECONDS", 0.05)
+
+    def hang(connected: socket.socket, over: threading.Event) -> None:
+        connected.sendall(head)
+        over.wait()
+
+    with hook(hang) as made:
+        brought(made)
+
+
+def test_the_end_of_an_answer_of_known_length_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(webhook_client, "_FAREWELL_SECONDS", 600.0)
+
+    def hang(connected: socket.socket, over: threading.Event) -> None:
+        connected.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n")
+        connected.sendall(b"done")
+        over.wait()
+
+    with hook(hang) as made:
+        brought(made, whole_seconds=500.0)
+
+
+def test_a_hook_without_tls_is_no_https(tmp_path: Path) -> None:
+    context = Authority(tmp_path / "one", "one").trusting()
+    with hook(status(200)) as made, failing("no answer|in time"):
+        OpenSinks(policy(made.port, connect_seconds=0.1), context).deliver(
+            f"https://localhost:{made.port}/", delivery()
+        )
+
+
 def test_a_head_without_end_is_no_answer() -> None:
-    with hook(saying(b"HTTP/1.1 200 OK\r\nx-long: " + b"a" * 200_000)) as made:
-        with pytest.raises(DeliveryFailed, match="HTTP"):
-            brought(made)
+    with hook(saying(b"HTTP/1.1 200 OK\r\nx-long: " + b"a" * 200_000)) as made, failing("HTTP"):
+        brought(made)
 
 
 @pytest.mark.parametrize(
@@ -233,15 +276,15 @@ def test_a_hook_that_refuses_before_it_has_read_all_is_believed() -> None:
         while connected.recv(1 << 20):
             pass
 
-    with hook(refuse, before=True) as made, sinks(made) as (opened, url):
-        with pytest.raises(DeliveryRefused, match="413"):
-            opened.deliver(url, delivery(reply=reply))
+    refused = pytest.raises(DeliveryRefused, match="413")
+    with hook(refuse, before=True) as made, sinks(made) as (opened, url), refused:
+        opened.deliver(url, delivery(reply=reply))
 
 
 def test_a_hook_that_is_down_or_unknown_is_called_again() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-    opened = OpenSinks(policy(port))
+    opened = OpenSinks(policy(port), NO_TLS)
     with pytest.raises(DeliveryFailed, match="Connection refused"):
         opened.deliver(f"http://127.0.0.1:{port}/", delivery())
     with pytest.raises(DeliveryFailed, match="cannot be found"):
@@ -258,7 +301,7 @@ def test_neither_path_nor_query_nor_secret_stands_in_an_error() -> None:
 
 def test_a_name_that_leads_to_this_machine_is_refused() -> None:
     with hook(status(200)) as made:
-        opened = OpenSinks(policy(made.port, webhook_networks=()))
+        opened = OpenSinks(policy(made.port, webhook_networks=()), NO_TLS)
         with pytest.raises(DeliveryRefused, match="network"):
             opened.deliver(f"http://localhost:{made.port}/", delivery())
         assert made.accepted == 0
@@ -276,7 +319,7 @@ def test_the_address_that_was_checked_is_connected_to(monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(socket, "getaddrinfo", changing)
     with hook(status(200)) as made:
-        opened = OpenSinks(policy(made.port, webhook_networks=("127.0.0.1/32",)))
+        opened = OpenSinks(policy(made.port, webhook_networks=("127.0.0.1/32",)), NO_TLS)
         opened.deliver(f"http://rebound.test:{made.port}/", delivery())
         assert made.calls[0].headers["host"] == f"rebound.test:{made.port}"
         assert asked == ["rebound.test"]
@@ -293,7 +336,7 @@ def test_the_next_address_of_a_host_is_tried(monkeypatch: pytest.MonkeyPatch) ->
 
     monkeypatch.setattr(socket, "getaddrinfo", several)
     with hook(status(200)) as made:
-        OpenSinks(policy(made.port)).deliver(f"http://several.test:{made.port}/", delivery())
+        OpenSinks(policy(made.port), NO_TLS).deliver(f"http://several.test:{made.port}/", delivery())
         assert made.accepted == 1
 
 

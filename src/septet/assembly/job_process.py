@@ -4,13 +4,12 @@ import time
 from functools import partial
 
 from septet.assembly.composition import application
-from septet.assembly.job_serving import grpc_app, job_work, worker_settings
+from septet.assembly.job_serving import JobWork, grpc_app, job_work, worker_settings
 from septet.assembly.loading import LoadedModels
 from septet.assembly.releases import Releases
 from septet.assembly.run_oversight import RunOversight
 from septet.assembly.serving_plan import ServingPlan
-from septet.monitoring.log import AccessLog
-from septet.monitoring.worker_metrics import TurnObservers
+from septet.events import NullObserver
 from septet.protocols.http.app import App
 from septet.server.connection_gauge import ConnectionGauge
 from septet.server.freed_memory import return_freed_memory
@@ -37,6 +36,7 @@ class JobProcess:
         oversight = RunOversight(context, settings.server.stuck_run_seconds)
         loaded: list[LoadedModels] = []
         secondary_servers: list[SecondaryServer] = []
+        working: list[JobWork] = []
         released: list[Releases] = []
 
         def load() -> None:
@@ -44,11 +44,13 @@ class JobProcess:
             loaded.append(models)
             names = models.names
             worker_metrics.count_models(names)
-            observer = TurnObservers(worker_metrics, AccessLog(access=settings.logs.access))
+            # A request is counted where it was accepted, and not once more here.
+            observer = NullObserver()
             application(app, settings, observer, shared_metrics.snapshot, names)
             models.install(app.models)
             released.append(Releases(app.models, plan.loader, names, context.send))
-            secondary_servers.append(job_work(app, grpc_app(app, settings, observer), settings.jobs))
+            working.append(job_work(app, grpc_app(app, settings, observer), settings.jobs))
+            secondary_servers.extend(working)
 
         def begin() -> None:
             (models,) = loaded
@@ -58,6 +60,7 @@ class JobProcess:
             oversight.beat(app.models)
             context.ready()
             context.listen(released[0].receive)
+            working[0].begin()
             return_freed_memory()
             if not plan.serving and context.first and context.slot == 0:
                 plan.announce(models.services, plan.addresses)

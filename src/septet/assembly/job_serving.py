@@ -3,12 +3,12 @@
 import asyncio
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 
 import msgspec
 
-from septet.errors import SettingsInvalid
+from septet.errors import SettingsInvalid, StartupError
 from septet.events import Observer
 from septet.jobs.async_routes import AsyncRoutes
 from septet.jobs.delivery_run import DeliveryRun
@@ -21,10 +21,12 @@ from septet.jobs.store_thread import StoreThread
 from septet.jobs.submission import JobDefaults
 from septet.protocols.http.app import App
 from septet.protocols.native.native_routes import NativeRoutes
-from septet.queues.job_store import JobSignals, JobStore, StoreLimits
+from septet.queues.job_store import JobSignals, JobStore, StoreFailed, StoreLimits
 from septet.queues.store_address import StoreAddress, open_signals, open_store
 from septet.registry import Models
+from septet.server.daemon_thread import in_daemon_thread
 from septet.settings import Jobs, Limits, Settings
+from septet.sinks.delivery import Delivery
 from septet.sinks.open_sinks import OpenSinks
 from septet.sinks.sink_policy import SinkPolicy
 
@@ -52,7 +54,10 @@ def opened_store(address: StoreAddress) -> "OpenedStore":
     Raises:
         StartupError: it cannot be opened.
     """
-    return OpenedStore(partial(open_store, address), open_signals(address))
+    try:
+        return OpenedStore(partial(open_store, address), open_signals(address))
+    except StoreFailed as error:
+        raise StartupError(f"jobs cannot be stored at {address.shown}: {error.message}") from None
 
 
 class OpenedStore:
@@ -173,16 +178,20 @@ class JobWork:
             store.thread,
             keeping,
             partial(_answer_of, app, grpc),
-            DeliveryRun(store.thread, self._sinks.deliver),
+            DeliveryRun(store.thread, partial(_in_thread, self._sinks)),
             partial(_digests, app.models),
             most=jobs.most_at_once,
             lost=_end_this_process,
         )
 
     async def start(self) -> None:
-        """Begin to take jobs."""
+        """Join the other workers."""
         self._store.listen(self._consumer.look)
         await self._consumer.start()
+
+    def begin(self) -> None:
+        """Begin to take jobs, once the process is ready."""
+        self._consumer.begin()
 
     def drain(self) -> None:
         """Take no more jobs."""
@@ -194,6 +203,11 @@ class JobWork:
         await self._store.close()
         self._sinks.close()
         return finished
+
+
+def _in_thread(sinks: OpenSinks, kept: str, delivery: Delivery) -> Awaitable[None]:
+    """Bring an answer in a thread that nobody has to wait for: a hook may take its time, and any end of it is sound."""
+    return in_daemon_thread(partial(sinks.deliver, kept, delivery), "septet-delivery")
 
 
 def job_work(app: App, grpc: App | None, jobs: Jobs) -> JobWork:

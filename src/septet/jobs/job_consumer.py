@@ -15,11 +15,13 @@ from typing import Any, Final, Literal
 import msgspec
 
 from septet.errors import SeptetError
+from septet.jobs.delivery_run import SinkBusy
 from septet.jobs.lease_keeping import LeaseKeeping
 from septet.jobs.store_thread import StoreThread
 from septet.protocols.http.http_messages import HttpReply, HttpRequest
 from septet.queues.job import JobError, LeasedJob, Settlement, StoredReply, retry_delay
 from septet.sinks.delivery import DeliveryFailed, DeliveryRefused
+from septet.sinks.delivery_delay import delivery_delay
 from septet.types import DONE_ALREADY, Pending
 
 #: Errors after which the same request may be answered another time.
@@ -35,7 +37,7 @@ logger = logging.getLogger("septet.jobs")
 
 #: Answers a request: `septet.protocols.http.app.App.answer`.
 Answer = Callable[[HttpRequest, Callable[[HttpReply], None]], Pending]
-#: Brings the answer of a job to its sink; raises DeliveryFailed or DeliveryRefused.
+#: Brings the answer of a job to its sink; raises DeliveryFailed, DeliveryRefused or SinkBusy.
 Deliver = Callable[[LeasedJob], Coroutine[Any, Any, None]]
 
 
@@ -79,15 +81,24 @@ class JobConsumer:
         self._stopping = False
         self._consuming: asyncio.Task[None] | None = None
         self._deliveries: set[asyncio.Task[None]] = set()
+        # Of those in hand: a sink that is slow must not keep predictions waiting.
+        self._bringing = 0
 
     @property
     def in_hand(self) -> int:
         """How many jobs are begun here and not settled."""
         return len(self._in_hand)
 
+    @property
+    def _predicting(self) -> int:
+        return len(self._in_hand) - self._bringing
+
     async def start(self) -> None:
-        """Begin to take jobs."""
+        """Join the others."""
         await self._keeping.start(self._on_cancelled, self._on_lost)
+
+    def begin(self) -> None:
+        """Begin to take jobs: from now on the process is given time to finish them when it is told to stop."""
         self._consuming = asyncio.create_task(self._consume())
 
     def look(self) -> None:
@@ -105,10 +116,12 @@ class JobConsumer:
         self.drain()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(grace):
-                await self._until_free()
+                await self._until_none(lambda: len(self._in_hand))
         finished = not self._in_hand
         for each in self._in_hand.values():
             each.pending.cancel()
+        for delivery in self._deliveries:
+            delivery.cancel()
         if self._consuming is not None:
             self._consuming.cancel()
         name, now = self._keeping.name, time()
@@ -133,26 +146,27 @@ class JobConsumer:
 
     async def _take(self) -> bool:
         """Begin jobs where there is room; whether there were any."""
-        while len(self._in_hand) > self._room // 2 and not self._stopping:
+        while self._predicting > self._room // 2 and not self._stopping:
             self._free.clear()
             await self._free.wait()
         if self._stopping:
             return True
-        name, most, now = self._keeping.name, self._room - len(self._in_hand), time()
+        name, most, now = self._keeping.name, self._room - self._predicting, time()
         leased = await self._store.run(lambda store: store.lease(name, max(1, most), now))
-        alone = any(each.attempt > 1 for each in leased)
+        # A delivery is tried often, and takes its time where its sink is slow.
+        alone = any(each.attempt > 1 and each.job.kind == "predict" for each in leased)
         if alone:
-            # It may be what ended its worker: nothing else is in hand while it runs.
-            await self._until_free()
+            # It may be what ended its worker: no other prediction is in hand while it runs.
+            await self._until_none(lambda: self._predicting)
         batch = _Batch(len(leased), asyncio.get_running_loop().time())
         for each in leased:
             self._begin(each, batch)
         if alone:
-            await self._until_free()
+            await self._until_none(lambda: self._predicting)
         return bool(leased)
 
-    async def _until_free(self) -> None:
-        while self._in_hand:
+    async def _until_none(self, count: Callable[[], int]) -> None:
+        while count():
             self._free.clear()
             await self._free.wait()
 
@@ -170,6 +184,7 @@ class JobConsumer:
         in_hand = self._in_hand[job.id] = JobInHand(leased)
         if job.kind == "deliver":
             batch.answered()
+            self._bringing += 1
             delivery = asyncio.create_task(self._bring(leased))
             self._deliveries.add(delivery)
             delivery.add_done_callback(self._deliveries.discard)
@@ -195,15 +210,23 @@ class JobConsumer:
             self._room = max(1, self._room // 2)
 
     async def _bring(self, leased: LeasedJob) -> None:
+        job = leased.job
         try:
             await self._deliver(leased)
         except DeliveryFailed as fault:
-            self._end(leased, _again(leased, JobError("unavailable", str(fault)), fault.retry_after))
+            delay = delivery_delay(leased.attempt, fault.retry_after)
+            logger.warning("the answer of the job %s is not brought, attempt %d: %s", job.about, leased.attempt, fault)
+            self._end(leased, _again(leased, JobError("unavailable", str(fault)), delay))
         except DeliveryRefused as fault:
+            logger.warning("the answer of the job %s will not be brought: %s", job.about, fault)
             self._end(leased, _ended(leased, "failed", error=JobError("refused", str(fault))))
+        except SinkBusy as busy:
+            returned = Settlement(id=leased.job.id, attempt=leased.attempt, outcome="returned", delay=busy.delay)
+            self._end(leased, returned)
         except Exception:
-            logger.exception("bringing the answer of the job %s failed", leased.job.about)
-            self._end(leased, _again(leased, JobError("internal", "The log has the reason.")))
+            logger.exception("bringing the answer of the job %s failed", job.about)
+            error = JobError("internal", "The log has the reason.")
+            self._end(leased, _again(leased, error, delivery_delay(leased.attempt)))
         else:
             self._end(leased, _ended(leased, "succeeded"))
 
@@ -217,7 +240,8 @@ class JobConsumer:
             loop = asyncio.get_running_loop()
             loop.call_later(POLL_SECONDS, self._end, leased, settlement)
             return
-        self._in_hand.pop(job.id, None)
+        if self._in_hand.pop(job.id, None) is not None and job.kind == "deliver":
+            self._bringing -= 1
         self._free.set()
         if outcome is True:
             logger.debug("job %s attempt %d: %s", job.id, leased.attempt, settlement.outcome)
@@ -239,6 +263,7 @@ class JobConsumer:
         for each in self._in_hand.values():
             each.pending.cancel()
         self._in_hand.clear()
+        self._bringing = 0
         self._free.set()
         self._lost()
 

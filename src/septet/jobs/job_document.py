@@ -8,6 +8,7 @@ import msgspec
 
 from septet.queues.job import ENDED, Job, JobState, NewJob, StoredReply
 from septet.sinks.delivery import shown_answer
+from septet.sinks.sink_address import shown_sink
 
 #: Where a job is found, below the root path of the server.
 JOB_PATH: Final = "/job/{}"
@@ -62,6 +63,7 @@ def summary(job: Job, root_path: str) -> dict[str, Any]:
         "cancelling": True if job.cancelling and job.state not in ENDED else None,
         "reason": job.reason,
         "error": job.error,
+        "sink": None if job.sink is None else shown_sink(job.sink),
         "about": job.about,
         "body_bytes": job.body_bytes,
         "id": job.request_id,

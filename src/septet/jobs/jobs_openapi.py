@@ -34,6 +34,7 @@ _JOB: Node = {
         "progress": {"type": "number", "minimum": 0, "maximum": 1},
         "reason": {"enum": ["permanent", "attempts_exhausted", "too_old"]},
         "error": {"type": "object", "properties": {"code": _TEXT, "message": _TEXT}},
+        "sink": _TEXT,
         "answer": {"type": "object", "description": "The reply that the request would have been given at once."},
     },
     "required": ["job_id", "state", "href", "submitted_at", "attempts"],

@@ -30,7 +30,7 @@ HOST_PATTERN = r"^(\*\.)?([A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*|\[[0-9A-Fa-f:.]+\])(
 #: A name for an address, such as `answers=file:///srv/answers`.
 SINK_PATTERN = r"^[a-z][a-z0-9_-]{0,62}=\S+\Z"
 #: `*` for every host; a name or an IP address; `*.` and a name for all hosts below it.
-WEBHOOK_HOST_PATTERN = r"^(\*|(\*\.)?[a-z0-9]([a-z0-9._-]*[a-z0-9])?|\[[0-9a-f:.]+\])\Z"
+WEBHOOK_HOST_PATTERN = r"^(\*|(\*\.)?[a-z0-9._-]*[a-z0-9]|\[[0-9a-f:.]+\])\Z"
 #: As Standard Webhooks writes a symmetric secret.
 WEBHOOK_SECRET_PATTERN = r"^whsec_[A-Za-z0-9+/]{32,88}={0,2}\Z"  # noqa: S105 - it is the form of one
 WEBHOOK_NETWORK_PATTERN = r"^[0-9a-f:.]+/[0-9]{1,3}\Z"

@@ -56,14 +56,15 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     reply: StoredReply | None = None
     error: JobError | None = None
 
-    def message(self, *, with_answer: bool = True) -> bytes:
+    def message(self, file: str | None = None) -> bytes:
         """JSON in one line, the same at each attempt: `id`, `type`, `timestamp` and `data`, the job with its answer.
 
-        The last three are the payload of Standard Webhooks 1.0.0; `type` is such as `job.succeeded`.
+        The last three are the payload of Standard Webhooks 1.0.0; `type` is such as `job.succeeded`. `file` names the
+        file that has the bytes of the answer, in place of them.
         """
         data: dict[str, Any] = dict(msgspec.json.decode(self.job, type=dict[str, Any]))
-        if with_answer and self.reply is not None:
-            data["answer"] = shown_answer(self.reply)
+        if self.reply is not None:
+            data["answer"] = shown_answer(self.reply) if file is None else {**_head(self.reply), "file": file}
         ended = dt.datetime.fromtimestamp(self.ended_at, dt.UTC).isoformat(timespec="milliseconds")
         event = {
             "id": self.id,
@@ -97,9 +98,12 @@ def is_plain_json(reply: StoredReply) -> bool:
 
 def shown_answer(reply: StoredReply) -> dict[str, Any]:
     """A stored reply in JSON: what is JSON stands as it is, everything else as base64."""
-    facts: dict[str, Any] = {"status": reply.status, "content_type": reply.media_type.decode("latin-1")}
-    if reply.flags:
-        facts["flags"] = reply.flags
+    facts = _head(reply)
     if is_plain_json(reply):
         return {**facts, "body": msgspec.Raw(reply.body)}
     return {**facts, "body_base64": b64encode(reply.body).decode()}
+
+
+def _head(reply: StoredReply) -> dict[str, Any]:
+    facts: dict[str, Any] = {"status": reply.status, "content_type": reply.media_type.decode("latin-1")}
+    return {**facts, "flags": reply.flags} if reply.flags else facts

@@ -26,7 +26,7 @@ class FolderSink(Sink):
     """Exactly once by name: the file of a job has its id for a name, and is there whole or not at all.
 
     `ID.json` holds the message. Where the answer is not JSON, its own bytes are in a second file, which is there
-    before `ID.json` is, and the message holds no answer but the name of that file's.
+    before `ID.json` is, and the message names that file as `file` in place of the bytes.
     """
 
     def __init__(self, path: Path) -> None:
@@ -36,16 +36,17 @@ class FolderSink(Sink):
         """Write the files of a job, again where they are there already."""
         if not delivery.job_id.isalnum():
             raise DeliveryRefused("The id of a job names no file.")
-        reply = delivery.reply
-        apart = reply is not None and not is_plain_json(reply)
+        reply, apart = delivery.reply, None
+        if reply is not None and not is_plain_json(reply):
+            apart = delivery.job_id + _suffix(reply)
         try:
             # A folder that lacks is not made: the disk that it is on may not be there yet.
             folder = os.open(self._path, os.O_RDONLY | os.O_DIRECTORY)
             try:
-                if reply is not None and apart:
-                    self._write(delivery, delivery.job_id + _suffix(reply), reply.body)
+                if reply is not None and apart is not None:
+                    self._write(delivery, apart, reply.body)
                     os.fsync(folder)
-                self._write(delivery, f"{delivery.job_id}.json", delivery.message(with_answer=not apart) + b"\n")
+                self._write(delivery, f"{delivery.job_id}.json", delivery.message(apart) + b"\n")
                 os.fsync(folder)
             finally:
                 os.close(folder)
@@ -53,18 +54,19 @@ class FolderSink(Sink):
             raise DeliveryFailed(f"{self._path} cannot be written to: {error.strerror}") from None
 
     def _write(self, delivery: Delivery, name: str, data: bytes) -> None:
-        # No two attempts of a delivery have the same number, so no two write to the same file.
+        # Attempts have different numbers. One that was handed back may have the same, so nobody else's file is taken:
+        # where there is one, the next attempt has another number.
         unfinished = self._path / f".{name}.{delivery.attempt}.part"
-        try:
-            with unfinished.open("wb") as file:
+        with unfinished.open("xb") as file:
+            try:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
-            unfinished.replace(self._path / name)
-        except OSError:
-            with suppress(OSError):
-                unfinished.unlink()
-            raise
+                unfinished.replace(self._path / name)
+            except OSError:
+                with suppress(OSError):
+                    unfinished.unlink()
+                raise
         # What attempts left that were killed.
         for attempt in range(1, delivery.attempt):
             (self._path / f".{name}.{attempt}.part").unlink(missing_ok=True)

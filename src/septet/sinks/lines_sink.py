@@ -13,6 +13,7 @@ from septet.sinks.delivery import Delivery, DeliveryFailed, Sink
 _LOCK_SECONDS: Final = 10.0
 _PAUSE_SECONDS: Final = 0.01
 _BLOCK: Final = 65_536
+_NO_ENDS_OF_LINES: Final = bytes.maketrans(b"\r\n", b"  ")
 
 
 class LinesSink(Sink):
@@ -26,7 +27,8 @@ class LinesSink(Sink):
 
     def deliver(self, delivery: Delivery) -> None:
         """Append one line."""
-        line = delivery.message() + b"\n"
+        # Inside of a text JSON has its ends of lines escaped, so these stand between the parts of an answer.
+        line = delivery.message().translate(_NO_ENDS_OF_LINES) + b"\n"
         try:
             # Opened each time, so the file may be moved away between two lines.
             descriptor = os.open(self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)

@@ -2,7 +2,6 @@
 
 import ssl
 from pathlib import Path
-from threading import Lock
 from typing import Final
 
 from septet.errors import Invalid, SettingsInvalid
@@ -61,7 +60,6 @@ class OpenSinks:
             )
         self._client = WebhookClient(policy, context) if hooks or policy.webhook_hosts else None
         self._sinks = {name: self._opened(address) for name, address in addresses.items()}
-        self._lock = Lock()
 
     def named_by_caller(self, text: str) -> str:
         """What a job keeps of the sink that its caller names. Asks no other server: names of hosts are not resolved.
@@ -134,16 +132,6 @@ class OpenSinks:
             return
         if not is_allowed(ip, self._networks):
             raise Invalid("The address of this hook is in no network that hooks may be in.")
-
-
-def shown_sink(kept: str) -> str:
-    """What a job keeps as its sink, for logs and lists: of a hook neither path nor query, which may be secret."""
-    if "://" not in kept:
-        return kept
-    try:
-        return parse_sink(kept).shown
-    except ValueError:
-        return "***"
 
 
 def _named(sinks: tuple[str, ...]) -> dict[str, SinkAddress]:

@@ -26,6 +26,7 @@ _OTHER_CHARACTERS: Final = re.compile(r"[^A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=%]")
 _NAME: Final = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
 # What a resolver reads as a number, in any of its spellings: 2130706433, 0x7f.1, 0177.0.0.1.
 _NUMBER: Final = re.compile(r"[0-9]+|0x[0-9a-f]*")
+_PORT: Final = re.compile(r":[0-9]*$")
 _LONGEST_NAME: Final = 253
 _STREAM: Final = re.compile(r"[A-Za-z0-9_.:-]{1,200}")
 _TABLE: Final = re.compile(r"(?!sqlite_)[A-Za-z_][A-Za-z0-9_]{0,62}", re.IGNORECASE)
@@ -132,12 +133,21 @@ def parse_sink(text: str) -> SinkAddress:
     raise _wrong("begins with https:, file:, redis:, rediss:, unix: or sqlite:")
 
 
+def shown_sink(kept: str) -> str:
+    """What a job keeps as its sink, for logs and lists: of a hook neither path nor query, which may be secret."""
+    if "://" not in kept:
+        return kept
+    try:
+        return parse_sink(kept).shown
+    except ValueError:
+        return HIDDEN
+
+
 def _webhook(parts: SplitResult, port: int | None) -> WebhookAddress:
     if "@" in parts.netloc:
         raise _wrong("holds no user and no password where it is a hook")
     scheme = parts.scheme.lower()
-    host = parts.netloc.lower()
-    host = host[: host.index("]") + 1] if host.startswith("[") and "]" in host else host.partition(":")[0]
+    host = _PORT.sub("", parts.netloc.lower())
     if port == 0:
         raise _wrong("has a port from 1 to 65535")
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
@@ -151,9 +161,9 @@ def checked_host(host: str) -> str:
         ValueError: it is none, or an address that is spelled in another way.
     """
     try:
-        if host.startswith("["):
-            # A zone is of this machine alone.
-            return str(IPv6Address(host[1:-1].replace("%", "")))
+        # A zone, after %, is of this machine alone.
+        if host.startswith("[") and host.endswith("]") and "%" not in host:
+            return str(IPv6Address(host.removeprefix("[").removesuffix("]")))
         labels = host.removesuffix(".").split(".")
         if _NUMBER.fullmatch(labels[-1]):
             return str(IPv4Address(host))

@@ -37,16 +37,18 @@ class TableSink(Sink):
         """Insert one row, unless the job has one."""
         # The name of the table was checked when its address was read.
         table = self._address.table
+        values = ", ".join("?" * _WIDTH)
+        insert = f'INSERT INTO "{table}" VALUES ({values}) ON CONFLICT (job_id) DO NOTHING'  # noqa: S608
         try:
             connection = self._apsw.Connection(self._address.path)
             try:
                 connection.set_busy_timeout(_BUSY_MILLISECONDS)
                 connection.execute("PRAGMA synchronous = FULL")
-                with connection:
-                    connection.execute(f'CREATE TABLE IF NOT EXISTS "{table}" ({_COLUMNS})')
-                    values = ", ".join("?" * _WIDTH)
-                    insert = f'INSERT INTO "{table}" VALUES ({values}) ON CONFLICT (job_id) DO NOTHING'  # noqa: S608
-                    connection.execute(insert, _row(delivery))
+                # A transaction that reads first, and then wants to write, cannot wait for another one.
+                connection.execute("BEGIN IMMEDIATE")
+                connection.execute(f'CREATE TABLE IF NOT EXISTS "{table}" ({_COLUMNS})')
+                connection.execute(insert, _row(delivery))
+                connection.execute("COMMIT")
             finally:
                 connection.close()
         except self._apsw.Error as error:

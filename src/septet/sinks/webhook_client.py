@@ -29,6 +29,8 @@ _CHUNK: Final = 65_536
 _STATUS: Final = re.compile(rb"HTTP/1\.[01] ([1-9][0-9]{2})(?: [^\r\n]*)?\r?\n")
 _HEAD_END: Final = re.compile(rb"\r?\n\r?\n")
 _RETRY_AFTER: Final = re.compile(rb"\nretry-after:[ \t]*([^\r\n]{1,64}?)[ \t]*\r?\n", re.IGNORECASE)
+_LENGTH: Final = re.compile(rb"\ncontent-length:[ \t]*([0-9]{1,18})[ \t]*\r?\n", re.IGNORECASE)
+_LONGEST_END: Final = 3  # bytes of the end of a head that may have come without its last one
 _LAST_INFORMATIONAL: Final = 199
 
 _Place: TypeAlias = tuple[socket.AddressFamily, Any]
@@ -100,10 +102,8 @@ class WebhookClient:
             found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
         except (socket.gaierror, UnicodeError):
             raise DeliveryFailed(f"The host of {address.shown} cannot be found.") from None
-        allowed = [
-            (family, place)
-            for family, _, _, _, place in found
-            if family in (socket.AF_INET, socket.AF_INET6) and is_allowed(parse_ip(str(place[0])), self._networks)
+        allowed: list[_Place] = [
+            (family, place) for family, _, _, _, place in found if is_allowed(parse_ip(str(place[0])), self._networks)
         ]
         if not allowed:
             raise DeliveryRefused(f"The host of {address.shown} is in no network that hooks may be in.")
@@ -129,17 +129,18 @@ def _sent(connected: socket.socket, data: bytes, deadline: float) -> OSError | N
 
 
 def _reply(connected: socket.socket, first_byte: float, ends: float, broken: OSError | None) -> WebhookReply:
-    head, read = b"", 0
+    head, searched, read = b"", 0, 0
     deadline = min(ends, time.monotonic() + first_byte)
     while True:
-        if end := _HEAD_END.search(head):
+        if end := _HEAD_END.search(head, searched):
             status = _STATUS.match(head)
             if status is None:
                 raise _NoHttp
             if int(status[1]) > _LAST_INFORMATIONAL:
                 break
-            head = head[end.end() :]
+            head, searched = head[end.end() :], 0
             continue
+        searched = max(0, len(head) - _LONGEST_END)
         if read >= MOST_READ:
             raise _NoHttp
         connected.settimeout(_seconds_left(deadline))
@@ -149,8 +150,10 @@ def _reply(connected: socket.socket, first_byte: float, ends: float, broken: OSE
                 raise _NoHttp
             raise broken or ConnectionResetError(0, "it closed the connection")
         head, read, deadline = head + data, read + len(data), ends
-    waited = _RETRY_AFTER.search(head[: end.end()])
-    _finish(connected, MOST_READ - read, min(ends, time.monotonic() + _FAREWELL_SECONDS))
+    lines = head[: end.end()]
+    waited, length = _RETRY_AFTER.search(lines), _LENGTH.search(lines)
+    left = MOST_READ - read if length is None else min(MOST_READ - read, int(length[1]) - len(head) + end.end())
+    _finish(connected, left, min(ends, time.monotonic() + _FAREWELL_SECONDS))
     return WebhookReply(int(status[1]), None if waited is None else _seconds(waited[1]))
 
 
