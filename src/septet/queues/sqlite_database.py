@@ -9,7 +9,7 @@ import random
 import re
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final, Literal, TypeAlias, TypeVar
 
@@ -23,6 +23,8 @@ except ImportError as missing:
     text = "jobs in an SQLite file need apsw: pip install 'septet[jobs]', or keep them in Redis"
     raise MissingExtra(text) from missing
 
+#: What steps are written with.
+Connection: TypeAlias = apsw.Connection
 #: How much of a power loss is survived: all that was acknowledged, or all but the last moments.
 Synchronous: TypeAlias = Literal["full", "normal"]
 #: Seconds that a step waits for other processes.
@@ -73,7 +75,7 @@ class SqliteDatabase:
         StartupError: the library is too old, or the file cannot be used.
     """
 
-    def __init__(self, file: Path, synchronous: Synchronous, patience: float = PATIENCE_SECONDS) -> None:
+    def __init__(self, file: Path, synchronous: Synchronous, patience: float) -> None:
         refuse_old_library(apsw.sqlite_lib_version())
         self.file = file.absolute()
         self._synchronous = synchronous
@@ -181,10 +183,12 @@ class SqliteDatabase:
     def tidy(self) -> None:
         """Give free pages back to the system, a bounded number at once, and cut the log where it has grown.
 
+        While others keep it from that, nothing is done: the next time will do.
+
         Raises:
             StoreFailed: it cannot be done now.
         """
-        with self._told():
+        with self._told(), suppress(apsw.BusyError):
             connection = self._connected()
             free, pages = connection.pragma("freelist_count"), connection.pragma("page_count")
             if free > _FREE_PAGES_KEPT + pages // 10:

@@ -16,7 +16,7 @@ SCHEMA: Final = f"""
 -- later: it waited for its time when somebody last looked; behind: an earlier job of its key has not ended.
 CREATE TABLE jobs (
   place INTEGER PRIMARY KEY,
-  id TEXT NOT NULL UNIQUE,
+  id TEXT NOT NULL,
   kind TEXT NOT NULL,
   model TEXT NOT NULL,
   caller TEXT,
@@ -55,8 +55,11 @@ CREATE INDEX jobs_unanswered ON jobs (state, place)
   WHERE state = 'failed' OR state = 'expired' OR state = 'cancelled';
 CREATE TABLE requests (place INTEGER PRIMARY KEY, head BLOB NOT NULL, body BLOB NOT NULL);
 CREATE TABLE replies (place INTEGER PRIMARY KEY, reply BLOB NOT NULL);
+-- Where an id is, by a checksum of it; `recent_ids` is moved to `older_ids` in parts (see sqlite_ids.py).
+CREATE TABLE recent_ids (checksum INTEGER, place INTEGER, PRIMARY KEY (checksum, place)) WITHOUT ROWID;
+CREATE TABLE older_ids (checksum INTEGER, place INTEGER, PRIMARY KEY (checksum, place)) WITHOUT ROWID;
 CREATE TABLE workers (id TEXT PRIMARY KEY, beat INTEGER NOT NULL, since REAL NOT NULL, models TEXT NOT NULL);
-CREATE TABLE forgotten (id TEXT PRIMARY KEY, until REAL NOT NULL) WITHOUT ROWID;
+CREATE TABLE forgotten (place INTEGER PRIMARY KEY, id TEXT NOT NULL, until REAL NOT NULL);
 CREATE INDEX forgotten_until ON forgotten (until);
 CREATE TABLE totals (one INTEGER PRIMARY KEY CHECK (one = 1), totals TEXT NOT NULL);
 INSERT INTO totals VALUES (1, '{{}}');

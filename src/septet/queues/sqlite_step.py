@@ -4,7 +4,6 @@ from collections.abc import Iterable, Sequence
 from secrets import token_hex
 from typing import Any, Final
 
-import apsw
 import msgspec
 
 from septet.errors import Conflict, SeptetError
@@ -22,6 +21,8 @@ from septet.queues.job_rows import (
 )
 from septet.queues.job_store import Accepted, QueueStats, StoreLimits
 from septet.queues.job_transitions import OTHER_REQUEST, delivery, ended, refusal_of, settled
+from septet.queues.sqlite_database import Connection
+from septet.queues.sqlite_ids import BY_ID, add_id, checksum_of, remove_ids
 
 # What one step does of something that grows with the number of jobs; the next one goes on.
 _MOST_AT_ONCE: Final = 10_000
@@ -34,7 +35,7 @@ _totals = msgspec.json.Decoder(Totals).decode
 class SqliteStep:
     """One durable step within a transaction that has begun: jobs and totals change together."""
 
-    def __init__(self, connection: apsw.Connection, limits: StoreLimits, now: float) -> None:
+    def __init__(self, connection: Connection, limits: StoreLimits, now: float) -> None:
         self._connection = connection
         self._limits = limits
         self._now = now
@@ -67,7 +68,7 @@ class SqliteStep:
         return outcomes
 
     def _known(self, new: NewJob) -> Accepted | Conflict | None:
-        if self._connection.execute("SELECT 1 FROM jobs WHERE id = ?", (new.id,)).get is not None:
+        if self._connection.execute(f"SELECT 1 FROM jobs WHERE {BY_ID}", (new.id, checksum_of(new.id))).get is not None:
             return Accepted(new.id, known=True)
         if new.idempotency is None:
             return None
@@ -85,6 +86,7 @@ class SqliteStep:
         totals.stored_bytes += len(new.body)
         totals.count(new.kind, JobState.QUEUED, 1)
         self._connection.execute(INSERT_JOB, inserted_row(new, totals.place, behind=behind, later=later))
+        add_id(self._connection, new.id, totals.place)
         self._connection.execute("INSERT INTO requests VALUES (?, ?, ?)", (totals.place, head_of(new), new.body))
 
     def _first_of(self, key: str) -> int | None:
@@ -157,7 +159,7 @@ class SqliteStep:
 
     def settle(self, worker: str, settlement: Settlement) -> bool:
         """End an attempt, where it is still the worker's."""
-        jobs = self._jobs("id = ?", (settlement.id,))
+        jobs = self._jobs(BY_ID, (settlement.id, checksum_of(settlement.id)))
         attempt = (JobState.RUNNING, worker, settlement.attempt)
         if not jobs or (jobs[0].state, jobs[0].worker, jobs[0].attempts) != attempt:
             return False
@@ -201,12 +203,18 @@ class SqliteStep:
         for job in late:
             self.put(job, ended(job, JobState.EXPIRED, self._now, self._limits))
         old = self._jobs("keep_until IS NOT NULL AND keep_until <= ? LIMIT ?", (self._now, most - len(late)))
-        over = "SELECT id FROM forgotten WHERE until <= ? LIMIT ?"
-        self._connection.execute(f"DELETE FROM forgotten WHERE id IN ({over})", (self._now, _MOST_AT_ONCE))
+        self._forget_ids()
         until = self._now + self._limits.keep_seconds
-        rows = [(job.id, until) for job in old]
-        self._connection.executemany("INSERT OR REPLACE INTO forgotten VALUES (?, ?)", rows)
+        rows = [(job.place, job.id, until) for job in old]
+        self._connection.executemany("INSERT INTO forgotten VALUES (?, ?, ?)", rows)
         return len(late) + self.forget(old)
+
+    def _forget_ids(self) -> None:
+        """Forget that there were jobs which are over."""
+        over = "SELECT id, place FROM forgotten WHERE until <= ? LIMIT ?"
+        rows: list[Any] = self._connection.execute(over, (self._now, _MOST_AT_ONCE)).fetchall()
+        remove_ids(self._connection, rows)
+        self._connection.executemany("DELETE FROM forgotten WHERE place = ?", [(place,) for _, place in rows])
 
     def forget(self, jobs: Sequence[Job]) -> int:
         """Delete jobs that have ended; how many it were."""

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-import apsw
 import msgspec
 
 from septet.errors import SeptetError
@@ -21,7 +20,8 @@ from septet.queues.job_store import (
     WorkerInfo,
 )
 from septet.queues.job_transitions import ended, reaped, settled
-from septet.queues.sqlite_database import SqliteDatabase, Synchronous
+from septet.queues.sqlite_database import PATIENCE_SECONDS, Connection, SqliteDatabase, Synchronous
+from septet.queues.sqlite_ids import BY_ID, checksum_of, remove_ids
 from septet.queues.sqlite_step import SqliteStep
 
 _DURABILITY: Final = {
@@ -33,17 +33,23 @@ _reply = msgspec.msgpack.Decoder(StoredReply).decode
 
 
 class SqliteStore(JobStore):
-    """Jobs in an SQLite file.
+    """Jobs in an SQLite file. `patience` is the seconds that a step waits for other processes before it fails.
 
     Raises:
         StartupError: the file cannot be used, or the SQLite library is too old.
         MissingExtra: on import, where `apsw` is not installed.
     """
 
-    def __init__(self, file: Path, limits: StoreLimits | None = None, synchronous: Synchronous = "full") -> None:
+    def __init__(
+        self,
+        file: Path,
+        limits: StoreLimits | None = None,
+        synchronous: Synchronous = "full",
+        patience: float = PATIENCE_SECONDS,
+    ) -> None:
         self._limits = StoreLimits() if limits is None else limits
         self.durability = _DURABILITY[synchronous]
-        self._database = SqliteDatabase(file, synchronous)
+        self._database = SqliteDatabase(file, synchronous, patience)
 
     def accept(self, jobs: Sequence[NewJob], now: float) -> list[Accepted | SeptetError]:
         with self._database.writing() as connection:
@@ -95,9 +101,9 @@ class SqliteStore(JobStore):
 
     def report(self, worker: str, job: str, attempt: int, progress: float) -> bool:
         with self._database.writing() as connection:
-            # "+": it is found by its id, not by its worker.
-            held = "id = ? AND +state = 'running' AND +worker = ? AND attempts = ?"
-            connection.execute(f"UPDATE jobs SET progress = ? WHERE {held}", (progress, job, worker, attempt))
+            held = f"{BY_ID} AND state = 'running' AND worker = ?3 AND attempts = ?4"
+            values = (job, checksum_of(job), worker, attempt, progress)
+            connection.execute(f"UPDATE jobs SET progress = ?5 WHERE {held}", values)
             return connection.changes() == 1
 
     def workers(self) -> Sequence[WorkerInfo]:
@@ -129,14 +135,12 @@ class SqliteStore(JobStore):
 
     def body(self, identifier: str) -> NewJob | None:
         with self._database.reading() as connection:
-            request = "SELECT head, body FROM jobs JOIN requests USING (place) WHERE id = ?"
-            row = connection.execute(request, (identifier,)).fetchone()
+            row = _about(connection, "SELECT head, body FROM requests", identifier)
         return None if row is None else new_job_of(*row)
 
     def reply(self, identifier: str) -> StoredReply | None:
         with self._database.reading() as connection:
-            stored = "SELECT reply FROM jobs JOIN replies USING (place) WHERE id = ?"
-            row = connection.execute(stored, (identifier,)).fetchone()
+            row = _about(connection, "SELECT reply FROM replies", identifier)
         return None if row is None else _reply(row[0])
 
     def page(self, wanted: JobFilter, before: int | None, most: int) -> JobPage:
@@ -152,7 +156,7 @@ class SqliteStore(JobStore):
 
     def cancel(self, identifier: str, now: float) -> Job | None:
         with self._database.writing() as connection:
-            row = connection.execute(f"{SELECT_JOBS} WHERE id = ?", (identifier,)).fetchone()
+            row = connection.execute(f"{SELECT_JOBS} WHERE {BY_ID}", (identifier, checksum_of(identifier))).fetchone()
             if row is None:
                 return None
             job = job_of(row)
@@ -170,7 +174,9 @@ class SqliteStore(JobStore):
         with self._database.writing() as connection:
             step = SqliteStep(connection, self._limits, ended_before)
             rows = connection.execute(f"{SELECT_JOBS} WHERE {over} LIMIT ?", (*values, ended_before, most)).fetchall()
-            gone = step.forget([job_of(row) for row in rows])
+            jobs = [job_of(row) for row in rows]
+            remove_ids(connection, [(job.id, job.place) for job in jobs])
+            gone = step.forget(jobs)
             step.count()
         self._database.tidy()
         return gone
@@ -200,11 +206,19 @@ class SqliteStore(JobStore):
         self._database.close()
 
 
-def _found(connection: apsw.Connection, identifier: str) -> Job | Forgotten | None:
-    if connection.execute("SELECT 1 FROM forgotten WHERE id = ?", (identifier,)).get is not None:
-        return Forgotten()
-    row = connection.execute(f"{SELECT_JOBS} WHERE id = ?", (identifier,)).fetchone()
-    return None if row is None else job_of(row)
+def _found(connection: Connection, identifier: str) -> Job | Forgotten | None:
+    named = (identifier, checksum_of(identifier))
+    row = connection.execute(f"{SELECT_JOBS} WHERE {BY_ID}", named).fetchone()
+    if row is not None:
+        return job_of(row)
+    over = connection.execute(f"SELECT 1 FROM forgotten WHERE {BY_ID}", named).get
+    return None if over is None else Forgotten()
+
+
+def _about(connection: Connection, select: str, identifier: str) -> Any:
+    """What is stored beside a job, or None."""
+    job = f"SELECT place FROM jobs WHERE {BY_ID}"
+    return connection.execute(f"{select} WHERE place = ({job})", (identifier, checksum_of(identifier))).fetchone()
 
 
 def _where(wanted: JobFilter) -> tuple[str, tuple[Any, ...]]:
