@@ -34,7 +34,8 @@ class RedisServer:
         self.folder = Path(tempfile.mkdtemp(prefix="redis-"))
         self.socket = self.folder / "socket"
         self.url = f"unix://{self.socket}"
-        self.settings = {"save": "", "appendonly": "no", "port": "0", **settings}
+        # With a title of its own it would lose the variable by which tests/leftovers.py knows it.
+        self.settings = {"save": "", "appendonly": "no", "port": "0", "set_proc_title": "no", **settings}
         self.client = redis.Redis(unix_socket_path=str(self.socket), retry=Retry(NoBackoff(), 0), decode_responses=True)
         self._process: subprocess.Popen[bytes] | None = None
 
