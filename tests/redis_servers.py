@@ -34,7 +34,8 @@ class RedisServer:
         self.folder = Path(tempfile.mkdtemp(prefix="redis-"))
         self.socket = self.folder / "socket"
         self.url = f"unix://{self.socket}"
-        self.settings = {"save": "", "appendonly": "no", "port": "0", **settings}
+        # With a title of its own it would lose the variable by which tests/leftovers.py knows it.
+        self.settings = {"save": "", "appendonly": "no", "port": "0", "set_proc_title": "no", **settings}
         self.client = redis.Redis(unix_socket_path=str(self.socket), retry=Retry(NoBackoff(), 0), decode_responses=True)
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -53,19 +54,21 @@ class RedisServer:
         self.client.close()
         shutil.rmtree(self.folder)
 
-    def start(self) -> None:
-        """Start it, and wait until it answers."""
+    def start(self, *, loaded: bool = True) -> None:
+        """Start it, and wait until it answers, and has loaded its data unless told not to."""
         assert PROGRAM is not None
         settings = {"unixsocket": str(self.socket), "dir": str(self.folder), "loglevel": "warning", **self.settings}
         options = [part for name, value in settings.items() for part in (f"--{name.replace('_', '-')}", value)]
         self._process = subprocess.Popen([PROGRAM, *options], stdout=subprocess.DEVNULL, cwd=self.folder)
-        until(self._answers)
+        until(lambda: self._answers(loaded=loaded))
 
-    def _answers(self) -> bool:
+    def _answers(self, *, loaded: bool) -> bool:
         assert self._process is not None
         assert self._process.poll() is None, "redis-server ended"
         try:
             return bool(self.client.ping())
+        except redis.BusyLoadingError:
+            return not loaded
         except redis.RedisError:
             return False
 

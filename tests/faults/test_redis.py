@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 import pytest
+import redis
 
 from septet.queues.job import Job
 from septet.queues.job_store import Accepted, StoreFailed, StoreLimits
@@ -120,6 +121,49 @@ def test_a_full_memory_refuses_jobs_and_loses_none(durable: tuple[RedisServer, R
 
     until(has_room)
     store.close()
+
+
+def test_a_redis_that_cannot_write_to_its_disk_says_so_until_it_can() -> None:
+    with RedisServer(enable_protected_configs="yes") as server:
+        store = RedisStore(server.url)
+        data = server.folder / "data"
+        data.mkdir()
+        server.client.config_set("dir", str(data))
+        server.client.config_set("save", "3600 1")
+        data.rmdir()
+
+        def saved(status: str) -> bool:
+            with suppress(redis.ResponseError):  # the last one is still under way
+                server.client.bgsave()
+            return bool(server.client.info("persistence")["rdb_last_bgsave_status"] == status)
+
+        until(lambda: saved("err"))
+        with pytest.raises(StoreFailed, match="cannot write to its disk"):
+            store.accept([a_job()], NOW)
+        data.mkdir()
+        server.client.config_set("dir", str(data))
+        until(lambda: saved("ok"))
+        assert isinstance(store.accept([a_job()], NOW)[0], Accepted)
+        store.close()
+
+
+def test_a_redis_that_loads_its_data_says_so_until_it_has(durable: tuple[RedisServer, RedisStore]) -> None:
+    server, store = durable
+    jobs = [a_job() for _ in range(1000)]
+    store.accept(jobs, NOW)
+    server.client.bgrewriteaof()
+    until(lambda: not server.client.info("persistence")["aof_rewrite_in_progress"])
+    server.settings |= {
+        "key_load_delay": "20000",
+        "loading_process_events_interval_bytes": "1024",
+    }  # microseconds a key
+    server.kill()
+    server.start(loaded=False)
+    with pytest.raises(StoreFailed, match="it loads its data"):
+        store.stats(NOW)
+    server.client.config_set("key-load-delay", "0")
+    until(lambda: works(store))
+    assert store.stats(NOW).due == len(jobs)
 
 
 def test_scripts_that_redis_has_forgotten_are_sent_again(durable: tuple[RedisServer, RedisStore]) -> None:

@@ -180,9 +180,13 @@ def test_a_redis_that_may_throw_jobs_away_or_lose_them_is_refused(redis_server: 
 def test_what_a_user_may_not_see_or_do_is_said(redis_server: RedisServer) -> None:
     # What the message tells to allow.
     told = ("scripting", "hash", "set", "sortedset", "keyspace", "transaction", "pubsub", "connection")
-    categories, own = [f"+@{each}" for each in told], ["septet:*"]
     redis_server.client.acl_setuser(
-        "jobs", enabled=True, passwords=["+hush"], categories=categories, keys=own, channels=own
+        "jobs",
+        enabled=True,
+        passwords=["+hush"],
+        categories=[f"+@{each}" for each in told],
+        keys=["septet:*"],
+        channels=["septet:*"],
     )
     redis_server.client.acl_setuser("poor", enabled=True, passwords=["+hush"], keys=["*"], commands=["+evalsha"])
 

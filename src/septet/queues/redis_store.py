@@ -129,7 +129,7 @@ class RedisStore(JobStore):
         if len(self._marks) > _MOST_MARKS:
             self._marks.clear()
         names = [name_of_end(worker, each) for each in settlements]
-        ends = [
+        ends: list[tuple[bytes, ...]] = [
             ending(each, self._marks.setdefault(name, token_hex(8)))
             for name, each in zip(names, settlements, strict=True)
         ]

@@ -54,27 +54,42 @@ local function begin(member)
   return row.state == 'running'
 end
 
+-- One pass through what was due when it began: neither what follows upon a job that expires in it, and comes before
+-- that, nor its delivery.
+local last = tonumber(redis.call('HGET', prefix .. 'totals', 'place') or '0')
+local passed = { -math.huge, '' }
+local rounds = 0
+
+local function follows(a, b)
+  return a[1] > b[1] or (a[1] == b[1] and a[2] > b[2])
+end
+
 -- The first of each of its models, in the order of all.
 local function candidates()
+  local from = rounds == 1 and '-inf' or passed[1]
   local found = {}
   for _, model in ipairs(cmsgpack.unpack(known[1])) do
-    local ranked = redis.call('ZRANGE', prefix .. 'due:' .. model, 0, call.most - 1, 'WITHSCORES')
+    local ranked =
+      redis.call('ZRANGEBYSCORE', prefix .. 'due:' .. model, from, '+inf', 'WITHSCORES', 'LIMIT', 0, call.most + 2 * rounds)
     for at = 1, #ranked, 2 do
-      found[#found + 1] = { tonumber(ranked[at + 1]), ranked[at] }
+      local each = { tonumber(ranked[at + 1]), ranked[at] }
+      if follows(each, passed) and tonumber(string.sub(each[2], 1, 14)) <= last then
+        found[#found + 1] = each
+      end
     end
   end
   table.sort(found, function(a, b)
-    return a[1] < b[1] or (a[1] == b[1] and a[2] < b[2])
+    return follows(b, a)
   end)
   return found
 end
 
 -- Where very many have expired, the workers are told, and ask again.
-local rounds = 0
 repeat
   rounds = rounds + 1
   local found = candidates()
   for _, each in ipairs(found) do
+    passed = each
     if not begin(each[2]) or alone or #leased == call.most then
       break
     end
