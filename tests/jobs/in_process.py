@@ -78,7 +78,7 @@ class JobServer:
     async def __aenter__(self) -> Self:
         settings = Settings(jobs=self._jobs)
         self.app, worker = App(), App()
-        self._intake = JobIntake(OpenedStore(lambda: self.store, PipeSignals()), settings.jobs)
+        self._intake = JobIntake(OpenedStore(lambda: self.store, PipeSignals()), settings.jobs, self.app.predicting)
         names = [each.identity.name for each in self._services]
         metrics = SharedMetrics(layout(len(names), job_templates()))
         metrics.claim().count_models(names)

@@ -20,6 +20,7 @@ from septet.jobs.lease_keeping import LeaseKeeping
 from septet.jobs.store_thread import StoreThread
 from septet.jobs.submission import JobDefaults
 from septet.protocols.http.app import App
+from septet.protocols.http.predict_route import PredictRoute
 from septet.protocols.native.native_routes import NativeRoutes
 from septet.queues.job_store import JobSignals, JobStore, StoreFailed, StoreLimits
 from septet.queues.store_address import StoreAddress, open_signals, open_store
@@ -119,7 +120,12 @@ def open_sinks(jobs: Jobs) -> OpenSinks:
 class JobIntake:
     """A `SecondaryServer` beside the HTTP server: it accepts jobs, and lets callers ask for them."""
 
-    def __init__(self, store: OpenedStore, jobs: Jobs) -> None:
+    def __init__(self, store: OpenedStore, jobs: Jobs, find: Callable[[str], PredictRoute | None]) -> None:
+        """Take what the settings say; `find` gives the route that predicts at a path.
+
+        Raises:
+            SettingsInvalid: a sink of the settings cannot be used.
+        """
         self._store = store
         self._sinks = open_sinks(jobs)
         self._waiters = JobWaiters(self._store.thread)
@@ -130,6 +136,7 @@ class JobIntake:
             self._defaults,
             self._sinks.named_by_caller,
             partial(http_ticket, self._store.durability),
+            find,
         )
 
     def async_routes(self, native: NativeRoutes) -> AsyncRoutes:

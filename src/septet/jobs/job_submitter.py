@@ -11,9 +11,10 @@ from septet.errors import SeptetError
 from septet.jobs.job_document import JOB_PATH, RETRY_AFTER, ticket
 from septet.jobs.store_thread import StoreThread
 from septet.jobs.submission import JobDefaults, submitted
+from septet.jobs.time_lag import TimeLag
 from septet.protocols.http.finished_events import finished_event
 from septet.protocols.http.http_messages import PREFER, HttpReply, HttpRequest
-from septet.protocols.http.predict_route import PredictRoute
+from septet.protocols.http.predict_route import PredictRoute, ReadyRequest
 from septet.protocols.http.prefer import preference
 from septet.queues.job import NewJob
 from septet.queues.job_store import Accepted
@@ -28,6 +29,10 @@ _APPLIED: Final = (b"preference-applied", b"respond-async")
 WriteTicket = Callable[[HttpRequest, NewJob, str], HttpReply]
 
 
+def _nowhere(_: str) -> PredictRoute | None:
+    return None
+
+
 class JobSubmitter:
     """A `JobAcceptor` for one application; `durability` is the store's word for what survives."""
 
@@ -37,31 +42,49 @@ class JobSubmitter:
         defaults: JobDefaults,
         sink: Callable[[str], str],
         write: WriteTicket,
+        find: Callable[[str], PredictRoute | None] = _nowhere,
         clock: Callable[[], float] = time,
     ) -> None:
         self._store = store
         self._defaults = defaults
         self._sink = sink
         self._write = write
+        self._find = find
         self._clock = clock
 
     def wanted(self, http: HttpRequest) -> bool:
-        """Whether the caller prefers its answer later."""
-        return preference(http.headers[PREFER]).asynchronous
+        """Whether the caller prefers its answer, or another model's, later."""
+        preferred = preference(http.headers[PREFER])
+        return preferred.asynchronous or preferred.later is not None
 
-    def accept(
-        self, route: PredictRoute, model: Identity, http: HttpRequest, done: Callable[[HttpReply], None], begun: float
-    ) -> Pending:
-        """Store a request, then answer with its ticket."""
-        submission = Submission(self, route, model, http, done, begun)
+    def accept(self, ready: ReadyRequest, done: Callable[[HttpReply], None]) -> Pending:
+        """Store a request, then answer with its ticket; or with the answer, where a slower model's comes later."""
+        http, model = ready.http, ready.model.service.identity
+        submission = Submission(self, ready, done)
         try:
-            path = http.path.removesuffix(ASYNC_SUFFIX)
-            job = submitted(http, path, model, self._defaults, now=self._clock(), sink=self._sink)
+            preferred = preference(http.headers.get(PREFER, b""))
+            if not preferred.asynchronous and not ready.route.deferred and preferred.later is not None:
+                return TimeLag(ready, preferred.later, done, self._find, self.submit)
+            self.submit(http, http.path.removesuffix(ASYNC_SUFFIX), model, submission.accepted)
         except SeptetError as error:
             submission.refuse(error)
             return DONE_ALREADY
-        self._store.accept(job, partial(submission.accepted, job))
         return submission
+
+    def submit(
+        self,
+        http: HttpRequest,
+        path: str,
+        model: Identity,
+        accepted: Callable[[NewJob, Accepted | Exception], None],
+    ) -> None:
+        """Store a job for a request that was found good.
+
+        Raises:
+            SeptetError: a header of it is wrong.
+        """
+        job = submitted(http, path, model, self._defaults, now=self._clock(), sink=self._sink)
+        self._store.accept(job, partial(accepted, job))
 
     def reply(self, http: HttpRequest, job: NewJob, identifier: str) -> HttpReply:
         """The reply with the ticket of a job."""
@@ -72,23 +95,21 @@ class Submission(msgspec.Struct, gc=False, eq=False):
     """A `Pending` whose request is on its way to the store; one that its caller gives up may be stored all the same."""
 
     submitter: JobSubmitter
-    route: PredictRoute
-    model: Identity
-    http: HttpRequest
+    ready: ReadyRequest
     done: Callable[[HttpReply], None] | None
-    begun: float
 
     def cancel(self) -> None:
         """The caller went away, or the server stops."""
         if self.done is not None:
             self.done = None
-            self.route.given_up(self.http, self.begun, None)
+            self.ready.route.given_up(self.ready.http, self.ready.begun, None)
 
     def refuse(self, error: Exception) -> None:
         """Tell the caller why its request is not stored."""
         done, self.done = self.done, None
         if done is not None:
-            done(self.route.refusal(error, self.http, self.begun, self.model))
+            ready = self.ready
+            done(ready.route.refusal(error, ready.http, ready.begun, ready.model.service.identity))
 
     def accepted(self, job: NewJob, outcome: Accepted | Exception) -> None:
         """Tell the caller that its request is stored."""
@@ -98,9 +119,10 @@ class Submission(msgspec.Struct, gc=False, eq=False):
         done, self.done = self.done, None
         if done is None:
             return
-        reply = self.submitter.reply(self.http, job, outcome.id)
-        seconds = perf_counter() - self.begun
-        self.route.observer.finished(finished_event(self.route.template, self.http, reply, seconds, self.model))
+        ready = self.ready
+        reply, seconds = self.submitter.reply(ready.http, job, outcome.id), perf_counter() - ready.begun
+        event = finished_event(ready.route.template, ready.http, reply, seconds, ready.model.service.identity)
+        ready.route.observer.finished(event)
         done(reply)
 
 

@@ -140,6 +140,10 @@ class App:
         """What a path answers by now."""
         return self._table.find(path)[0]
 
+    def predicting(self, path: str) -> PredictRoute | None:
+        """The route that predicts at a path."""
+        return self._predicting.get(path)
+
     def operations(self) -> Iterator[tuple[str, Route, ServedModel | None]]:
         """Each declared route, with the path under which documents show it and the model that it belongs to."""
         for model, owners in self._bound.items():

@@ -31,13 +31,8 @@ class JobAcceptor(Protocol):
     def wanted(self, http: HttpRequest) -> bool:
         """Whether the headers of a request prefer that."""
 
-    def accept(
-        self, route: "PredictRoute", model: Identity, http: HttpRequest, done: Callable[[HttpReply], None], begun: float
-    ) -> Pending:
-        """Accept a request that was decoded and found good; the observer has been told of its arrival.
-
-        `begun` is when it was complete, in seconds of `perf_counter`.
-        """
+    def accept(self, ready: "ReadyRequest", done: Callable[[HttpReply], None]) -> Pending:
+        """Accept a request that was decoded and found good; the observer has been told of its arrival."""
 
 
 class PredictRoute(msgspec.Struct, frozen=True):
@@ -80,7 +75,7 @@ class PredictRoute(msgspec.Struct, frozen=True):
             return DONE_ALREADY
         jobs = self.jobs
         if jobs is not None and self.defers(http):
-            return jobs.accept(self, model.service.identity, http, done, begun)
+            return jobs.accept(ReadyRequest(self, model, http, begun, perf_counter() - begun, request, encode), done)
         inflight = InflightRequest(self, model, http, done, begun, perf_counter() - begun, request, encode)
         model.in_flight += 1
         try:
@@ -115,6 +110,32 @@ class PredictRoute(msgspec.Struct, frozen=True):
         reply = failed(error, self.template, http, model)
         self.observer.finished(finished_event(self.template, http, reply, perf_counter() - begun, model))
         return reply
+
+
+class ReadyRequest(msgspec.Struct, frozen=True, gc=False):
+    """A request that was decoded and found good, and has not been given to its model.
+
+    `begun` is when it was complete, in seconds of `perf_counter`; `decoded` is how long reading it took.
+    """
+
+    route: PredictRoute
+    model: ServedModel
+    http: HttpRequest
+    begun: float
+    decoded: float
+    request: Request
+    encode: Encode
+
+    def submit(self, done: Callable[[HttpReply], None]) -> Pending:
+        """Give it to its model, and call `done` with the reply."""
+        model, request = self.model, self.request
+        inflight = InflightRequest(self.route, model, self.http, done, self.begun, self.decoded, request, self.encode)
+        model.begin()
+        try:
+            inflight.pending = model.submit(request, inflight.answer)
+        except Exception as error:  # noqa: BLE001 - a middleware of the user's may raise in place of a call of `done`
+            inflight.answer(error)
+        return inflight
 
 
 class HeldArrival(msgspec.Struct, gc=False, eq=False):
@@ -197,21 +218,17 @@ class LengthyDecoding(msgspec.Struct, gc=False, eq=False):
             outcome = Unavailable("The model was replaced while the request was read. Send it again.")
         if isinstance(outcome, Exception):
             done(route.refusal(outcome, http, begun, None if own is None else own.service.identity))
-        elif route.jobs is not None and route.defers(http):
-            self.pending = route.jobs.accept(route, outcome[0].service.identity, http, done, begun)
         else:
             model, request, encode = outcome
             spent = perf_counter() - begun
             if request.deadline is not None:
                 # It counts from the arrival, not from when the thread was free.
                 request = msgspec.structs.replace(request, deadline=request.deadline - spent)
-            inflight = InflightRequest(route, model, http, done, begun, spent, request, encode)
-            self.pending = inflight
-            model.begin()
-            try:
-                inflight.pending = model.submit(request, inflight.answer)
-            except Exception as error:  # noqa: BLE001 - a middleware of the user's may raise in place of a call of `done`
-                inflight.answer(error)
+            ready = ReadyRequest(route, model, http, begun, spent, request, encode)
+            if route.jobs is not None and route.defers(http):
+                self.pending = route.jobs.accept(ready, done)
+            else:
+                self.pending = ready.submit(done)
         self._end()
 
     def _end(self) -> None:

@@ -1,6 +1,7 @@
 """The header `prefer` (RFC 7240): whether a caller would rather have its answer later."""
 
 import re
+from typing import Final
 
 import msgspec
 
@@ -9,14 +10,17 @@ _TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _PREFERENCE = re.compile(
     rb"\s*(" + _TOKEN + rb")\s*(?:=\s*(" + _TOKEN + rb"|\"(?:[^\"\\]|\\.)*\"))?\s*(?:;[^,]*)?(?:,|$)"
 )
-_WAIT = re.compile(rb"[0-9]{1,6}")
+
+
+#: A preference of our own: a model whose answer may come later, beside the one that is asked.
+LATER: Final = b"septet-later"
 
 
 class Preference(msgspec.Struct, frozen=True):
-    """What is preferred: an answer later, and for how many seconds it is waited for before."""
+    """What is preferred: an answer later, or that of another model, by its name, later."""
 
     asynchronous: bool
-    wait: float | None = None
+    later: str | None = None
 
 
 def preference(header: bytes) -> Preference:
@@ -28,6 +32,4 @@ def preference(header: bytes) -> Preference:
     found: dict[bytes, bytes] = {}
     for match in _PREFERENCE.finditer(header):
         found.setdefault(match[1].lower(), (match[2] or b"").strip(b'"'))
-    wait = found.get(b"wait")
-    seconds = float(wait) if wait is not None and _WAIT.fullmatch(wait) else None
-    return Preference(b"respond-async" in found, seconds)
+    return Preference(b"respond-async" in found, found.get(LATER, b"").decode("latin-1") or None)
