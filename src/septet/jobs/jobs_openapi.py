@@ -4,6 +4,7 @@ from typing import Any
 
 from septet.jobs import submission
 from septet.jobs.job_routes import LONGEST_WAIT, MOST_LISTED
+from septet.protocols.http import job_headers
 from septet.protocols.http.routes import OperationContext
 from septet.protocols.native import native_openapi
 from septet.protocols.openapi import openapi_responses
@@ -125,15 +126,15 @@ def _submitting() -> list[Node]:
     attempts: Node = {"type": "integer", "minimum": 1, "maximum": submission.MOST_ATTEMPTS}
     priority: Node = {"type": "integer", "minimum": LOWEST_PRIORITY, "maximum": HIGHEST_PRIORITY}
     headers: list[tuple[bytes, Any, str]] = [
-        (submission.IDEMPOTENCY_KEY, key, "The same key and the same request are the same job."),
-        (submission.KEY, key, "Jobs of one key run one after the other, in their order."),
-        (submission.PRIORITY, priority, "Higher ones run earlier; none waits for ever."),
-        (submission.DELAY, _SECONDS, "Seconds before it may begin."),
-        (submission.BEGIN_WITHIN, _SECONDS, "Seconds after which it expires unless it has begun."),
-        (submission.ATTEMPTS, attempts, "How often it may be begun."),
-        (submission.MAX_AGE, _SECONDS, "Seconds after which a failed attempt is its last."),
-        (submission.DIGEST, {"type": "string", "pattern": "^sha256:[0-9a-f]{64}$"}, "The only model that may answer."),
-        (submission.SINK, _TEXT, "Where the answer is to be brought to."),
+        (job_headers.IDEMPOTENCY_KEY, key, "The same key and the same request are the same job."),
+        (job_headers.KEY, key, "Jobs of one key run one after the other, in their order."),
+        (job_headers.PRIORITY, priority, "Higher ones run earlier; none waits for ever."),
+        (job_headers.DELAY, _SECONDS, "Seconds before it may begin."),
+        (job_headers.BEGIN_WITHIN, _SECONDS, "Seconds after which it expires unless it has begun."),
+        (job_headers.ATTEMPTS, attempts, "How often it may be begun."),
+        (job_headers.MAX_AGE, _SECONDS, "Seconds after which a failed attempt is its last."),
+        (job_headers.DIGEST, {"type": "string", "pattern": "^sha256:[0-9a-f]{64}$"}, "The only model that may answer."),
+        (job_headers.SINK, _TEXT, "Where the answer is to be brought to."),
     ]
     return [
         {"name": name.decode(), "in": "header", "required": False, "description": text, "schema": schema}

@@ -10,15 +10,21 @@ import msgspec
 
 from septet.errors import Malformed
 from septet.protocols.http.http_messages import HttpRequest, shown
+from septet.protocols.http.job_headers import (
+    ATTEMPTS,
+    BEGIN_WITHIN,
+    DELAY,
+    DIGEST,
+    IDEMPOTENCY_KEY,
+    KEY,
+    MAX_AGE,
+    PRIORITY,
+    SINK,
+)
 from septet.protocols.http.request_factory import checked_id, new_id
 from septet.queues.job import HIGHEST_PRIORITY, LOWEST_PRIORITY, NewJob
 from septet.types import Identity
 
-#: The request headers that say how a job is to be done.
-IDEMPOTENCY_KEY: Final = b"idempotency-key"
-KEY, PRIORITY, DIGEST, SINK = b"septet-job-key", b"septet-job-priority", b"septet-job-digest", b"septet-job-sink"
-DELAY, BEGIN_WITHIN = b"septet-job-delay", b"septet-job-begin-within"
-ATTEMPTS, MAX_AGE = b"septet-job-attempts", b"septet-job-max-age"
 #: Those of a request that reading it and writing its answer need. Nothing else is stored: others may hold secrets.
 KEPT: Final = (
     b"accept",

@@ -15,13 +15,14 @@ from hpack import HPACKError, OversizedHeaderListError
 from septet.bounded_cache import BoundedCache
 from septet.errors import Malformed
 from septet.protocols.http.http_messages import RequestContext, context_of
+from septet.protocols.http.job_headers import JOB_HEADERS
 from septet.protocols.http.limits import head_too_large
 from septet.server.h2.h2_frames import ErrorCode, H2ConnectionError, H2StreamError
 from septet.server.h2.hpack_decoder import HpackDecoder
 from septet.settings import Limits
 
 #: What handlers read of a call's metadata; the rest is passed over.
-READ: Final = frozenset((b"x-request-id", b"traceparent", b"grpc-timeout", b"authorization", b"x-api-key", b"host"))
+READ: Final = JOB_HEADERS | {b"x-request-id", b"traceparent", b"grpc-timeout", b"authorization", b"x-api-key", b"host"}
 IDENTITY: Final = b"identity"
 MAX_CACHED, MAX_CACHED_BYTES = 64, 2048
 # A block over `max_header_bytes` is decoded for the table's sake and the call refused, up to this multiple, or so many
