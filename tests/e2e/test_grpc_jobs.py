@@ -4,7 +4,7 @@ from pathlib import Path
 
 import grpc
 import pytest
-from open_inference.grpc.protocol import ModelInferRequest, ModelInferResponse
+from tritonclient.grpc.service_pb2 import ModelInferRequest, ModelInferResponse
 
 from tests.e2e.grpc_server import serving
 

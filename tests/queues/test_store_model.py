@@ -28,13 +28,14 @@ from septet.queues.job import Job, JobError, JobState, NewJob, Settlement
 from septet.queues.job_store import Accepted, JobFilter, JobStore, StoreLimits
 from septet.queues.memory_store import MemoryStore
 from tests.budgets import examples
-from tests.queues.conftest import STORES, open_new
+from tests.queues.conftest import open_new
 from tests.queues.samples import MODEL, NOW, REPLY, a_job, success
 
 LIMITS = StoreLimits(max_waiting=12, max_bytes=300, max_waiting_seconds=5000.0, keep_seconds=100.0)
 ALL = JobFilter(kind=None)
 MOST = 1000
 SECONDS = st.sampled_from([-3600.0, -10.0, 5.0, 5.0, 50.0, 50.0, 150.0, 3600.0])
+MODELS = st.sampled_from([["iris"], ["iris", "wine"]])
 JOBS = st.fixed_dictionaries(
     {
         "model": st.sampled_from(["iris", "wine"]),
@@ -82,12 +83,17 @@ class StoreModel(RuleBasedStateMachine):
         assert outcomes[1] == outcomes[0]
         return outcomes[0]
 
-    @initialize()
-    def begin(self) -> None:
-        self.join(["iris", "wine"])
+    @initialize(several=st.lists(JOBS, min_size=4, max_size=8))
+    def begin(self, several: list[dict[str, Any]]) -> None:
+        for _ in range(2):
+            self._join(["iris", "wine"])
+        self._accept(several, lost=False)
 
-    @rule(several=st.lists(JOBS, min_size=1, max_size=3), lost=st.booleans())
+    @rule(several=st.lists(JOBS, min_size=2, max_size=5), lost=st.booleans())
     def accept(self, several: list[dict[str, Any]], *, lost: bool) -> None:
+        self._accept(several, lost=lost)
+
+    def _accept(self, several: list[dict[str, Any]], *, lost: bool) -> None:
         jobs = [self._job(**said) for said in several]
         for _ in range(1 + lost):
             outcomes = self._both(lambda store, _: [_plain(each) for each in store.accept(jobs, self._now)])
@@ -101,15 +107,13 @@ class StoreModel(RuleBasedStateMachine):
     def let_time_pass(self, seconds: float) -> None:
         self._now += seconds
 
-    @rule(models=st.sampled_from([["iris"], ["iris", "wine"]]))
-    def join(self, models: list[str]) -> None:
+    def _join(self, models: list[str]) -> None:
         self._workers.append(f"w{len(self._workers)}")
         self._both(lambda store, _: store.join(self._workers[-1], models, self._now))
 
     def _worker(self, data: st.DataObject) -> str:
         return data.draw(st.sampled_from(self._workers[-2:]))
 
-    @precondition(lambda self: self._workers)
     @rule(data=st.data(), most=st.integers(1, 6))
     def lease(self, data: st.DataObject, most: int) -> None:
         worker = self._worker(data)
@@ -142,7 +146,6 @@ class StoreModel(RuleBasedStateMachine):
         for _ in range(1 + lost):
             self._both(call)
 
-    @precondition(lambda self: self._workers)
     @rule(data=st.data(), most=st.integers(1, 6))
     def work(self, data: st.DataObject, most: int) -> None:
         """What most workers do most of the time."""
@@ -153,31 +156,23 @@ class StoreModel(RuleBasedStateMachine):
 
     @precondition(lambda self: self._leased)
     @rule(data=st.data(), progress=st.sampled_from([0.25, 0.5]))
-    def report(self, data: st.DataObject, progress: float) -> None:
+    def tell(self, data: st.DataObject, progress: float) -> None:
         worker, name, attempt = data.draw(st.sampled_from(self._leased))
         self._both(lambda store, ids: store.report(worker, ids[name], attempt, progress))
-
-    @precondition(lambda self: self._workers)
-    @rule(data=st.data())
-    def beat(self, data: st.DataObject) -> None:
-        worker = self._worker(data)
         self._both(lambda store, ids: _named(store.beat(worker, self._now), ids))
 
-    @precondition(lambda self: self._workers)
-    @rule(data=st.data(), behind=st.sampled_from([0, 0, 1]), lost=st.booleans())
-    def reap(self, data: st.DataObject, behind: int, *, lost: bool) -> None:
+    @rule(data=st.data(), how=st.sampled_from(["reaped", "beaten", "left"]), models=MODELS, lost=st.booleans())
+    def end(self, data: st.DataObject, how: str, models: list[str], *, lost: bool) -> None:
+        """A worker is gone, or it is not as it has beaten since; and another one comes."""
         worker = self._worker(data)
         beats = [each.beat for each in self._stores[0].workers() if each.id == worker]
-        beat = beats[0] - behind if beats else 0
+        beat = beats[0] - (how == "beaten") if beats else 0
         for _ in range(1 + lost):
-            self._both(lambda store, ids: _named(store.reap(worker, beat, self._now), ids))
-
-    @precondition(lambda self: self._workers)
-    @rule(data=st.data(), lost=st.booleans())
-    def leave(self, data: st.DataObject, *, lost: bool) -> None:
-        worker = self._worker(data)
-        for _ in range(1 + lost):
-            self._both(lambda store, _: store.leave(worker, self._now))
+            if how == "left":
+                self._both(lambda store, _: store.leave(worker, self._now))
+            else:
+                self._both(lambda store, ids: _named(store.reap(worker, beat, self._now), ids))
+        self._join(models)
 
     @precondition(lambda self: self._seen)
     @rule(data=st.data(), lost=st.booleans())
@@ -186,13 +181,12 @@ class StoreModel(RuleBasedStateMachine):
         for _ in range(1 + lost):
             self._both(lambda store, _: _plain(store.cancel(identifier, self._now)))
 
-    @rule()
-    def sweep(self) -> None:
-        self._both(lambda store, _: store.sweep(self._now, MOST))
-
-    @rule(state=st.sampled_from([None, JobState.FAILED, JobState.SUCCEEDED]))
-    def purge(self, state: JobState | None) -> None:
-        self._both(lambda store, _: store.purge(JobFilter(state=state), self._now - 20.0, MOST))
+    @rule(state=st.sampled_from([None, JobState.FAILED, JobState.SUCCEEDED]), purged=st.booleans())
+    def forget(self, state: JobState | None, *, purged: bool) -> None:
+        if purged:
+            self._both(lambda store, _: store.purge(JobFilter(state=state), self._now - 20.0, MOST))
+        else:
+            self._both(lambda store, _: store.sweep(self._now, MOST))
 
     @invariant()
     def all_that_can_be_seen_is_the_same(self) -> None:
@@ -232,7 +226,7 @@ def _plain(each: Any) -> Any:
 @pytest.mark.parametrize("kind", STORES[1:])
 def test_a_store_does_what_the_plain_one_does(kind: str) -> None:
     settings = hypothesis.settings(
-        max_examples=examples(10), stateful_step_count=40, suppress_health_check=list(hypothesis.HealthCheck)
+        max_examples=examples(10), stateful_step_count=30, suppress_health_check=list(hypothesis.HealthCheck)
     )
     machine = type("StoreModelOfKind", (StoreModel,), {"kind": kind})
     run_state_machine_as_test(machine, settings=settings)

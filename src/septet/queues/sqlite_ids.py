@@ -17,7 +17,7 @@ BY_ID: Final = (
     " UNION ALL SELECT place FROM older_ids WHERE checksum = ?2) AND id = ?1"
 )
 _PARTS: Final = 16
-_JOBS_BETWEEN_MOVES: Final = 2048
+_JOBS_BETWEEN_MOVES: Final = 4096
 _LOWEST: Final = -(1 << 31)
 _PART: Final = (1 << 32) // _PARTS
 
