@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
+import septet
 from septet import testing
-from septet.errors import ModelFailed
+from septet.errors import ModelFailed, SettingsInvalid
 from septet.jobs import delivery_run, job_consumer
 from septet.jobs.delivery_run import MOST_TO_ONE
 from septet.protocols.http.http_messages import HttpReply
@@ -403,3 +404,8 @@ def test_where_too_many_answers_wait_for_one_sink_the_store_keeps_the_others(mon
 
     with hook(partial(_hang_until, let_go)) as made:
         run(lambda: scenario(made))
+
+
+def test_an_application_in_another_server_says_that_it_accepts_no_jobs() -> None:
+    with pytest.raises(SettingsInvalid, match="septet serve"):
+        septet.asgi("examples/iris", jobs="sqlite:///jobs.db")

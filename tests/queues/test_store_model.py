@@ -28,7 +28,7 @@ from septet.queues.job import Job, JobError, JobState, NewJob, Settlement
 from septet.queues.job_store import Accepted, JobFilter, JobStore, StoreLimits
 from septet.queues.memory_store import MemoryStore
 from tests.budgets import examples
-from tests.queues.conftest import open_new
+from tests.queues.conftest import STORES, open_new
 from tests.queues.samples import MODEL, NOW, REPLY, a_job, success
 
 LIMITS = StoreLimits(max_waiting=12, max_bytes=300, max_waiting_seconds=5000.0, keep_seconds=100.0)

@@ -10,6 +10,7 @@ from septet.assembly.access_rules import ProcessAccess
 from septet.assembly.composition import application, layout
 from septet.assembly.key_source import watched_keys
 from septet.assembly.loading import ModelLoader
+from septet.errors import SettingsInvalid
 from septet.monitoring.key_usage import KeyUsage
 from septet.monitoring.log import AccessLog
 from septet.monitoring.metrics_layout import MetricsLayout
@@ -45,6 +46,8 @@ def asgi(
     """
     begun = time.perf_counter()
     resolved = resolve(settings, os.environ, None if config is None else Path(config))
+    if resolved.jobs.store is not None:
+        raise SettingsInvalid("jobs.store is for septet serve: an application in another server accepts no jobs")
     loader = ModelLoader([path if isinstance(path, Service) else Path(path) for path in paths], resolved, middleware)
     loaded = loader.load()
     folder = resolved.server.metrics_dir
