@@ -453,7 +453,7 @@ def test_what_is_lost_or_handed_back_counts_as_begun_and_run(store: JobStore) ->
     begin(store, now=NOW + 2, worker="v")
     store.reap("v", 0, NOW + 5)
     ended = {**dict.fromkeys(ENDINGS, 0), "attempts_exhausted": 1}
-    assert store.stats(NOW).counts["predict"] == JobCounts(2, 2.0, 5.0, ended)
+    assert store.stats(NOW).counts["predict"] == JobCounts(2, 0.0, 5.0, ended)
 
 
 def test_each_job_that_is_cancelled_or_fails_is_counted_by_its_reason(store: JobStore) -> None:
