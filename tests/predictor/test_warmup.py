@@ -167,7 +167,7 @@ def test_rows_with_large_answers_are_compared_beside_every_extreme_one() -> None
             assert outputs is None
             seen.update(np.nan_to_num(tensors["x"].ravel(), nan=-7.0).tolist())
             most = max(most, len(tensors["x"]))
-            return {"y": np.broadcast_to(tensors["x"], (len(tensors["x"]), 1, MOST_BYTES // 4))}  # takes no memory
+            return {"y": np.broadcast_to(tensors["x"], (len(tensors["x"]), 1, MOST_BYTES // 8))}  # takes no memory
 
     shape = wide(1)
     assert warm_up(Widening(shape), shape, sample(shape)).merging.merged
