@@ -15,7 +15,7 @@ from typing import TypeAlias
 import msgspec
 
 from septet.runtimes.onnx import onnx_array_rules, onnx_model_rules, onnx_shape_rules
-from septet.runtimes.onnx.onnx_graph import Graph, Node, zipmaps
+from septet.runtimes.onnx.onnx_graph import Graph, Node
 from septet.runtimes.onnx.onnx_graph import GraphValue as Declared
 from septet.runtimes.onnx.onnx_shape_rules import COUNTING
 from septet.runtimes.onnx.onnx_sizes import MANY, Size
@@ -30,6 +30,7 @@ from septet.runtimes.onnx.onnx_value import (
     integers,
     place_of,
 )
+from septet.runtimes.onnx.onnx_zipmaps import zipmaps
 
 #: What is known of a value, or why nothing is.
 Known: TypeAlias = AbstractValue | str

@@ -6,11 +6,11 @@ from typing import Protocol
 
 from septet.errors import UnsupportedModel
 from septet.model.signature import Column, Signature, Tensor
-from septet.runtimes.onnx import onnx_graph
 from septet.runtimes.onnx.onnx_categories import EncoderCategories, categories
 from septet.runtimes.onnx.onnx_graph import Graph
 from septet.runtimes.onnx.onnx_roles import listed, roles
 from septet.runtimes.onnx.onnx_shapes import GraphOutput, Shapes
+from septet.runtimes.onnx.onnx_zipmaps import zipmaps
 
 _COLUMN_KEYS = ("feature_names", "columns", "input_columns")
 _DTYPES = {
@@ -105,7 +105,7 @@ def outputs(path: Path, arguments: Sequence[Argument]) -> list[GraphOutput]:
 
 def signature(graph: Graph, shapes: Shapes) -> Signature:
     """Return the signature; `shapes` are settled."""
-    zipped = {name: node.classes for name, node in onnx_graph.zipmaps(graph).items()}
+    zipped = {name: node.classes for name, node in zipmaps(graph).items()}
     found = roles(graph, shapes.outputs, zipped)
     return Signature(
         kind=found.kind,
