@@ -10,10 +10,12 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 import septet
+from septet.monitoring.job_metrics import StoreReading
 from septet.monitoring.log import FIELDS
 from septet.monitoring.metrics import ModelFacts, exposition
 from septet.monitoring.metrics_layout import MetricsLayout
 from septet.monitoring.shared_metrics import SharedMetrics
+from septet.queues.memory_store import MemoryStore
 from septet.types import Identity
 
 ROOT = Path(__file__).parents[2]
@@ -22,6 +24,8 @@ ROWS = [[cell.strip() for cell in line.strip("|").split("|")] for line in TEXT.s
 METRICS = {row[0].strip("`"): (row[1], set(re.findall(r"\w+", row[2]))) for row in ROWS if "septet_" in row[0]}
 #: Metrics of a model whose package states the age of its training data.
 DATED = {"septet_model_data_age_days", "septet_model_stale"}
+#: Metrics of a server that accepts jobs.
+OF_JOBS = {name for name in METRICS if name.startswith("septet_job")}
 KEY = "key-of-the-reader-1"
 
 
@@ -51,7 +55,7 @@ async def scraped() -> str:
 def test_the_table_has_every_metric_of_a_server_with_its_type_and_labels() -> None:
     page = exposed(asyncio.run(scraped()))
     assert {name: METRICS.get(name) for name in page} == page
-    assert METRICS.keys() - page.keys() <= DATED
+    assert METRICS.keys() - page.keys() <= DATED | OF_JOBS
 
 
 @pytest.mark.parametrize("name", sorted(DATED))
@@ -59,6 +63,15 @@ def test_the_metrics_of_dated_training_data_are_in_the_table(name: str) -> None:
     facts = ModelFacts(Identity("iris", "1", "sha256:0"), "onnx", "classifier", data_age_days=40.0, freshness="warn")
     page, _ = exposition(SharedMetrics(MetricsLayout([], [])).snapshot(), ["iris"], [facts], None)
     assert exposed(page.decode())[name] == METRICS[name]
+
+
+def test_the_metrics_of_jobs_are_in_the_table() -> None:
+    snapshot = SharedMetrics(MetricsLayout([], [])).snapshot()
+    reading = StoreReading(MemoryStore().stats(0.0), 0.0)
+    page = exposed(exposition(snapshot, ["iris"], [], None, jobs=reading)[0].decode())
+    assert {name: page[name] for name in page if name.startswith("septet_job")} == {
+        name: METRICS[name] for name in OF_JOBS
+    }
 
 
 def test_the_table_of_log_fields_has_every_field() -> None:

@@ -5,6 +5,7 @@ import pytest
 
 from septet.errors import Conflict
 from septet.queues.job import LONGEST_DELAY_SECONDS, JobError, JobState, Settlement
+from septet.queues.job_counts import ENDINGS, JobCounts
 from septet.queues.job_store import Accepted, JobFilter, JobStore, StoreLimits
 from tests.queues.conftest import MakeStore
 from tests.queues.samples import MODEL, NOW, REPLY, a_job, accept, begin, found, success
@@ -424,3 +425,44 @@ def test_what_is_stored_is_counted(store: JobStore) -> None:
 
 def test_a_store_says_what_it_survives(store: JobStore) -> None:
     assert store.durability
+
+
+def test_what_has_happened_to_jobs_is_counted_and_outlives_them(store: JobStore) -> None:
+    answered, retried, late = a_job(), a_job(not_before=NOW + 4, max_attempts=2, sink="s"), a_job(begin_by=NOW + 1)
+    accept(store, answered, retried)
+    begin(store, now=NOW + 2)
+    store.settle("w", [success(answered.id)], NOW + 5)
+    accept(store, late, now=NOW)
+    begin(store, now=NOW + 5)  # the other one has waited for a second, and the late one expires
+    store.settle("w", [Settlement(id=retried.id, attempt=1, outcome="retry", delay=2.0)], NOW + 8)
+    begin(store, now=NOW + 16)
+    store.settle("w", [Settlement(id=retried.id, attempt=2, outcome="retry")], NOW + 32)
+    store.sweep(NOW + 10 * StoreLimits().keep_seconds, 10)
+    counts = store.stats(NOW).counts
+    ended = dict.fromkeys(ENDINGS, 0)
+    happened = {"succeeded": 1, "attempts_exhausted": 1, "expired": 1}
+    assert counts["predict"] == JobCounts(3, 2 + 1 + 6, 3 + 3 + 16, {**ended, **happened})
+    assert counts["deliver"] == JobCounts()
+
+
+def test_what_is_lost_or_handed_back_counts_as_begun_and_run(store: JobStore) -> None:
+    accept(store, a_job(max_attempts=1))
+    begin(store)
+    store.leave("w", NOW + 2)
+    store.join("v", ["iris"], NOW)
+    begin(store, now=NOW + 2, worker="v")
+    store.reap("v", 0, NOW + 5)
+    ended = {**dict.fromkeys(ENDINGS, 0), "attempts_exhausted": 1}
+    assert store.stats(NOW).counts["predict"] == JobCounts(2, 0.0, 5.0, ended)
+
+
+def test_each_job_that_is_cancelled_or_fails_is_counted_by_its_reason(store: JobStore) -> None:
+    waits, poison, old = a_job(), a_job(), a_job(max_age=1.0)
+    accept(store, waits)
+    store.cancel(waits.id, NOW)
+    accept(store, poison, old)
+    begin(store)
+    failed = Settlement(id=poison.id, attempt=1, outcome="failed")
+    store.settle("w", [failed, Settlement(id=old.id, attempt=1, outcome="retry")], NOW + 2)
+    ended = {**dict.fromkeys(ENDINGS, 0), "cancelled": 1, "permanent": 1, "too_old": 1}
+    assert store.stats(NOW).counts["predict"].ended == ended

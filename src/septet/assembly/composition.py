@@ -262,7 +262,9 @@ def application(
         ModelList(app.models),
         InferServer(app.models, counted),
         V1Models(app.models),
-        ServerRoutes(app.models, app.operations, settings, snapshot, names, key_counts),
+        ServerRoutes(
+            app.models, app.operations, settings, snapshot, names, key_counts, None if intake is None else intake.read
+        ),
         *(() if intake is None else (intake.routes,)),
     )
     app.install(bind, owners, observer, limits, None if intake is None else intake.submitter)

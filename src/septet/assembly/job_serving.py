@@ -5,10 +5,12 @@ import os
 import signal
 from collections.abc import Awaitable, Callable
 from functools import partial
+from time import time
+from typing import Final
 
 import msgspec
 
-from septet.errors import SettingsInvalid, StartupError
+from septet.errors import SeptetError, SettingsInvalid, StartupError
 from septet.events import Observer
 from septet.jobs.async_routes import AsyncRoutes
 from septet.jobs.delivery_run import DeliveryRun
@@ -19,6 +21,7 @@ from septet.jobs.job_waiters import JobWaiters
 from septet.jobs.lease_keeping import LeaseKeeping
 from septet.jobs.store_thread import StoreThread
 from septet.jobs.submission import JobDefaults
+from septet.monitoring.job_metrics import StoreReading
 from septet.protocols.http.app import App
 from septet.protocols.http.predict_route import PredictRoute
 from septet.protocols.native.native_routes import NativeRoutes
@@ -30,6 +33,9 @@ from septet.settings import Jobs, Limits, Settings
 from septet.sinks.delivery import Delivery
 from septet.sinks.open_sinks import OpenSinks
 from septet.sinks.sink_policy import SinkPolicy
+
+#: How long a page of metrics waits for the store.
+_READING_SECONDS: Final = 2.0
 
 
 def store_address(jobs: Jobs) -> StoreAddress:
@@ -153,6 +159,15 @@ class JobIntake:
             self._sinks.named_by_caller,
             partial(grpc_ticket, self._store.durability),
         )
+
+    async def read(self) -> StoreReading:
+        """What the store says now; it is not waited for long."""
+        now = time()
+        try:
+            async with asyncio.timeout(_READING_SECONDS):
+                return StoreReading(await self._store.thread.run(lambda store: store.stats(now)), now)
+        except (SeptetError, TimeoutError):
+            return StoreReading(None, now)
 
     async def start(self) -> None:
         """Hear of changes."""

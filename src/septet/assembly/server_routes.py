@@ -1,8 +1,8 @@
 """The routes of a server that are of no protocol of its models: pages, metrics, the document of all routes."""
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable, Sequence
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
@@ -18,6 +18,10 @@ from septet.registry import Models
 from septet.service import Service
 from septet.settings import Limits, Settings
 from septet.web.pages import CONTENT_SECURITY_POLICY, FILES, page
+
+if TYPE_CHECKING:
+    # A server that accepts no jobs does without.
+    from septet.monitoring.job_metrics import StoreReading
 
 _Method = TypeVar("_Method", bound=Callable[..., Any])
 _PAGE_HEADERS = (
@@ -49,7 +53,7 @@ class ServerRoutes:
     """What describes the whole server.
 
     `operated` has every route; `names` are the models that `snapshot` counts, in its order; `key_counts` gives what is
-    counted of API keys.
+    counted of API keys, `read_jobs` what the store of jobs says.
     """
 
     def __init__(
@@ -60,6 +64,7 @@ class ServerRoutes:
         snapshot: Callable[[], MetricsSnapshot],
         names: Sequence[str],
         key_counts: Callable[[], Sequence[KeyCount]],
+        read_jobs: Callable[[], Awaitable["StoreReading"]] | None = None,
     ) -> None:
         self._models = models
         self._operated = operated
@@ -67,6 +72,7 @@ class ServerRoutes:
         self._snapshot = snapshot
         self._names = names
         self._key_counts = key_counts
+        self._read_jobs = read_jobs
 
     @answers("GET", "/openapi.json", operation=Operation("openapi", "Read this document", "documents", _OPENAPI))
     async def openapi(self, http: HttpRequest) -> HttpReply:
@@ -89,7 +95,8 @@ class ServerRoutes:
         # In a thread: the first page imports the metrics library, which would hold up predictions.
         loop = asyncio.get_running_loop()
         counts = self._key_counts()
-        page = loop.run_in_executor(None, exposition, self._snapshot(), self._names, facts, accept, counts)
+        jobs = None if self._read_jobs is None else await self._read_jobs()
+        page = loop.run_in_executor(None, exposition, self._snapshot(), self._names, facts, accept, counts, jobs)
         body, media_type = await page
         return HttpReply(200, body, checked_id(http.headers), media_type.encode())
 

@@ -14,6 +14,9 @@ from septet.types import Identity
 if TYPE_CHECKING:
     from prometheus_client.core import Metric
 
+    # A server that accepts no jobs does without.
+    from septet.monitoring.job_metrics import StoreReading
+
 STALENESS = {"fresh": 0, "warn": 1, "error": 2}
 
 
@@ -36,11 +39,12 @@ def exposition(
     models: Sequence[ModelFacts],
     accept: str | None,
     keys: Sequence[KeyCount] = (),
+    jobs: "StoreReading | None" = None,
 ) -> tuple[bytes, str]:
     """The page and its content type: OpenMetrics where the `Accept` header asks for it, else Prometheus text.
 
     `names` are the models of the snapshot's first axis from place 1 on, `models` those that are served now; `keys` are
-    the API keys that are good now.
+    the API keys that are good now; `jobs` is what the store of jobs says, where there is one.
     """
     # Imported at the first scrape: the library costs more start-up time than the whole server core.
     from prometheus_client import CollectorRegistry  # noqa: PLC0415
@@ -49,7 +53,7 @@ def exposition(
     # A model of another server has the name that it says there.
     names = [printable(name) for name in names]
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Page(snapshot, names, models, keys))
+    registry.register(_Page(snapshot, names, models, keys, jobs))
     encode, content_type = choose_encoder(accept or "")
     return encode(registry), content_type
 
@@ -63,7 +67,9 @@ class _Page:
         names: Sequence[str],
         models: Sequence[ModelFacts],
         keys: Sequence[KeyCount],
+        jobs: "StoreReading | None",
     ) -> None:
+        self._jobs = jobs
         self._keys = keys
         self._snapshot = snapshot
         self._names = names
@@ -79,6 +85,10 @@ class _Page:
         yield from _model(self._models)
         if self._keys:
             yield from _of_keys(self._keys)
+        if self._jobs is not None:
+            from septet.monitoring.job_metrics import job_metrics  # noqa: PLC0415 - as above
+
+            yield from job_metrics(self._jobs)
 
 
 def _requests(snapshot: MetricsSnapshot, names: Sequence[str]) -> Iterator["Metric"]:

@@ -6,6 +6,7 @@ import msgspec
 
 from septet.identity import Identity
 from septet.queues.job import Job, JobError, JobKind, JobState, NewJob
+from septet.queues.job_counts import JobCounts
 from septet.queues.job_transitions import accepted
 
 #: Jobs as `job_of` reads them.
@@ -39,6 +40,7 @@ class Totals(msgspec.Struct):
         stored_bytes: of bodies and replies.
         later: queued jobs that waited for their time when somebody last looked.
         predict, deliver: jobs of each kind by state.
+        counts: what has happened since the file was made, by kind.
     """
 
     place: int = 0
@@ -46,6 +48,9 @@ class Totals(msgspec.Struct):
     later: int = 0
     predict: dict[str, int] = {}
     deliver: dict[str, int] = {}
+    counts: dict[JobKind, JobCounts] = msgspec.field(
+        default_factory=lambda: {"predict": JobCounts(), "deliver": JobCounts()}
+    )
 
     def count(self, kind: JobKind, state: JobState, more: int) -> None:
         """Note that there are so many more jobs of a kind in a state."""

@@ -16,7 +16,8 @@ from typing import Protocol
 import msgspec
 
 from septet.errors import SeptetError
-from septet.queues.job import Job, JobState, LeasedJob, NewJob, Settlement, StoredReply
+from septet.queues.job import Job, JobKind, JobState, LeasedJob, NewJob, Settlement, StoredReply
+from septet.queues.job_counts import JobCounts
 
 
 class StoreLimits(msgspec.Struct, frozen=True):
@@ -59,7 +60,7 @@ class WorkerInfo(msgspec.Struct, frozen=True):
 
 
 class QueueStats(msgspec.Struct, frozen=True):
-    """What a store holds now.
+    """What a store holds now, and what has happened in it.
 
     Attributes:
         states: jobs that predict, by state.
@@ -68,6 +69,7 @@ class QueueStats(msgspec.Struct, frozen=True):
         oldest_at: when the oldest job that may begin was accepted, in seconds since 1970; None where none waits.
         stored_bytes: of bodies and replies.
         workers: that have not been reaped.
+        counts: what has happened since the store was made, by kind; sums that only grow.
     """
 
     states: Mapping[JobState, int]
@@ -76,6 +78,7 @@ class QueueStats(msgspec.Struct, frozen=True):
     oldest_at: float | None
     stored_bytes: int
     workers: int
+    counts: Mapping[JobKind, JobCounts] = {}
 
 
 class JobFilter(msgspec.Struct, frozen=True):

@@ -4,12 +4,14 @@ It does what every store does in the plainest way, so it is also what the others
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from copy import deepcopy
 from secrets import token_hex
 
 import msgspec
 
 from septet.errors import Conflict, SeptetError
-from septet.queues.job import ENDED, Job, JobState, LeasedJob, NewJob, Settlement, StoredReply
+from septet.queues.job import ENDED, Job, JobKind, JobState, LeasedJob, NewJob, Settlement, StoredReply
+from septet.queues.job_counts import JobCounts
 from septet.queues.job_store import (
     Accepted,
     Forgotten,
@@ -46,6 +48,7 @@ class MemoryStore(JobStore):
         self._workers: dict[str, _Worker] = {}
         self._forgotten: dict[str, float] = {}
         self._place = 0
+        self._counts: dict[JobKind, JobCounts] = {"predict": JobCounts(), "deliver": JobCounts()}
 
     def accept(self, jobs: Sequence[NewJob], now: float) -> list[Accepted | SeptetError]:
         return [self._accept(job, now) for job in jobs]
@@ -105,6 +108,7 @@ class MemoryStore(JobStore):
             again = each.job.attempts > 0
             if again and leased:
                 break
+            self._counts[each.job.kind].begun(each.job.submitted_at, each.job.due_at, now)
             each.job = begun(each.job, worker, now)
             leased.append(LeasedJob(each.new, each.job.attempts))
             if again:
@@ -133,6 +137,7 @@ class MemoryStore(JobStore):
 
     def _end(self, stored: _Stored, job: Job, now: float) -> None:
         """Note what a job has become, and queue the delivery of its answer."""
+        self._counts[job.kind].became(stored.job, job, now)
         stored.job = job
         if job.state in ENDED and job.sink is not None and job.kind == "predict":
             self._insert(delivery(job, token_hex(16), now, self._limits))
@@ -241,6 +246,7 @@ class MemoryStore(JobStore):
             oldest_at=min((job.submitted_at for job in waiting), default=None),
             stored_bytes=sum(job.body_bytes + job.reply_bytes for job in jobs),
             workers=len(self._workers),
+            counts=deepcopy(self._counts),
         )
 
     def close(self) -> None:

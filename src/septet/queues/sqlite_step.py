@@ -115,7 +115,7 @@ class SqliteStep:
             candidates = self._ready(names, passed, last, most - len(leased))
             if not candidates:
                 break
-            for rank, place, attempts, begin_by in candidates:
+            for rank, place, attempts, begin_by, due_at in candidates:
                 passed, alone = (rank, place), attempts > 0
                 if alone and leased:
                     break
@@ -127,10 +127,12 @@ class SqliteStep:
                     row: Any = self._connection.execute(
                         "SELECT head, body FROM requests WHERE place = ?", (place,)
                     ).fetchone()
-                    leased.append(LeasedJob(new_job_of(*row), attempts + 1))
+                    job = new_job_of(*row)
+                    leased.append(LeasedJob(job, attempts + 1))
                     begun.append((worker, self._now, place))
-                    self._totals.count(leased[-1].job.kind, JobState.QUEUED, -1)
-                    self._totals.count(leased[-1].job.kind, JobState.RUNNING, 1)
+                    self._totals.count(job.kind, JobState.QUEUED, -1)
+                    self._totals.count(job.kind, JobState.RUNNING, 1)
+                    self._totals.counts[job.kind].begun(job.submitted_at, due_at, self._now)
                     if alone:
                         break
         begin = (
@@ -141,12 +143,11 @@ class SqliteStep:
 
     def _ready(
         self, models: Iterable[str], passed: tuple[float, int], last: int, most: int
-    ) -> list[tuple[float, int, int, float | None]]:
-        """Rank, place, attempts and `begin_by` of what may begin after a rank and place, the next first."""
+    ) -> list[tuple[float, int, int, float | None, float]]:
+        """Rank, place, attempts, `begin_by` and `due_at` of what may begin after a rank and place, the next first."""
         after = "(rank, place) > (?, ?) AND place <= ? AND due_at <= ?"
-        ready = (
-            f"SELECT rank, place, attempts, begin_by FROM jobs WHERE model = ? AND {_READY} AND behind = 0 AND {after}"
-        )
+        columns = "rank, place, attempts, begin_by, due_at"
+        ready = f"SELECT {columns} FROM jobs WHERE model = ? AND {_READY} AND behind = 0 AND {after}"
         found: list[Any] = []
         for model in models:
             values = (model, *passed, last, self._now, most)
@@ -185,6 +186,7 @@ class SqliteStep:
         totals = self._totals
         totals.later += later - bool(was_later)
         totals.stored_bytes += job.reply_bytes - old.reply_bytes
+        totals.counts[job.kind].became(old, job, self._now)
         totals.count(job.kind, old.state, -1)
         totals.count(job.kind, job.state, 1)
         if job.state in ENDED:
@@ -243,6 +245,7 @@ class SqliteStep:
             oldest_at=oldest_at,
             stored_bytes=totals.stored_bytes,
             workers=self._connection.execute("SELECT count(*) FROM workers").get,
+            counts=totals.counts,
         )
 
     def _waiting_for_time(self) -> int:

@@ -13,12 +13,14 @@
 --   forgotten         sorted set by time: ids of what was forgotten, and until when they are known as over
 --   idempotency       hash: from an idempotency key and its caller to the job's id
 --   workers           set; worker:NAME hash; running:NAME hash: ids of what it has begun, `1` for what is to be ended
---   totals            hash: `place`, the last one that was given; `bytes`, of bodies and replies
+--   totals            hash: `place`, the last one that was given; `bytes`, of bodies and replies; and of each kind what
+--                     has happened: `KIND:attempts`, `KIND:waited` and `KIND:run` in seconds, `KIND:ended:HOW`
 -- In sorted sets a job's member is its place, filled up with zeros, and its id: of equal scores the earlier is first.
 local prefix = KEYS[1]
 local call = cmsgpack.unpack(ARGV[1])
 local changed = false
 local more_bytes = 0
+local happened = {}
 local place
 
 local function job_key(id)
@@ -69,8 +71,16 @@ local function next_place()
   return place
 end
 
+local function count(row, what, more)
+  local name = (row.kind or 'predict') .. ':' .. what
+  happened[name] = (happened[name] or 0) + more
+end
+
 local function move(row, state)
   local member = member_of(row)
+  if row.state == 'running' then
+    count(row, 'run', math.max(0, call.now - row.started_at))
+  end
   redis.call('ZREM', list_key(row), member)
   row.state = state
   redis.call('ZADD', list_key(row), row.place, member)
@@ -177,6 +187,7 @@ local function finish(row, state)
   local member = member_of(row)
   changed = true
   move(row, state)
+  count(row, 'ended:' .. (row.reason or state), 1)
   row.ended_at = call.now
   row.keep_until = call.now + call.keep_seconds
   row.cancelling = nil
@@ -254,6 +265,9 @@ local function done()
   end
   if more_bytes ~= 0 then
     redis.call('HINCRBY', prefix .. 'totals', 'bytes', more_bytes)
+  end
+  for name, more in pairs(happened) do
+    redis.call('HINCRBYFLOAT', prefix .. 'totals', name, string.format('%.17g', more))
   end
   if changed then
     redis.call('PUBLISH', prefix .. 'signal', '')

@@ -40,6 +40,8 @@ local function begin(member)
   if is_late(row) then
     finish(row, 'expired')
   else
+    count(row, 'attempts', 1)
+    count(row, 'waited', math.max(0, call.now - math.max(row.submitted_at, row.due_at)))
     move(row, 'running')
     row.worker = call.worker
     row.attempts = row.attempts + 1
