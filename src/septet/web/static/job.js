@@ -33,7 +33,7 @@ class JobView {
     this.button = h("button", { type: "button", class: "small", id: "job-cancel", onclick: () => this.cancel() }, "Cancel");
     this.element = h("div", {}, h("h3", {}, "Job"),
       h("p", {}, this.state, " ", this.detail), h("div", { class: "actions" }, this.button),
-      h("p", { class: "muted meta" }, `Job ${ticket.job_id}. ${ticket.durability || ""}`));
+      h("p", { class: "muted meta" }, `Job ${ticket.job_id}: ${ticket.durability}`));
   }
 
   get shown() {
