@@ -69,7 +69,9 @@ class JobServer:
         working: bool = True,
         limits: StoreLimits | None = None,
         jobs: Jobs | None = None,
+        access: bool = False,
     ) -> None:
+        self._access = access
         self.store = MemoryStore(limits)
         self._services = services
         self._working = working
@@ -78,7 +80,9 @@ class JobServer:
     async def __aenter__(self) -> Self:
         settings = Settings(jobs=self._jobs)
         self.app, worker = App(), App()
-        self._intake = JobIntake(OpenedStore(lambda: self.store, PipeSignals()), settings.jobs, self.app.predicting)
+        self._intake = JobIntake(
+            OpenedStore(lambda: self.store, PipeSignals()), settings.jobs, self.app.predicting, access=self._access
+        )
         names = [each.identity.name for each in self._services]
         metrics = SharedMetrics(layout(len(names), job_templates()))
         metrics.claim().count_models(names)
@@ -87,7 +91,8 @@ class JobServer:
             app.models.install_all(self._services)
         self.keeping = KeptLease(self.store)
         await self._intake.start()
-        self._work = JobWork(OpenedStore(lambda: self.store, PipeSignals()), self.keeping, worker, None, settings.jobs)  # type: ignore[arg-type]
+        store, lease = OpenedStore(lambda: self.store, PipeSignals()), self.keeping
+        self._work = JobWork(store, lease, worker, None, settings.jobs, access=self._access)  # type: ignore[arg-type]
         if self._working:
             await self._work.start()
             self._work.begin()

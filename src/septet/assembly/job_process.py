@@ -49,7 +49,7 @@ class JobProcess:
             application(app, settings, observer, shared_metrics.snapshot, names)
             models.install(app.models)
             released.append(Releases(app.models, plan.loader, names, context.send))
-            working.append(job_work(app, grpc_app(app, settings, observer), settings.jobs))
+            working.append(job_work(app, grpc_app(app, settings, observer), settings.jobs, access=settings.logs.access))
             secondary_servers.extend(working)
 
         def begin() -> None:

@@ -15,6 +15,7 @@ from septet.events import Observer
 from septet.jobs.async_routes import AsyncRoutes
 from septet.jobs.delivery_run import DeliveryRun
 from septet.jobs.job_consumer import Answer, JobConsumer
+from septet.jobs.job_log import JobLog
 from septet.jobs.job_routes import JobRoutes
 from septet.jobs.job_submitter import JobSubmitter, http_ticket
 from septet.jobs.job_waiters import JobWaiters
@@ -126,13 +127,16 @@ def open_sinks(jobs: Jobs) -> OpenSinks:
 class JobIntake:
     """A `SecondaryServer` beside the HTTP server: it accepts jobs, and lets callers ask for them."""
 
-    def __init__(self, store: OpenedStore, jobs: Jobs, find: Callable[[str], PredictRoute | None]) -> None:
-        """Take what the settings say; `find` gives the route that predicts at a path.
+    def __init__(
+        self, store: OpenedStore, jobs: Jobs, find: Callable[[str], PredictRoute | None], *, access: bool = False
+    ) -> None:
+        """Take what the settings say; `find` gives the route that predicts at a path, `access` logs each job.
 
         Raises:
             SettingsInvalid: a sink of the settings cannot be used.
         """
         self._store = store
+        self._log = JobLog(access=access)
         self._sinks = open_sinks(jobs)
         self._waiters = JobWaiters(self._store.thread)
         self._defaults = JobDefaults(jobs.attempts, jobs.max_age_seconds)
@@ -143,6 +147,7 @@ class JobIntake:
             self._sinks.named_by_caller,
             partial(http_ticket, self._store.durability),
             find,
+            self._log,
         )
 
     def async_routes(self, native: NativeRoutes) -> AsyncRoutes:
@@ -158,6 +163,7 @@ class JobIntake:
             self._defaults,
             self._sinks.named_by_caller,
             partial(grpc_ticket, self._store.durability),
+            log=self._log,
         )
 
     async def read(self) -> StoreReading:
@@ -188,13 +194,23 @@ class JobIntake:
 class JobWork:
     """A `SecondaryServer` that answers jobs, in a process that accepts none."""
 
-    def __init__(self, store: OpenedStore, keeping: LeaseKeeping, app: App, grpc: App | None, jobs: Jobs) -> None:
-        """Take jobs; `app` and `grpc` answer the paths of HTTP and of gRPC.
+    def __init__(
+        self,
+        store: OpenedStore,
+        keeping: LeaseKeeping,
+        app: App,
+        grpc: App | None,
+        jobs: Jobs,
+        *,
+        access: bool = False,
+    ) -> None:
+        """Take jobs; `app` and `grpc` answer the paths of HTTP and of gRPC, `access` logs each job.
 
         Raises:
             SettingsInvalid: a sink of the settings cannot be used.
         """
         self._store = store
+        self._log = JobLog(access=access, worker=keeping.name)
         self._sinks = open_sinks(jobs)
         self._consumer = JobConsumer(
             store.thread,
@@ -213,7 +229,7 @@ class JobWork:
 
     def begin(self) -> None:
         """Begin to take jobs, once the process is ready."""
-        self._consumer.begin()
+        self._consumer.begin(self._log)
 
     def drain(self) -> None:
         """Take no more jobs."""
@@ -232,7 +248,7 @@ def _in_thread(sinks: OpenSinks, kept: str, delivery: Delivery) -> Awaitable[Non
     return in_daemon_thread(partial(sinks.deliver, kept, delivery), "septet-delivery")
 
 
-def job_work(app: App, grpc: App | None, jobs: Jobs) -> JobWork:
+def job_work(app: App, grpc: App | None, jobs: Jobs, *, access: bool) -> JobWork:
     """What answers jobs in this process.
 
     Raises:
@@ -241,7 +257,7 @@ def job_work(app: App, grpc: App | None, jobs: Jobs) -> JobWork:
     address = store_address(jobs)
     names = [each.service.identity.name for each in app.models]
     keeping = LeaseKeeping(address, names, jobs.lease_seconds)
-    return JobWork(opened_store(address), keeping, app, grpc, jobs)
+    return JobWork(opened_store(address), keeping, app, grpc, jobs, access=access)
 
 
 def worker_settings(settings: Settings) -> Settings:

@@ -117,7 +117,7 @@ class ServingProcess:
         from septet.assembly.job_serving import JobIntake, opened_store, store_address
 
         jobs = self._settings.jobs
-        intake = JobIntake(opened_store(store_address(jobs)), jobs, app.predicting)
+        intake = JobIntake(opened_store(store_address(jobs)), jobs, app.predicting, access=self._settings.logs.access)
         secondary_servers.append(intake)
         return intake
 

@@ -16,7 +16,9 @@ import msgspec
 
 from septet.errors import SeptetError
 from septet.jobs.delivery_run import SinkBusy
+from septet.jobs.job_log import JobLog
 from septet.jobs.lease_keeping import LeaseKeeping
+from septet.jobs.store_outage import StoreOutage
 from septet.jobs.store_thread import StoreThread
 from septet.protocols.http.http_messages import HttpReply, HttpRequest
 from septet.queues.job import JobError, LeasedJob, Settlement, StoredReply, retry_delay
@@ -42,9 +44,10 @@ Deliver = Callable[[LeasedJob], Coroutine[Any, Any, None]]
 
 
 class JobInHand(msgspec.Struct, eq=False):
-    """A job that was begun here and not settled."""
+    """A job that was begun here, at a time in seconds since 1970, and not settled."""
 
     leased: LeasedJob
+    begun_at: float
     pending: Pending = DONE_ALREADY
     cancelled: bool = False
 
@@ -83,6 +86,8 @@ class JobConsumer:
         self._deliveries: set[asyncio.Task[None]] = set()
         # Of those in hand: a sink that is slow must not keep predictions waiting.
         self._bringing = 0
+        self._log = JobLog(access=False)
+        self._outage = StoreOutage()
 
     @property
     def in_hand(self) -> int:
@@ -97,8 +102,9 @@ class JobConsumer:
         """Join the others."""
         await self._keeping.start(self._on_cancelled, self._on_lost)
 
-    def begin(self) -> None:
+    def begin(self, log: JobLog) -> None:
         """Begin to take jobs: from now on the process is given time to finish them when it is told to stop."""
+        self._log = log
         self._consuming = asyncio.create_task(self._consume())
 
     def look(self) -> None:
@@ -118,6 +124,7 @@ class JobConsumer:
             async with asyncio.timeout(grace):
                 await self._until_none(lambda: len(self._in_hand))
         finished = not self._in_hand
+        self._log.returned([each.leased for each in self._in_hand.values()])
         for each in self._in_hand.values():
             each.pending.cancel()
         for delivery in self._deliveries:
@@ -137,7 +144,7 @@ class JobConsumer:
                 if not await self._take():
                     await self._wait()
             except SeptetError as error:
-                logger.warning("the store of jobs cannot be asked: %s", error.message)
+                self._outage.failed(error.message)
                 await asyncio.sleep(POLL_SECONDS)
             except Exception:
                 # A consumer that has stopped would look alive.
@@ -153,6 +160,7 @@ class JobConsumer:
             return True
         name, most, now = self._keeping.name, self._room - self._predicting, time()
         leased = await self._store.run(lambda store: store.lease(name, max(1, most), now))
+        self._outage.ended()
         # A delivery is tried often, and takes its time where its sink is slow.
         alone = any(each.attempt > 1 and each.job.kind == "predict" for each in leased)
         if alone:
@@ -181,7 +189,8 @@ class JobConsumer:
 
     def _begin(self, leased: LeasedJob, batch: "_Batch") -> None:
         job = leased.job
-        in_hand = self._in_hand[job.id] = JobInHand(leased)
+        in_hand = self._in_hand[job.id] = JobInHand(leased, time())
+        self._log.begun(leased, in_hand.begun_at)
         if job.kind == "deliver":
             batch.answered()
             self._bringing += 1
@@ -240,11 +249,13 @@ class JobConsumer:
             loop = asyncio.get_running_loop()
             loop.call_later(POLL_SECONDS, self._end, leased, settlement)
             return
-        if self._in_hand.pop(job.id, None) is not None and job.kind == "deliver":
+        in_hand = self._in_hand.pop(job.id, None)
+        if in_hand is not None and job.kind == "deliver":
             self._bringing -= 1
         self._free.set()
         if outcome is True:
-            logger.debug("job %s attempt %d: %s", job.id, leased.attempt, settlement.outcome)
+            if in_hand is not None:
+                self._log.settled(leased, settlement, in_hand.begun_at)
         else:
             logger.warning("job %s: what attempt %d became is not stored: it is another's", job.id, leased.attempt)
 
@@ -260,6 +271,7 @@ class JobConsumer:
     def _on_lost(self) -> None:
         """Others may have taken what is in hand: nothing of it is worth its work any more."""
         self._stopping = True
+        self._log.lost([each.leased for each in self._in_hand.values()])
         for each in self._in_hand.values():
             each.pending.cancel()
         self._in_hand.clear()

@@ -1,7 +1,6 @@
 """Accepts requests that are answered later: each is stored before its caller is told so."""
 
 from collections.abc import Callable
-from functools import partial
 from time import perf_counter, time
 from typing import Final
 
@@ -9,6 +8,7 @@ import msgspec
 
 from septet.errors import SeptetError
 from septet.jobs.job_document import JOB_PATH, RETRY_AFTER, ticket
+from septet.jobs.job_log import JobLog
 from septet.jobs.store_thread import StoreThread
 from septet.jobs.submission import JobDefaults, submitted
 from septet.jobs.time_lag import TimeLag
@@ -43,6 +43,7 @@ class JobSubmitter:
         sink: Callable[[str], str],
         write: WriteTicket,
         find: Callable[[str], PredictRoute | None] = _nowhere,
+        log: JobLog | None = None,
         clock: Callable[[], float] = time,
     ) -> None:
         self._store = store
@@ -50,6 +51,7 @@ class JobSubmitter:
         self._sink = sink
         self._write = write
         self._find = find
+        self._log = JobLog(access=False) if log is None else log
         self._clock = clock
 
     def wanted(self, http: HttpRequest) -> bool:
@@ -84,7 +86,13 @@ class JobSubmitter:
             SeptetError: a header of it is wrong.
         """
         job = submitted(http, path, model, self._defaults, now=self._clock(), sink=self._sink)
-        self._store.accept(job, partial(accepted, job))
+
+        def stored(outcome: Accepted | Exception) -> None:
+            if isinstance(outcome, Accepted):
+                self._log.accepted(job, outcome.id)
+            accepted(job, outcome)
+
+        self._store.accept(job, stored)
 
     def reply(self, http: HttpRequest, job: NewJob, identifier: str) -> HttpReply:
         """The reply with the ticket of a job."""

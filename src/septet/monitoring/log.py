@@ -34,8 +34,8 @@ MAX_LINES_PER_SECOND = 100
 FIELDS = ("id", "route", "code", "status", "rows", "seconds", "model", "version", "digest", "trace", "key", "error")
 # A record with one of them is about a request.
 _OF_REQUEST = ("id", "route")
-# W3C Trace Context, 3.2: version, ids of the trace and of the parent, flags.
-_TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+#: W3C Trace Context, 3.2: version, ids of the trace and of the parent, flags.
+TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 # As Python writes texts, within a line; an apostrophe within a word begins none.
 _QUOTATION = re.compile(r"""(?<!\w)(['"])(?:\\.|(?!\1).)*\1""")
 
@@ -198,7 +198,7 @@ class AccessLog:
         }
         if (model := event.model) is not None:
             fields |= {"model": model.name, "version": model.version, "digest": model.digest}
-        if event.trace is not None and _TRACEPARENT.fullmatch(event.trace):
+        if event.trace is not None and TRACEPARENT.fullmatch(event.trace):
             fields["trace"] = event.trace
         if event.caller is not None:
             fields["key"] = event.caller
