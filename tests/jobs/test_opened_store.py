@@ -26,7 +26,12 @@ class SafeStore(MemoryStore):
     ("store", "first", "lines"), [(MemoryStore, True, 1), (MemoryStore, False, 0), (SafeStore, True, 0)]
 )
 def test_what_may_be_lost_is_said_once(
-    store: type[MemoryStore], first: bool, lines: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    store: type[MemoryStore],
+    *,
+    first: bool,
+    lines: int,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.setattr(logging.getLogger("septet"), "propagate", True)
     monkeypatch.setattr(job_serving, "open_store", lambda _: store())
