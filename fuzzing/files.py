@@ -22,7 +22,7 @@ from septet.model.septet_toml import manifest_from_toml
 from septet.model.signature import Column, Tensor
 from septet.protocols.http.app import App
 from septet.protocols.http.http_messages import HttpRequest
-from septet.runtimes.onnx import onnx_graph
+from septet.runtimes.onnx import onnx_graph, onnx_zipmaps
 from septet.runtimes.onnx.onnx_categories import categories
 from septet.runtimes.onnx.onnx_external import check_places, external_data
 from septet.runtimes.onnx.onnx_roles import roles
@@ -49,9 +49,9 @@ def onnx() -> Check:
             open_ended(graph)
             categories(graph, (_INPUT,))
             roles(graph, (_OUTPUT,), {})
-            zipped = frozenset(onnx_graph.zipmaps(graph))
+            zipped = frozenset(onnx_zipmaps.zipmaps(graph))
             if zipped:
-                onnx_graph.without_zipmaps(image, zipped)
+                onnx_zipmaps.without_zipmaps(image, zipped)
         except REFUSALS:
             pass
         with contextlib.suppress(*REFUSALS):

@@ -1,5 +1,6 @@
 """Warm-up finds out whether rows are independent before any are merged."""
 
+import tracemalloc
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 
 from septet.model.sample import sample
 from septet.model.signature import Column, Kind, Signature, Tensor
-from septet.predictor.warmup import MANY_ROWS, varied, warm_up
+from septet.predictor.warmup import MANY_ROWS, MOST_BYTES, varied, warm_up
 from septet.runtimes.base import Independence
 from septet.runtimes.echo.echo_runtime import EchoRuntime
 from septet.types import Array, Tensors
@@ -124,6 +125,54 @@ def test_rows_beside_extreme_ones_forbid_merging_whatever_was_proven() -> None:
     merging = warm_up(Function(shape, scaled), shape, sample(shape)).merging
     assert not merging.merged
     assert "depend on each other" in merging.reason
+
+
+class Plain(EchoRuntime):
+    """Takes no memory besides its answer's."""
+
+    def run(self, tensors: Tensors, outputs: Sequence[str] | None = None) -> Tensors:
+        assert outputs is None
+        self.runs.append(len(tensors["x"]))
+        return {"y": tensors["x"] * 2}
+
+
+def wide(values: int) -> Signature:
+    tensors = [Tensor(name, "float32", (None, 1, values)) for name in "xy"]
+    return Signature(Kind.TENSORS, (tensors[0],), (tensors[1],))
+
+
+def test_warm_up_of_wide_rows_takes_a_few_times_the_bytes_of_one() -> None:
+    """Rows of 10 MB: 16 of them, 22 beside extreme ones, and the answers would be 760 MB and their copies."""
+    values = MOST_BYTES // 4 // 6
+    shape, row = wide(values), values * 4
+    model, given = Plain(shape), sample(shape)
+    tracemalloc.start()
+    try:
+        found = warm_up(model, shape, given)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert found.merging.merged
+    assert max(model.runs) <= 4
+    assert peak < 24 * row
+
+
+def test_rows_with_large_answers_are_compared_beside_every_extreme_one() -> None:
+    seen: set[float] = set()
+    most = 0
+
+    class Widening(EchoRuntime):
+        def run(self, tensors: Tensors, outputs: Sequence[str] | None = None) -> Tensors:
+            nonlocal most
+            assert outputs is None
+            seen.update(np.nan_to_num(tensors["x"].ravel(), nan=-7.0).tolist())
+            most = max(most, len(tensors["x"]))
+            return {"y": np.broadcast_to(tensors["x"], (len(tensors["x"]), 1, MOST_BYTES // 8))}  # takes no memory
+
+    shape = wide(1)
+    assert warm_up(Widening(shape), shape, sample(shape)).merging.merged
+    assert most == 3
+    assert {float(np.float32(value)) for value in (1e6, -1e30, -7, -1e6, 1e-30)} <= seen
 
 
 def test_a_model_that_is_not_proven_is_not_merged_though_nothing_speaks_against_it() -> None:

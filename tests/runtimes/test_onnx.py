@@ -1,5 +1,6 @@
 """The ONNX runtime: signatures come from the file, and every number is the one that the engine itself gives."""
 
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from septet.model.signature import DTYPES, Signature, Tensor
 from septet.runtimes.base import InputRejected, LoadOptions
 from septet.runtimes.onnx.onnx_runtime import OnnxRuntime, load
+from septet.runtimes.onnx.onnx_signature import MOST_UNNAMED_COLUMNS
 from tests.runtimes.onnx_models import (
     FLOAT,
     INT64,
@@ -39,6 +41,30 @@ def signature(folder: Path, made: Any) -> Signature:
 
 def names(found: Signature) -> list[str]:
     return [column.name for column in found.columns]
+
+
+def test_a_very_wide_matrix_has_columns_only_where_the_file_names_them(tmp_path: Path) -> None:
+    """Each column takes 50 times the bytes of its value."""
+    width = MOST_UNNAMED_COLUMNS
+    assert len(names(signature(tmp_path, identity(shape=("rows", width))))) == width
+    wider = signature(tmp_path, identity(shape=("rows", width + 1)))
+    assert (wider.columns, wider.inputs[0].shape) == ((), (None, width + 1))
+    listed = ",".join(f"c{at}" for at in range(width + 1))
+    assert (
+        len(names(signature(tmp_path, with_metadata(identity(shape=("rows", width + 1)), columns=listed)))) == width + 1
+    )
+
+
+def test_a_model_of_very_wide_rows_is_opened_in_a_few_times_the_bytes_of_one(tmp_path: Path) -> None:
+    width = 5 * MOST_UNNAMED_COLUMNS
+    path = saved(tmp_path, identity(shape=("rows", width)))
+    tracemalloc.start()
+    try:
+        served(path)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 12 * 4 * width
 
 
 def zipmap(classes: dict[str, Any], *, extra: tuple[Any, ...] = ()) -> Any:

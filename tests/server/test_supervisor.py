@@ -253,6 +253,11 @@ def test_a_worker_that_stands_still_is_replaced(pools: Pools) -> None:
     assert "stood still and was killed" in served.log
 
 
+def test_a_worker_of_jobs_may_stand_still_for_longer() -> None:
+    policy = SupervisionPolicy(4, 5.0, hang_seconds=60.0, patient=2, patient_seconds=3600.0)
+    assert [policy.hang_seconds_of(index) for index in range(4)] == [60.0, 60.0, 3600.0, 3600.0]
+
+
 def test_a_system_without_processes_to_spare_is_waited_for(pools: Pools) -> None:
     served = pools.start(behaviour="crowded")
 

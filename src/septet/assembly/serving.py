@@ -78,7 +78,9 @@ def serve(
         if workers > 1:
             loader.share()
         grace = server.drain_delay_seconds + server.grace_seconds
-        policy = SupervisionPolicy(workers, grace, server.hang_seconds, server.poison_seconds)
+        # A job may hold the interpreter for as long as it may run.
+        patience = max(server.hang_seconds, settings.jobs.run_seconds)
+        policy = SupervisionPolicy(workers, grace, server.hang_seconds, server.poison_seconds, server.workers, patience)
         # The parent holds both ports whichever worker comes or goes, and gives them up when the end begins.
         return supervise(
             partial(_start, plan),

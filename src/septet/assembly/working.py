@@ -46,7 +46,9 @@ def work(
     if jobs.workers > 1:
         loader.share()
     grace = server.drain_delay_seconds + server.grace_seconds
-    policy = SupervisionPolicy(jobs.workers, grace, server.hang_seconds, server.poison_seconds)
+    # A job may hold the interpreter for as long as it may run.
+    patience = max(server.hang_seconds, jobs.run_seconds)
+    policy = SupervisionPolicy(jobs.workers, grace, patience, server.poison_seconds)
     return supervise(
         partial(_start, plan),
         lambda: None,

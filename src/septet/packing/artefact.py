@@ -13,8 +13,9 @@ from septet.model.manifest import EngineCost, EngineLibrary, Parity
 from septet.model.signature import Signature
 from septet.packing.compilation import compiled, quiet
 from septet.packing.measurement import cheaper, measured
-from septet.packing.parity import ParityGate, inexact, without_unseen_missing
-from septet.packing.signatures import as_compiled
+from septet.packing.parity import ParityGate
+from septet.packing.precision import reason_for_float64
+from septet.packing.signatures import as_compiled, without_unseen_missing
 from septet.packing.storage import first_line, stored
 from septet.runtimes.base import LoadOptions, Runtime
 from septet.runtimes.declared_inputs import with_declared_inputs
@@ -116,7 +117,7 @@ def _compiled(comparison: _Comparison, path: Path, *, double: bool) -> Artefact 
     if not trained.strict:
         # A model may accept missing values that it never saw, and then the compiled one need not agree on them.
         choices.append(without_unseen_missing(trained.signature, trained.rows))
-    reason = None if double else inexact(trained.rows, trained.signature)
+    reason = None if double else reason_for_float64(trained.rows, trained.signature)
     if reason is not None:
         return reason
     try:

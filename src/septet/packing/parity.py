@@ -282,43 +282,6 @@ def _spaced(tensors: Tensors, most: int) -> Tensors:
     return {name: array[chosen] for name, array in tensors.items()}
 
 
-def inexact(rows: Tensors, signature: Signature) -> str | None:
-    """Why numbers need 64 bits, whatever the rows given answer; None where nothing speaks for it.
-
-    A whole number of the data that float32 does not hold would become its neighbour, and so would a decimal beside one
-    of the few values that a column takes.
-    """
-    for tensor in signature.inputs:
-        for column in tensor.columns:
-            listed = column.categories is not None and not column.other_categories
-            if listed and column.dtype.startswith("float"):
-                return f"column {column.name!r} takes some numbers and no others, beside which 32 bits round"
-    for name, array in rows.items():
-        if array.dtype.kind in "fi" and array.size:
-            wide = array[np.isfinite(array)].astype(np.float64)
-            whole_ones = wide[(np.abs(wide) > 2.0**24) & (wide == np.floor(wide))]
-            with np.errstate(over="ignore"):
-                lost = whole_ones[whole_ones.astype(np.float32) != whole_ones]
-            if lost.size:
-                return f"input {name!r} holds {lost[0]:.0f}, which 32 bits cannot"
-    return None
-
-
-def without_unseen_missing(signature: Signature, tensors: Tensors) -> Signature:
-    """The signature with missing numbers refused in the columns of `tensors` that have none."""
-    inputs = []
-    for tensor in signature.inputs:
-        array = tensors[tensor.name].reshape(-1, max(len(tensor.columns), 1))
-        columns = (
-            msgspec.structs.replace(column, nullable=bool(np.isnan(array[:, place]).any()))
-            if column.nullable and not column.optional and tensor.dtype.startswith("float")
-            else column
-            for place, column in enumerate(tensor.columns)
-        )
-        inputs.append(msgspec.structs.replace(tensor, columns=tuple(columns)))
-    return msgspec.structs.replace(signature, inputs=tuple(inputs))
-
-
 def _absolute(values: Array) -> Array:
     """The absolute tolerance of each column of an output: less where its values lie close together."""
     flat = values.reshape(len(values), -1).astype(np.float64)

@@ -128,3 +128,18 @@ def finished(signature: Signature, answer: Tensors) -> Signature:
     return signature.with_outputs(
         tuple(Tensor(name, dtype_name(array), (None, *array.shape[1:])) for name, array in answer.items())
     )
+
+
+def without_unseen_missing(signature: Signature, tensors: Tensors) -> Signature:
+    """The signature with missing numbers refused in the columns of `tensors` that have none."""
+    inputs = []
+    for tensor in signature.inputs:
+        array = tensors[tensor.name].reshape(-1, max(len(tensor.columns), 1))
+        columns = (
+            msgspec.structs.replace(column, nullable=bool(np.isnan(array[:, place]).any()))
+            if column.nullable and not column.optional and tensor.dtype.startswith("float")
+            else column
+            for place, column in enumerate(tensor.columns)
+        )
+        inputs.append(msgspec.structs.replace(tensor, columns=tuple(columns)))
+    return msgspec.structs.replace(signature, inputs=tuple(inputs))

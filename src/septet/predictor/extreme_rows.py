@@ -4,7 +4,7 @@ Code that looks at its whole batch, for a mean, a scale, the values that occur o
 these.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,8 @@ from septet.model.signature import Column, Signature
 from septet.model.validation import problems
 from septet.types import Array, Tensors
 
-_ROWS = 6
+#: How many extreme rows there are.
+EXTREME_ROWS = 6
 _NUMBERS = (1e6, -1e30, None, -1e6, 1e-30, 0.0)
 _WHOLE = (1_000_000, -1_000_000, None, 1, 0, 7)
 _TEXTS = ("", "x " * 2000, None, "\N{SNOWMAN} no such text", "é", "0")
@@ -22,18 +23,21 @@ _BYTES = (b"", b"\xff" * 4000, None, b"\0", b"no such bytes", b"0")
 _MOST_NULLS = 32
 
 
-def extreme_rows(signature: Signature, row: Tensors) -> Tensors:
-    """Extreme rows that the signature allows; a value that it does not is that of `row`, which has one row."""
+def extreme_rows(signature: Signature, row: Tensors, places: Sequence[int] = range(EXTREME_ROWS)) -> Tensors:
+    """Extreme rows that the signature allows; a value that it does not is that of `row`, which has one row.
+
+    `places` tells which of them are made.
+    """
     made: dict[str, Array] = {}
     for tensor in signature.inputs:
-        array = np.repeat(row[tensor.name][:1], _ROWS, axis=0)
+        array = np.repeat(row[tensor.name][:1], len(places), axis=0)
         if tensor.columns:
-            table = array.reshape(_ROWS, len(tensor.columns))  # a view
+            table = array.reshape(len(places), len(tensor.columns))  # a view
             for at, column in enumerate(tensor.columns):
-                table[:, at] = [_cell(column, place, table[place, at]) for place in range(_ROWS)]
+                table[:, at] = [_cell(column, place, table[made_at, at]) for made_at, place in enumerate(places)]
         elif array.dtype.kind == "f":
-            for place, value in enumerate(_NUMBERS):
-                array[place] = np.nan if value is None else _number(value, array.dtype)
+            for made_at, value in enumerate([_NUMBERS[place] for place in places]):
+                array[made_at] = np.nan if value is None else _number(value, array.dtype)
         made[tensor.name] = array
     _restore(signature, made, row)
     return made
@@ -71,14 +75,15 @@ def _missing(column: Column, ordinary: Any) -> Any:
 
 def _restore(signature: Signature, made: dict[str, Array], row: Tensors) -> None:
     """Put ordinary values where the signature allows no others."""
-    wrong = problems(signature, made, most=_ROWS * max(1, len(signature.columns)) * 2)
+    rows = len(next(iter(made.values())))
+    wrong = problems(signature, made, most=rows * max(1, len(signature.columns)) * 2)
     if not wrong:
         return
     places = {(problem.row, problem.column) for problem in wrong}
     for tensor in signature.inputs:
         for at, column in enumerate(tensor.columns):
-            table = made[tensor.name].reshape(_ROWS, len(tensor.columns))
-            for place in range(_ROWS):
+            table = made[tensor.name].reshape(rows, len(tensor.columns))
+            for place in range(rows):
                 if (place, column.name) in places:
                     table[place, at] = row[tensor.name].reshape(-1, len(tensor.columns))[0, at]
 

@@ -5,7 +5,7 @@ that is, with ordinary rows beside extreme ones, and forbids merging where it fi
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -13,7 +13,7 @@ import numpy as np
 
 from septet.model.signature import Column, Signature
 from septet.predictor.comparison import ABSOLUTE, RELATIVE, Difference, difference, stacked
-from septet.predictor.extreme_rows import extreme_rows
+from septet.predictor.extreme_rows import EXTREME_ROWS, extreme_rows
 from septet.predictor.latency_model import LatencyModel
 from septet.runtimes.base import Runtime
 from septet.service import Merging
@@ -22,6 +22,8 @@ from septet.types import Array, Tensors
 REPEATS = 5
 # Enough rows to see a cost per row, few enough to cost little with a heavy model.
 MANY_ROWS = 16
+#: What the rows of one such run and the answers to them take in bytes, unless two rows already take more.
+MOST_BYTES = 64 << 20
 # Runs slower than this are measured once: start-up should not take minutes.
 SLOW_SECONDS = 0.2
 
@@ -50,7 +52,8 @@ def warm_up(runtime: Runtime, signature: Signature, sample: Tensors) -> WarmupRe
     one = _fastest(runtime, sample)
     if not signature.rows:
         return WarmupResult(answer, LatencyModel(one, 0.0), Merging(merged=False, reason=runtime.independence.reason))
-    rows = 2 if one > SLOW_SECONDS else MANY_ROWS
+    most = max(2, MOST_BYTES // max(1, _size(sample) + _size(answer)))
+    rows = 2 if one > SLOW_SECONDS else min(MANY_ROWS, most)
     many = varied(signature, sample, rows)
     try:
         together = runtime.run(many)
@@ -63,10 +66,23 @@ def warm_up(runtime: Runtime, signature: Signature, sample: Tensors) -> WarmupRe
         alone = [runtime.run({name: array[at : at + 1] for name, array in many.items()}) for at in range(rows)]
         found = _difference(alone, together)
         if one <= SLOW_SECONDS:
-            found |= _beside(runtime, alone, stacked((many, extreme_rows(signature, sample))))
+            for places in _pieces(most - rows):
+                found |= _beside(runtime, alone, stacked((many, extreme_rows(signature, sample, places))))
         merging = _merging(runtime, found)
     per_row = max(0.0, (_fastest(runtime, many) - one) / (rows - 1))
     return WarmupResult(answer, LatencyModel(max(0.0, one - per_row), per_row), merging)
+
+
+def _size(tensors: Tensors) -> int:
+    """In bytes; of texts, without their characters."""
+    return sum(array.nbytes for array in tensors.values())
+
+
+def _pieces(most: int) -> Iterator[range]:
+    """The extreme rows, so many of them at once, and at least one."""
+    step = max(1, most)
+    for start in range(0, EXTREME_ROWS, step):
+        yield range(start, min(start + step, EXTREME_ROWS))
 
 
 def _difference(alone: Sequence[Tensors], together: Tensors) -> Difference:
@@ -105,7 +121,7 @@ def varied(signature: Signature, sample: Tensors, rows: int) -> Tensors:
             for at, column in enumerate(tensor.columns):
                 table[:, at] = _spread(column, table[:, at])
         elif array.dtype.kind == "f":
-            array = array + _steps(array.dtype, array.ndim, rows)
+            array += _steps(array.dtype, array.ndim, rows)
         many[tensor.name] = array
     return many
 

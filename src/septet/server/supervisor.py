@@ -45,12 +45,19 @@ class SupervisionPolicy(msgspec.Struct, frozen=True):
         grace_seconds: for finishing requests after SIGTERM.
         hang_seconds: a ready worker that has not beaten for so long is replaced.
         poison_seconds: for how long runs are watched after a crash, and what caused two is refused.
+        patient: from which worker on, by its index, `patient_seconds` holds in place of `hang_seconds`; None for none.
     """
 
     workers: int
     grace_seconds: float
     hang_seconds: float = 60.0
     poison_seconds: float = 600.0
+    patient: int | None = None
+    patient_seconds: float = 0.0
+
+    def hang_seconds_of(self, index: int) -> float:
+        """How long a worker may stand still."""
+        return self.hang_seconds if self.patient is None or index < self.patient else self.patient_seconds
 
 
 def supervise(
@@ -378,7 +385,7 @@ class _Supervisor:
                 self._check_beat(worker, max(worker.ready_at, self._not_held_up_since), now)
 
     def _check_beat(self, worker: WorkerProcess, since: float, now: float) -> None:
-        if now - max(since, self._shared_metrics.last_beat(worker.slot)) > self._policy.hang_seconds:
+        if now - max(since, self._shared_metrics.last_beat(worker.slot)) > self._policy.hang_seconds_of(worker.index):
             worker.hung = True
             self._log.error("worker %d (process %d) stands still", worker.index, worker.pid)
             worker.kill()

@@ -14,7 +14,7 @@ FILES = {
     "/static/icon.svg": "icon.svg",
     **{
         f"/static/{name}.js": f"{name}.js"
-        for name in ("page", "dom", "models", "card", "form", "panes", "answer", "reference", "service")
+        for name in ("page", "dom", "models", "card", "form", "panes", "job", "answer", "reference", "service")
     },
 }
 # For the header of the same name. The page keeps it on its own too, in a meta element.

@@ -1,8 +1,7 @@
-"""Reads what Septet needs of an ONNX file, and rewrites ZipMap nodes, without the onnx package.
+"""Reads what Septet needs of an ONNX file, without the onnx package.
 
 Importing `onnx` and `protobuf` would cost more start-up time and memory than serving the model. Field numbers are
-those of the public schema, `onnx.proto3`. Nothing here copies a weight: values are views of the mapped file, except
-in `without_zipmaps`, which writes a new file image.
+those of the public schema, `onnx.proto3`. Nothing here copies a weight: values are views of the mapped file.
 """
 
 from collections.abc import Iterator, Mapping
@@ -14,13 +13,11 @@ from septet.errors import DamagedModel
 from septet.model.signature import Scalar
 from septet.runtimes.onnx import onnx_wire as wire
 
-_FLOAT = 1
 _WIDTHS = {6: 4, 7: 8}  # bytes of an int32 and an int64
 _STRING = 8
 
-_MODEL_GRAPH = 7
-_GRAPH_NODE, _GRAPH_OUTPUT = 1, 12
-_NAME, _TYPE, _TENSOR_TYPE, _SHAPE = 1, 2, 1, 2
+TENSOR_TYPE = 1
+_NAME, _TYPE, _SHAPE = 1, 2, 2
 _DOMAIN, _VERSION = 1, 2
 _EXTERNAL = 1
 _CLASSES = ("classlabels_strings", "classlabels_int64s", "classlabels_ints")
@@ -145,7 +142,12 @@ class Graph(msgspec.Struct, frozen=True):
         return {name: node for node in self.nodes for name in node.outputs if name}
 
 
-def _node(data: memoryview, depth: int = 0) -> Node:
+def read_node(data: memoryview, depth: int = 0) -> Node:
+    """Read one node, of a graph that lies so deep in others.
+
+    Raises:
+        DamagedModel: it has no operator, or its graphs are nested too deep.
+    """
     domain = op = ""
     inputs, outputs = [], []
     attributes: dict[str, tuple[Scalar, ...]] = {}
@@ -225,13 +227,14 @@ def _scalars(number: int, value: wire.Value) -> Iterator[Scalar]:
             pass
 
 
-def _value(data: memoryview) -> GraphValue:
+def read_value(data: memoryview) -> GraphValue:
+    """Read a declared input or output."""
     name, sizes = "", None
     for number, value in wire.fields(data):
         if number == _NAME:
             name = wire.text(value)
         elif number == _TYPE:
-            tensors = (wire.view(item) for field, item in wire.fields(wire.view(value)) if field == _TENSOR_TYPE)
+            tensors = (wire.view(item) for field, item in wire.fields(wire.view(value)) if field == TENSOR_TYPE)
             shapes = [item for tensor in tensors for field, item in wire.fields(tensor) if field == _SHAPE]
             if shapes:
                 sizes = tuple(_size(wire.view(item)) for _, item in wire.fields(wire.view(shapes[0])))
@@ -347,7 +350,7 @@ def _function(data: memoryview) -> tuple[tuple[str, str], Graph]:
             case 5:
                 outputs.append(GraphValue(wire.text(value), None))
             case 7:
-                nodes.append(_node(wire.view(value)))
+                nodes.append(read_node(wire.view(value)))
             case 10:
                 domain = wire.text(value)
             case _:
@@ -370,48 +373,14 @@ def _graph(data: memoryview, depth: int = 0) -> Graph:
     for number, value in wire.fields(data):
         match number:
             case 1:
-                nodes.append(_node(wire.view(value), depth))
+                nodes.append(read_node(wire.view(value), depth))
             case 5:
                 initializers.append(_initializer(wire.view(value)))
             case 11:
-                inputs.append(_value(wire.view(value)))
+                inputs.append(read_value(wire.view(value)))
             case 12:
-                outputs.append(_value(wire.view(value)))
+                outputs.append(read_value(wire.view(value)))
             case _:
                 pass
     known = {item.name: item for item in initializers}
     return Graph(tuple(nodes), tuple(inputs), tuple(outputs), known, {}, {}, 0, "")
-
-
-def zipmaps(graph: Graph) -> dict[str, Node]:
-    """The ZipMap nodes that compute an output of the model, by that output's name."""
-    producers = graph.producers
-    nodes = {name: producers[name] for name in graph.outputs if name in producers}
-    return {
-        name: node for name, node in nodes.items() if node.inputs and (node.domain, node.op) == ("ai.onnx.ml", "ZipMap")
-    }
-
-
-def without_zipmaps(data: memoryview, names: frozenset[str]) -> bytes:
-    """Return the model with the ZipMaps that compute `names` replaced: each such output is a float tensor."""
-    parts: list[bytes | memoryview] = []
-    for number, value, written in wire.spans(data):
-        if number == _MODEL_GRAPH:
-            parts.append(wire.encode(number, b"".join(_edited(wire.view(value), names))))
-        else:
-            parts.append(written)
-    return b"".join(parts)
-
-
-def _edited(graph: memoryview, names: frozenset[str]) -> Iterator[bytes | memoryview]:
-    for number, value, written in wire.spans(graph):
-        node = _node(wire.view(value)) if number == _GRAPH_NODE else None
-        name = _value(wire.view(value)).name if number == _GRAPH_OUTPUT else None
-        if node and names.intersection(node.outputs):
-            identity = (wire.encode(1, node.inputs[0]), wire.encode(2, node.outputs[0]), wire.encode(4, "Identity"))
-            yield wire.encode(number, b"".join(identity))
-        elif name in names:
-            plain = wire.encode(2, wire.encode(_TENSOR_TYPE, wire.encode(1, _FLOAT)))
-            yield wire.encode(number, wire.encode(1, str(name)) + plain)
-        else:
-            yield written

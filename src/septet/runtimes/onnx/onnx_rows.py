@@ -3,9 +3,10 @@
 Theory of operation. The graph is gone through once, as the engine would run it, with what is known of each value in
 place of its numbers: that it does not depend on the rows, that it has the rows on one axis and what lies there depends
 on that row alone, or that nothing of that kind is certain (`onnx_value`). Each operator has a rule that says which of
-these its results are (`onnx_shape_rules`, `onnx_array_rules`, `onnx_model_rules`); one without a rule proves nothing,
-and neither does one that computes along the axis of the rows, or takes from the values of a whole run how to treat each
-row. Free sizes beside the rows are equal for all requests that share a run, and count as constant.
+these its results are (`onnx_shape_rules`, `onnx_index_rules`, `onnx_array_rules`, `onnx_model_rules`); one without a
+rule proves nothing, and neither does one that computes along the axis of the rows, or takes from the values of a whole
+run how to treat each row. Free sizes beside the rows are equal for all requests that share a run, and count as
+constant.
 """
 
 from collections import ChainMap
@@ -14,8 +15,8 @@ from typing import TypeAlias
 
 import msgspec
 
-from septet.runtimes.onnx import onnx_array_rules, onnx_model_rules, onnx_shape_rules
-from septet.runtimes.onnx.onnx_graph import Graph, Node, zipmaps
+from septet.runtimes.onnx import onnx_array_rules, onnx_index_rules, onnx_model_rules, onnx_shape_rules
+from septet.runtimes.onnx.onnx_graph import Graph, Node
 from septet.runtimes.onnx.onnx_graph import GraphValue as Declared
 from septet.runtimes.onnx.onnx_shape_rules import COUNTING
 from septet.runtimes.onnx.onnx_sizes import MANY, Size
@@ -30,16 +31,19 @@ from septet.runtimes.onnx.onnx_value import (
     integers,
     place_of,
 )
+from septet.runtimes.onnx.onnx_zipmaps import zipmaps
 
 #: What is known of a value, or why nothing is.
 Known: TypeAlias = AbstractValue | str
 
 _RULES: Mapping[tuple[str, str], Rule] = {
     **onnx_shape_rules.RULES,
+    **onnx_index_rules.RULES,
     **onnx_array_rules.RULES,
     **onnx_model_rules.RULES,
 }
-_EXACT = onnx_array_rules.EXACT | onnx_model_rules.EXACT | {op for _, op in onnx_shape_rules.RULES}
+_MOVING = frozenset(op for _, op in (*onnx_shape_rules.RULES, *onnx_index_rules.RULES))
+_EXACT = onnx_array_rules.EXACT | onnx_model_rules.EXACT | _MOVING
 _RANDOM = frozenset(
     (
         *("Bernoulli", "Dropout", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform"),

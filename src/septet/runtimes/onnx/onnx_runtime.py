@@ -18,7 +18,7 @@ import numpy as np
 from septet.errors import DamagedModel, ModelNotFound, UnsupportedModel
 from septet.model.signature import Signature
 from septet.runtimes.base import Independence, InputRejected, LoadOptions
-from septet.runtimes.onnx import onnx_graph, onnx_signature
+from septet.runtimes.onnx import onnx_graph, onnx_signature, onnx_zipmaps
 from septet.runtimes.onnx.onnx_external import ExternalData, check_places, external_data
 from septet.runtimes.onnx.onnx_faults import explained, rejection
 from septet.runtimes.onnx.onnx_graph import Graph
@@ -210,11 +210,11 @@ def _mapped(path: Path) -> memoryview:
 @contextmanager
 def _source(path: Path, image: memoryview, graph: Graph, places: tuple[ExternalData, ...]) -> Iterator[str | bytes]:
     """The path to load, or the bytes, which the session keeps for as long as it lives."""
-    names = frozenset(onnx_graph.zipmaps(graph))
+    names = frozenset(onnx_zipmaps.zipmaps(graph))
     if not names:
         yield str(path)
         return
-    edited = onnx_graph.without_zipmaps(image, names)
+    edited = onnx_zipmaps.without_zipmaps(image, names)
     if places or not _DESCRIPTORS.is_dir():
         yield edited
         return

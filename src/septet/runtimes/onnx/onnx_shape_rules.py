@@ -11,6 +11,7 @@ from septet.runtimes.onnx.onnx_value import (
     Scope,
     Unproven,
     Values,
+    alike,
     argument,
     broadcast,
     constant,
@@ -20,6 +21,7 @@ from septet.runtimes.onnx.onnx_value import (
     parameter,
     place_of,
     reshaped,
+    whole_numbers,
 )
 
 _INT64 = 7
@@ -174,7 +176,7 @@ def _slice(node: Node, values: Values, scope: Scope) -> Sequence[AbstractValue]:
         bounds = [integers(node, name) for name in ("starts", "ends", "axes")] + [None]
     else:
         given = [argument(values, place) for place in (1, 2, 3, 4)]
-        bounds = [None if each is None or each.elements is None else _whole(each.elements) for each in given]
+        bounds = [None if each is None or each.elements is None else whole_numbers(each.elements) for each in given]
         if given[2] is not None and bounds[2] is None:
             raise Unproven("is told only while it runs which axis to cut")
     starts, ends, axes, steps = bounds
@@ -210,11 +212,6 @@ def _cut_off(size: Size, at: int, values: Values, scope: Scope) -> Size:
     if not plain or start.elements[at] != Size(0) or until is None or size.names or size.number <= 1:
         return scope.unknown()
     return scope.least(until) if until.names and until.number == 1 else scope.unknown()
-
-
-def _whole(elements: Elements) -> tuple[int, ...] | None:
-    known = [each.number for each in elements if each is not None and not each.names]
-    return tuple(known) if len(known) == len(elements) else None
 
 
 def _pad(node: Node, values: Values, scope: Scope) -> Sequence[AbstractValue]:
@@ -282,87 +279,6 @@ def _constant_of_shape(node: Node, values: Values, scope: Scope) -> Sequence[Abs
     return (made,)
 
 
-def _gather(node: Node, values: Values, scope: Scope) -> Sequence[AbstractValue]:
-    data, indices = first(values), argument(values, 1)
-    if indices is None:
-        raise Unproven("lacks its indices")
-    axis = place_of(node.number("axis", 0), data.rank)
-    if data.elements is not None and data.rank == 1 and indices.axis is None:
-        return (_picked(data.elements, indices, scope),)
-    if data.sized or indices.sized or (data.axis is not None and indices.axis is not None):
-        raise Unproven("picks rows by the values of others")
-    if data.axis == axis:
-        raise Unproven(_OVER_ROWS)
-    sizes = (*data.sizes[:axis], *indices.sizes, *data.sizes[axis + 1 :])
-    place = None
-    if data.axis is not None:
-        place = data.axis if data.axis < axis else data.axis + indices.rank - 1
-    elif indices.axis is not None:
-        place = axis + indices.axis
-    return (AbstractValue(sizes, place),)
-
-
-def _picked(elements: Elements, indices: AbstractValue, scope: Scope) -> AbstractValue:
-    known = None if indices.elements is None else _whole(indices.elements)
-    if known is not None and all(-len(elements) <= at < len(elements) for at in known):
-        return AbstractValue(indices.shape, None, tuple(elements[at] for at in known))
-    if indices.sized or any(each is not None and each.of_rows for each in elements):
-        raise Unproven("computes with the number of rows")
-    return AbstractValue(indices.shape or (scope.unknown(),))
-
-
-def _gather_elements(node: Node, values: Values, _scope: Scope) -> Sequence[AbstractValue]:
-    data, indices = first(values), argument(values, 1)
-    if indices is None or indices.axis is None:
-        raise Unproven(_OVER_ROWS)
-    axis = place_of(node.number("axis", 0), indices.rank)
-    # A constant table has no rows but along the axis of the indices.
-    fits = axis == indices.axis if data.axis is None else (axis != indices.axis and _alike(data, indices))
-    if not fits:
-        raise Unproven("picks rows by the values of others")
-    return (AbstractValue(indices.shape, indices.axis),)
-
-
-def _scatter_elements(node: Node, values: Values, _scope: Scope) -> Sequence[AbstractValue]:
-    data, *others = [first(values), *values[1:]]
-    axis = place_of(node.number("axis", 0), data.rank)
-    if data.axis is None or axis == data.axis or not all(each is not None and _alike(data, each) for each in others):
-        raise Unproven("writes to rows by the values of others")
-    return (AbstractValue(data.shape, data.axis),)
-
-
-def _alike(one: AbstractValue, other: AbstractValue) -> bool:
-    """Whether both have the rows on the same axis, as many places to each."""
-    if one.axis is None or one.axis != other.axis:
-        return False
-    return one.sizes[one.axis] == other.sizes[one.axis]
-
-
-def _gather_nd(node: Node, values: Values, _scope: Scope) -> Sequence[AbstractValue]:
-    data, indices = first(values), argument(values, 1)
-    batch = node.number("batch_dims", 0)
-    if indices is None or indices.axis is None or indices.axis == indices.rank - 1:
-        raise Unproven(_OVER_ROWS)
-    if data.axis is not None and not (_alike(data, indices) and data.axis < batch):
-        raise Unproven("picks rows by the values of others")
-    if data.axis is None and indices.axis < batch:
-        raise Unproven("picks rows by the values of others")
-    width = indices.sizes[-1]
-    if width.names:
-        raise Unproven("takes a value of unknown shape")
-    return (AbstractValue((*indices.sizes[:-1], *data.sizes[batch + width.number :]), indices.axis),)
-
-
-def _one_hot(node: Node, values: Values, scope: Scope) -> Sequence[AbstractValue]:
-    indices, depth = first(values), argument(values, 1)
-    fixed(values)
-    axis = place_of(node.number("axis", -1), indices.rank + 1)
-    known = None if depth is None or depth.elements is None else _whole(depth.elements)
-    size = Size(known[0]) if known else scope.unknown()
-    place = None if indices.axis is None else indices.axis + (axis <= indices.axis)
-    return (AbstractValue((*indices.sizes[:axis], size, *indices.sizes[axis:]), place),)
-
-
 def _trilu(_node: Node, values: Values, _scope: Scope) -> Sequence[AbstractValue]:
     value = first(values)
     fixed(values)
@@ -374,7 +290,7 @@ def _trilu(_node: Node, values: Values, _scope: Scope) -> Sequence[AbstractValue
 def _sequence(_node: Node, values: Values, _scope: Scope) -> Sequence[AbstractValue]:
     """A sequence of values with the rows on the first axis of each: known as one of them."""
     value = first(values)
-    if not all(each is not None and _alike(value, each) for each in values):
+    if not all(each is not None and alike(value, each) for each in values):
         raise Unproven("joins the rows to something else")
     return (AbstractValue(value.shape, value.axis),)
 
@@ -403,11 +319,6 @@ RULES: Mapping[tuple[str, str], Rule] = {
     ("", "Tile"): _tile,
     ("", "Expand"): _expand,
     ("", "ConstantOfShape"): _constant_of_shape,
-    ("", "Gather"): _gather,
-    ("", "GatherElements"): _gather_elements,
-    ("", "GatherND"): _gather_nd,
-    ("", "ScatterElements"): _scatter_elements,
-    ("", "OneHot"): _one_hot,
     ("", "Trilu"): _trilu,
     ("", "SequenceConstruct"): _sequence,
 }

@@ -6,11 +6,11 @@ from typing import Protocol
 
 from septet.errors import UnsupportedModel
 from septet.model.signature import Column, Signature, Tensor
-from septet.runtimes.onnx import onnx_graph
 from septet.runtimes.onnx.onnx_categories import EncoderCategories, categories
 from septet.runtimes.onnx.onnx_graph import Graph
 from septet.runtimes.onnx.onnx_roles import listed, roles
 from septet.runtimes.onnx.onnx_shapes import GraphOutput, Shapes
+from septet.runtimes.onnx.onnx_zipmaps import zipmaps
 
 _COLUMN_KEYS = ("feature_names", "columns", "input_columns")
 _DTYPES = {
@@ -29,6 +29,8 @@ _DTYPES = {
     "string": "string",
 }
 _MATRIX_RANK = 2
+#: A row of more values has no columns unless the file names them: a column takes about 200 bytes, its value often 4.
+MOST_UNNAMED_COLUMNS = 100_000
 
 
 class Argument(Protocol):
@@ -103,7 +105,7 @@ def outputs(path: Path, arguments: Sequence[Argument]) -> list[GraphOutput]:
 
 def signature(graph: Graph, shapes: Shapes) -> Signature:
     """Return the signature; `shapes` are settled."""
-    zipped = {name: node.classes for name, node in onnx_graph.zipmaps(graph).items()}
+    zipped = {name: node.classes for name, node in zipmaps(graph).items()}
     found = roles(graph, shapes.outputs, zipped)
     return Signature(
         kind=found.kind,
@@ -131,8 +133,11 @@ def _with_columns(graph: Graph, shapes: Shapes) -> tuple[Tensor, ...]:
     listing = categories(graph, shapes.inputs)
     tensors, start = [], 0
     for tensor, width in zip(shapes.inputs, widths, strict=True):
-        own = names[start : start + (width or 0)] or _own_names(tensor.name, width or 0)
-        start += width or 0
+        count = width or 0
+        own = names[start : start + count]
+        if not own and (count <= MOST_UNNAMED_COLUMNS or any(name == tensor.name for name, _ in listing)):
+            own = _own_names(tensor.name, count)
+        start += count
         columns = tuple(_column(name, tensor.dtype, listing.get((tensor.name, at))) for at, name in enumerate(own))
         tensors.append(Tensor(tensor.name, tensor.dtype, tensor.shape, columns))
     return tuple(tensors)

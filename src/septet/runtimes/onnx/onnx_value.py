@@ -240,3 +240,16 @@ def reshaped(value: AbstractValue, shape: Sizes) -> AbstractValue:
         # What fills up the last axis would come between values.
         raise Unproven("joins texts to others that fill up the rows")
     return AbstractValue(shape, place, None, value.filler)
+
+
+def alike(one: AbstractValue, other: AbstractValue) -> bool:
+    """Whether both have the rows on the same axis, as many places to each."""
+    if one.axis is None or one.axis != other.axis:
+        return False
+    return one.sizes[one.axis] == other.sizes[one.axis]
+
+
+def whole_numbers(elements: Elements) -> tuple[int, ...] | None:
+    """Elements that are all known and no sizes of a request; None where one is not."""
+    known = [each.number for each in elements if each is not None and not each.names]
+    return tuple(known) if len(known) == len(elements) else None

@@ -32,26 +32,28 @@ export class Answer {
       h("p", { class: "muted" }, `Request ${id}`)));
   }
 
-  show(scored, labelled, milliseconds) {
+  // `how` says how long it took; `labelled` is null where only scores were asked for.
+  show(scored, labelled, how) {
     const rows = scored.prediction;
     const labels = labelled ? labelled.prediction : null;
     const one = Array.isArray(rows) && this.model.rows && rows.length === 1;
     const parts = !this.model.rows ? [code(pretty(rows))] : one ? this.single(rows[0], labels && labels[0]) : this.table(rows, labels);
     this.put(h("h3", {}, "Prediction"), ...parts,
-      h("p", { class: "muted meta" }, `${milliseconds.toFixed(1)} ms in this browser, request ${scored.id}`),
+      h("p", { class: "muted meta" }, `${how}, request ${scored.id}`),
       h("details", {}, h("summary", {}, "Response"), code(pretty(scored), { copy: true })));
   }
 
   single(value, label) {
     const { kind, labels } = this.model;
     if (kind === "multilabel") {
-      const on = Array.isArray(label) ? label.join(", ") || "no label" : "";
-      return [big(on), bars(value, labels)];
+      const on = Array.isArray(label) ? [big(label.join(", ") || "no label")] : [];
+      return [...on, bars(value, labels)];
     }
     if (kind === "outliers") return [big(typeof label === "string" ? label : value === 1 ? "like the training data" : "outlier"), h("p", { class: "muted" }, number(value))];
     if (kind === "clustering") return [big(`cluster ${number(label ?? value)}`)];
     if (kind === "classification") {
-      return [big(String(label ?? value)), Array.isArray(value) ? bars(value, labels, String(label)) : null].filter(Boolean);
+      if (!Array.isArray(value)) return [big(String(label ?? value))];
+      return label === null ? [bars(value, labels)] : [big(String(label)), bars(value, labels, String(label))];
     }
     if (value === null || typeof value !== "object") return [big(value === null ? "null" : number(value))];
     return [code(pretty(value))];

@@ -3,9 +3,11 @@
 import { Answer } from "./answer.js";
 import { byId, h, pretty, printable } from "./dom.js";
 import { RowForm } from "./form.js";
+import { follow } from "./job.js";
 import { ask } from "./service.js";
 
 const MOST_FIELDS = 200;
+const LATER = "later";
 
 // `prefix` stands before the paths of the model's routes; it is empty where the server has one model.
 export function showPanes(model, openapi, prefix) {
@@ -13,14 +15,18 @@ export function showPanes(model, openapi, prefix) {
   const examples = content["application/json"].examples || {};
   const labels = Boolean(openapi.paths[`${prefix}/predict/label`].post.responses["200"]);
   const answer = new Answer(byId("answer"), model);
-  const send = (type, body, form) => predict({ type, body, form, prefix, labels, answer });
+  const jobs = Boolean(openapi.paths[`${prefix}/predict/async`]);
+  const send = (event, type, body, form) => {
+    const asked = { type, body, form, prefix, labels, answer };
+    return event.submitter?.value === LATER ? submitJob(asked) : predict(asked);
+  };
   const panes = [];
   const row = examples.data && examples.data.value.data[0];
   if (model.rows && model.columns.length && model.columns.length <= MOST_FIELDS) {
-    panes.push(["Form", formPane(model, Array.isArray(row) ? row : [row], send)]);
+    panes.push(["Form", formPane(model, Array.isArray(row) ? row : [row], send, jobs)]);
   }
-  panes.push(["JSON", jsonPane(examples, send)]);
-  if (content["text/csv"]) panes.push(["CSV", csvPane(content["text/csv"].example || "", send)]);
+  panes.push(["JSON", jsonPane(examples, send, jobs)]);
+  if (content["text/csv"]) panes.push(["CSV", csvPane(content["text/csv"].example || "", send, jobs)]);
   showTabs(panes);
 }
 
@@ -37,42 +43,62 @@ async function predict({ type, body, form, prefix, labels, answer }) {
     const failed = replies[0].ok ? (labelled && labelled.error ? labelled : null) : scored;
     if (failed) {
       const status = replies[0].ok ? replies[1].status : replies[0].status;
-      const problems = failed.error.details || [];
-      answer.refuse(status, failed, form ? form.show(problems) : problems);
+      refuse(status, failed, form, answer);
     } else {
-      answer.show(scored, labelled, milliseconds);
+      answer.show(scored, labelled, `${milliseconds.toFixed(1)} ms in this browser`);
     }
   } catch (error) {
     answer.fail(`The service did not answer: ${error.message}`);
   }
 }
 
-function formPane(model, sample, send) {
+async function submitJob({ type, body, form, prefix, answer }) {
+  answer.wait();
+  if (form) form.clear();
+  const request = { method: "POST", headers: { "content-type": type }, body };
+  try {
+    await follow(`${prefix}/predict/async`, request, answer, (status, failed) => refuse(status, failed, form, answer));
+  } catch (error) {
+    answer.fail(`The service did not answer: ${error.message}`);
+  }
+}
+
+function refuse(status, failed, form, answer) {
+  const problems = failed.error.details || [];
+  answer.refuse(status, failed, form ? form.show(problems) : problems);
+}
+
+// What a form is sent with; Enter in a field is the first one.
+function buttons(jobs) {
+  const later = h("button", { type: "submit", class: "second", value: LATER, title: "Submit the rows as a job, and follow it" }, "Submit as a job");
+  return [h("button", { type: "submit", class: "primary" }, "Predict"), jobs ? later : null];
+}
+
+function formPane(model, sample, send, jobs) {
   const form = new RowForm(model.columns, sample);
   const submit = (event) => {
     event.preventDefault();
     const row = form.row();
-    if (row !== null) send("application/json", `{"data": [${row}]}`, form);
+    if (row !== null) send(event, "application/json", `{"data": [${row}]}`, form);
   };
-  const button = h("button", { type: "submit", class: "primary" }, "Predict");
-  return h("form", { novalidate: true, onsubmit: submit }, form.element, h("div", { class: "actions" }, button));
+  return h("form", { novalidate: true, onsubmit: submit }, form.element, h("div", { class: "actions" }, buttons(jobs)));
 }
 
-function jsonPane(examples, send) {
+function jsonPane(examples, send, jobs) {
   const first = examples.records || examples.data || examples.inputs;
   const text = first ? pretty(first.value) : "";
   const rows = Math.min(Math.max(text.split("\n").length + 1, 6), 18);
   const area = h("textarea", { id: "json", rows, spellcheck: "false", autocomplete: "off", value: text });
-  const buttons = Object.entries(examples).map(([name, { summary, value }]) =>
+  const choices = Object.entries(examples).map(([name, { summary, value }]) =>
     h("button", { type: "button", class: "small", title: summary, onclick: () => { area.value = pretty(value); } }, name));
-  const submit = (event) => { event.preventDefault(); send("application/json", area.value); };
+  const submit = (event) => { event.preventDefault(); send(event, "application/json", area.value); };
   return h("form", { onsubmit: submit },
     h("label", { for: "json" }, "Body of the request"), area,
-    h("div", { class: "actions" }, h("button", { type: "submit", class: "primary" }, "Predict"),
-      buttons.length ? h("span", { class: "muted" }, "Example: ") : null, buttons));
+    h("div", { class: "actions" }, buttons(jobs),
+      choices.length ? h("span", { class: "muted" }, "Example: ") : null, choices));
 }
 
-function csvPane(example, send) {
+function csvPane(example, send, jobs) {
   const area = h("textarea", { id: "csv", rows: "8", spellcheck: "false", autocomplete: "off", value: example });
   const name = h("span", { class: "muted", "aria-live": "polite" });
   const take = async (file) => {
@@ -87,10 +113,10 @@ function csvPane(example, send) {
   }
   for (const kind of ["dragleave", "drop"]) zone.addEventListener(kind, () => zone.classList.remove("over"));
   zone.addEventListener("drop", (event) => { event.preventDefault(); take(event.dataTransfer.files[0]); });
-  const submit = (event) => { event.preventDefault(); send("text/csv", area.value); };
+  const submit = (event) => { event.preventDefault(); send(event, "text/csv", area.value); };
   return h("form", { onsubmit: submit }, zone,
     h("label", { for: "csv" }, "Rows, after a header of column names"), area,
-    h("div", { class: "actions" }, h("button", { type: "submit", class: "primary" }, "Predict")));
+    h("div", { class: "actions" }, buttons(jobs)));
 }
 
 function showTabs(panes) {
