@@ -47,6 +47,12 @@ def test_the_banner_says_where_grpc_is_served() -> None:
     assert "gRPC" not in _text(named("a"), "http://127.0.0.1:8000", workers=1)
 
 
+def test_the_banner_says_where_jobs_are_stored() -> None:
+    jobs = "in redis://:***@localhost:6379, answered by 2 workers of its own"
+    assert f"jobs      {jobs}" in _text(named("a"), "http://127.0.0.1:8000", workers=1, jobs=jobs)
+    assert "jobs" not in _text(named("a"), "http://127.0.0.1:8000", workers=1)
+
+
 def test_the_banner_says_what_is_served_where_and_how_to_stop() -> None:
     text = _text(named("petal length", "petal width"), "http://127.0.0.1:8000", workers=2)
     for part in (

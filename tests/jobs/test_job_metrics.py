@@ -1,12 +1,17 @@
 """The page of metrics has what the store of jobs says, and stays without it."""
 
 import asyncio
+import json
+from collections.abc import Sequence
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from septet import testing
-from septet.queues.job_store import QueueStats, StoreFailed
+from septet.errors import SeptetError
+from septet.protocols.http.http_messages import HttpReply
+from septet.queues.job import NewJob
+from septet.queues.job_store import Accepted, QueueStats, StoreFailed
 from septet.queues.memory_store import MemoryStore
 from tests.jobs.in_process import JobServer
 
@@ -14,7 +19,10 @@ BODY = b'{"data": [[1.5], [2.5]]}'
 
 
 class UnreadableStore(MemoryStore):
-    """A store that takes jobs and cannot be asked what it has."""
+    """A store that can neither be asked nor take a job."""
+
+    def accept(self, jobs: Sequence[NewJob], now: float) -> list[Accepted | SeptetError]:
+        raise StoreFailed(f"It takes none of {len(jobs)} at {now}.")
 
     def stats(self, now: float) -> QueueStats:
         raise StoreFailed(f"It cannot be read at {now}.")
@@ -65,5 +73,30 @@ def test_a_store_that_cannot_be_asked_does_not_fail_the_page(monkeypatch: pytest
             assert values["septet_job_store_up",] == 0
             assert not any(name == "septet_jobs" for name, *_ in values)
             assert ("septet_in_flight",) in values
+
+    asyncio.run(scenario())
+
+
+def test_without_its_store_a_server_is_ready_and_answers_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.jobs.in_process.MemoryStore", UnreadableStore)
+
+    async def scenario() -> None:
+        async with JobServer(testing.service(), working=False) as server:
+            replies: list[HttpReply] = [
+                await server.ask("GET", "/health/ready"),
+                await server.post("/predict", BODY),
+                await server.post("/predict", BODY, prefer="respond-async"),
+            ]
+            assert [each.status for each in replies] == [200, 200, 503]
+            assert dict(replies[-1].headers)[b"retry-after"] == b"1"
+
+    asyncio.run(scenario())
+
+
+def test_metadata_says_that_jobs_are_accepted_and_what_they_survive() -> None:
+    async def scenario() -> None:
+        async with JobServer(testing.service(), working=False) as server:
+            described = json.loads((await server.ask("GET", "/metadata")).body)
+            assert described["jobs"] == {"accepted": True, "durability": MemoryStore.durability}
 
     asyncio.run(scenario())

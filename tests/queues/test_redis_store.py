@@ -163,12 +163,14 @@ def test_a_redis_that_may_throw_jobs_away_or_lose_them_is_refused(redis_server: 
         evicting.client.config_set("appendonly", "yes")
         store = RedisStore(evicting.url)
         assert "up to a second" in store.durability
+        assert not store.safe
         store.close()
         with pytest.raises(StartupError, match="Set appendonly to yes and appendfsync to always"):
             RedisStore(evicting.url, durable=True)
         evicting.client.config_set("appendfsync", "always")
         store = RedisStore(evicting.url, durable=True)
         assert "nothing is lost" in store.durability
+        assert store.safe
         store.close()
         evicting.client.config_set("requirepass", "hush")
         with pytest.raises(StartupError, match="asks for a password"):

@@ -239,6 +239,7 @@ def application(
     what they have counted of API keys. `intake` takes jobs.
     """
     limits = settings.limits
+    described = None if intake is None else intake.described
 
     def counted(name: str) -> Statistics:
         if name not in names:  # installed since the start: it has no counters of its own
@@ -251,7 +252,7 @@ def application(
         return (
             native,
             *(() if intake is None else (intake.async_routes(native),)),
-            ModelInfo(model.service, limits=limits, work_thread=app.work_thread),
+            ModelInfo(model.service, limits=limits, work_thread=app.work_thread, jobs=described),
             InferRequestReader(infer),
             InferRoutes(infer, counted, app.state),
             V1Routes(RequestFactory(model, limits, "/v1"), app.state),

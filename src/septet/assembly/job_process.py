@@ -39,6 +39,9 @@ class JobProcess:
         working: list[JobWork] = []
         released: list[Releases] = []
 
+        # Among those that serve, one of them has said it.
+        tells = not plan.serving and context.first and context.slot == 0
+
         def load() -> None:
             models = plan.loader.load(first=context.first)
             loaded.append(models)
@@ -49,7 +52,8 @@ class JobProcess:
             application(app, settings, observer, shared_metrics.snapshot, names)
             models.install(app.models)
             released.append(Releases(app.models, plan.loader, names, context.send))
-            working.append(job_work(app, grpc_app(app, settings, observer), settings.jobs, access=settings.logs.access))
+            grpc, access = grpc_app(app, settings, observer), settings.logs.access
+            working.append(job_work(app, grpc, settings.jobs, access=access, first=tells))
             secondary_servers.extend(working)
 
         def begin() -> None:

@@ -1,6 +1,7 @@
 """The jobs of one process: how one that serves accepts them and tells of them, and how a worker answers them."""
 
 import asyncio
+import logging
 import os
 import signal
 from collections.abc import Awaitable, Callable
@@ -35,6 +36,8 @@ from septet.sinks.delivery import Delivery
 from septet.sinks.open_sinks import OpenSinks
 from septet.sinks.sink_policy import SinkPolicy
 
+logger = logging.getLogger("septet.jobs")
+
 #: How long a page of metrics waits for the store.
 _READING_SECONDS: Final = 2.0
 
@@ -56,16 +59,19 @@ def store_address(jobs: Jobs) -> StoreAddress:
     return address
 
 
-def opened_store(address: StoreAddress) -> "OpenedStore":
-    """Open what is stored there.
+def opened_store(address: StoreAddress, *, first: bool) -> "OpenedStore":
+    """Open what is stored there; the `first` process says in the log what may be lost.
 
     Raises:
         StartupError: it cannot be opened.
     """
     try:
-        return OpenedStore(partial(open_store, address), open_signals(address))
+        opened = OpenedStore(partial(open_store, address), open_signals(address))
     except StoreFailed as error:
         raise StartupError(f"jobs cannot be stored at {address.shown}: {error.message}") from None
+    if first and not opened.safe:
+        logger.warning("accepted jobs may be lost: %s", opened.durability)
+    return opened
 
 
 class OpenedStore:
@@ -73,7 +79,7 @@ class OpenedStore:
 
     Attributes:
         thread: which calls the store.
-        durability: what the store says of it.
+        durability, safe: what the store says of it.
     """
 
     def __init__(self, open_it: Callable[[], JobStore], signals: JobSignals) -> None:
@@ -84,7 +90,7 @@ class OpenedStore:
         """
         self._signals = signals
         self.thread = StoreThread(open_it)
-        self.durability = self.thread.start(signals)
+        self.durability, self.safe = self.thread.start(signals)
 
     def listen(self, look: Callable[[], None]) -> None:
         """Call this with each signal, on the running event loop."""
@@ -149,6 +155,11 @@ class JobIntake:
             find,
             self._log,
         )
+
+    @property
+    def described(self) -> dict[str, object]:
+        """What a caller may know of it."""
+        return {"accepted": True, "durability": self._store.durability}
 
     def async_routes(self, native: NativeRoutes) -> AsyncRoutes:
         """The routes of one model that always answer later."""
@@ -248,7 +259,7 @@ def _in_thread(sinks: OpenSinks, kept: str, delivery: Delivery) -> Awaitable[Non
     return in_daemon_thread(partial(sinks.deliver, kept, delivery), "septet-delivery")
 
 
-def job_work(app: App, grpc: App | None, jobs: Jobs, *, access: bool) -> JobWork:
+def job_work(app: App, grpc: App | None, jobs: Jobs, *, access: bool, first: bool) -> JobWork:
     """What answers jobs in this process.
 
     Raises:
@@ -257,7 +268,7 @@ def job_work(app: App, grpc: App | None, jobs: Jobs, *, access: bool) -> JobWork
     address = store_address(jobs)
     names = [each.service.identity.name for each in app.models]
     keeping = LeaseKeeping(address, names, jobs.lease_seconds)
-    return JobWork(opened_store(address), keeping, app, grpc, jobs, access=access)
+    return JobWork(opened_store(address, first=first), keeping, app, grpc, jobs, access=access)
 
 
 def worker_settings(settings: Settings) -> Settings:

@@ -61,7 +61,7 @@ class ServingProcess:
             names = models.names
             worker_metrics.count_models(names)
             observer = TurnObservers(worker_metrics, AccessLog(access=self._settings.logs.access))
-            intake = self._job_intake(app, secondary_servers)
+            intake = self._job_intake(app, secondary_servers, first=first and slot == 0)
             application(app, self._settings, observer, shared_metrics.snapshot, names, access.key_counts, intake)
             models.install(app.models)
             releases = Releases(app.models, self._loader, names, context.send)
@@ -111,13 +111,15 @@ class ServingProcess:
         jobs, tls_files = None if intake is None else intake.grpc_submitter(), self._plan.tls_files
         return grpc_server(app, self._settings, observer, sockets, connections, tls_files=tls_files, jobs=jobs)
 
-    def _job_intake(self, app: App, secondary_servers: list[SecondaryServer]) -> "JobIntake | None":
+    def _job_intake(self, app: App, secondary_servers: list[SecondaryServer], *, first: bool) -> "JobIntake | None":
         if self._settings.jobs.store is None:
             return None
         from septet.assembly.job_serving import JobIntake, opened_store, store_address
 
         jobs = self._settings.jobs
-        intake = JobIntake(opened_store(store_address(jobs)), jobs, app.predicting, access=self._settings.logs.access)
+        intake = JobIntake(
+            opened_store(store_address(jobs), first=first), jobs, app.predicting, access=self._settings.logs.access
+        )
         secondary_servers.append(intake)
         return intake
 

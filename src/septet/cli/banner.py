@@ -25,6 +25,7 @@ class BannerServer(msgspec.Struct, frozen=True):
         grpc: where it answers gRPC, each as host and port.
         unix_socket: where it listens in place of the URL's host and port, or None.
         keyed: whether a caller needs an API key.
+        jobs: where jobs are stored, without a password, and who answers them; None where none are accepted.
     """
 
     url: str
@@ -32,6 +33,7 @@ class BannerServer(msgspec.Struct, frozen=True):
     grpc: Sequence[str] = ()
     unix_socket: Path | None = None
     keyed: bool = False
+    jobs: str | None = None
 
 
 def banner(
@@ -48,6 +50,7 @@ def banner(
         "labels": labels_text(signature),
         "data": age_text(service.freshness()),
         "workers": str(server.workers),
+        "jobs": server.jobs or "",
         **_places(here, server.grpc, server.unix_socket),
     }
     lines = [f"{name:<9} {text}" for name, text in facts.items() if text]
@@ -75,7 +78,11 @@ def banner_of_several(
         f"{service.signature.kind} with {service.manifest.runtime}, {here}/models/{service.identity.name}/predict"
         for service in services
     ]
-    facts = {"workers": str(server.workers), **_places(here, server.grpc, server.unix_socket)}
+    facts = {
+        "workers": str(server.workers),
+        "jobs": server.jobs or "",
+        **_places(here, server.grpc, server.unix_socket),
+    }
     lines = [*models, "", *(f"{name:<9} {text}" for name, text in facts.items() if text)]
     first = services[0]
     return [

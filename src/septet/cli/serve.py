@@ -6,11 +6,15 @@ import signal
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from septet.cli.flags import add_paths, add_settings, resolved_settings
 from septet.cli.parser import Parser
 from septet.cli.terminal import show
 from septet.printable import printable_json
+
+if TYPE_CHECKING:
+    from septet.settings import Jobs
 
 logger = logging.getLogger("septet")
 
@@ -68,6 +72,7 @@ def run(args: Namespace) -> int:
             workers=settings.server.workers,
             grpc=addresses.grpc,
             unix_socket=addresses.unix_socket,
+            jobs=_jobs(settings.jobs),
             keyed=bool(settings.access.api_keys) or settings.access.api_keys_file is not None,
         )
         lines = banner(services[0], server) if len(args.paths) == 1 else banner_of_several(services, server)
@@ -85,3 +90,14 @@ def run(args: Namespace) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_IGN)
     return code
+
+
+def _jobs(jobs: "Jobs") -> str | None:
+    """Where jobs are stored and who answers them; None where none are accepted."""
+    if jobs.store is None:
+        return None
+    from septet.queues.store_address import StoreAddress
+
+    answered = {0: "answered by other processes", 1: "answered by 1 worker of its own"}
+    answered_here = answered.get(jobs.workers, f"answered by {jobs.workers} workers of its own")
+    return f"in {StoreAddress(jobs.store).shown}, {answered_here}"

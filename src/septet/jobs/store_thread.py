@@ -50,13 +50,13 @@ class StoreThread:
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop
 
-    def start(self, signals: JobSignals) -> str:
-        """Open the store, and tell `signals` of changes from now on; what the store says of its durability.
+    def start(self, signals: JobSignals) -> tuple[str, bool]:
+        """Open the store, and tell `signals` of changes from now on; the store's `durability` and `safe`.
 
         Raises:
             StartupError: it cannot be opened.
         """
-        opened: Future[str] = Future()
+        opened: Future[tuple[str, bool]] = Future()
         self._thread = threading.Thread(target=self._run, args=(opened, signals), name="septet-jobs", daemon=True)
         self._thread.start()
         return opened.result()
@@ -111,13 +111,13 @@ class StoreThread:
                 return
         done(error)
 
-    def _run(self, opened: "Future[str]", signals: JobSignals) -> None:
+    def _run(self, opened: "Future[tuple[str, bool]]", signals: JobSignals) -> None:
         try:
             store = self._open_store()
         except Exception as error:  # noqa: BLE001 - who starts the thread raises it
             opened.set_exception(error)
             return
-        opened.set_result(store.durability)
+        opened.set_result((store.durability, store.safe))
         try:
             while (gathered := self._next()) is not None:
                 told = self._act(store, gathered)

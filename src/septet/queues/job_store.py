@@ -15,7 +15,7 @@ from typing import Protocol
 
 import msgspec
 
-from septet.errors import SeptetError
+from septet.errors import SeptetError, Unavailable
 from septet.queues.job import Job, JobKind, JobState, LeasedJob, NewJob, Settlement, StoredReply
 from septet.queues.job_counts import JobCounts
 
@@ -101,13 +101,11 @@ class Forgotten(msgspec.Struct, frozen=True):
     """In place of a job that is over and no longer kept."""
 
 
-class StoreFailed(SeptetError):
+class StoreFailed(Unavailable):
     """Raised when the store cannot be read or written now.
 
     Nothing of what was asked has happened, or all of it, where only the answer was lost: the same can be asked again.
     """
-
-    code = "unavailable"
 
 
 class JobSignals(Protocol):
@@ -133,9 +131,11 @@ class JobStore(ABC):
 
     Attributes:
         durability: what survives what, in words for the store's owner.
+        safe: whether what it acknowledged survives a sudden end of its machine, as far as it knows.
     """
 
     durability: str
+    safe: bool
 
     @abstractmethod
     def accept(self, jobs: Sequence[NewJob], now: float) -> list[Accepted | SeptetError]:

@@ -41,6 +41,7 @@ class MemoryStore(JobStore):
     """Jobs in dictionaries; nothing survives the process."""
 
     durability = "jobs are kept in memory: they are lost when the process ends"
+    safe = False
 
     def __init__(self, limits: StoreLimits | None = None) -> None:
         self._limits = StoreLimits() if limits is None else limits

@@ -146,8 +146,8 @@ class RedisConnection:
         known = word if isinstance(error, ResponseError) and word.isupper() and word.isalpha() else type(error).__name__
         return StoreFailed(f"Redis at {self.place} failed: {known}. Its log may say why.")
 
-    def durability(self, *, durable: bool) -> str:
-        """What is lost when Redis, or its machine, ends suddenly, in words.
+    def durability(self, *, durable: bool) -> tuple[str, bool]:
+        """What is lost when Redis, or its machine, ends suddenly, in words; and whether that is nothing.
 
         Raises:
             StartupError: it may lose jobs at any time; or, where it has to be `durable`, when it ends suddenly.
@@ -161,7 +161,7 @@ class RedisConnection:
                 raise StartupError(
                     f"{self._unknown} Allow its user `CONFIG GET`, or do without jobs.durable."
                 ) from None
-            return self._unknown
+            return self._unknown, False
         except RedisError as exc:
             raise self._failed(exc) from None
         if said.get("maxmemory") not in (None, "0") and said.get("maxmemory-policy") != "noeviction":
@@ -172,7 +172,7 @@ class RedisConnection:
         text, safe = _durability(said)
         if durable and not safe:
             raise StartupError(f"Redis at {self.place} is not durable, as jobs.durable asks: {text}. {_HOW_TO_BE_SAFE}")
-        return text
+        return text, safe
 
     def _check_version(self) -> None:
         try:

@@ -65,7 +65,7 @@ class RedisStore(JobStore):
         self._lease_tokens: dict[str, str] = {}
         self._marks: dict[bytes, str] = {}
         try:
-            self.durability = self._redis.durability(durable=durable)
+            self.durability, self.safe = self._redis.durability(durable=durable)
         except StoreFailed as failed:
             self._redis.close()
             raise StartupError(failed.message) from None

@@ -49,6 +49,7 @@ class SqliteStore(JobStore):
     ) -> None:
         self._limits = StoreLimits() if limits is None else limits
         self.durability = _DURABILITY[synchronous]
+        self.safe = synchronous == "full"
         self._database = SqliteDatabase(file, synchronous, patience)
 
     def accept(self, jobs: Sequence[NewJob], now: float) -> list[Accepted | SeptetError]:

@@ -1,6 +1,6 @@
 """What `/metadata` says: the keys of the pattern's classic route, and all else that a caller may ask of a model."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -15,8 +15,8 @@ from septet.settings import Limits
 from septet.types import Tensors
 
 
-def metadata(service: Service, *, limits: Limits) -> dict[str, Any]:
-    """Describe a service."""
+def metadata(service: Service, *, limits: Limits, jobs: Mapping[str, object] | None = None) -> dict[str, Any]:
+    """Describe a service; `jobs` is what a server says that accepts them."""
     identity, manifest, signature = service.identity, service.manifest, service.signature
     return {
         **classic(signature, service.sample, service.answer),
@@ -38,6 +38,7 @@ def metadata(service: Service, *, limits: Limits) -> dict[str, Any]:
         "merging": msgspec.to_builtins(service.merging()),
         "freshness": msgspec.to_builtins(service.freshness()),
         "limits": {"max_rows": limits.max_rows, "max_body_bytes": limits.max_body_bytes},
+        **({} if jobs is None else {"jobs": jobs}),
     }
 
 

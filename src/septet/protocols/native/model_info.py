@@ -1,5 +1,7 @@
 """The routes that describe a model: metadata and labels."""
 
+from collections.abc import Mapping
+
 import msgspec
 
 from septet.errors import NotFound
@@ -22,7 +24,15 @@ _OPENAPI = "septet.protocols.native.native_openapi"
 class ModelInfo:
     """The routes that describe one model."""
 
-    def __init__(self, service: Service, *, limits: Limits, work_thread: WorkThread) -> None:
+    def __init__(
+        self,
+        service: Service,
+        *,
+        limits: Limits,
+        work_thread: WorkThread,
+        jobs: Mapping[str, object] | None = None,
+    ) -> None:
+        self._jobs = jobs
         self._service = service
         self._limits = limits
         self._work_thread = work_thread
@@ -30,15 +40,15 @@ class ModelInfo:
     @answers("GET", "/metadata", operation=Operation("metadata", "Describe the model", "model", _OPENAPI))
     async def metadata(self, http: HttpRequest) -> HttpReply:
         """`GET /metadata`: what the model is and takes, from its own artefact."""
-        service, limits = self._service, self._limits
+        service, limits, jobs = self._service, self._limits, self._jobs
         signature = service.signature
         named = len(signature.labels) + len(signature.columns)
         if named > _MANY:
             body = await self._work_thread.run(
-                lambda: msgspec.json.encode(metadata(service, limits=limits)), named * _NAMED_BYTES
+                lambda: msgspec.json.encode(metadata(service, limits=limits, jobs=jobs)), named * _NAMED_BYTES
             )
             return HttpReply(200, body, checked_id(http.headers), model=service.identity)
-        return self._json(http, metadata(service, limits=limits))
+        return self._json(http, metadata(service, limits=limits, jobs=jobs))
 
     @answers("GET", "/label", operation=Operation("label", "List the labels", "model", _OPENAPI))
     async def label(self, http: HttpRequest) -> HttpReply:
