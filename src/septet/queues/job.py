@@ -210,7 +210,10 @@ class Settlement(msgspec.Struct, frozen=True, kw_only=True):
     delay: float = 0.0
 
 
-def retry_delay(attempts: int, chance: random.Random | None = None) -> float:
-    """Seconds to wait after so many failed attempts: a random part of a time that doubles, so that few come at once."""
+def retry_delay(attempts: int, chance: float | None = None) -> float:
+    """Seconds to wait after so many failed attempts: at least half of a time that doubles, so that few come at once.
+
+    `chance`, from 0 to 1, says how much more; None for a random one.
+    """
     longest = min(LONGEST_DELAY_SECONDS, FIRST_DELAY_SECONDS * 2.0 ** min(attempts - 1, 32))
-    return (chance or random).uniform(longest / 2, longest)
+    return longest / 2 * (1.0 + (random.random() if chance is None else chance))  # noqa: S311 - no secret

@@ -83,9 +83,9 @@ def settled(job: Job, settlement: Settlement, now: float, limits: StoreLimits) -
     return ended(job, JobState(settlement.outcome), now, limits)
 
 
-def reaped(job: Job, now: float, limits: StoreLimits) -> Job:
-    """Its worker is gone."""
-    return _again(msgspec.structs.replace(job, error=LOST), retry_delay(job.attempts), now, limits)
+def reaped(job: Job, now: float, limits: StoreLimits, chance: float) -> Job:
+    """Its worker is gone; `chance` is the same for all that it had begun."""
+    return _again(msgspec.structs.replace(job, error=LOST), retry_delay(job.attempts, chance), now, limits)
 
 
 def _again(job: Job, delay: float, now: float, limits: StoreLimits) -> Job:

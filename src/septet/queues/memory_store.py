@@ -3,6 +3,7 @@
 It does what every store does in the plainest way, so it is also what the others are compared with.
 """
 
+import random
 from collections.abc import Iterable, Iterator, Sequence
 from copy import deepcopy
 from secrets import token_hex
@@ -166,9 +167,9 @@ class MemoryStore(JobStore):
         if known is None or known.beat != beat:
             return ()
         del self._workers[worker]
-        lost = list(self._begun(worker))
+        lost, chance = list(self._begun(worker)), random.random()  # noqa: S311 - no secret
         for each in lost:
-            self._end(each, reaped(each.job, now, self._limits), now)
+            self._end(each, reaped(each.job, now, self._limits, chance), now)
         return [each.job.id for each in lost]
 
     def find(self, identifiers: Sequence[str]) -> list[Job | Forgotten | None]:

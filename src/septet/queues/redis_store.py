@@ -116,7 +116,7 @@ class RedisStore(JobStore):
         return None if wanted is None else [each.decode() for each in wanted]
 
     def leave(self, worker: str, now: float) -> None:
-        self._redis.run("end_worker", self._arguments(now, worker=worker, seed=0))
+        self._redis.run("end_worker", self._arguments(now, worker=worker))
 
     def lease(self, worker: str, most: int, now: float) -> list[LeasedJob]:
         token = self._lease_tokens.setdefault(worker, token_hex(8))
@@ -160,7 +160,7 @@ class RedisStore(JobStore):
             error=error_text(LOST),
             first_delay=FIRST_DELAY_SECONDS,
             longest_delay=LONGEST_DELAY_SECONDS,
-            seed=random.getrandbits(31),
+            chance=random.random(),  # noqa: S311 - no secret
         )
         return [each.decode() for each in self._redis.run("end_worker", arguments)]
 

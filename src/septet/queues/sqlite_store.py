@@ -1,5 +1,6 @@
 """The store that keeps jobs in one SQLite file, which any number of processes of one machine use at once."""
 
+import random
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -124,9 +125,9 @@ class SqliteStore(JobStore):
             if not connection.changes():
                 return ()
             step = SqliteStep(connection, self._limits, now)
-            lost = step.begun(worker)
+            lost, chance = step.begun(worker), random.random()  # noqa: S311 - no secret
             for job in lost:
-                step.put(job, reaped(job, now, self._limits))
+                step.put(job, reaped(job, now, self._limits, chance))
             step.count()
         return [job.id for job in lost]
 

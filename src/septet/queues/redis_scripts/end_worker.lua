@@ -7,7 +7,6 @@ local running_key = prefix .. 'running:' .. call.worker
 local ids = redis.call('HKEYS', running_key)
 redis.call('DEL', worker_key, running_key)
 redis.call('SREM', prefix .. 'workers', call.worker)
-math.randomseed(call.seed)
 local ended = {}
 for _, id in ipairs(ids) do
   local row = held(call.worker, id)
@@ -15,7 +14,7 @@ for _, id in ipairs(ids) do
     if call.beat then
       local longest = math.min(call.longest_delay, call.first_delay * 2 ^ math.min(row.attempts - 1, 32))
       row.error = call.error
-      again(row, longest * (0.5 + math.random() / 2))
+      again(row, longest / 2 * (1 + call.chance))
     else
       row.answered_by = nil
       hand_back(row, 0)
