@@ -216,7 +216,8 @@ class MemoryStore(JobStore):
         return self._forget([each for each in over if (each.job.ended_at or 0.0) < ended_before][:most], None)
 
     def sweep(self, now: float, most: int) -> int:
-        late = [each for each in self._waiting() if _is_late(each.job, now)][:most]
+        waiting = sorted(self._waiting(), key=lambda each: (each.job.begin_by or 0.0, each.job.place))
+        late = [each for each in waiting if _is_late(each.job, now)][:most]
         for each in late:
             self._end(each, ended(each.job, JobState.EXPIRED, now, self._limits), now)
         over = [each for each in self._stored.values() if each.job.keep_until is not None]

@@ -199,9 +199,8 @@ class SqliteStep:
 
     def sweep(self, most: int) -> int:
         """Expire and forget up to so many jobs; how many it were."""
-        late = self._jobs(
-            "state = 'queued' AND begin_by IS NOT NULL AND begin_by < ? AND attempts = 0 LIMIT ?", (self._now, most)
-        )
+        expiring = "state = 'queued' AND begin_by IS NOT NULL AND attempts = 0 AND begin_by < ?"
+        late = self._jobs(f"{expiring} ORDER BY begin_by, place LIMIT ?", (self._now, most))
         for job in late:
             self.put(job, ended(job, JobState.EXPIRED, self._now, self._limits))
         old = self._jobs("keep_until IS NOT NULL AND keep_until <= ? LIMIT ?", (self._now, most - len(late)))
