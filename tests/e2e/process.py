@@ -106,9 +106,9 @@ class ServerProcess:
         assert answer.status_code == httpx.codes.OK, answer.text
         return answer.json()["prediction"]
 
-    def metric(self, name: str, **labels: str) -> float:
-        """The sum of its samples of this name that have these labels, read over a new connection."""
-        page = httpx.get(f"http://127.0.0.1:{self.port}/metrics", timeout=30, trust_env=False).text
+    def metric(self, name: str, seconds: float = 30.0, **labels: str) -> float:
+        """The sum of its samples of this name that have these labels, read within that time over a new connection."""
+        page = httpx.get(f"http://127.0.0.1:{self.port}/metrics", timeout=seconds, trust_env=False).text
         samples = (sample for family in text_string_to_metric_families(page) for sample in family.samples)
         return sum(each.value for each in samples if each.name == name and labels.items() <= each.labels.items())
 

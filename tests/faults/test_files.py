@@ -37,7 +37,7 @@ def answer(server: ServerProcess) -> tuple[int, str, object]:
 def restarted(server: ServerProcess) -> bool:
     """Whether a worker was replaced; the one that is killed may have taken the connection that asks."""
     with contextlib.suppress(httpx.TransportError):
-        return server.metric("septet_worker_restarts_total") >= 1
+        return server.metric("septet_worker_restarts_total", seconds=5.0) >= 1
     return False
 
 
