@@ -114,6 +114,7 @@ def test_a_body_that_ends_its_workers_fails_after_its_attempts_and_harms_no_othe
         assert [each["job_id"] for each in dead] == [poison]
 
 
+@pytest.mark.parametrize("store", ["sqlite"], indirect=True)
 def test_a_job_that_holds_the_interpreter_for_longer_than_a_lease_runs_once(store: str, tmp_path: Path) -> None:
     with serving(store, tmp_path / "log", "--job-workers", "2", *MISBEHAVING) as server:
         (found,) = ended(server, [submit(server, HOLDS)])
@@ -142,6 +143,7 @@ def _worker(found: dict[str, Any], but: str = "") -> str:
     return "" if name == but else name
 
 
+@pytest.mark.parametrize("store", ["sqlite"], indirect=True)
 def test_a_worker_that_is_told_to_stop_gives_its_jobs_back(store: str, tmp_path: Path) -> None:
     with serving(store, tmp_path / "log") as server:
         identifiers = [submit(server, septet_job_attempts="1") for _ in range(30)]
@@ -165,7 +167,8 @@ def test_a_store_that_cannot_be_used_stops_the_start_by_name(tmp_path: Path) -> 
         assert "Traceback" not in text, text
 
 
-def test_both_stores_are_looked_at_by_the_command_line(store: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("store", ["sqlite"], indirect=True)
+def test_a_store_is_looked_at_by_the_command_line(store: str, tmp_path: Path) -> None:
     import subprocess
     import sys
 
