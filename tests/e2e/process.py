@@ -97,8 +97,9 @@ class ServerProcess:
         return self.process.wait(STOP_SECONDS)
 
     def post(self, path: str, body: object, **headers: str) -> httpx.Response:
-        """POST a JSON body."""
-        return self.client.post(path, json=body, headers=headers)
+        """POST a JSON body; a header is named with underscores for its hyphens."""
+        hyphened = {name.replace("_", "-"): value for name, value in headers.items()}
+        return self.client.post(path, json=body, headers=hyphened)
 
     def prediction(self, path: str, body: object) -> Any:
         """POST a JSON body and return the prediction in the answer."""

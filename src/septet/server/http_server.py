@@ -75,7 +75,10 @@ class HttpServer:
         self._stopping = self._forced = False
         self._acceptors: list[Acceptor] = []
         self._secondary_servers: list[SecondaryServer] = []
-        self._secondary_answered = True
+        self._secondary_answered = False
+        # Held while one of them starts: what is told to stop meanwhile must stop that one too.
+        self._secondary_starting = asyncio.Lock()
+        self._secondary_stopped = False
         self.listening = asyncio.Event()
 
     async def serve(self, sockets: Sequence[socket.socket]) -> None:
@@ -88,14 +91,21 @@ class HttpServer:
                 await asyncio.sleep(TICK_SECONDS)
             await self._shutdown(sockets)
 
+    @property
+    def stopping(self) -> bool:
+        """Whether it was told to stop, and no longer waits for balancers to notice."""
+        return self._stopping
+
     def stop_now(self) -> None:
         """Stop at once."""
         self._stopping = self._forced = True
 
     async def start_secondary(self, secondary: SecondaryServer) -> None:
-        """Start another server, which answers beside this one until the end."""
-        await secondary.start()
-        self._secondary_servers.append(secondary)
+        """Start another server, which answers beside this one until the end; none is started once they are stopped."""
+        async with self._secondary_starting:
+            if not self._secondary_stopped:
+                await secondary.start()
+                self._secondary_servers.append(secondary)
 
     async def _open(self, connection: socket.socket) -> None:
         await self._opener.open(self._protocol, connection)
@@ -139,10 +149,14 @@ class HttpServer:
             stopping.cancel()
 
     async def _stop(self) -> None:
-        self._secondary_answered = not self._secondary_servers
-        ends = [secondary.stop(self._grace) for secondary in self._secondary_servers]
-        _, *done = await asyncio.gather(self._close_connections(), *ends)
-        self._secondary_answered = all(done)
+        _, self._secondary_answered = await asyncio.gather(self._close_connections(), self._stop_secondary())
+
+    async def _stop_secondary(self) -> bool:
+        """Whether the servers beside this one have answered all that they were asked."""
+        async with self._secondary_starting:
+            self._secondary_stopped = True
+            ends = [secondary.stop(self._grace) for secondary in self._secondary_servers]
+        return all(await asyncio.gather(*ends))
 
     async def _close_connections(self) -> None:
         """Let the connections end, for as long as the grace lasts."""

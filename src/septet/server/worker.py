@@ -85,10 +85,11 @@ async def _serve(app: App, sockets: list[socket.socket], settings: Settings, hoo
             loading.result()
         for secondary in hooks.secondary_servers:
             await server.start_secondary(secondary)
-        # What was made until now lives as long as the process: the collector need not look at it again.
-        gc.collect()
-        gc.freeze()
-        hooks.on_ready()
+        if not server.stopping:
+            # What was made until now lives as long as the process: the collector need not look at it again.
+            gc.collect()
+            gc.freeze()
+            hooks.on_ready()
         await serving
     except BaseException:
         server.stop_now()
