@@ -93,8 +93,8 @@ class HttpServer:
 
     @property
     def stopping(self) -> bool:
-        """Whether it was told to stop, and no longer waits for balancers to notice."""
-        return self._stopping
+        """Whether it was told to stop; it may still answer, until balancers have noticed."""
+        return self._stopping or self._stop_at is not None
 
     def stop_now(self) -> None:
         """Stop at once."""

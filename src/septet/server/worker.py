@@ -85,6 +85,7 @@ async def _serve(app: App, sockets: list[socket.socket], settings: Settings, hoo
             loading.result()
         for secondary in hooks.secondary_servers:
             await server.start_secondary(secondary)
+        # Its parent does not wait for long for what was told to stop before it was ready: it must not begin anything.
         if not server.stopping:
             # What was made until now lives as long as the process: the collector need not look at it again.
             gc.collect()
