@@ -46,10 +46,11 @@ def killed_servers(kind: str, folder: Path, jobs: int, _: float) -> Trial:
     with _stored(kind, folder, "killed-servers") as (url, redis):
         ledger = JobLedger(url)
         for number in range(jobs):
-            with serving(url, log) as server:
+            # Workers take as long to start as servers, so not every server has one; most are killed at once.
+            working = number % _EVERY == 0
+            with serving(url, log, "--job-workers", str(int(working))) as server:
                 ledger.submit(server, 5.1, 3.5)
-                # At once, or while a worker may have begun the job.
-                time.sleep(random.uniform(0.0, 0.05) if number % 2 else 0.0)
+                time.sleep(random.uniform(0.0, 0.05) if working else 0.0)
                 os.killpg(server.process.pid, signal.SIGKILL)
                 server.process.wait()
             if redis is not None:
