@@ -6,6 +6,7 @@ from pathlib import Path
 import apsw
 import pytest
 
+from septet.errors import StartupError
 from septet.queues.job import Job
 from septet.queues.job_store import StoreFailed
 from septet.queues.sqlite_store import SqliteStore
@@ -20,7 +21,13 @@ def test_nothing_is_acknowledged_into_a_file_that_was_deleted(tmp_path: Path) ->
     for _ in range(2):
         with pytest.raises(StoreFailed, match="it was deleted while it was in use"):
             store.accept([a_job()], NOW)
+    with pytest.raises(StartupError, match="put it back, or, for an empty one, delete FILE-wal"):
+        SqliteStore(file)
     assert not file.exists()  # an empty one in its place would hide the loss
+    for name in ("-wal", "-shm"):
+        Path(f"{file}{name}").unlink()
+    SqliteStore(file).close()
+    accept(store, a_job())
     store.close()
 
 

@@ -15,7 +15,7 @@ from typing import Final, Literal, TypeAlias, TypeVar
 
 from septet.errors import MissingExtra, StartupError
 from septet.queues.job_store import StoreFailed
-from septet.queues.sqlite_files import LogGone, SqliteFiles
+from septet.queues.sqlite_files import LogGone, SqliteFiles, create
 from septet.queues.sqlite_schema import APPLICATION_ID, SCHEMA, SCHEMA_VERSION
 
 try:
@@ -92,9 +92,7 @@ class SqliteDatabase:
 
     def _open(self, *, first: bool = False) -> apsw.Connection:
         if first:
-            # Requests may hold what not everybody should read; the files beside it get the same permissions.
-            with suppress(FileExistsError):
-                os.close(os.open(self.file, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+            create(self.file)
         else:
             self._files.check_next()
         files = SqliteFiles(self.file)

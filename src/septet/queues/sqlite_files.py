@@ -4,11 +4,14 @@ A file that is deleted or replaced stays as it is for whoever has it open: what 
 (https://sqlite.org/howtocorrupt.html, section 2.5). SQLite does not look. So each step does, twice, before it is told.
 """
 
+import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 _DELETED: Final = (
-    "it was deleted while it was in use, and what it held with it; put it back, or restart Septet for an empty one"
+    "it was deleted while it was in use, and what it held with it; put it back, or, for an empty one, delete FILE-wal "
+    "and FILE-shm beside it as well, and restart Septet"
 )
 _REPLACED: Final = "it was replaced by another file while it was in use; what is asked next is asked of that one"
 _LOG_STAYED: Final = (
@@ -26,6 +29,20 @@ class FileGone(OSError):
 
 class LogGone(OSError):
     """Raised when the file is there and its log is not: a connection that is opened now would damage the file."""
+
+
+def create(file: Path) -> None:
+    """Make an empty file where there is none, that only its owner may read: requests may hold secrets.
+
+    Raises:
+        FileGone: the log of one is there, which SQLite would delete: it may hold jobs.
+    """
+    if not file.exists():
+        if Path(f"{file}-wal").exists():
+            raise FileGone(_DELETED)
+        # What lies beside it gets the same permissions. To open one that is there could end locks of this process.
+        with suppress(FileExistsError):
+            os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
 
 
 class SqliteFiles:
