@@ -5,6 +5,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
+
 from tests.e2e.process import IRIS, ServerProcess, children, septet_serve
 from tests.waiting import until
 
@@ -22,6 +24,16 @@ def submit(server: ServerProcess, first: float = 5.1, **headers: str) -> str:
     answer = server.post("/predict/async", {"data": [[first, 3.5, 1.4, 0.2]]}, **headers)
     assert answer.status_code == 202, answer.text
     return str(answer.json()["job_id"])
+
+
+def refused(server: ServerProcess, rows: int = 1) -> str:
+    """Why no job is accepted now, or nothing where one was."""
+    answer = server.post("/predict/async", {"data": [[5.1, 3.5, 1.4, 0.2]] * rows})
+    if answer.status_code == httpx.codes.ACCEPTED:
+        return ""
+    assert answer.status_code == httpx.codes.SERVICE_UNAVAILABLE, answer.text
+    assert answer.json()["error"]["code"] == "unavailable"
+    return str(answer.json()["error"]["message"])
 
 
 def job(server: ServerProcess, identifier: str, wait: float = 0.0) -> dict[str, Any]:

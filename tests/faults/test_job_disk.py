@@ -6,11 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-import httpx
 import pytest
 
 from tests.e2e.process import IRIS, ServerProcess, septet_serve
-from tests.faults.job_servers import ended, job, serving, submit
+from tests.faults.job_servers import ended, job, refused, serving, submit
 from tests.waiting import until
 
 _NAMESPACE = ("unshare", "--user", "--map-root-user", "--mount")
@@ -41,16 +40,6 @@ def fill(file: Path) -> None:
     with suppress(OSError), file.open("wb", buffering=0) as opened:
         while opened.write(bytes(4096)):
             pass
-
-
-def refused(server: ServerProcess, rows: int = 1) -> str:
-    """Why no job is accepted now, or nothing where one was."""
-    answer = server.post("/predict/async", {"data": [[5.1, 3.5, 1.4, 0.2]] * rows})
-    if answer.status_code == httpx.codes.ACCEPTED:
-        return ""
-    assert answer.status_code == httpx.codes.SERVICE_UNAVAILABLE, answer.text
-    assert answer.json()["error"]["code"] == "unavailable"
-    return str(answer.json()["error"]["message"])
 
 
 @needs_disks
