@@ -1,6 +1,6 @@
 """Real servers with jobs: started, asked, waited for."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,13 +15,17 @@ MISBEHAVING = ("--middleware", "tests.e2e.services.misbehaving:Misbehaving")
 
 
 @contextmanager
-def serving(store: str, log: Path, *options: str) -> Iterator[ServerProcess]:
-    with ServerProcess(septet_serve(IRIS, "--jobs", store, "--job-lease", "1", *options), log) as server:
+def serving(
+    store: str, log: Path, *options: str, environment: Mapping[str, str] | None = None
+) -> Iterator[ServerProcess]:
+    """A server with one worker of jobs, whose leases are of a second."""
+    command = septet_serve(IRIS, "--jobs", store, "--job-lease", "1", *options)
+    with ServerProcess(command, log, environment=environment) as server:
         yield server
 
 
-def submit(server: ServerProcess, first: float = 5.1, **headers: str) -> str:
-    answer = server.post("/predict/async", {"data": [[first, 3.5, 1.4, 0.2]]}, **headers)
+def submit(server: ServerProcess, first: float = 5.1, second: float = 3.5, **headers: str) -> str:
+    answer = server.post("/predict/async", {"data": [[first, second, 1.4, 0.2]]}, **headers)
     assert answer.status_code == 202, answer.text
     return str(answer.json()["job_id"])
 
