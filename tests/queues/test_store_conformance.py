@@ -159,8 +159,29 @@ def test_an_attempt_that_fails_is_tried_again_until_there_have_been_enough(store
 def test_what_is_too_old_is_not_tried_again(store: JobStore) -> None:
     job = a_job(max_age=10.0)
     accept(store, job)
-    begin(store, now=NOW + 11)
-    store.settle("w", [Settlement(id=job.id, attempt=1, outcome="retry", error=WRONG)], NOW + 12)
+    begin(store)
+    store.settle("w", [Settlement(id=job.id, attempt=1, outcome="retry", error=WRONG)], NOW + 9)
+    begin(store, now=NOW + 9)
+    assert (found(store, job.id).started_at, found(store, job.id).first_started_at) == (NOW + 9, NOW)
+    store.settle("w", [Settlement(id=job.id, attempt=2, outcome="retry", error=WRONG)], NOW + 11)
+    assert (found(store, job.id).state, found(store, job.id).reason) == (JobState.FAILED, "too_old")
+
+
+@pytest.mark.parametrize("given_back", [False, True])
+def test_the_time_in_a_backlog_takes_no_attempt_from_a_job(store: JobStore, *, given_back: bool) -> None:
+    job = a_job(max_age=10.0)
+    accept(store, job)
+    if given_back:
+        begin(store, now=NOW + 1)
+        store.settle("w", [Settlement(id=job.id, attempt=1, outcome="returned")], NOW + 2)
+    (leased,) = store.lease("w", 9, NOW + 1000)
+    assert (leased.attempt, leased.first_started_at) == (1, NOW + 1000)
+    store.reap("w", 0, NOW + 1009)
+    assert found(store, job.id).state is JobState.QUEUED
+    store.join("v", ["iris"], NOW)
+    (leased,) = store.lease("v", 9, NOW + 1009 + LONGEST_DELAY_SECONDS)
+    assert (leased.attempt, leased.first_started_at) == (2, NOW + 1000)
+    store.reap("v", 0, NOW + 1009 + LONGEST_DELAY_SECONDS)
     assert (found(store, job.id).state, found(store, job.id).reason) == (JobState.FAILED, "too_old")
 
 

@@ -11,8 +11,8 @@ from septet.queues.job_transitions import accepted
 
 #: Jobs as `job_of` reads them.
 SELECT_JOBS: Final = (
-    "SELECT place, state, due_at, attempts, worker, started_at, ended_at, cancelling, progress, reason, error, "
-    "answered_by, body_bytes, reply_bytes, keep_until, "
+    "SELECT place, state, due_at, attempts, worker, started_at, first_started_at, ended_at, cancelling, progress, "
+    "reason, error, answered_by, body_bytes, reply_bytes, keep_until, "
     # Faster than a join.
     "(SELECT head FROM requests WHERE requests.place = jobs.place) FROM jobs"
 )
@@ -90,8 +90,8 @@ def updated_row(job: Job, *, later: bool) -> _Row:
 
 def job_of(row: _Row) -> Job:
     """The job of a row of `SELECT_JOBS`."""
-    place, state, due_at, attempts, worker, started_at, ended_at, cancelling, progress, reason, error, model = row[:12]
-    body_bytes, reply_bytes, keep_until, head = row[12:]
+    place, state, due_at, attempts, worker, started_at, first_started_at, ended_at, cancelling, progress = row[:10]
+    reason, error, model, body_bytes, reply_bytes, keep_until, head = row[10:]
     return msgspec.structs.replace(
         accepted(_new_job(head), place),
         state=JobState(state),
@@ -99,6 +99,7 @@ def job_of(row: _Row) -> Job:
         attempts=attempts,
         worker=worker,
         started_at=started_at,
+        first_started_at=first_started_at,
         ended_at=ended_at,
         cancelling=bool(cancelling),
         progress=progress,

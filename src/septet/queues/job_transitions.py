@@ -51,6 +51,7 @@ def begun(job: Job, worker: str, now: float) -> Job:
         worker=worker,
         attempts=job.attempts + 1,
         started_at=now,
+        first_started_at=job.first_started_at if job.attempts else now,
         progress=None,
         cancelling=False,
     )
@@ -94,7 +95,8 @@ def _again(job: Job, delay: float, now: float, limits: StoreLimits) -> Job:
         return ended(job, JobState.CANCELLED, now, limits)
     if job.attempts >= job.max_attempts:
         return ended(msgspec.structs.replace(job, reason="attempts_exhausted"), JobState.FAILED, now, limits)
-    if now - job.submitted_at > job.max_age:
+    # However long it waited before: a backlog takes no attempt from it.
+    if job.first_started_at is not None and now - job.first_started_at > job.max_age:
         return ended(msgspec.structs.replace(job, reason="too_old"), JobState.FAILED, now, limits)
     return msgspec.structs.replace(job, state=JobState.QUEUED, worker=None, due_at=now + delay, reply_bytes=0)
 

@@ -112,7 +112,7 @@ class MemoryStore(JobStore):
                 break
             self._counts[each.job.kind].begun(each.job.submitted_at, each.job.due_at, now)
             each.job = begun(each.job, worker, now)
-            leased.append(LeasedJob(each.new, each.job.attempts))
+            leased.append(LeasedJob(each.new, each.job.attempts, each.job.first_started_at or now))
             if again:
                 break
         return leased

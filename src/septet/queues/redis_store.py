@@ -122,7 +122,7 @@ class RedisStore(JobStore):
         token = self._lease_tokens.setdefault(worker, token_hex(8))
         leased = self._redis.run("lease", self._arguments(now, worker=worker, most=most, token=token))
         del self._lease_tokens[worker]
-        return [LeasedJob(new_of(new, body), attempt) for attempt, new, body in leased]
+        return [LeasedJob(new_of(new, body), attempt, float(first)) for attempt, first, new, body in leased]
 
     def settle(self, worker: str, settlements: Sequence[Settlement], now: float) -> list[bool]:
         # A mark is the same until an answer has arrived, so that what a call did whose answer was lost is known.

@@ -115,7 +115,7 @@ class SqliteStep:
             candidates = self._ready(names, passed, last, most - len(leased))
             if not candidates:
                 break
-            for rank, place, attempts, begin_by, due_at in candidates:
+            for rank, place, attempts, begin_by, due_at, first in candidates:
                 passed, alone = (rank, place), attempts > 0
                 if alone and leased:
                     break
@@ -128,25 +128,29 @@ class SqliteStep:
                         "SELECT head, body FROM requests WHERE place = ?", (place,)
                     ).fetchone()
                     job = new_job_of(*row)
-                    leased.append(LeasedJob(job, attempts + 1))
-                    begun.append((worker, self._now, place))
+                    leased.append(LeasedJob(job, attempts + 1, first if attempts else self._now))
+                    begun.append((worker, self._now, leased[-1].first_started_at, place))
                     self._totals.count(job.kind, JobState.QUEUED, -1)
                     self._totals.count(job.kind, JobState.RUNNING, 1)
                     self._totals.counts[job.kind].begun(job.submitted_at, due_at, self._now)
                     if alone:
                         break
         begin = (
-            "state = 'running', worker = ?, attempts = attempts + 1, started_at = ?, progress = NULL, cancelling = 0"
+            "state = 'running', worker = ?, attempts = attempts + 1, started_at = ?, first_started_at = ?, "
+            "progress = NULL, cancelling = 0"
         )
         self._connection.executemany(f"UPDATE jobs SET {begin} WHERE place = ?", begun)
         return leased
 
     def _ready(
         self, models: Iterable[str], passed: tuple[float, int], last: int, most: int
-    ) -> list[tuple[float, int, int, float | None, float]]:
-        """Rank, place, attempts, `begin_by` and `due_at` of what may begin after a rank and place, the next first."""
+    ) -> list[tuple[float, int, int, float | None, float, float]]:
+        """Rank, place, attempts, `begin_by`, `due_at` and first begin of what may begin after a rank and place.
+
+        The next is first.
+        """
         after = "(rank, place) > (?, ?) AND place <= ? AND due_at <= ?"
-        columns = "rank, place, attempts, begin_by, due_at"
+        columns = "rank, place, attempts, begin_by, due_at, first_started_at"
         ready = f"SELECT {columns} FROM jobs WHERE model = ? AND {_READY} AND behind = 0 AND {after}"
         found: list[Any] = []
         for model in models:

@@ -65,7 +65,7 @@ class Jobs(msgspec.Struct, frozen=True):
         Meta(
             ge=0,
             le=31_536_000,
-            description="age of a job after which a failed attempt is its last",
+            description="time after the first begin of a job from which a failed attempt is its last",
             extra={"flag": "job-max-age", **SECONDS},
         ),
     ] = 300.0

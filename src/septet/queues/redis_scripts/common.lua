@@ -212,7 +212,7 @@ local function again(row, delay)
   elseif row.attempts >= row.max_attempts then
     row.reason = 'attempts_exhausted'
     finish(row, 'failed')
-  elseif call.now - row.submitted_at > row.max_age then
+  elseif call.now - row.first_started_at > row.max_age then
     row.reason = 'too_old'
     finish(row, 'failed')
   else
