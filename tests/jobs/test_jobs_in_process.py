@@ -193,6 +193,37 @@ def test_a_model_that_fails_is_tried_again_and_then_its_error_is_the_answer() ->
     run(scenario)
 
 
+@pytest.mark.parametrize(
+    ("path", "body", "told"),
+    [
+        ("/predict", BODY, lambda error: error["error"]["message"]),
+        ("/v2/models/model/infer", V2, lambda error: error["error"]),
+    ],
+)
+def test_a_job_whose_answer_is_larger_than_allowed_fails_at_once(
+    path: str, body: bytes, told: Callable[[dict[str, Any]], str]
+) -> None:
+    async def scenario() -> None:
+        size = len((await _answered_at_once(path, body)).body)
+        for most, state in ((size, "succeeded"), (size - 1, "failed")):
+            async with JobServer(testing.service(), jobs=Jobs(store="memory", max_answer_bytes=most)) as server:
+                ticket = read(await server.post(path, body, x_request_id="same", prefer="respond-async"))
+                job = read(await server.ask("GET", ticket["href"] + "?wait=30"))
+                assert (job["state"], job["attempts"]) == (state, 1)
+                if state == "failed":
+                    answer = await server.ask("GET", ticket["href"] + "/answer")
+                    assert (job["reason"], job["error"]["code"], answer.status) == ("permanent", "too_large", 413)
+                    assert told(read(answer)) == job["error"]["message"]
+                    assert f"{size} bytes" in job["error"]["message"]
+
+    run(scenario)
+
+
+async def _answered_at_once(path: str, body: bytes) -> HttpReply:
+    async with JobServer(testing.service()) as server:
+        return await server.post(path, body, x_request_id="same")
+
+
 def test_a_job_that_waits_can_be_cancelled() -> None:
     async def scenario() -> None:
         async with JobServer(testing.service(), working=False) as server:

@@ -13,6 +13,7 @@ import msgspec
 
 from septet.errors import SeptetError, SettingsInvalid, StartupError
 from septet.events import Observer
+from septet.jobs.answer_bound import answer_within
 from septet.jobs.async_routes import AsyncRoutes
 from septet.jobs.delivery_run import DeliveryRun
 from septet.jobs.job_consumer import Answer, JobConsumer
@@ -226,7 +227,7 @@ class JobWork:
         self._consumer = JobConsumer(
             store.thread,
             keeping,
-            partial(_answer_of, app, grpc),
+            partial(_answer_of, app, grpc, jobs.max_answer_bytes),
             DeliveryRun(store.thread, partial(_in_thread, self._sinks)),
             partial(_digests, app.models),
             most=jobs.most_at_once,
@@ -293,8 +294,9 @@ def grpc_app(app: App, settings: Settings, observer: Observer) -> App | None:
     return grpc_application(app, settings, observer)[0]
 
 
-def _answer_of(app: App, grpc: App | None, path: str) -> Answer:
-    return grpc.answer if grpc is not None and grpc.find(path) is not None else app.answer
+def _answer_of(app: App, grpc: App | None, most_bytes: int, path: str) -> Answer:
+    answer = grpc.answer if grpc is not None and grpc.find(path) is not None else app.answer
+    return partial(answer_within, answer, most_bytes)
 
 
 def _digests(models: Models) -> dict[str, str]:

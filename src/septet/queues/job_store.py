@@ -28,7 +28,6 @@ class StoreLimits(msgspec.Struct, frozen=True):
         max_bytes: bytes of bodies and replies that are kept.
         max_waiting_seconds: how long the oldest job that waits may have waited.
         keep_seconds: how long a job is kept after its end; its id is known as over for as long again.
-        max_reply_bytes: of one reply.
         delivery_attempts: how often an answer is brought to its sink.
         delivery_seconds: for how long that is tried.
     """
@@ -37,7 +36,6 @@ class StoreLimits(msgspec.Struct, frozen=True):
     max_bytes: int = 8 << 30
     max_waiting_seconds: float = 86_400.0
     keep_seconds: float = 86_400.0
-    max_reply_bytes: int = 64 << 20
     delivery_attempts: int = 12
     delivery_seconds: float = 86_400.0
 
