@@ -22,6 +22,7 @@ from septet.jobs.store_outage import StoreOutage
 from septet.jobs.store_thread import StoreThread
 from septet.protocols.http.http_messages import HttpReply, HttpRequest
 from septet.queues.job import JobError, LeasedJob, Settlement, StoredReply, retry_delay
+from septet.queues.job_store import JobStore
 from septet.sinks.delivery import DeliveryFailed, DeliveryRefused
 from septet.sinks.delivery_delay import delivery_delay
 from septet.types import DONE_ALREADY, Pending
@@ -133,7 +134,7 @@ class JobConsumer:
             self._consuming.cancel()
         name, now = self._keeping.name, time()
         with contextlib.suppress(SeptetError):  # its keeper gives them back then
-            await self._store.run(lambda store: store.leave(name, now))
+            await self._store.run(partial(_leave, name, now), changes=True)
         await self._keeping.leave()
         return finished
 
@@ -159,7 +160,7 @@ class JobConsumer:
         if self._stopping:
             return True
         name, most, now = self._keeping.name, self._room - self._predicting, time()
-        leased = await self._store.run(lambda store: store.lease(name, max(1, most), now))
+        leased = await self._store.run(lambda store: store.lease(name, max(1, most), now), changes=True)
         self._outage.ended()
         # A delivery is tried often, and takes its time where its sink is slow.
         alone = any(each.attempt > 1 and each.job.kind == "predict" for each in leased)
@@ -278,6 +279,12 @@ class JobConsumer:
         self._bringing = 0
         self._free.set()
         self._lost()
+
+
+def _leave(worker: str, now: float, store: JobStore) -> bool:
+    """End a worker; others may have jobs again."""
+    store.leave(worker, now)
+    return True
 
 
 class _Batch:

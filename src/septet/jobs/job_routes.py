@@ -102,7 +102,7 @@ class JobRoutes:
         """`DELETE /job/{job_id}`: end a job that waits, or ask for the end of one that runs."""
         await self._found(http, 0.0)
         identifier, now = http.parameters["job_id"], self._clock()
-        job = await self._store.run(lambda store: store.cancel(identifier, now))
+        job = await self._store.run(lambda store: store.cancel(identifier, now), changes=True)
         if job is None:
             raise _unknown(identifier)
         # Whoever asks again gets the same: to cancel what has ended is no error.
