@@ -14,6 +14,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 import septet
 from septet import testing
+from septet.assembly import job_serving
 from septet.errors import ModelFailed, SettingsInvalid
 from septet.jobs import delivery_run, job_consumer
 from septet.jobs.delivery_run import MOST_TO_ONE
@@ -235,6 +236,29 @@ def test_a_job_that_waits_can_be_cancelled() -> None:
                 cancelled = await server.ask("DELETE", ticket["href"])
                 assert (cancelled.status, read(cancelled)["state"]) == (200, "cancelled")
             assert (await server.ask("GET", ticket["href"] + "/answer")).status == 410
+
+    run(scenario)
+
+
+def test_a_job_that_no_worker_can_answer_says_so_and_expires_in_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(job_serving, "SWEEP_SECONDS", 0.01)
+
+    async def scenario() -> None:
+        async with JobServer(testing.service(), working=False) as server:
+            waits = read(await server.post("/predict", BODY, prefer="respond-async"))
+            for path in ("", "/answer"):
+                job = read(await server.ask("GET", waits["href"] + path))
+                assert job["waiting_for"] == "a worker that has the model 'model'; none has it now"
+            assert "waiting_for" in (await server.ask("GET", waits["href"] + "/events")).body.decode()
+            (listed,) = read(await server.ask("GET", "/jobs"))["jobs"]
+            assert listed["waiting_for"] == job["waiting_for"]
+            assert b"\nseptet_jobs_unserved 1.0\n" in (await server.ask("GET", "/metrics")).body
+            expires = read(await server.post("/predict/async", BODY, septet_job_begin_within="0"))
+            ended = read(await server.ask("GET", expires["href"] + "?wait=30"))
+            assert ended["state"] == "expired"
+            assert "waiting_for" not in ended
+            server.store.join("w", ["model"], 0.0)
+            assert "waiting_for" not in read(await server.ask("GET", waits["href"]))
 
     run(scenario)
 

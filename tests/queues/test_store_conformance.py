@@ -444,6 +444,23 @@ def test_what_is_stored_is_counted(store: JobStore) -> None:
     assert stats.oldest_at == NOW - 3
 
 
+def test_what_waits_for_a_model_that_no_worker_has_is_counted(store: JobStore) -> None:
+    mine, wine, later = a_job(), a_job(model="wine", sink="s"), a_job(model="wine", not_before=NOW + 9)
+    accept(store, mine, wine, later)
+    assert store.stats(NOW).unserved == {"wine": 2}
+    store.join("v", ["wine", "digits"], NOW)
+    assert store.stats(NOW).unserved == {}
+    begin(store, worker="v")
+    store.settle("v", [success(wine.id)], NOW)
+    store.cancel(later.id, NOW)
+    store.leave("v", NOW)
+    assert store.stats(NOW).unserved == {"wine": 1}  # the delivery
+    store.leave("w", NOW)
+    assert store.stats(NOW).unserved == {"wine": 1, "iris": 1}
+    store.cancel(mine.id, NOW)
+    assert store.stats(NOW).unserved == {"wine": 1}
+
+
 def test_a_store_says_what_it_survives(store: JobStore) -> None:
     assert store.durability
 

@@ -40,6 +40,7 @@ class Totals(msgspec.Struct):
         stored_bytes: of bodies and replies.
         later: queued jobs that waited for their time when somebody last looked.
         predict, deliver: jobs of each kind by state.
+        waiting: queued jobs of both kinds by model.
         counts: what has happened since the file was made, by kind.
     """
 
@@ -48,14 +49,20 @@ class Totals(msgspec.Struct):
     later: int = 0
     predict: dict[str, int] = {}
     deliver: dict[str, int] = {}
+    waiting: dict[str, int] = {}
     counts: dict[JobKind, JobCounts] = msgspec.field(
         default_factory=lambda: {"predict": JobCounts(), "deliver": JobCounts()}
     )
 
-    def count(self, kind: JobKind, state: JobState, more: int) -> None:
-        """Note that there are so many more jobs of a kind in a state."""
-        states = self.predict if kind == "predict" else self.deliver
+    def count(self, job: NewJob | Job, state: JobState, more: int) -> None:
+        """Note that there are so many more jobs like this one in a state."""
+        states = self.predict if job.kind == "predict" else self.deliver
         states[state.value] = states.get(state.value, 0) + more
+        if state is JobState.QUEUED:
+            waiting = self.waiting.get(job.model, 0) + more
+            self.waiting[job.model] = waiting
+            if not waiting:
+                del self.waiting[job.model]
 
     def of(self, state: JobState) -> int:
         """Jobs of both kinds in a state."""

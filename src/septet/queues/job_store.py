@@ -67,6 +67,7 @@ class QueueStats(msgspec.Struct, frozen=True):
         oldest_at: when the oldest job that may begin was accepted, in seconds since 1970; None where none waits.
         stored_bytes: of bodies and replies.
         workers: that have not been reaped.
+        unserved: jobs and deliveries that wait for a model which none of these has, by its name.
         counts: what has happened since the store was made, by kind; sums that only grow.
     """
 
@@ -76,6 +77,7 @@ class QueueStats(msgspec.Struct, frozen=True):
     oldest_at: float | None
     stored_bytes: int
     workers: int
+    unserved: Mapping[str, int] = {}
     counts: Mapping[JobKind, JobCounts] = {}
 
 

@@ -1,6 +1,7 @@
 """What a job becomes by each step, as pure functions: every store applies these, or says the same in its language."""
 
 import math
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -113,6 +114,12 @@ def refusal_of(limits: StoreLimits, stats: QueueStats, size: int, now: float) ->
         text = f"The oldest job has waited for {now - stats.oldest_at:.0f} s already. Try again later."
         return Overloaded(text, LONGEST_RETRY_AFTER)
     return None
+
+
+def unserved(waiting: Mapping[str, int], workers: Iterable[Sequence[str]]) -> dict[str, int]:
+    """Of the jobs that wait, by model, those for a model that no worker has; `workers` are the models of each."""
+    served = {model for models in workers for model in models}
+    return {model: count for model, count in waiting.items() if model not in served}
 
 
 def _patience(seconds: float) -> int:

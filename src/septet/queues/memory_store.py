@@ -4,6 +4,7 @@ It does what every store does in the plainest way, so it is also what the others
 """
 
 import random
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from copy import deepcopy
 from secrets import token_hex
@@ -23,7 +24,17 @@ from septet.queues.job_store import (
     StoreLimits,
     WorkerInfo,
 )
-from septet.queues.job_transitions import OTHER_REQUEST, accepted, begun, delivery, ended, reaped, refusal_of, settled
+from septet.queues.job_transitions import (
+    OTHER_REQUEST,
+    accepted,
+    begun,
+    delivery,
+    ended,
+    reaped,
+    refusal_of,
+    settled,
+    unserved,
+)
 
 
 class _Stored(msgspec.Struct):
@@ -241,6 +252,7 @@ class MemoryStore(JobStore):
         states = dict.fromkeys(JobState, 0)
         for job in jobs:
             states[job.state] += job.kind == "predict"
+        waits = Counter(job.model for job in jobs if job.state is JobState.QUEUED)
         waiting = [job for job in jobs if job.state is JobState.QUEUED and job.due_at <= now]
         return QueueStats(
             states=states,
@@ -249,6 +261,7 @@ class MemoryStore(JobStore):
             oldest_at=min((job.submitted_at for job in waiting), default=None),
             stored_bytes=sum(job.body_bytes + job.reply_bytes for job in jobs),
             workers=len(self._workers),
+            unserved=unserved(waits, (each.models for each in self._workers.values())),
             counts=deepcopy(self._counts),
         )
 

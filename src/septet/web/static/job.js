@@ -58,7 +58,8 @@ class JobView {
       known = event.get("id");
       const job = JSON.parse(event.get("data"));
       this.state.textContent = job.state;
-      this.detail.textContent = job.attempts ? `attempt ${job.attempts} of ${job.max_attempts}` : "";
+      const attempt = job.attempts ? `attempt ${job.attempts} of ${job.max_attempts}` : "";
+      this.detail.textContent = job.waiting_for ? `for ${job.waiting_for}` : attempt;
       if (ENDED.includes(job.state)) return job;
     }
     return null;
