@@ -194,6 +194,14 @@ class LeasedJob(msgspec.Struct, frozen=True):
     first_started_at: float
 
 
+class ProgressReport(msgspec.Struct, frozen=True):
+    """Which part of an attempt is done, from 0 to 1."""
+
+    id: str
+    attempt: int
+    progress: float
+
+
 class Settlement(msgspec.Struct, frozen=True, kw_only=True):
     """How an attempt ended.
 

@@ -16,7 +16,7 @@ from typing import Protocol
 import msgspec
 
 from septet.errors import SeptetError, Unavailable
-from septet.queues.job import Job, JobKind, JobState, LeasedJob, NewJob, Settlement, StoredReply
+from septet.queues.job import Job, JobKind, JobState, LeasedJob, NewJob, ProgressReport, Settlement, StoredReply
 from septet.queues.job_counts import JobCounts
 
 
@@ -170,8 +170,8 @@ class JobStore(ABC):
         """End attempts; for each whether it was still the worker's. With it, what is to be delivered is queued."""
 
     @abstractmethod
-    def report(self, worker: str, job: str, attempt: int, progress: float) -> bool:
-        """Say how much of a job is done, from 0 to 1; whether it is still the worker's."""
+    def report(self, worker: str, reports: Sequence[ProgressReport]) -> list[bool]:
+        """Say how much of jobs is done; for each whether it is still the worker's."""
 
     @abstractmethod
     def workers(self) -> Sequence[WorkerInfo]:

@@ -12,7 +12,7 @@ from secrets import token_hex
 import msgspec
 
 from septet.errors import Conflict, SeptetError
-from septet.queues.job import ENDED, Job, JobKind, JobState, LeasedJob, NewJob, Settlement, StoredReply
+from septet.queues.job import ENDED, Job, JobKind, JobState, LeasedJob, NewJob, ProgressReport, Settlement, StoredReply
 from septet.queues.job_counts import JobCounts
 from septet.queues.job_store import (
     Accepted,
@@ -161,11 +161,12 @@ class MemoryStore(JobStore):
             return None
         return stored if (stored.job.worker, stored.job.attempts) == (worker, attempt) else None
 
-    def report(self, worker: str, job: str, attempt: int, progress: float) -> bool:
-        stored = self._held(worker, job, attempt)
-        if stored is not None:
-            stored.job = msgspec.structs.replace(stored.job, progress=progress)
-        return stored is not None
+    def report(self, worker: str, reports: Sequence[ProgressReport]) -> list[bool]:
+        held = [self._held(worker, each.id, each.attempt) for each in reports]
+        for stored, each in zip(held, reports, strict=True):
+            if stored is not None:
+                stored.job = msgspec.structs.replace(stored.job, progress=each.progress)
+        return [stored is not None for stored in held]
 
     def workers(self) -> Sequence[WorkerInfo]:
         return [

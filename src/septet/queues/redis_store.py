@@ -16,6 +16,7 @@ from septet.queues.job import (
     JobState,
     LeasedJob,
     NewJob,
+    ProgressReport,
     Settlement,
     StoredReply,
 )
@@ -141,9 +142,12 @@ class RedisStore(JobStore):
             self._marks.pop(name, None)
         return outcomes
 
-    def report(self, worker: str, job: str, attempt: int, progress: float) -> bool:
-        said = {"worker": worker, "id": job, "attempt": attempt, "progress": progress}
-        return bool(self._redis.run("report", said))
+    def report(self, worker: str, reports: Sequence[ProgressReport]) -> list[bool]:
+        outcomes: list[bool] = []
+        for group in _groups([(msgspec.msgpack.encode(each),) for each in reports]):
+            told = self._redis.run("report", {"worker": worker}, [part for (part,) in group])
+            outcomes += map(bool, told)
+        return outcomes
 
     def workers(self) -> Sequence[WorkerInfo]:
         found = [

@@ -59,7 +59,8 @@ class JobView {
       const job = JSON.parse(event.get("data"));
       this.state.textContent = job.state;
       const attempt = job.attempts ? `attempt ${job.attempts} of ${job.max_attempts}` : "";
-      this.detail.textContent = job.waiting_for ? `for ${job.waiting_for}` : attempt;
+      const done = job.state === "running" && job.progress ? `, ${Math.round(100 * job.progress)} % done` : "";
+      this.detail.textContent = job.waiting_for ? `for ${job.waiting_for}` : attempt + done;
       if (ENDED.includes(job.state)) return job;
     }
     return null;
