@@ -12,7 +12,6 @@ from septet import report_progress, testing
 from septet.errors import Unavailable
 from septet.jobs import progress_reports
 from septet.jobs.progress_reports import ProgressReports
-from septet.protocols.http.http_messages import HttpReply
 from septet.queues.job import LeasedJob, ProgressReport
 from septet.testing import ConstantPredictor
 from septet.types import Report, Request, Response, adapt
@@ -35,14 +34,15 @@ class Stepping:
         return await self._inner.predict(request)
 
 
-async def _until(server: JobServer, href: str, progress: float) -> HttpReply:
+async def _until(server: JobServer, href: str, progress: float) -> bytes:
     """The event that tells of this progress."""
-    seen = ""
-    while True:
-        event = await server.ask("GET", href + "/events", last_event_id=seen)
-        if f'"progress":{progress}'.encode() in event.body:
-            return event
-        seen = next((line[4:] for line in event.body.decode().splitlines() if line.startswith("id: ")), seen)
+    events = (await server.ask("GET", href + "/events")).pieces
+    assert events is not None
+    async with asyncio.timeout(60):
+        while f'"progress":{progress}'.encode() not in (event := await anext(events)):
+            pass
+    await events.aclose()
+    return event
 
 
 def test_progress_reaches_the_document_and_the_events_of_its_own_job() -> None:
@@ -51,7 +51,7 @@ def test_progress_reaches_the_document_and_the_events_of_its_own_job() -> None:
         async with JobServer(testing.service(predictor=adapt(step.answer))) as server:
             ticket = read(await server.post("/predict/async", BODY))
             event = await _until(server, ticket["href"], 0.4)
-            assert b"event: running\n" in event.body
+            assert b"event: running\n" in event
             job = read(await server.ask("GET", ticket["href"]))
             assert (job["state"], job["progress"]) == ("running", 0.4)
             step.go_on.set()

@@ -249,7 +249,10 @@ def test_a_job_that_no_worker_can_answer_says_so_and_expires_in_its_time(monkeyp
             for path in ("", "/answer"):
                 job = read(await server.ask("GET", waits["href"] + path))
                 assert job["waiting_for"] == "a worker that has the model 'model'; none has it now"
-            assert "waiting_for" in (await server.ask("GET", waits["href"] + "/events")).body.decode()
+            events = (await server.ask("GET", waits["href"] + "/events")).pieces
+            assert events is not None
+            assert b'"waiting_for"' in await anext(events)
+            await events.aclose()
             (listed,) = read(await server.ask("GET", "/jobs"))["jobs"]
             assert listed["waiting_for"] == job["waiting_for"]
             assert b"\nseptet_jobs_unserved 1.0\n" in (await server.ask("GET", "/metrics")).body
@@ -350,16 +353,20 @@ def test_a_job_is_followed_by_its_events_until_the_caller_knows_its_end() -> Non
         async with JobServer(testing.service(predictor=held)) as server:
             path = read(await server.post("/predict/async", BODY))["href"] + "/events"
             await held.until_held()
-            seen: dict[str, str] = {}
             reply = await server.ask("GET", path)
-            while reply.status == 200:
-                lines = dict(line.split(": ", 1) for line in reply.body.decode().strip().split("\n"))
-                seen[lines["event"]] = lines["data"]
+            assert (reply.status, reply.media_type, reply.body) == (200, b"text/event-stream", b"retry: 500\n\n")
+            assert reply.pieces is not None
+            seen = []
+            async for event in reply.pieces:
+                seen.append(dict(line.split(": ", 1) for line in event.decode().strip().split("\n")))
                 held.release()
-                reply = await server.ask("GET", path, last_event_id=lines["id"])
-            assert reply.status == 410
-            assert list(seen) == ["running", "succeeded"]
-            assert json.loads(seen["succeeded"])["answer"]["body"]["prediction"] == [1.5, 2.5]
+            assert [each["event"] for each in seen] == ["running", "succeeded"]
+            assert json.loads(seen[1]["data"])["answer"]["body"]["prediction"] == [1.5, 2.5]
+            # As an EventSource asks again: for what came behind the last event that it has.
+            again = await server.ask("GET", path, last_event_id=seen[0]["id"])
+            assert again.pieces is not None
+            assert [event.decode().split("\n")[1] async for event in again.pieces] == ["event: succeeded"]
+            assert (await server.ask("GET", path, last_event_id=seen[1]["id"])).status == 410
 
     run(scenario)
 

@@ -1,6 +1,6 @@
 """The routes by which callers ask for their jobs."""
 
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from time import time
 from typing import Final
 from urllib.parse import parse_qsl, urlencode
@@ -23,6 +23,9 @@ MOST_LISTED: Final = 100
 #: For how many seconds an event is waited for.
 EVENT_WAIT: Final = 25.0
 _EVENTS: Final = b"text/event-stream"
+#: Milliseconds after which to ask again where the connection was lost.
+_RETRY: Final = b"retry: 500\n\n"
+_NOT_KEPT: Final = ((b"cache-control", b"no-store"), (b"x-accel-buffering", b"no"))
 _OPENAPI = "septet.jobs.jobs_openapi"
 _IDENTIFIER_LENGTH: Final = 32
 
@@ -44,7 +47,7 @@ class JobRoutes:
         if asked.get("shape", "full") == "classic":
             body = msgspec.json.encode({job.id: {"prediction": _classic(job, reply)}})
         elif asked.get("shape", "full") == "full":
-            body = await self._document(http, job, reply)
+            body = await self._document(http.root_path, job, reply)
         else:
             raise Malformed("The parameter shape must be full or classic.")
         later = () if job.state in ENDED else ((b"retry-after", RETRY_AFTER),)
@@ -68,34 +71,43 @@ class JobRoutes:
             )
         if job.state in ENDED:
             raise Gone(f"The job {job.id} is {job.state} and has no answer; GET /job/{job.id} says more.")
-        body = await self._document(http, job, None)
+        body = await self._document(http.root_path, job, None)
         return HttpReply(202, body, checked_id(http.headers), headers=((b"retry-after", RETRY_AFTER),))
 
     @answers("GET", "/job/{job_id}/events", operation=Operation("job_events", "Follow a job", "jobs", _OPENAPI))
     async def events(self, http: HttpRequest) -> HttpReply:
-        """`GET /job/{job_id}/events`: the next change of a job, as server-sent events have it.
+        """`GET /job/{job_id}/events`: its state and each change of it, as server-sent events, until it has ended.
 
-        A reply holds one event, and the browser's `EventSource` asks for the next one with its id. It stops at any
-        other status than 200 (HTML, 9.2): at 410 the job has ended, and the caller knows it.
+        A browser's `EventSource` asks again with the id of the last event. It stops at any other status than 200 (HTML,
+        9.2): at 410 the job has ended, and the caller knows it.
         """
         known = http.headers.get(b"last-event-id", b"").decode("latin-1")
         job, _ = await self._found(http, 0.0)
-        if known and known == _event_id(job):
+        if job.state in ENDED and known == _event_id(job):
+            raise Gone(f"The job {job.id} has ended, and this was its last event.")
+        events = self._events(job, known, http.root_path)
+        return HttpReply(200, _RETRY, checked_id(http.headers), _EVENTS, _NOT_KEPT, pieces=events)
+
+    async def _events(self, job: Job, known: str, root_path: str) -> AsyncGenerator[bytes, None]:
+        """Whatever happens to a job from what its caller knows on; where the server stops, another one is asked."""
+        while True:
+            if known != _event_id(job):
+                known = _event_id(job)
+                reply = await self._store.run(lambda store, job=job: _reply(store, job)) if job.state in ENDED else None  # type: ignore[misc]
+                lines = (
+                    f"id: {known}\nevent: {job.state}\ndata: ".encode(),
+                    await self._document(root_path, job, reply),
+                )
+                yield b"%b\n\n" % b"".join(lines)
             if job.state in ENDED:
-                raise Gone(f"The job {job.id} has ended, and this was its last event.")
-            found = await self._waiters.until(job.id, EVENT_WAIT, lambda each: _event_id(each) != known)
-            job = _owned(found, job.id, http.caller)
-        if known == _event_id(job):
-            # Nothing has changed: a comment keeps whoever stands between from giving up.
-            return HttpReply(200, b": waiting\n\n", checked_id(http.headers), _EVENTS)
-        reply = await self._store.run(lambda store: _reply(store, job)) if job.state in ENDED else None
-        lines = (
-            b"retry: 100",
-            b"id: " + _event_id(job).encode(),
-            b"event: " + job.state.value.encode(),
-            b"data: " + await self._document(http, job, reply),
-        )
-        return HttpReply(200, b"\n".join(lines) + b"\n\n", checked_id(http.headers), _EVENTS)
+                return
+            found = await self._waiters.until(job.id, EVENT_WAIT, lambda each, known=known: _event_id(each) != known)  # type: ignore[misc]
+            if self._waiters.closed or not isinstance(found, Job):
+                return
+            if _event_id(found) == known:
+                # A comment keeps whoever stands between from giving up, and finds a caller that has gone.
+                yield b": waiting\n\n"
+            job = found
 
     @answers("DELETE", "/job/{job_id}", operation=Operation("cancel_job", "Cancel a job", "jobs", _OPENAPI))
     async def cancel(self, http: HttpRequest) -> HttpReply:
@@ -107,7 +119,7 @@ class JobRoutes:
             raise _unknown(identifier)
         # Whoever asks again gets the same: to cancel what has ended is no error.
         status = 202 if job.state is JobState.RUNNING else 200
-        return HttpReply(status, await self._document(http, job, None), checked_id(http.headers))
+        return HttpReply(status, await self._document(http.root_path, job, None), checked_id(http.headers))
 
     @answers("GET", "/jobs", operation=Operation("jobs", "List jobs", "jobs", _OPENAPI))
     async def jobs(self, http: HttpRequest) -> HttpReply:
@@ -121,11 +133,11 @@ class JobRoutes:
             following = f"{http.root_path}/jobs?" + urlencode({**asked, "before": page.before})
         return HttpReply(200, job_list(page.jobs, http.root_path, following, served), checked_id(http.headers))
 
-    async def _document(self, http: HttpRequest, job: Job, reply: StoredReply | None) -> bytes:
+    async def _document(self, root_path: str, job: Job, reply: StoredReply | None) -> bytes:
         """What is shown of a job; of one that waits, whether any worker could answer it."""
         waits = job.state is JobState.QUEUED
         served = served_models(await self._store.run(lambda store: store.workers())) if waits else None
-        return document(job, reply, http.root_path, served)
+        return document(job, reply, root_path, served)
 
     async def _found(self, http: HttpRequest, wait: float) -> tuple[Job, StoredReply | None]:
         """The job of a path with its reply.

@@ -1,7 +1,7 @@
 """HTTP messages as records, so that every transport (our own runner, any ASGI server) drives the same handlers."""
 
 import re
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from typing import TypeAlias
 
 import msgspec
@@ -68,7 +68,8 @@ class HttpReply(msgspec.Struct, frozen=True, gc=False):
     """A complete reply. Transports add the id, the length, `model` and `flags` as headers.
 
     `model` is the one that answered; None where the reply is of no model. `flags` are those of the predictor's answer.
-    `code`, `rows`, `timings` and `message` are for observers: they are not sent.
+    `code`, `rows`, `timings` and `message` are for observers: they are not sent. `pieces` follow the body one after the
+    other, when they are there, and end where the caller goes away; they are sent at once, with no length named.
     """
 
     status: int
@@ -82,6 +83,7 @@ class HttpReply(msgspec.Struct, frozen=True, gc=False):
     message: str | None = None
     model: Identity | None = None
     flags: tuple[str, ...] = ()
+    pieces: AsyncGenerator[bytes, None] | None = None
 
 
 Handle: TypeAlias = Callable[[HttpRequest], Awaitable[HttpReply]]
