@@ -8,14 +8,14 @@ from urllib.parse import parse_qsl, urlencode
 import msgspec
 
 from septet.errors import Gone, Malformed, NotFound, SeptetError
-from septet.jobs.job_document import RETRY_AFTER, document, job_list
+from septet.jobs.job_document import RETRY_AFTER, document, job_list, served_models
 from septet.jobs.job_waiters import Found, JobWaiters
 from septet.jobs.store_thread import StoreThread
 from septet.protocols.http.http_messages import HttpReply, HttpRequest
 from septet.protocols.http.request_factory import checked_id
 from septet.protocols.http.routes import Operation, answers
 from septet.queues.job import ENDED, Job, JobState, StoredReply
-from septet.queues.job_store import Forgotten, JobFilter, JobStore
+from septet.queues.job_store import Forgotten, JobFilter, JobPage, JobStore
 
 #: For how many seconds a caller may wait for the end of a job in one request.
 LONGEST_WAIT: Final = 60.0
@@ -47,7 +47,7 @@ class JobRoutes:
         if asked.get("shape", "full") == "classic":
             body = msgspec.json.encode({job.id: {"prediction": _classic(job, reply)}})
         elif asked.get("shape", "full") == "full":
-            body = document(job, reply, http.root_path)
+            body = await self._document(http.root_path, job, reply)
         else:
             raise Malformed("The parameter shape must be full or classic.")
         later = () if job.state in ENDED else ((b"retry-after", RETRY_AFTER),)
@@ -71,7 +71,7 @@ class JobRoutes:
             )
         if job.state in ENDED:
             raise Gone(f"The job {job.id} is {job.state} and has no answer; GET /job/{job.id} says more.")
-        body = document(job, None, http.root_path)
+        body = await self._document(http.root_path, job, None)
         return HttpReply(202, body, checked_id(http.headers), headers=((b"retry-after", RETRY_AFTER),))
 
     @answers("GET", "/job/{job_id}/events", operation=Operation("job_events", "Follow a job", "jobs", _OPENAPI))
@@ -94,7 +94,10 @@ class JobRoutes:
             if known != _event_id(job):
                 known = _event_id(job)
                 reply = await self._store.run(lambda store, job=job: _reply(store, job)) if job.state in ENDED else None  # type: ignore[misc]
-                lines = (f"id: {known}\nevent: {job.state}\ndata: ".encode(), document(job, reply, root_path))
+                lines = (
+                    f"id: {known}\nevent: {job.state}\ndata: ".encode(),
+                    await self._document(root_path, job, reply),
+                )
                 yield b"%b\n\n" % b"".join(lines)
             if job.state in ENDED:
                 return
@@ -111,12 +114,12 @@ class JobRoutes:
         """`DELETE /job/{job_id}`: end a job that waits, or ask for the end of one that runs."""
         await self._found(http, 0.0)
         identifier, now = http.parameters["job_id"], self._clock()
-        job = await self._store.run(lambda store: store.cancel(identifier, now))
+        job = await self._store.run(lambda store: store.cancel(identifier, now), changes=True)
         if job is None:
             raise _unknown(identifier)
         # Whoever asks again gets the same: to cancel what has ended is no error.
         status = 202 if job.state is JobState.RUNNING else 200
-        return HttpReply(status, document(job, None, http.root_path), checked_id(http.headers))
+        return HttpReply(status, await self._document(http.root_path, job, None), checked_id(http.headers))
 
     @answers("GET", "/jobs", operation=Operation("jobs", "List jobs", "jobs", _OPENAPI))
     async def jobs(self, http: HttpRequest) -> HttpReply:
@@ -124,11 +127,17 @@ class JobRoutes:
         asked = _query(http, {"state", "model", "limit", "before"})
         wanted = JobFilter(_state(asked.get("state")), asked.get("model"), http.caller)
         most, before = _count(asked, "limit", 1, MOST_LISTED), _count(asked, "before", 0, 1 << 62)
-        page = await self._store.run(lambda store: store.page(wanted, before, most or MOST_LISTED))
+        page, served = await self._store.run(lambda store: _page(store, wanted, before, most or MOST_LISTED))
         following = None
         if page.before is not None:
             following = f"{http.root_path}/jobs?" + urlencode({**asked, "before": page.before})
-        return HttpReply(200, job_list(page.jobs, http.root_path, following), checked_id(http.headers))
+        return HttpReply(200, job_list(page.jobs, http.root_path, following, served), checked_id(http.headers))
+
+    async def _document(self, root_path: str, job: Job, reply: StoredReply | None) -> bytes:
+        """What is shown of a job; of one that waits, whether any worker could answer it."""
+        waits = job.state is JobState.QUEUED
+        served = served_models(await self._store.run(lambda store: store.workers())) if waits else None
+        return document(job, reply, root_path, served)
 
     async def _found(self, http: HttpRequest, wait: float) -> tuple[Job, StoredReply | None]:
         """The job of a path with its reply.
@@ -152,6 +161,10 @@ class JobRoutes:
 
 def _reply(store: JobStore, job: Job) -> StoredReply | None:
     return store.reply(job.id) if job.state in (JobState.SUCCEEDED, JobState.FAILED) else None
+
+
+def _page(store: JobStore, wanted: JobFilter, before: int | None, most: int) -> tuple[JobPage, frozenset[str]]:
+    return store.page(wanted, before, most), served_models(store.workers())
 
 
 def _event_id(job: Job) -> str:

@@ -7,7 +7,7 @@ from typing import TypeAlias
 import msgspec
 
 from septet.errors import Malformed
-from septet.types import Identity, Timings
+from septet.types import Identity, Report, Timings
 
 JSON = b"application/json"
 MAX_ID_LENGTH = 128
@@ -39,7 +39,8 @@ class HttpRequest(msgspec.Struct, frozen=True, gc=False):
 
     `path` begins below `root_path`, the prefix of the application that this one is mounted in. `known_context` is what
     the headers say, where a transport has seen the same ones before. `parameters` are those in the path,
-    by the names of the route's pattern. `caller` is the name of the API key that it came with, or None.
+    by the names of the route's pattern. `caller` is the name of the API key that it came with, or None. `report` takes
+    how much of the answer is computed, where somebody wants to know.
     """
 
     method: str
@@ -51,6 +52,7 @@ class HttpRequest(msgspec.Struct, frozen=True, gc=False):
     known_context: RequestContext | None = None
     parameters: Mapping[str, str] = {}
     caller: str | None = None
+    report: Report | None = None
 
     @property
     def context(self) -> RequestContext:

@@ -54,7 +54,9 @@ class JobView {
           known = event.get("id");
           const job = JSON.parse(event.get("data"));
           this.state.textContent = job.state;
-          this.detail.textContent = job.attempts ? `attempt ${job.attempts} of ${job.max_attempts}` : "";
+          const attempt = job.attempts ? `attempt ${job.attempts} of ${job.max_attempts}` : "";
+          const done = job.state === "running" && job.progress ? `, ${Math.round(100 * job.progress)} % done` : "";
+          this.detail.textContent = job.waiting_for ? `for ${job.waiting_for}` : attempt + done;
           if (ENDED.includes(job.state)) return job;
         }
       }
