@@ -100,6 +100,9 @@ def test_without_its_log_nothing_is_acknowledged_and_nothing_is_lost_once_all_ha
     for _ in range(2):
         with pytest.raises(StoreFailed, match="its log"):
             store.accept([a_job()], NOW)
+    if name == "-wal":
+        with pytest.raises(StartupError, match="its log"):
+            SqliteStore(file)
     store.close()
     again = SqliteStore(file)
     assert isinstance(again.find([kept])[0], Job)

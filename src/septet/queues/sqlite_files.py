@@ -34,13 +34,19 @@ class LogGone(OSError):
 def create(file: Path) -> None:
     """Make an empty file where there is none, that only its owner may read: requests may hold secrets.
 
+    Other processes may do the same at this moment; each makes the file first, then its log, then the log's index.
+
     Raises:
-        FileGone: the log of one is there, which SQLite would delete: it may hold jobs.
+        FileGone: there is none, but its log is there, which SQLite would delete: it may hold jobs.
+        LogGone: only the index of its log is there, by which SQLite would read what is not in a new log.
     """
+    log, index = Path(f"{file}-wal"), Path(f"{file}-shm")
+    if log.exists() and not file.exists():
+        raise FileGone(_DELETED)
+    if not log.exists() and index.exists() and not log.exists():
+        raise LogGone(_NO_LOG)
+    # What lies beside it gets the same permissions. To open a file that is there could end locks of this process.
     if not file.exists():
-        if Path(f"{file}-wal").exists():
-            raise FileGone(_DELETED)
-        # What lies beside it gets the same permissions. To open one that is there could end locks of this process.
         with suppress(FileExistsError):
             os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
 
