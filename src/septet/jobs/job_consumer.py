@@ -212,7 +212,13 @@ class JobConsumer:
         else:
             report = self._progress.of(leased)
             http = HttpRequest("POST", job.path, job.query, dict(job.headers), job.body, report=report)
-            in_hand.pending = self._answer(job.path)(http, partial(self._answered, leased, batch))
+            try:
+                in_hand.pending = self._answer(job.path)(http, partial(self._answered, leased, batch))
+            except Exception:
+                # The others that were taken with it must be begun all the same.
+                logger.exception("the job %s could not be begun", job.id)
+                batch.answered()
+                self._end(leased, _again(leased, JobError("internal", "The log has the reason.")))
 
     def _answered(self, leased: LeasedJob, batch: "_Batch", reply: HttpReply) -> None:
         if batch.answered():

@@ -82,9 +82,8 @@ def job_events(described: OperationContext) -> Node:  # noqa: ARG001 - all descr
         "description": "What was seen.",
         "schema": _TEXT,
     }
-    event = openapi_responses.reply(
-        _TEXT, text="Its events until it has ended, and comments.", media="text/event-stream"
-    )
+    text = "Its events until it has ended, and comments."
+    event = openapi_responses.reply(_TEXT, text=text, media="text/event-stream")
     return {"parameters": [_JOB_ID, seen], "responses": {"200": event, **_errors()}}
 
 
