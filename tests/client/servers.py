@@ -11,9 +11,9 @@ from tests.waiting import until
 class GrpcServerProcess(ServerProcess):
     """A server that speaks gRPC, too."""
 
-    def __init__(self, path: Path, folder: Path) -> None:
+    def __init__(self, path: Path, folder: Path, *options: str) -> None:
         self.grpc_port = free_port()
-        super().__init__(septet_serve(path, "--grpc-port", str(self.grpc_port)), folder / "log")
+        super().__init__(septet_serve(path, "--grpc-port", str(self.grpc_port), *options), folder / "log")
 
     def __enter__(self) -> Self:
         super().__enter__()

@@ -16,7 +16,7 @@ SHOWN = re.compile(r'^(\S.*?)  # (\[".*"\]|True)$')
 def test_the_examples_of_the_document_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = (ROOT / "docs" / "client.md").read_text()
     checked = 0
-    with GrpcServerProcess(IRIS, tmp_path) as server:
+    with GrpcServerProcess(IRIS, tmp_path, "--jobs", f"sqlite:///{tmp_path}/jobs.db") as server:
         text = text.replace("localhost:8000", f"127.0.0.1:{server.port}")
         text = text.replace("localhost:8001", f"127.0.0.1:{server.grpc_port}")
         known: dict[str, Any] = {}
@@ -29,5 +29,5 @@ def test_the_examples_of_the_document_run(tmp_path: Path, capsys: pytest.Capture
                     assert eval(expression, known) == eval(shown[2]), line
                     checked += 1
         known["client"].close()
-    assert checked == 4
+    assert checked == 6
     assert capsys.readouterr().out.startswith('0 petal length (cm) a finite number (float32) "long"')

@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, Unpack
 
+from septet.client.async_client_job import AsyncClientJob
 from septet.client.call_flow import CallFlow, Steps, run_flow_async
+from septet.client.job_flow import JobFlow, JobOptions, SubmittedRequest
 from septet.remote.caller_tls import CallerTls, FilePath
 from septet.remote.channel_factory import async_channel
 from septet.remote.request_headers import request_headers
@@ -36,6 +38,7 @@ class AsyncClient:
         self._channel = async_channel(address, request_headers(headers, api_key))
         self._retries = retries
         self._flow = CallFlow(model)
+        self._jobs = JobFlow(self._flow)
 
     async def predict(self, data: Any) -> Any:
         """The prediction for each row, in kind."""
@@ -44,6 +47,15 @@ class AsyncClient:
     async def labels(self, data: Any) -> Any:
         """The label of each row, in kind."""
         return await self._run(self._flow.labels(data))
+
+    async def submit(self, data: Any, **options: Unpack[JobOptions]) -> AsyncClientJob:
+        """Let the model answer later."""
+        submitted: SubmittedRequest = await self._run(self._jobs.submit(data, options))
+        return AsyncClientJob(submitted.id, self._jobs, self._run, submitted)
+
+    def job(self, job_id: str) -> AsyncClientJob:
+        """A job by its id, whoever submitted it; it is not asked for before it is used."""
+        return AsyncClientJob(job_id, self._jobs, self._run)
 
     async def metadata(self) -> dict[str, Any]:
         """What the server says of its model, as `/metadata` has it."""
@@ -67,6 +79,6 @@ class AsyncClient:
     ) -> None:
         await self.close()
 
-    async def _run(self, steps: Steps, *, retries: int | None = None) -> Any:
-        attempts = self._channel.attempts(self._retries if retries is None else retries, self._timeout)
+    async def _run(self, steps: Steps, *, retries: int | None = None, wait: float = 0.0) -> Any:
+        attempts = self._channel.attempts(self._retries if retries is None else retries, self._timeout + wait)
         return await run_flow_async(steps, self._channel, attempts)

@@ -34,11 +34,15 @@ class AdaptedModel(msgspec.Struct, frozen=True):
 
 
 class CallFlow:
-    """The calls of one client, for a model by its name or for the only one. It remembers the model that it met last."""
+    """The calls of one client, for a model by its name or for the only one.
+
+    Attributes:
+        model: that it met last.
+    """
 
     def __init__(self, model: str | None = None) -> None:
         self._metadata = MetadataCall(model)
-        self._model: AdaptedModel | None = None
+        self.model: AdaptedModel | None = None
 
     def ready(self) -> Steps:
         """Whether the server is there and takes requests."""
@@ -50,7 +54,7 @@ class CallFlow:
     def metadata(self) -> Steps:
         """The description of the model as the server has it now."""
         metadata = yield self._metadata
-        self._model = _adapted(metadata)
+        self.model = adapted(metadata)
         return metadata
 
     def predict(self, data: Any) -> Steps:
@@ -65,11 +69,11 @@ class CallFlow:
         self, data: Any, plan: Callable[[OutputAdapter, InputKind], tuple[tuple[str, ...] | None, Show]]
     ) -> Steps:
         """Infer, and again where the server turns out to have another model than the one that the call was made for."""
-        model = self._model
+        model = self.model
         fresh = model is None
         for _ in range(MOST_MODELS):
             if model is None:
-                model = yield from self._read_model()
+                model = yield from self.read_model()
             try:
                 given = model.inputs(data)
                 outputs, show = plan(model.outputs, given.kind)
@@ -78,20 +82,21 @@ class CallFlow:
             except (Invalid, Malformed, NotFound):
                 if fresh:
                     raise
-                before, model = model, (yield from self._read_model())
+                before, model = model, (yield from self.read_model())
                 if model.remote.identity.digest == before.remote.identity.digest:
                     raise
                 fresh = True
                 continue
             if result.model.digest in ("", model.remote.identity.digest):
-                return show(given, _writable(result.tensors))
-            before, model = model, (yield from self._read_model())
+                return show(given, writable(result.tensors))
+            before, model = model, (yield from self.read_model())
             if model.remote.signature == before.remote.signature:
-                return show(given, _writable(result.tensors))
+                return show(given, writable(result.tensors))
         raise Unavailable("The server changed its model several times during the call. Try again.")
 
-    def _read_model(self) -> Generator[RemoteCall, Any, AdaptedModel]:
-        self._model = model = _adapted((yield self._metadata))
+    def read_model(self) -> Generator[RemoteCall, Any, AdaptedModel]:
+        """The model that the server has now."""
+        self.model = model = adapted((yield self._metadata))
         return model
 
 
@@ -129,13 +134,14 @@ async def run_flow_async(steps: Steps, channel: AsyncChannel, attempts: Attempts
         return end.value
 
 
-def _adapted(metadata: dict[str, Any]) -> AdaptedModel:
+def adapted(metadata: dict[str, Any]) -> AdaptedModel:
+    """The model that a description tells of, with its adapters."""
     remote = septet_model(metadata)
     inputs = InputAdapter(remote.signature, max_rows=remote.max_rows)
     return AdaptedModel(remote, inputs, OutputAdapter(remote.signature))
 
 
-def _writable(tensors: Tensors) -> Tensors:
+def writable(tensors: Tensors) -> Tensors:
     """Copies of the arrays that are views of the reply: who is given an array expects to write to it."""
 
     def each(array: Array) -> Array:

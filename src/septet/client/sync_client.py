@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, Unpack
 
 from septet.client.call_flow import CallFlow, Steps, run_flow
+from septet.client.client_job import ClientJob
+from septet.client.job_flow import JobFlow, JobOptions, SubmittedRequest
 from septet.remote.caller_tls import CallerTls, FilePath
 from septet.remote.channel_factory import thread_channel
 from septet.remote.request_headers import request_headers
@@ -49,6 +51,7 @@ class Client:
         self._channel = thread_channel(address, request_headers(headers, api_key))
         self._retries = retries
         self._flow = CallFlow(model)
+        self._jobs = JobFlow(self._flow)
 
     def predict(self, data: Any) -> Any:
         """The prediction for each row, in kind: an array for an array, a DataFrame for a DataFrame, a list for rows.
@@ -72,6 +75,28 @@ class Client:
         """
         return self._run(self._flow.labels(data))
 
+    def submit(self, data: Any, **options: Unpack[JobOptions]) -> ClientJob:
+        """Let the model answer later; the server has to accept jobs (docs/jobs.md).
+
+        A call whose answer is lost is sent again, and is the same job by its idempotency key.
+
+        Args:
+            data: as for `predict`.
+            options: how it is to be done.
+
+        Raises:
+            Invalid: the data does not fit the model; `problems` says where.
+            Conflict: the idempotency key was used for other data.
+            Unimplemented: the server accepts no jobs, or the client speaks gRPC.
+            SeptetError: as its class says.
+        """
+        submitted: SubmittedRequest = self._run(self._jobs.submit(data, options))
+        return ClientJob(submitted.id, self._jobs, self._run, submitted)
+
+    def job(self, job_id: str) -> ClientJob:
+        """A job by its id, whoever submitted it; it is not asked for before it is used."""
+        return ClientJob(job_id, self._jobs, self._run)
+
     def metadata(self) -> dict[str, Any]:
         """What the server says of its model, as `/metadata` has it."""
         metadata: dict[str, Any] = self._run(self._flow.metadata())
@@ -94,6 +119,6 @@ class Client:
     ) -> None:
         self.close()
 
-    def _run(self, steps: Steps, *, retries: int | None = None) -> Any:
-        attempts = self._channel.attempts(self._retries if retries is None else retries, self._timeout)
+    def _run(self, steps: Steps, *, retries: int | None = None, wait: float = 0.0) -> Any:
+        attempts = self._channel.attempts(self._retries if retries is None else retries, self._timeout + wait)
         return run_flow(steps, self._channel, attempts)

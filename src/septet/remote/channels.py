@@ -9,7 +9,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from septet.remote.remote_calls import AsyncTransport, CallFailure, ProtocolCodec, RemoteCall, ThreadTransport
+from septet.remote.remote_calls import AsyncTransport, CallFailure, ProtocolCodec, RemoteCall, ThreadTransport, carried
 from septet.remote.retries import Attempts, RetryBudget
 
 
@@ -44,7 +44,8 @@ class ThreadChannel:
         """
         while True:
             seconds = attempts.seconds()
-            outcome: Any = self._transport.send(self._codec.write(call, seconds), seconds)
+            request = self._codec.write(call, seconds)
+            outcome: Any = carried(request, self._transport.send(request, seconds))
             if not isinstance(outcome, CallFailure):
                 outcome = self._codec.read(call, outcome)
             if not isinstance(outcome, CallFailure):
@@ -88,7 +89,8 @@ class AsyncChannel:
         """
         while True:
             seconds = attempts.seconds()
-            outcome: Any = await self._transport.send(self._codec.write(call, seconds), seconds)
+            request = self._codec.write(call, seconds)
+            outcome: Any = carried(request, await self._transport.send(request, seconds))
             if not isinstance(outcome, CallFailure):
                 outcome = self._codec.read(call, outcome)
             if not isinstance(outcome, CallFailure):

@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from septet.errors import SeptetError
+from septet.errors import SeptetError, Unimplemented
 from septet.model.signature import Tensor
 from septet.protocols.http.error_bodies import STATUS
 from septet.protocols.openinference import typed_contents
@@ -15,6 +15,7 @@ from septet.protocols.rpc.methods import parsed
 from septet.protocols.rpc.paths import INFER, INFERENCE
 from septet.remote.http_codec import DIGEST, datatype, flags_of, output_dtype, wanted
 from septet.remote.remote_calls import (
+    JOB_CALLS,
     CallFailure,
     InferCall,
     InferResult,
@@ -53,7 +54,13 @@ class GrpcCodec:
         self._response = message("inference.ModelInferResponse")
 
     def write(self, call: RemoteCall, seconds: float) -> WireRequest:  # noqa: ARG002 - gRPC itself tells the server
-        """Write a call as a method's path and message."""
+        """Write a call as a method's path and message.
+
+        Raises:
+            Unimplemented: it is about a job.
+        """
+        if isinstance(call, JOB_CALLS):
+            raise Unimplemented("Jobs are submitted and read over HTTP here: give the client an http:// address.")
         match call:
             case InferCall():
                 return self._infer(call)

@@ -9,20 +9,24 @@ from urllib.parse import quote
 import msgspec
 import numpy as np
 
-from septet.errors import SeptetError
+from septet.errors import SeptetError, Unimplemented
 from septet.model.base64_text import from_base64
 from septet.model.signature import DTYPES
 from septet.protocols.openinference.datatypes import DATATYPES, dtype_of, from_raw, raw_bytes
 from septet.protocols.openinference.missing_parameter import missing_parameters
 from septet.remote.remote_calls import (
     CallFailure,
+    CancelJobCall,
     InferCall,
     InferResult,
+    JobAnswerCall,
+    JobCall,
     MetadataCall,
     ModelIndexCall,
     ReadyCall,
     RemoteCall,
     ServerMetadataCall,
+    SubmitCall,
     TensorMetadataCall,
     WireReply,
     WireRequest,
@@ -31,7 +35,7 @@ from septet.remote.remote_errors import failure_of
 from septet.tensors import listed
 from septet.types import Array, Identity, Tensors
 
-OK, NOT_READY = 200, 503
+OK, ACCEPTED, NOT_READY = 200, 202, 503
 MILLISECONDS, MICROSECONDS = 1_000, 1_000_000
 JSON = "application/json"
 BINARY = "application/octet-stream"
@@ -87,13 +91,31 @@ class HttpCodec:
                 method, path = "GET", "/v2"
             case ModelIndexCall():
                 method, path = "POST", "/v2/repository/index"
+            case SubmitCall() | JobCall() | CancelJobCall() | JobAnswerCall():
+                return self._of_job(call)
         body = b"{}" if method == "POST" else b""
         return WireRequest(method, self._prefix + path, {"content-type": JSON} if body else {}, body)
 
-    def _infer(self, call: InferCall, seconds: float) -> WireRequest:
+    def _of_job(self, call: SubmitCall | JobCall | CancelJobCall | JobAnswerCall) -> WireRequest:
+        """Write a call about a job; all of them may be sent twice."""
+        match call:
+            case SubmitCall(infer, headers):
+                # Without a timeout, which would be that of its run; and so it is the same each time.
+                wire = self._infer(infer, None)
+                more = {"prefer": "respond-async", **headers}
+                return msgspec.structs.replace(wire, headers={**wire.headers, **more}, repeatable=True)
+            case JobCall(job, wait):
+                method, path = "GET", f"/job/{quote(job, safe='')}?wait={wait:.3f}"
+            case CancelJobCall(job):
+                method, path = "DELETE", f"/job/{quote(job, safe='')}"
+            case JobAnswerCall(job):
+                method, path = "GET", f"/job/{quote(job, safe='')}/answer"
+        return WireRequest(method, self._prefix + path, dict(ERRORS), repeatable=True)
+
+    def _infer(self, call: InferCall, seconds: float | None) -> WireRequest:
         # The id stands first: for a server that knows the rest of the document, any id may stand there.
         document: dict[str, Any] = {} if call.id is None else {"id": call.id}
-        document["parameters"] = {"timeout": _timeout(seconds)}
+        document["parameters"] = {} if seconds is None else {"timeout": _timeout(seconds)}
         document["outputs"] = [{"name": name} for name in call.outputs or ()]
         headers, body = self._write_tensors(document, call.tensors)
         headers |= ERRORS
@@ -107,17 +129,24 @@ class HttpCodec:
         """Read an HTTP reply as the result of a call."""
         if isinstance(call, ReadyCall) and reply.status in (OK, NOT_READY):
             return reply.status == OK
-        if reply.status != OK:
+        if reply.status not in (OK, ACCEPTED):
             return failure_of(reply, self._origin)
+        if isinstance(call, SubmitCall) and reply.status == OK:
+            return CallFailure(Unimplemented(f"{self._origin} answered at once: it accepts no jobs (--jobs)."))
         try:
-            if isinstance(call, InferCall):
-                return _result(reply, call)
-            if isinstance(call, ModelIndexCall):
-                return [each.name for each in msgspec.json.decode(reply.body, type=list[_IndexedModel])]
-            return msgspec.json.decode(reply.body, type=dict[str, Any])
+            return _read(call, reply)
         except (SeptetError, ValueError, TypeError, LookupError) as error:
             text = f"{self._origin} answered something else than the Open Inference Protocol has: {error}"
             return CallFailure(SeptetError(text))
+
+
+def _read(call: RemoteCall, reply: WireReply) -> Any:
+    infer = call.infer if isinstance(call, JobAnswerCall) else call
+    if isinstance(infer, InferCall):
+        return _result(reply, infer)
+    if isinstance(call, ModelIndexCall):
+        return [each.name for each in msgspec.json.decode(reply.body, type=list[_IndexedModel])]
+    return msgspec.json.decode(reply.body, type=dict[str, Any])
 
 
 def datatype(array: Array) -> tuple[str, str]:

@@ -5,11 +5,11 @@ one and brings the other. A codec knows no sockets, a transport no protocol.
 """
 
 from collections.abc import Mapping
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 
 import msgspec
 
-from septet.errors import SeptetError
+from septet.errors import SeptetError, Unavailable
 from septet.types import Identity, Tensors
 
 
@@ -60,7 +60,55 @@ class InferCall(msgspec.Struct, frozen=True):
     byte_outputs: frozenset[str] = frozenset()
 
 
-RemoteCall: TypeAlias = ReadyCall | MetadataCall | TensorMetadataCall | ServerMetadataCall | ModelIndexCall | InferCall
+class SubmitCall(msgspec.Struct, frozen=True):
+    """What the model is to answer later. The result is the ticket, a dictionary with `job_id`.
+
+    Attributes:
+        infer: what is asked.
+        headers: how the job is to be done; with an `idempotency-key`, since the call may be sent twice.
+    """
+
+    infer: InferCall
+    headers: Mapping[str, str]
+
+
+class JobCall(msgspec.Struct, frozen=True):
+    """What is known of a job, after so many seconds where it does not end before. The result is a dictionary."""
+
+    id: str
+    wait: float = 0.0
+
+
+class CancelJobCall(msgspec.Struct, frozen=True):
+    """Ends a job. The result is a dictionary, as of `JobCall`."""
+
+    id: str
+
+
+class JobAnswerCall(msgspec.Struct, frozen=True):
+    """The answer of a job that has one.
+
+    The result is an `InferResult`, with the outputs that `infer` wants; without one the document that was answered.
+    """
+
+    id: str
+    infer: InferCall | None
+
+
+RemoteCall: TypeAlias = (
+    ReadyCall
+    | MetadataCall
+    | TensorMetadataCall
+    | ServerMetadataCall
+    | ModelIndexCall
+    | InferCall
+    | SubmitCall
+    | JobCall
+    | CancelJobCall
+    | JobAnswerCall
+)
+#: Of jobs, which not every protocol has.
+JOB_CALLS: Final = (SubmitCall, JobCall, CancelJobCall, JobAnswerCall)
 
 
 class InferResult(msgspec.Struct, frozen=True):
@@ -94,12 +142,17 @@ class CallFailure(msgspec.Struct, frozen=True):
 
 
 class WireRequest(msgspec.Struct, frozen=True):
-    """A call as a transport carries it. `method` is HTTP's; `path` begins with a slash."""
+    """A call as a transport carries it.
+
+    `method` is HTTP's; `path` begins with a slash. A request that is `repeatable` may be sent again whatever became of
+    it before.
+    """
 
     method: str
     path: str
     headers: Mapping[str, str] = {}
     body: bytes = b""
+    repeatable: bool = False
 
 
 class WireReply(msgspec.Struct, frozen=True):
@@ -108,6 +161,13 @@ class WireReply(msgspec.Struct, frozen=True):
     status: int
     headers: Mapping[str, str]
     body: bytes
+
+
+def carried(request: WireRequest, outcome: WireReply | CallFailure) -> WireReply | CallFailure:
+    """What a transport brought back; a request that is repeatable may be sent again where its connection broke."""
+    if request.repeatable and isinstance(outcome, CallFailure) and isinstance(outcome.error, Unavailable):
+        return msgspec.structs.replace(outcome, retryable=True)
+    return outcome
 
 
 class ProtocolCodec(Protocol):

@@ -4,6 +4,10 @@ Septet's own bodies name the code and the problems; calls ask for them with the 
 a balancer's, have a status only.
 """
 
+import contextlib
+from collections.abc import Mapping
+from typing import Any
+
 import msgspec
 
 from septet import errors
@@ -47,6 +51,20 @@ def failure_of(reply: WireReply, origin: str) -> CallFailure:
         error.request_id = fault.id
     retryable = code in RETRIED and reply.status in (STATUS["overloaded"], STATUS["unavailable"])
     return CallFailure(error, retryable, after)
+
+
+def job_failure(job: Mapping[str, Any]) -> errors.SeptetError:
+    """Why a job that has ended has no answer; `job` is the document of it."""
+    said = job.get("error")
+    if job["state"] != "failed" or said is None:
+        error: errors.SeptetError = errors.Gone(f"The job {job['job_id']} is {job['state']} and has no answer.")
+    else:
+        problems: tuple[errors.Problem, ...] = ()
+        with contextlib.suppress(msgspec.ValidationError):
+            problems = tuple(msgspec.convert(job.get("answer", {}).get("body"), ErrorEnvelope).error.details)
+        error = _error(said["code"], said["message"], problems, 0.0)
+    error.request_id = job.get("id")
+    return error
 
 
 def unreachable(origin: str, reason: object) -> CallFailure:
