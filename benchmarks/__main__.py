@@ -22,6 +22,7 @@ QUESTIONS = {
     "overload": "three times more load than can be served: what is answered, refused and remembered",
     "grpc": "one row by gRPC, beside others",
     "several": "two models in one process, beside each alone",
+    "jobs": "jobs beside Celery, dramatiq, taskiq, arq, huey and BentoML: accepted, run, idle, and their cost",
     "complexity": "every kind of input, and twice as much of it; fails where that takes more than 2.5 times as long",
     "before": "this source beside an earlier commit of it (--before), in all of the above",
 }

@@ -1,0 +1,23 @@
+"""Jobs beside task queues: how fast they are accepted and run, what an idle server does, and what they cost others."""
+
+from benchmarks import job_submit, models
+from benchmarks.bench import Bench
+from benchmarks.job_rivals import JOB_RIVALS
+from benchmarks.report import BenchmarkReport, ReportTable
+
+GROUPS = {"submit": job_submit.measure}
+
+
+def run(bench: Bench) -> BenchmarkReport:
+    """Each group, or those that `--only` names."""
+    iris = models.iris(bench.cache)
+    absent: dict[str, str] = {}
+    tables: list[ReportTable] = []
+    samples: dict[str, object] = {}
+    for name in bench.wanted(list(GROUPS)):
+        found, samples[name] = GROUPS[name](bench, iris, absent)
+        tables += found
+    setting = {
+        "model": "iris, one row a job, `data`, where nothing else is said",
+    }
+    return BenchmarkReport("Jobs", setting, tables, samples, absent)
