@@ -23,6 +23,7 @@ QUESTIONS = {
     "grpc": "one row by gRPC, beside others",
     "several": "two models in one process, beside each alone",
     "jobs": "jobs beside Celery, dramatiq, taskiq, arq, huey and BentoML: accepted, run, idle, and their cost",
+    "million": "a million jobs: size and rate of the store, and submits while they wait",
     "complexity": "every kind of input, and twice as much of it; fails where that takes more than 2.5 times as long",
     "before": "this source beside an earlier commit of it (--before), in all of the above",
 }

@@ -3,10 +3,11 @@
 import json
 import os
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from collections.abc import Iterator
 from dataclasses import dataclass, field
+
+import redis
 
 from benchmarks.bench import THREADS, Bench
 from benchmarks.job_stores import REDIS_KINDS, StoreInUse
@@ -26,7 +27,7 @@ class JobRival:
         at_once: of how many threads or coroutines the best sends.
         workers: the commands, in its environment's folder of programs, that are two processes which run jobs.
         one_at_a_time: the same, where each process runs one job at a time.
-        stored: how many results are in a store.
+        stored: how many results of so many jobs are in a store.
         variables: of its processes.
         keeps: what it does with a job whose worker ends.
     """
@@ -37,7 +38,7 @@ class JobRival:
     at_once: tuple[int, ...]
     workers: tuple[tuple[str, ...], ...]
     one_at_a_time: tuple[tuple[str, ...], ...]
-    stored: Callable[[StoreInUse], int]
+    stored: Callable[[StoreInUse, int], int]
     keeps: str
     variables: dict[str, str] = field(default_factory=dict)
 
@@ -47,8 +48,8 @@ class JobRival:
         Raises:
             RuntimeError: it cannot be installed, or fails.
         """
-        script = str(FOLDER / f"{self.environment}_jobs.py")
-        command = [str(bench.python(self.environment)), script, str(count), str(seconds), str(at_once)]
+        script, tasks = str(FOLDER / "job_sending.py"), f"{self.environment}_jobs"
+        command = [str(bench.python(self.environment)), script, tasks, str(count), str(seconds), str(at_once)]
         done = subprocess.run(
             pinned(str(SERVER_CORE), command),
             check=False,
@@ -94,18 +95,18 @@ class JobRival:
         }
 
 
-def _second_database(store: StoreInUse) -> int:
+def _second_database(store: StoreInUse, _: int) -> int:
     return store.keys(1)
 
 
-def _arq(store: StoreInUse) -> int:
-    import redis
-
+def _arq(store: StoreInUse, count: int) -> int:
+    """Its results are keys among others: they are counted once no job waits."""
     with redis.Redis.from_url(f"{store.rival}/0") as client:
-        return int(client.dbsize()) - 2 * int(client.zcard("arq:queue"))
+        left = int(client.zcard("arq:queue"))
+        return count - left if left else sum(1 for _ in client.scan_iter("arq:result:*", count=1000))
 
 
-def _huey(store: StoreInUse) -> int:
+def _huey(store: StoreInUse, _: int) -> int:
     return store.rows("select count(*) from kv")
 
 
@@ -127,11 +128,16 @@ JOB_RIVALS = {
         _second_database,
         "run again after a minute",
     ),
-    "celery": JobRival(
-        "Celery", "celery", REDIS_KINDS, (1, 8), (_CELERY,), ((*_CELERY,),), _second_database, _LOST
-    ),
+    "celery": JobRival("Celery", "celery", REDIS_KINDS, (1, 8), (_CELERY,), ((*_CELERY,),), _second_database, _LOST),
     "taskiq": JobRival(
-        "taskiq", "taskiq", REDIS_KINDS, (1, 64), (_TASKIQ,), (_TASKIQ,), _second_database, "run again after ten minutes"
+        "taskiq",
+        "taskiq",
+        REDIS_KINDS,
+        (1, 64),
+        (_TASKIQ,),
+        (_TASKIQ,),
+        _second_database,
+        "run again after ten minutes",
     ),
     "arq": JobRival("arq", "arq", REDIS_KINDS, (1, 64), (_ARQ, _ARQ), (_ARQ, _ARQ), _arq, "run again"),
     "huey": JobRival(

@@ -66,11 +66,14 @@ class StoreInUse:
 
 
 @contextlib.contextmanager
-def job_store(bench: Bench, kind: str, *, cores: str = str(CLIENT_CORE)) -> Iterator[StoreInUse]:
-    """An empty store of a kind; a Redis runs on `cores`. What it holds is thrown away afterwards."""
+def job_store(bench: Bench, kind: str, *, cores: str = str(CLIENT_CORE), name: str = "") -> Iterator[StoreInUse]:
+    """An empty store of a kind; a Redis runs on `cores`. What it holds is thrown away afterwards.
+
+    `name` tells one of two of the same kind from the other.
+    """
     folder = bench.cache / "jobs"
-    shutil.rmtree(folder / kind, ignore_errors=True)
-    place = folder / kind
+    place = folder / f"{kind}{name}"
+    shutil.rmtree(place, ignore_errors=True)
     place.mkdir(parents=True)
     try:
         if kind.startswith("sqlite"):
@@ -79,7 +82,7 @@ def job_store(bench: Bench, kind: str, *, cores: str = str(CLIENT_CORE)) -> Iter
         (port,) = free_ports(1)
         command = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--dir", str(place), "--save", ""]
         command += ["--appendonly", "yes", "--appendfsync", kind.removeprefix("redis-")]
-        with Process(command, port, folder / f"{kind}.log", dict(os.environ), cores=cores) as server:
+        with Process(command, port, folder / f"{kind}{name}.log", dict(os.environ), cores=cores) as server:
             _await(port)
             yield StoreInUse(kind, f"redis://127.0.0.1:{port}/0", f"redis://127.0.0.1:{port}", server, None)
     finally:

@@ -60,17 +60,13 @@ def _one(bench: Bench, model: BenchmarkModel, name: str, kind: str, found: Submi
         if name == BARE:
             assert store.file is not None
             command = [sys.executable, str(RIVALS / "group_commit.py"), str(store.file), str(bench.seconds)]
-            done = subprocess.run(
-                pinned(str(SERVER_CORE), command), check=True, capture_output=True, text=True
-            )
+            done = subprocess.run(pinned(str(SERVER_CORE), command), check=True, capture_output=True, text=True)
             counted = json.loads(done.stdout)
             found.add(name, kind, counted["count"] / counted["seconds"])
         elif name == SEPTET:
             with serving(bench, model, "--jobs", store.url, "--job-workers", "0") as server:
                 load(server, submission(model), bench.cache, connections=CONNECTIONS, seconds=1)
-                sample = load(
-                    server, submission(model), bench.cache, connections=CONNECTIONS, seconds=bench.seconds
-                )
+                sample = load(server, submission(model), bench.cache, connections=CONNECTIONS, seconds=bench.seconds)
             found.errors += sample.errors
             found.add(name, kind, answered(sample))
         elif name == BENTO:

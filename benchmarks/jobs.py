@@ -1,11 +1,16 @@
 """Jobs beside task queues: how fast they are accepted and run, what an idle server does, and what they cost others."""
 
-from benchmarks import job_submit, models
+from benchmarks import job_ends, job_idle, job_submit, models
 from benchmarks.bench import Bench
-from benchmarks.job_rivals import JOB_RIVALS
 from benchmarks.report import BenchmarkReport, ReportTable
 
-GROUPS = {"submit": job_submit.measure}
+GROUPS = {
+    "submit": job_submit.measure,
+    "small": job_ends.measure_small,
+    "paused": job_ends.measure_paused,
+    "idle": job_idle.measure,
+    "beside": job_idle.measure_beside,
+}
 
 
 def run(bench: Bench) -> BenchmarkReport:

@@ -142,7 +142,10 @@ def _markdown(bench: Bench, report: BenchmarkReport, host: dict[str, str], insta
         lines += table.markdown()
     if report.absent:
         lines += ["", "## Not measured", ""]
-        lines += [f"- {SERVERS[name].title if name in SERVERS else name}: {_brief(reason)}" for name, reason in report.absent.items()]
+        lines += [
+            f"- {SERVERS[name].title if name in SERVERS else name}: {_brief(reason)}"
+            for name, reason in report.absent.items()
+        ]
     return "\n".join(lines) + "\n"
 
 

@@ -1,4 +1,4 @@
-"""arq: it looks for jobs at intervals, which are shorter here than its default of half a second, and more of them run."""
+"""arq: it looks for jobs more often than its default of twice a second, and more of them may run at once."""
 
 import asyncio
 import os
@@ -22,13 +22,10 @@ class WorkerSettings:
     poll_delay = 0.01
 
 
-async def main() -> None:
-    from job_sending import send_all_async
+def send_jobs(sending):
+    async def send_all():
+        pool = await create_pool(SETTINGS)
+        await sending.coroutines(lambda data: pool.enqueue_job("predict", data))
+        await pool.aclose()
 
-    pool = await create_pool(SETTINGS)
-    await send_all_async(lambda data: pool.enqueue_job("predict", data))
-    await pool.aclose()
-
-
-if __name__ == "__main__":
-    asyncio.run(main())
+    asyncio.run(send_all())

@@ -1,4 +1,4 @@
-"""BentoML: a task, whose requests and results it keeps in SQLite (WAL, `synchronous` FULL, which is SQLite's default)."""
+"""BentoML: a task, whose requests and results it keeps in SQLite (WAL; `synchronous` is SQLite's default, FULL)."""
 
 import bentoml
 

@@ -14,7 +14,5 @@ def predict(data):
     return answer(data)
 
 
-if __name__ == "__main__":
-    from job_sending import send_all
-
-    send_all(predict)
+def send_jobs(sending):
+    sending.threads(predict)

@@ -1,17 +1,17 @@
 """Sends jobs from one process as fast as it can, and prints how many in how many seconds.
 
-`python NAME_jobs.py COUNT SECONDS AT_ONCE`: `COUNT` jobs, or for so many seconds where that is 0, from `AT_ONCE` threads
-or coroutines.
+`python job_sending.py MODULE COUNT SECONDS AT_ONCE`: `COUNT` jobs, or for so many seconds where that is 0, from
+`AT_ONCE` threads or coroutines.
 """
 
 import asyncio
+import importlib
 import json
 import sys
 import threading
 import time
 
 ROW = [[5.1, 3.5, 1.4, 0.2]]
-COUNT, SECONDS, AT_ONCE = (int(sys.argv[1]), float(sys.argv[2]), int(sys.argv[3])) if len(sys.argv) == 4 else (0, 0, 0)
 
 
 class Share:
@@ -27,42 +27,49 @@ class Share:
         return True
 
 
-def shares(begun: float) -> list[Share]:
-    return [Share(len(range(index, COUNT, AT_ONCE)), begun + SECONDS) for index in range(AT_ONCE)]
+class Sending:
+    """What is to be sent. The first job is sent before, since connections are made by it."""
+
+    def __init__(self, count: int, seconds: float, at_once: int) -> None:
+        self.count, self.seconds, self.at_once = count, seconds, at_once
+
+    def threads(self, send) -> None:
+        send(ROW)
+        begun, shares = time.perf_counter(), self._shares()
+
+        def run(share: Share) -> None:
+            while share.more():
+                send(ROW)
+
+        threads = [threading.Thread(target=run, args=(each,)) for each in shares[1:]]
+        for each in threads:
+            each.start()
+        run(shares[0])
+        for each in threads:
+            each.join()
+        _report(shares, begun)
+
+    async def coroutines(self, send) -> None:
+        await send(ROW)
+        begun, shares = time.perf_counter(), self._shares()
+
+        async def run(share: Share) -> None:
+            while share.more():
+                await send(ROW)
+
+        await asyncio.gather(*map(run, shares))
+        _report(shares, begun)
+
+    def _shares(self) -> list[Share]:
+        until = time.perf_counter() + self.seconds
+        return [Share(len(range(index, self.count, self.at_once)), until) for index in range(self.at_once)]
 
 
-def send_all(send) -> None:
-    send(ROW)  # connections are made by the first
-    begun = time.perf_counter()
-    taken = shares(begun)
-
-    def run(share: Share) -> None:
-        while share.more():
-            send(ROW)
-
-    threads = [threading.Thread(target=run, args=(each,)) for each in taken[1:]]
-    for each in threads:
-        each.start()
-    run(taken[0])
-    for each in threads:
-        each.join()
-    report(taken, begun)
+def _report(shares: list[Share], begun: float) -> None:
+    seconds, count = time.perf_counter() - begun, sum(each.sent for each in shares)
+    print(json.dumps({"count": count, "seconds": seconds, "all": count + 1}))
 
 
-async def send_all_async(send) -> None:
-    await send(ROW)
-    begun = time.perf_counter()
-    taken = shares(begun)
-
-    async def run(share: Share) -> None:
-        while share.more():
-            await send(ROW)
-
-    await asyncio.gather(*map(run, taken))
-    report(taken, begun)
-
-
-def report(taken: list[Share], begun: float) -> None:
-    seconds = time.perf_counter() - begun
-    # The first one is among those that are to be ended.
-    print(json.dumps({"count": sum(each.sent for each in taken), "seconds": seconds, "all": 1 + sum(each.sent for each in taken)}))
+if __name__ == "__main__":
+    module, count, seconds, at_once = sys.argv[1:]
+    importlib.import_module(module).send_jobs(Sending(int(count), float(seconds), int(at_once)))

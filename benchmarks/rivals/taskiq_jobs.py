@@ -17,13 +17,10 @@ async def predict(data: list[list[float]]) -> list[list[float]]:
     return answer(data)
 
 
-async def main() -> None:
-    from job_sending import send_all_async
+def send_jobs(sending):
+    async def send_all():
+        await broker.startup()
+        await sending.coroutines(predict.kiq)
+        await broker.shutdown()
 
-    await broker.startup()
-    await send_all_async(predict.kiq)
-    await broker.shutdown()
-
-
-if __name__ == "__main__":
-    asyncio.run(main())
+    asyncio.run(send_all())
