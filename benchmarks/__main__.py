@@ -72,7 +72,10 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=5, help="rounds of every contender (default 5)")
     parser.add_argument("--seconds", type=float, default=3, help="length of each window of load (default 3)")
     parser.add_argument("--before", default="", metavar="COMMIT", help="the commit that `before` is about")
-    parser.add_argument("--only", help=f"servers to measure, separated by commas: {','.join(SERVERS)}")
+    parser.add_argument(
+        "--only",
+        help=f"servers to measure, or parts of `jobs`, separated by commas: {','.join(SERVERS)}; submit, small, paused, idle, beside",
+    )
     parser.add_argument(
         "--out", type=Path, default=Path("benchmarks/results"), help="folder for the results (not of a quick run)"
     )

@@ -53,8 +53,8 @@ def measure_small(bench: Bench, model: BenchmarkModel, absent: dict[str, str]) -
 def measure_paused(bench: Bench, model: BenchmarkModel, absent: dict[str, str]) -> tuple[list[ReportTable], object]:
     """A pause of 10 ms for each job, one after the other in each worker."""
     found = _rounds(bench, model, PAUSE, PAUSED[bench.quick], absent)
-    rows = [
-        (name, durability, rate, spread([each / IDEAL for each in rates], ".2f"), ">= 0.9" if "Septet" in name else "")
+    rows: list[tuple[str, ...]] = [
+        (name, durability, rate, spread([each / IDEAL for each in rates], ".2f"), ">= 0.9" if name == SEPTET else "")
         for (name, durability, rate, *_), rates in zip(_rows(found, {}), _sorted(found).values(), strict=True)
     ]
     table = ReportTable(

@@ -1,4 +1,4 @@
-"""What a server with jobs does while there are few: how soon one begins, what nothing costs, and what answers at once cost."""
+"""What a server with jobs does while there are few: how soon one begins, and what it costs other requests."""
 
 import datetime as dt
 import http.client
@@ -103,7 +103,6 @@ def _moment(text: str) -> float:
 
 def measure_beside(bench: Bench, model: BenchmarkModel, absent: dict[str, str]) -> tuple[list[ReportTable], object]:
     """Requests that are answered at once, by servers with and without `--jobs`, which take turns."""
-    body = FORMS["data"].body(model, model.rows[:1])
     rates: dict[str, dict[str, list[float]]] = {}
     for kind in ("sqlite", "redis-everysec"):
         try:

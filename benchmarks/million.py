@@ -49,8 +49,8 @@ def run(bench: Bench) -> BenchmarkReport:
         "passing": f"one process calls the store: {BATCH} are accepted, begun, settled with an answer, and as many "
         "forgotten as were kept long enough; kept are some "
         f"{(QUICK_KEPT if bench.quick else KEPT) / EACH:,.0f}, whose ids are known for as long again",
-        "submits": f"wrk, {CONNECTIONS} connections, to servers with `--job-workers 0`, one with an empty store and one "
-        f"with {count:,} jobs that wait; {bench.rounds} rounds of {PAIRS} pairs of windows of {bench.seconds:g} s",
+        "submits": f"wrk, {CONNECTIONS} connections, to servers with `--job-workers 0`, one with an empty store and "
+        f"one with {count:,} jobs that wait; {bench.rounds} rounds of {PAIRS} pairs of windows of {bench.seconds:g} s",
     }
     samples = {"passing": {kind: [vars(part) for part in parts] for kind, parts in passed.items()}, "submits": waiting}
     return BenchmarkReport("A million jobs", setting, [_passing(passed), _waiting(waiting, count)], samples)

@@ -28,6 +28,7 @@ SHOWN = (
         "nvidia-pytriton",
         "ray",
     ),
+    *("apsw", "redis", "hiredis", "celery", "kombu", "dramatiq", "taskiq", "taskiq-redis", "arq", "huey"),
 )
 
 
