@@ -60,7 +60,7 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="benchmarks/run",
         description="Measure Septet beside others on this machine.",
-        epilog="questions:\n" + "\n".join(f"  {name:10}{text}" for name, text in QUESTIONS.items()),
+        epilog="questions:\n" + "\n".join(f"  {name:11}{text}" for name, text in QUESTIONS.items()),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
@@ -72,9 +72,9 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=5, help="rounds of every contender (default 5)")
     parser.add_argument("--seconds", type=float, default=3, help="length of each window of load (default 3)")
     parser.add_argument("--before", default="", metavar="COMMIT", help="the commit that `before` is about")
+    servers, parts = ",".join(SERVERS), "submit,small,paused,idle,beside"
     parser.add_argument(
-        "--only",
-        help=f"servers to measure, or parts of `jobs`, separated by commas: {','.join(SERVERS)}; submit, small, paused, idle, beside",
+        "--only", help=f"servers to measure, separated by commas: {servers}; or parts of the question `jobs`: {parts}"
     )
     parser.add_argument(
         "--out", type=Path, default=Path("benchmarks/results"), help="folder for the results (not of a quick run)"
