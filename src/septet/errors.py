@@ -123,7 +123,7 @@ class Gone(SeptetError):
 
 
 class TooLarge(SeptetError):
-    """Raised when a body is over its limit of bytes."""
+    """Raised when a body, or the answer of a job, is over its limit of bytes."""
 
     code = "too_large"
 

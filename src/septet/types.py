@@ -24,6 +24,10 @@ Array: TypeAlias = NDArray[Any]
 Tensors: TypeAlias = Mapping[str, Array]
 
 
+#: Takes which part of an answer is computed, from 0 to 1. It is called from any thread, and returns at once.
+Report: TypeAlias = Callable[[float], None]
+
+
 class Request(msgspec.Struct, frozen=True, gc=False):
     """Rows to predict, already decoded and valid under the model's signature.
 
@@ -34,6 +38,7 @@ class Request(msgspec.Struct, frozen=True, gc=False):
         outputs: the wanted output names, or None for all.
         deadline: seconds on the monotonic clock after which no answer is wanted, or None.
         trace: the W3C `traceparent` header as received, or None.
+        report: what `septet.report_progress` calls; None where nobody wants to know.
     """
 
     tensors: Tensors
@@ -42,6 +47,7 @@ class Request(msgspec.Struct, frozen=True, gc=False):
     outputs: tuple[str, ...] | None = None
     deadline: float | None = None
     trace: str | None = None
+    report: Report | None = None
 
 
 class Timings(msgspec.Struct, frozen=True, gc=False):

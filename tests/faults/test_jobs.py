@@ -2,22 +2,18 @@
 
 import os
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from tests.e2e.process import IRIS, ServerProcess, children, septet_serve
 from tests.e2e.services.misbehaving import HOLDS, KILLS, STOPS
+from tests.faults.job_servers import MISBEHAVING, ended, job, job_workers, serving, submit
 from tests.redis_servers import RedisServer, needs_redis
 from tests.waiting import until
-
-ENDED = ("succeeded", "failed", "expired", "cancelled")
-MISBEHAVING = ("--middleware", "tests.e2e.services.misbehaving:Misbehaving")
 
 
 @pytest.fixture(scope="module")
@@ -32,44 +28,6 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/jobs.db"
     return f"{request.getfixturevalue('redis_server').url}?queue={tmp_path.name}"
-
-
-@contextmanager
-def serving(store: str, log: Path, *options: str) -> Iterator[ServerProcess]:
-    with ServerProcess(septet_serve(IRIS, "--jobs", store, "--job-lease", "1", *options), log) as server:
-        yield server
-
-
-def submit(server: ServerProcess, first: float = 5.1, **headers: str) -> str:
-    answer = server.post("/predict/async", {"data": [[first, 3.5, 1.4, 0.2]]}, **headers)
-    assert answer.status_code == 202, answer.text
-    return str(answer.json()["job_id"])
-
-
-def job(server: ServerProcess, identifier: str, wait: float = 0.0) -> dict[str, Any]:
-    answer = server.client.get(f"/job/{identifier}?wait={wait}")
-    assert answer.status_code == 200, answer.text
-    found: dict[str, Any] = answer.json()
-    return found
-
-
-def ended(server: ServerProcess, identifiers: Sequence[str]) -> list[dict[str, Any]]:
-    """The jobs, once all of them have ended."""
-    found = [until(lambda each=each: _over(job(server, each, 10.0)), 120.0) for each in identifiers]  # type: ignore[misc]
-    return [each for each in found if each is not None]
-
-
-def _over(found: dict[str, Any]) -> dict[str, Any] | None:
-    return found if found["state"] in ENDED else None
-
-
-def job_workers(server: ServerProcess) -> list[int]:
-    """The processes that answer jobs: those which have a lease keeper beside them."""
-    return [child for child in children(server.process.pid) if any("lease_keeper" in c for c in _commands(child))]
-
-
-def _commands(pid: int) -> list[str]:
-    return [Path(f"/proc/{child}/cmdline").read_text() for child in children(pid)]
 
 
 def test_what_was_accepted_before_the_server_was_killed_is_answered_once(store: str, tmp_path: Path) -> None:

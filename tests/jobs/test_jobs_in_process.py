@@ -14,6 +14,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 import septet
 from septet import testing
+from septet.assembly import job_serving
 from septet.errors import ModelFailed, SettingsInvalid
 from septet.jobs import delivery_run, job_consumer
 from septet.jobs.delivery_run import MOST_TO_ONE
@@ -193,6 +194,37 @@ def test_a_model_that_fails_is_tried_again_and_then_its_error_is_the_answer() ->
     run(scenario)
 
 
+@pytest.mark.parametrize(
+    ("path", "body", "told"),
+    [
+        ("/predict", BODY, lambda error: error["error"]["message"]),
+        ("/v2/models/model/infer", V2, lambda error: error["error"]),
+    ],
+)
+def test_a_job_whose_answer_is_larger_than_allowed_fails_at_once(
+    path: str, body: bytes, told: Callable[[dict[str, Any]], str]
+) -> None:
+    async def scenario() -> None:
+        size = len((await _answered_at_once(path, body)).body)
+        for most, state in ((size, "succeeded"), (size - 1, "failed")):
+            async with JobServer(testing.service(), jobs=Jobs(store="memory", max_answer_bytes=most)) as server:
+                ticket = read(await server.post(path, body, x_request_id="same", prefer="respond-async"))
+                job = read(await server.ask("GET", ticket["href"] + "?wait=30"))
+                assert (job["state"], job["attempts"]) == (state, 1)
+                if state == "failed":
+                    answer = await server.ask("GET", ticket["href"] + "/answer")
+                    assert (job["reason"], job["error"]["code"], answer.status) == ("permanent", "too_large", 413)
+                    assert told(read(answer)) == job["error"]["message"]
+                    assert f"{size} bytes" in job["error"]["message"]
+
+    run(scenario)
+
+
+async def _answered_at_once(path: str, body: bytes) -> HttpReply:
+    async with JobServer(testing.service()) as server:
+        return await server.post(path, body, x_request_id="same")
+
+
 def test_a_job_that_waits_can_be_cancelled() -> None:
     async def scenario() -> None:
         async with JobServer(testing.service(), working=False) as server:
@@ -204,6 +236,32 @@ def test_a_job_that_waits_can_be_cancelled() -> None:
                 cancelled = await server.ask("DELETE", ticket["href"])
                 assert (cancelled.status, read(cancelled)["state"]) == (200, "cancelled")
             assert (await server.ask("GET", ticket["href"] + "/answer")).status == 410
+
+    run(scenario)
+
+
+def test_a_job_that_no_worker_can_answer_says_so_and_expires_in_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(job_serving, "SWEEP_SECONDS", 0.01)
+
+    async def scenario() -> None:
+        async with JobServer(testing.service(), working=False) as server:
+            waits = read(await server.post("/predict", BODY, prefer="respond-async"))
+            for path in ("", "/answer"):
+                job = read(await server.ask("GET", waits["href"] + path))
+                assert job["waiting_for"] == "a worker that has the model 'model'; none has it now"
+            events = (await server.ask("GET", waits["href"] + "/events")).pieces
+            assert events is not None
+            assert b'"waiting_for"' in await anext(events)
+            await events.aclose()
+            (listed,) = read(await server.ask("GET", "/jobs"))["jobs"]
+            assert listed["waiting_for"] == job["waiting_for"]
+            assert b"\nseptet_jobs_unserved 1.0\n" in (await server.ask("GET", "/metrics")).body
+            expires = read(await server.post("/predict/async", BODY, septet_job_begin_within="0"))
+            ended = read(await server.ask("GET", expires["href"] + "?wait=30"))
+            assert ended["state"] == "expired"
+            assert "waiting_for" not in ended
+            server.store.join("w", ["model"], 0.0)
+            assert "waiting_for" not in read(await server.ask("GET", waits["href"]))
 
     run(scenario)
 
@@ -295,16 +353,20 @@ def test_a_job_is_followed_by_its_events_until_the_caller_knows_its_end() -> Non
         async with JobServer(testing.service(predictor=held)) as server:
             path = read(await server.post("/predict/async", BODY))["href"] + "/events"
             await held.until_held()
-            seen: dict[str, str] = {}
             reply = await server.ask("GET", path)
-            while reply.status == 200:
-                lines = dict(line.split(": ", 1) for line in reply.body.decode().strip().split("\n"))
-                seen[lines["event"]] = lines["data"]
+            assert (reply.status, reply.media_type, reply.body) == (200, b"text/event-stream", b"retry: 500\n\n")
+            assert reply.pieces is not None
+            seen = []
+            async for event in reply.pieces:
+                seen.append(dict(line.split(": ", 1) for line in event.decode().strip().split("\n")))
                 held.release()
-                reply = await server.ask("GET", path, last_event_id=lines["id"])
-            assert reply.status == 410
-            assert list(seen) == ["running", "succeeded"]
-            assert json.loads(seen["succeeded"])["answer"]["body"]["prediction"] == [1.5, 2.5]
+            assert [each["event"] for each in seen] == ["running", "succeeded"]
+            assert json.loads(seen[1]["data"])["answer"]["body"]["prediction"] == [1.5, 2.5]
+            # As an EventSource asks again: for what came behind the last event that it has.
+            again = await server.ask("GET", path, last_event_id=seen[0]["id"])
+            assert again.pieces is not None
+            assert [event.decode().split("\n")[1] async for event in again.pieces] == ["event: succeeded"]
+            assert (await server.ask("GET", path, last_event_id=seen[1]["id"])).status == 410
 
     run(scenario)
 

@@ -92,6 +92,17 @@ def test_what_finishes_an_answer_is_given_all_outputs(tmp_path: Path) -> None:
     assert remote.asked[0].outputs is None
 
 
+def test_what_the_code_tells_of_its_progress_reaches_its_request(tmp_path: Path) -> None:
+    code = "from septet import report_progress\n" + PREPARE.replace(
+        "    return", "    report_progress(0.3)\n    return"
+    )
+    told: list[float] = []
+    with before(Remote(), tmp_path, code) as predictor:
+        asyncio.run(predictor.predict(request(2.0)))
+        asyncio.run(predictor.predict(request(2.0, report=told.append)))
+    assert told == [0.3]
+
+
 def test_values_are_checked_before_the_code_sees_them(tmp_path: Path) -> None:
     remote = Remote()
     with before(remote, tmp_path) as predictor, pytest.raises(Invalid) as caught:

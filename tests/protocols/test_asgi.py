@@ -1,12 +1,14 @@
 """The application under the ASGI 3 protocol, without a server."""
 
 import asyncio
+from collections.abc import AsyncGenerator
 from typing import Any
 
 import msgspec
 import pytest
 
 from septet.protocols.http.asgi import Asgi
+from septet.protocols.http.http_messages import HttpReply, HttpRequest
 from tests.protocols import models
 
 ROW = b'{"data":[[1,2,3,4]]}'
@@ -108,3 +110,39 @@ def test_the_life_span_is_acknowledged() -> None:
 
 def test_web_sockets_are_declined() -> None:
     assert [message["type"] for message in run([], type="websocket")] == ["websocket.close"]
+
+
+def in_pieces(ended: list[str], *, held: bool = False) -> Asgi:
+    async def following() -> AsyncGenerator[bytes, None]:
+        try:
+            yield b"second"
+            if held:
+                await asyncio.Event().wait()
+            yield b"third"
+        finally:
+            ended.append("ended")
+
+    async def handle(_: HttpRequest) -> HttpReply:
+        return HttpReply(200, b"first", "an-id", b"text/plain", pieces=following())
+
+    service = models.classifier()
+    return Asgi(models.app(service, models.native(service), models.owner(("GET", "/", handle))), max_body_bytes=100)
+
+
+def test_a_reply_in_pieces_is_sent_as_they_come() -> None:
+    ended: list[str] = []
+    sent = run([part(b"")], in_pieces(ended), method="GET", path="/")
+    start, *bodies = sent
+    assert b"content-length" not in dict(start["headers"])
+    assert [each["body"] for each in bodies] == [b"first", b"second", b"third", b""]
+    assert [each.get("more_body", False) for each in bodies] == [True, True, True, False]
+    assert ended == ["ended"]
+    (head, nothing) = run([part(b"")], in_pieces(ended), method="HEAD", path="/")
+    assert (head["status"], nothing["body"]) == (200, b"")
+
+
+def test_a_reply_in_pieces_ends_where_the_caller_goes_away() -> None:
+    ended: list[str] = []
+    gone = {"type": "http.disconnect"}
+    run([part(b""), gone, gone], in_pieces(ended, held=True), method="GET", path="/")
+    assert ended == ["ended"]

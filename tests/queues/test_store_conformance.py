@@ -4,8 +4,7 @@ import msgspec
 import pytest
 
 from septet.errors import Conflict
-from septet.queues.job import LONGEST_DELAY_SECONDS, JobError, JobState, Settlement
-from septet.queues.job_counts import ENDINGS, JobCounts
+from septet.queues.job import LONGEST_DELAY_SECONDS, JobError, JobState, ProgressReport, Settlement
 from septet.queues.job_store import Accepted, JobFilter, JobStore, StoreLimits
 from tests.queues.conftest import MakeStore
 from tests.queues.samples import MODEL, NOW, REPLY, a_job, accept, begin, found, success
@@ -159,8 +158,29 @@ def test_an_attempt_that_fails_is_tried_again_until_there_have_been_enough(store
 def test_what_is_too_old_is_not_tried_again(store: JobStore) -> None:
     job = a_job(max_age=10.0)
     accept(store, job)
-    begin(store, now=NOW + 11)
-    store.settle("w", [Settlement(id=job.id, attempt=1, outcome="retry", error=WRONG)], NOW + 12)
+    begin(store)
+    store.settle("w", [Settlement(id=job.id, attempt=1, outcome="retry", error=WRONG)], NOW + 9)
+    begin(store, now=NOW + 9)
+    assert (found(store, job.id).started_at, found(store, job.id).first_started_at) == (NOW + 9, NOW)
+    store.settle("w", [Settlement(id=job.id, attempt=2, outcome="retry", error=WRONG)], NOW + 11)
+    assert (found(store, job.id).state, found(store, job.id).reason) == (JobState.FAILED, "too_old")
+
+
+@pytest.mark.parametrize("given_back", [False, True])
+def test_the_time_in_a_backlog_takes_no_attempt_from_a_job(store: JobStore, *, given_back: bool) -> None:
+    job = a_job(max_age=10.0)
+    accept(store, job)
+    if given_back:
+        begin(store, now=NOW + 1)
+        store.settle("w", [Settlement(id=job.id, attempt=1, outcome="returned")], NOW + 2)
+    (leased,) = store.lease("w", 9, NOW + 1000)
+    assert (leased.attempt, leased.first_started_at) == (1, NOW + 1000)
+    store.reap("w", 0, NOW + 1009)
+    assert found(store, job.id).state is JobState.QUEUED
+    store.join("v", ["iris"], NOW)
+    (leased,) = store.lease("v", 9, NOW + 1009 + LONGEST_DELAY_SECONDS)
+    assert (leased.attempt, leased.first_started_at) == (2, NOW + 1000)
+    store.reap("v", 0, NOW + 1009 + LONGEST_DELAY_SECONDS)
     assert (found(store, job.id).state, found(store, job.id).reason) == (JobState.FAILED, "too_old")
 
 
@@ -212,7 +232,7 @@ def test_what_a_worker_that_is_gone_had_begun_is_begun_again(store: JobStore) ->
     store.join("v", ["iris"], NOW)
     assert begin(store, now=NOW + 1 + LONGEST_DELAY_SECONDS, worker="v") == [(job.id, 2)]
     assert store.settle("w", [success(job.id)], NOW) == [False]
-    assert store.report("w", job.id, 1, 0.5) is False
+    assert store.report("w", [ProgressReport(job.id, 1, 0.5)]) == [False]
     assert store.settle("v", [success(job.id, 2)], NOW) == [True]
 
 
@@ -303,12 +323,16 @@ def test_an_answer_that_came_before_its_cancellation_counts(store: JobStore) -> 
 
 
 def test_progress_is_told_by_the_attempt_that_runs(store: JobStore) -> None:
-    job = a_job()
-    accept(store, job)
+    job, other = a_job(), a_job()
+    accept(store, job, other)
     begin(store)
-    assert store.report("w", job.id, 1, 0.25) is True
+    reports = [ProgressReport(job.id, 1, 0.25), ProgressReport("f" * 32, 1, 0.5), ProgressReport(other.id, 1, 1.0)]
+    assert store.report("w", reports) == [True, False, True]
+    assert (found(store, job.id).progress, found(store, other.id).progress) == (0.25, 1.0)
+    assert store.report("w", [ProgressReport(job.id, 2, 0.5)]) == [False]
+    assert store.report("v", [ProgressReport(job.id, 1, 0.5)]) == [False]
+    assert store.report("w", []) == []
     assert found(store, job.id).progress == 0.25
-    assert store.report("w", job.id, 2, 0.5) is False
     store.settle("w", [Settlement(id=job.id, attempt=1, outcome="retry")], NOW)
     begin(store)
     assert found(store, job.id).progress is None
@@ -412,57 +436,5 @@ def test_that_a_job_failed_is_brought_to_its_sink_too(store: JobStore) -> None:
     assert about == {poison.id, cancelled.id, expired.id}
 
 
-def test_what_is_stored_is_counted(store: JobStore) -> None:
-    assert store.stats(NOW).states == dict.fromkeys(JobState, 0)
-    accept(store, a_job(submitted_at=NOW - 5), a_job(submitted_at=NOW - 3), a_job(not_before=NOW + 9))
-    stats = store.stats(NOW)
-    assert (stats.states[JobState.QUEUED], stats.due, stats.oldest_at, stats.workers) == (3, 2, NOW - 5, 1)
-    begin(store, 1)
-    stats = store.stats(NOW)
-    assert (stats.states[JobState.QUEUED], stats.states[JobState.RUNNING], stats.due) == (2, 1, 1)
-    assert stats.oldest_at == NOW - 3
-
-
 def test_a_store_says_what_it_survives(store: JobStore) -> None:
     assert store.durability
-
-
-def test_what_has_happened_to_jobs_is_counted_and_outlives_them(store: JobStore) -> None:
-    answered, retried, late = a_job(), a_job(not_before=NOW + 4, max_attempts=2, sink="s"), a_job(begin_by=NOW + 1)
-    accept(store, answered, retried)
-    begin(store, now=NOW + 2)
-    store.settle("w", [success(answered.id)], NOW + 5)
-    accept(store, late, now=NOW)
-    begin(store, now=NOW + 5)  # the other one has waited for a second, and the late one expires
-    store.settle("w", [Settlement(id=retried.id, attempt=1, outcome="retry", delay=2.0)], NOW + 8)
-    begin(store, now=NOW + 16)
-    store.settle("w", [Settlement(id=retried.id, attempt=2, outcome="retry")], NOW + 32)
-    store.sweep(NOW + 10 * StoreLimits().keep_seconds, 10)
-    counts = store.stats(NOW).counts
-    ended = dict.fromkeys(ENDINGS, 0)
-    happened = {"succeeded": 1, "attempts_exhausted": 1, "expired": 1}
-    assert counts["predict"] == JobCounts(3, 2 + 1 + 6, 3 + 3 + 16, {**ended, **happened})
-    assert counts["deliver"] == JobCounts()
-
-
-def test_what_is_lost_or_handed_back_counts_as_begun_and_run(store: JobStore) -> None:
-    accept(store, a_job(max_attempts=1))
-    begin(store)
-    store.leave("w", NOW + 2)
-    store.join("v", ["iris"], NOW)
-    begin(store, now=NOW + 2, worker="v")
-    store.reap("v", 0, NOW + 5)
-    ended = {**dict.fromkeys(ENDINGS, 0), "attempts_exhausted": 1}
-    assert store.stats(NOW).counts["predict"] == JobCounts(2, 0.0, 5.0, ended)
-
-
-def test_each_job_that_is_cancelled_or_fails_is_counted_by_its_reason(store: JobStore) -> None:
-    waits, poison, old = a_job(), a_job(), a_job(max_age=1.0)
-    accept(store, waits)
-    store.cancel(waits.id, NOW)
-    accept(store, poison, old)
-    begin(store)
-    failed = Settlement(id=poison.id, attempt=1, outcome="failed")
-    store.settle("w", [failed, Settlement(id=old.id, attempt=1, outcome="retry")], NOW + 2)
-    ended = {**dict.fromkeys(ENDINGS, 0), "cancelled": 1, "permanent": 1, "too_old": 1}
-    assert store.stats(NOW).counts["predict"].ended == ended

@@ -24,7 +24,7 @@ from hypothesis.stateful import (
 )
 
 from septet.errors import SeptetError
-from septet.queues.job import Job, JobError, JobState, NewJob, Settlement
+from septet.queues.job import Job, JobError, JobState, NewJob, ProgressReport, Settlement
 from septet.queues.job_store import Accepted, JobFilter, JobStore, StoreLimits
 from septet.queues.memory_store import MemoryStore
 from tests.budgets import examples
@@ -158,7 +158,7 @@ class StoreModel(RuleBasedStateMachine):
     @rule(data=st.data(), progress=st.sampled_from([0.25, 0.5]))
     def tell(self, data: st.DataObject, progress: float) -> None:
         worker, name, attempt = data.draw(st.sampled_from(self._leased))
-        self._both(lambda store, ids: store.report(worker, ids[name], attempt, progress))
+        self._both(lambda store, ids: store.report(worker, [ProgressReport(ids[name], attempt, progress)]))
         self._both(lambda store, ids: _named(store.beat(worker, self._now), ids))
 
     @rule(data=st.data(), how=st.sampled_from(["reaped", "beaten", "left"]), models=MODELS, lost=st.booleans())

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
 import httptools
@@ -138,6 +138,26 @@ class Slow:
             raise
 
 
+class Pieces:
+    """A route whose reply comes piece by piece, as it is told; None is behind the last one."""
+
+    def __init__(self) -> None:
+        self.queue: asyncio.Queue[bytes | Exception | None] = asyncio.Queue()
+        self.ended = 0
+
+    async def __call__(self, _: HttpRequest) -> HttpReply:
+        return HttpReply(200, b"first,", "an-id", b"text/plain", pieces=self._pieces())
+
+    async def _pieces(self) -> AsyncGenerator[bytes, None]:
+        try:
+            while (piece := await self.queue.get()) is not None:
+                if isinstance(piece, Exception):
+                    raise piece
+                yield piece
+        finally:
+            self.ended += 1
+
+
 async def _settled(transport: MemoryTransport) -> None:
     """Let the event loop run until nothing more is written."""
     before = -1
@@ -154,10 +174,11 @@ class Peer:
         self.loop = asyncio.get_event_loop()
         self.app = App()
         self.slow = Slow()
+        self.pieces = Pieces()
         echoes = [(method, path, echo) for path in ("/", "/echo") for method in ("GET", "POST")]
         service = msgspec.structs.replace(classifier(), identity=IDENTITY, predictor=EchoPredictor(identity=IDENTITY))
         self._model = self.app.models.install(service)
-        owners = (owner(*echoes, ("GET", "/slow", self.slow)),)
+        owners = (owner(*echoes, ("GET", "/slow", self.slow), ("GET", "/pieces", self.pieces)),)
         model_owners = (decoder("/predict", self._decode),)
         self.app.install(lambda _: model_owners, owners, observer or NullObserver(), Limits(max_body_bytes=1_000))
         self.now = 0.0  # in seconds since 1970
@@ -196,6 +217,10 @@ class Peer:
     def answer(self, body: bytes = b"slow") -> None:
         """Let the slow route answer its first request."""
         self.call(self.slow.waiting.pop(0).set_result, body)
+
+    def piece(self, piece: bytes | Exception | None) -> None:
+        """Let the reply in pieces go on, or end."""
+        self.call(self.pieces.queue.put_nowait, piece)
 
     @property
     def answers(self) -> list[Answer]:

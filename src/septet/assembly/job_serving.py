@@ -1,6 +1,7 @@
 """The jobs of one process: how one that serves accepts them and tells of them, and how a worker answers them."""
 
 import asyncio
+import contextlib
 import logging
 import os
 import signal
@@ -13,6 +14,7 @@ import msgspec
 
 from septet.errors import SeptetError, SettingsInvalid, StartupError
 from septet.events import Observer
+from septet.jobs.answer_bound import answer_within
 from septet.jobs.async_routes import AsyncRoutes
 from septet.jobs.delivery_run import DeliveryRun
 from septet.jobs.job_consumer import Answer, JobConsumer
@@ -28,6 +30,7 @@ from septet.protocols.http.app import App
 from septet.protocols.http.predict_route import PredictRoute
 from septet.protocols.native.native_routes import NativeRoutes
 from septet.queues.job_store import JobSignals, JobStore, StoreFailed, StoreLimits
+from septet.queues.lease_keeper import MOST_SWEPT
 from septet.queues.store_address import StoreAddress, open_signals, open_store
 from septet.registry import Models
 from septet.server.daemon_thread import in_daemon_thread
@@ -40,6 +43,8 @@ logger = logging.getLogger("septet.jobs")
 
 #: How long a page of metrics waits for the store.
 _READING_SECONDS: Final = 2.0
+#: How often a server lets jobs expire and forgets them.
+SWEEP_SECONDS: Final = 5.0
 
 
 def store_address(jobs: Jobs) -> StoreAddress:
@@ -146,6 +151,7 @@ class JobIntake:
         self._sinks = open_sinks(jobs)
         self._waiters = JobWaiters(self._store.thread)
         self._defaults = JobDefaults(jobs.attempts, jobs.max_age_seconds)
+        self._sweeping: asyncio.Task[None] | None = None
         self.routes = JobRoutes(self._store.thread, self._waiters)
         self.submitter = JobSubmitter(
             self._store.thread,
@@ -187,8 +193,16 @@ class JobIntake:
             return StoreReading(None, now)
 
     async def start(self) -> None:
-        """Hear of changes."""
+        """Hear of changes, and see to jobs that expire."""
         self._store.listen(self._waiters.look)
+        self._sweeping = asyncio.create_task(self._sweep())
+
+    async def _sweep(self) -> None:
+        """Let jobs expire, and forget them: where no worker lives, nobody else does."""
+        while True:
+            await asyncio.sleep(SWEEP_SECONDS)
+            with contextlib.suppress(SeptetError):  # the store may be there again later
+                await self._store.thread.run(lambda store: store.sweep(time(), MOST_SWEPT), changes=True)
 
     def drain(self) -> None:
         """Who waits for a job is answered with what is known."""
@@ -197,6 +211,8 @@ class JobIntake:
     async def stop(self, grace: float) -> bool:  # noqa: ARG002 - requests under way are the HTTP server's
         """Close the store."""
         self.drain()
+        if self._sweeping is not None:
+            self._sweeping.cancel()
         await self._store.close()
         self._sinks.close()
         return True
@@ -226,7 +242,7 @@ class JobWork:
         self._consumer = JobConsumer(
             store.thread,
             keeping,
-            partial(_answer_of, app, grpc),
+            partial(_answer_of, app, grpc, jobs.max_answer_bytes),
             DeliveryRun(store.thread, partial(_in_thread, self._sinks)),
             partial(_digests, app.models),
             most=jobs.most_at_once,
@@ -293,8 +309,9 @@ def grpc_app(app: App, settings: Settings, observer: Observer) -> App | None:
     return grpc_application(app, settings, observer)[0]
 
 
-def _answer_of(app: App, grpc: App | None, path: str) -> Answer:
-    return grpc.answer if grpc is not None and grpc.find(path) is not None else app.answer
+def _answer_of(app: App, grpc: App | None, most_bytes: int, path: str) -> Answer:
+    answer = grpc.answer if grpc is not None and grpc.find(path) is not None else app.answer
+    return partial(answer_within, answer, most_bytes)
 
 
 def _digests(models: Models) -> dict[str, str]:

@@ -12,7 +12,7 @@ from septet.cli.flags import add_settings, settings
 from septet.cli.parser import Parser
 from septet.cli.terminal import show, show_json
 from septet.errors import NotFound, SettingsInvalid, StartupError
-from septet.jobs.job_document import moment, summary
+from septet.jobs.job_document import moment, served_models, summary
 from septet.queues.job import Job, JobState
 from septet.queues.job_store import Accepted, JobFilter, JobStore
 from septet.settings import Jobs
@@ -75,7 +75,8 @@ def run(args: Namespace) -> int:
 def _list(store: JobStore, args: Namespace) -> Sequence[str]:
     jobs = _wanted(store, args)
     if args.json:
-        show_json(msgspec.json.encode([summary(job, "") for job in jobs]))
+        served = served_models(store.workers())
+        show_json(msgspec.json.encode([summary(job, "", served) for job in jobs]))
         return ()
     rows = [("job", "state", "model", "submitted", "attempts", "error")]
     for job in jobs:
@@ -86,10 +87,10 @@ def _list(store: JobStore, args: Namespace) -> Sequence[str]:
 
 
 def _show(store: JobStore, args: Namespace) -> Sequence[str]:
-    shown = []
+    shown, served = [], served_models(store.workers())
     for job in _wanted(store, args):
         reply = store.reply(job.id)
-        shown.append({**summary(job, ""), **({} if reply is None else {"answer": shown_answer(reply)})})
+        shown.append({**summary(job, "", served), **({} if reply is None else {"answer": shown_answer(reply)})})
     show_json(msgspec.json.encode(shown[0] if len(shown) == 1 else shown))
     return ()
 
@@ -145,6 +146,7 @@ def _stats(store: JobStore, args: Namespace) -> Sequence[str]:
         ("deliveries", str(stats.deliveries)),
         ("bytes", f"{stats.stored_bytes:,}"),
         ("workers", str(len(workers))),
+        *(("no worker for", f"{model}: {count} waiting") for model, count in sorted(stats.unserved.items())),
         *(("", f"{each.id} ({', '.join(each.models)}): {each.running} running") for each in workers),
     ]
     return [*aligned([("", ""), *rows]), store.durability]

@@ -18,10 +18,12 @@ from septet.errors import SeptetError
 from septet.jobs.delivery_run import SinkBusy
 from septet.jobs.job_log import JobLog
 from septet.jobs.lease_keeping import LeaseKeeping
+from septet.jobs.progress_reports import ProgressReports
 from septet.jobs.store_outage import StoreOutage
 from septet.jobs.store_thread import StoreThread
 from septet.protocols.http.http_messages import HttpReply, HttpRequest
-from septet.queues.job import JobError, LeasedJob, Settlement, StoredReply, retry_delay
+from septet.queues.job import JobError, LeasedJob, ProgressReport, Settlement, StoredReply, retry_delay
+from septet.queues.job_store import JobStore
 from septet.sinks.delivery import DeliveryFailed, DeliveryRefused
 from septet.sinks.delivery_delay import delivery_delay
 from septet.types import DONE_ALREADY, Pending
@@ -88,6 +90,11 @@ class JobConsumer:
         self._bringing = 0
         self._log = JobLog(access=False)
         self._outage = StoreOutage()
+        self._progress = ProgressReports(self._tell_progress)
+
+    async def _tell_progress(self, reports: Sequence[ProgressReport]) -> None:
+        name = self._keeping.name
+        await self._store.run(lambda store: any(store.report(name, reports)), changes=True)
 
     @property
     def in_hand(self) -> int:
@@ -131,9 +138,10 @@ class JobConsumer:
             delivery.cancel()
         if self._consuming is not None:
             self._consuming.cancel()
+        self._progress.close()
         name, now = self._keeping.name, time()
         with contextlib.suppress(SeptetError):  # its keeper gives them back then
-            await self._store.run(lambda store: store.leave(name, now))
+            await self._store.run(partial(_leave, name, now), changes=True)
         await self._keeping.leave()
         return finished
 
@@ -159,7 +167,7 @@ class JobConsumer:
         if self._stopping:
             return True
         name, most, now = self._keeping.name, self._room - self._predicting, time()
-        leased = await self._store.run(lambda store: store.lease(name, max(1, most), now))
+        leased = await self._store.run(lambda store: store.lease(name, max(1, most), now), changes=True)
         self._outage.ended()
         # A delivery is tried often, and takes its time where its sink is slow.
         alone = any(each.attempt > 1 and each.job.kind == "predict" for each in leased)
@@ -202,8 +210,15 @@ class JobConsumer:
             text = f"The model {job.model!r} has another digest here than {job.digest}."
             self._end(leased, _again(leased, JobError("conflict", text)))
         else:
-            http = HttpRequest("POST", job.path, job.query, dict(job.headers), job.body)
-            in_hand.pending = self._answer(job.path)(http, partial(self._answered, leased, batch))
+            report = self._progress.of(leased)
+            http = HttpRequest("POST", job.path, job.query, dict(job.headers), job.body, report=report)
+            try:
+                in_hand.pending = self._answer(job.path)(http, partial(self._answered, leased, batch))
+            except Exception:
+                # The others that were taken with it must be begun all the same.
+                logger.exception("the job %s could not be begun", job.id)
+                batch.answered()
+                self._end(leased, _again(leased, JobError("internal", "The log has the reason.")))
 
     def _answered(self, leased: LeasedJob, batch: "_Batch", reply: HttpReply) -> None:
         if batch.answered():
@@ -278,6 +293,12 @@ class JobConsumer:
         self._bringing = 0
         self._free.set()
         self._lost()
+
+
+def _leave(worker: str, now: float, store: JobStore) -> bool:
+    """End a worker; others may have jobs again."""
+    store.leave(worker, now)
+    return True
 
 
 class _Batch:

@@ -37,7 +37,8 @@ class JobLog:
             return
         # What the store has made of it, by the same rules.
         new, now = leased.job, time()
-        job = begun(msgspec.structs.replace(accepted(new, 0), attempts=leased.attempt - 1), "", begun_at)
+        before = {"attempts": leased.attempt - 1, "first_started_at": leased.first_started_at}
+        job = begun(msgspec.structs.replace(accepted(new, 0), **before), "", begun_at)
         job = settled(job, settlement, now, StoreLimits())
         event = {"returned": "job returned", "retry": "job retried"}.get(settlement.outcome, "job ended")
         if job.state in ENDED:

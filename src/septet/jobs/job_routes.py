@@ -1,6 +1,6 @@
 """The routes by which callers ask for their jobs."""
 
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from time import time
 from typing import Final
 from urllib.parse import parse_qsl, urlencode
@@ -8,14 +8,14 @@ from urllib.parse import parse_qsl, urlencode
 import msgspec
 
 from septet.errors import Gone, Malformed, NotFound, SeptetError
-from septet.jobs.job_document import RETRY_AFTER, document, job_list
+from septet.jobs.job_document import RETRY_AFTER, document, job_list, served_models
 from septet.jobs.job_waiters import Found, JobWaiters
 from septet.jobs.store_thread import StoreThread
 from septet.protocols.http.http_messages import HttpReply, HttpRequest
 from septet.protocols.http.request_factory import checked_id
 from septet.protocols.http.routes import Operation, answers
 from septet.queues.job import ENDED, Job, JobState, StoredReply
-from septet.queues.job_store import Forgotten, JobFilter, JobStore
+from septet.queues.job_store import Forgotten, JobFilter, JobPage, JobStore
 
 #: For how many seconds a caller may wait for the end of a job in one request.
 LONGEST_WAIT: Final = 60.0
@@ -23,6 +23,9 @@ MOST_LISTED: Final = 100
 #: For how many seconds an event is waited for.
 EVENT_WAIT: Final = 25.0
 _EVENTS: Final = b"text/event-stream"
+#: Milliseconds after which to ask again where the connection was lost.
+_RETRY: Final = b"retry: 500\n\n"
+_NOT_KEPT: Final = ((b"cache-control", b"no-store"), (b"x-accel-buffering", b"no"))
 _OPENAPI = "septet.jobs.jobs_openapi"
 _IDENTIFIER_LENGTH: Final = 32
 
@@ -44,7 +47,7 @@ class JobRoutes:
         if asked.get("shape", "full") == "classic":
             body = msgspec.json.encode({job.id: {"prediction": _classic(job, reply)}})
         elif asked.get("shape", "full") == "full":
-            body = document(job, reply, http.root_path)
+            body = await self._document(http.root_path, job, reply)
         else:
             raise Malformed("The parameter shape must be full or classic.")
         later = () if job.state in ENDED else ((b"retry-after", RETRY_AFTER),)
@@ -68,46 +71,55 @@ class JobRoutes:
             )
         if job.state in ENDED:
             raise Gone(f"The job {job.id} is {job.state} and has no answer; GET /job/{job.id} says more.")
-        body = document(job, None, http.root_path)
+        body = await self._document(http.root_path, job, None)
         return HttpReply(202, body, checked_id(http.headers), headers=((b"retry-after", RETRY_AFTER),))
 
     @answers("GET", "/job/{job_id}/events", operation=Operation("job_events", "Follow a job", "jobs", _OPENAPI))
     async def events(self, http: HttpRequest) -> HttpReply:
-        """`GET /job/{job_id}/events`: the next change of a job, as server-sent events have it.
+        """`GET /job/{job_id}/events`: its state and each change of it, as server-sent events, until it has ended.
 
-        A reply holds one event, and the browser's `EventSource` asks for the next one with its id. It stops at any
-        other status than 200 (HTML, 9.2): at 410 the job has ended, and the caller knows it.
+        A browser's `EventSource` asks again with the id of the last event. It stops at any other status than 200 (HTML,
+        9.2): at 410 the job has ended, and the caller knows it.
         """
         known = http.headers.get(b"last-event-id", b"").decode("latin-1")
         job, _ = await self._found(http, 0.0)
-        if known and known == _event_id(job):
+        if job.state in ENDED and known == _event_id(job):
+            raise Gone(f"The job {job.id} has ended, and this was its last event.")
+        events = self._events(job, known, http.root_path)
+        return HttpReply(200, _RETRY, checked_id(http.headers), _EVENTS, _NOT_KEPT, pieces=events)
+
+    async def _events(self, job: Job, known: str, root_path: str) -> AsyncGenerator[bytes, None]:
+        """Whatever happens to a job from what its caller knows on; where the server stops, another one is asked."""
+        while True:
+            if known != _event_id(job):
+                known = _event_id(job)
+                reply = await self._store.run(lambda store, job=job: _reply(store, job)) if job.state in ENDED else None  # type: ignore[misc]
+                lines = (
+                    f"id: {known}\nevent: {job.state}\ndata: ".encode(),
+                    await self._document(root_path, job, reply),
+                )
+                yield b"%b\n\n" % b"".join(lines)
             if job.state in ENDED:
-                raise Gone(f"The job {job.id} has ended, and this was its last event.")
-            found = await self._waiters.until(job.id, EVENT_WAIT, lambda each: _event_id(each) != known)
-            job = _owned(found, job.id, http.caller)
-        if known == _event_id(job):
-            # Nothing has changed: a comment keeps whoever stands between from giving up.
-            return HttpReply(200, b": waiting\n\n", checked_id(http.headers), _EVENTS)
-        reply = await self._store.run(lambda store: _reply(store, job)) if job.state in ENDED else None
-        lines = (
-            b"retry: 100",
-            b"id: " + _event_id(job).encode(),
-            b"event: " + job.state.value.encode(),
-            b"data: " + document(job, reply, http.root_path),
-        )
-        return HttpReply(200, b"\n".join(lines) + b"\n\n", checked_id(http.headers), _EVENTS)
+                return
+            found = await self._waiters.until(job.id, EVENT_WAIT, lambda each, known=known: _event_id(each) != known)  # type: ignore[misc]
+            if self._waiters.closed or not isinstance(found, Job):
+                return
+            if _event_id(found) == known:
+                # A comment keeps whoever stands between from giving up, and finds a caller that has gone.
+                yield b": waiting\n\n"
+            job = found
 
     @answers("DELETE", "/job/{job_id}", operation=Operation("cancel_job", "Cancel a job", "jobs", _OPENAPI))
     async def cancel(self, http: HttpRequest) -> HttpReply:
         """`DELETE /job/{job_id}`: end a job that waits, or ask for the end of one that runs."""
         await self._found(http, 0.0)
         identifier, now = http.parameters["job_id"], self._clock()
-        job = await self._store.run(lambda store: store.cancel(identifier, now))
+        job = await self._store.run(lambda store: store.cancel(identifier, now), changes=True)
         if job is None:
             raise _unknown(identifier)
         # Whoever asks again gets the same: to cancel what has ended is no error.
         status = 202 if job.state is JobState.RUNNING else 200
-        return HttpReply(status, document(job, None, http.root_path), checked_id(http.headers))
+        return HttpReply(status, await self._document(http.root_path, job, None), checked_id(http.headers))
 
     @answers("GET", "/jobs", operation=Operation("jobs", "List jobs", "jobs", _OPENAPI))
     async def jobs(self, http: HttpRequest) -> HttpReply:
@@ -115,11 +127,17 @@ class JobRoutes:
         asked = _query(http, {"state", "model", "limit", "before"})
         wanted = JobFilter(_state(asked.get("state")), asked.get("model"), http.caller)
         most, before = _count(asked, "limit", 1, MOST_LISTED), _count(asked, "before", 0, 1 << 62)
-        page = await self._store.run(lambda store: store.page(wanted, before, most or MOST_LISTED))
+        page, served = await self._store.run(lambda store: _page(store, wanted, before, most or MOST_LISTED))
         following = None
         if page.before is not None:
             following = f"{http.root_path}/jobs?" + urlencode({**asked, "before": page.before})
-        return HttpReply(200, job_list(page.jobs, http.root_path, following), checked_id(http.headers))
+        return HttpReply(200, job_list(page.jobs, http.root_path, following, served), checked_id(http.headers))
+
+    async def _document(self, root_path: str, job: Job, reply: StoredReply | None) -> bytes:
+        """What is shown of a job; of one that waits, whether any worker could answer it."""
+        waits = job.state is JobState.QUEUED
+        served = served_models(await self._store.run(lambda store: store.workers())) if waits else None
+        return document(job, reply, root_path, served)
 
     async def _found(self, http: HttpRequest, wait: float) -> tuple[Job, StoredReply | None]:
         """The job of a path with its reply.
@@ -143,6 +161,10 @@ class JobRoutes:
 
 def _reply(store: JobStore, job: Job) -> StoredReply | None:
     return store.reply(job.id) if job.state in (JobState.SUCCEEDED, JobState.FAILED) else None
+
+
+def _page(store: JobStore, wanted: JobFilter, before: int | None, most: int) -> tuple[JobPage, frozenset[str]]:
+    return store.page(wanted, before, most), served_models(store.workers())
 
 
 def _event_id(job: Job) -> str:

@@ -19,14 +19,18 @@ Found = Job | Forgotten | None
 
 
 class JobWaiters:
-    """For one event loop."""
+    """For one event loop.
+
+    Attributes:
+        closed: the server stops, and nothing is waited for.
+    """
 
     def __init__(self, store: StoreThread) -> None:
         self._store = store
         self._waiting: dict[str, dict[asyncio.Future[Found], Job]] = {}
         self._looking: asyncio.Task[None] | None = None
         self._again = asyncio.Event()
-        self._closed = False
+        self.closed = False
 
     async def ended(self, identifier: str, seconds: float) -> Found:
         """The job when it has ended, or as it is after so many seconds."""
@@ -36,7 +40,7 @@ class JobWaiters:
         """The job when that is enough, or as it is after so many seconds; not waited for where it is unknown."""
         (found,) = await self._store.run(lambda store: store.find([identifier]))
         end = asyncio.get_running_loop().time() + seconds
-        while isinstance(found, Job) and not enough(found) and not self._closed:
+        while isinstance(found, Job) and not enough(found) and not self.closed:
             left = end - asyncio.get_running_loop().time()
             if left <= 0.0:
                 break
@@ -49,7 +53,7 @@ class JobWaiters:
 
     def close(self) -> None:
         """The server stops: whoever waits is answered with what is known."""
-        self._closed = True
+        self.closed = True
         if self._looking is not None:
             self._looking.cancel()
         for waiting in self._waiting.values():

@@ -26,6 +26,7 @@ _JOB: Node = {
         "model": {"type": "object"},
         "submitted_at": _TIME,
         "not_before": _TIME,
+        "waiting_for": {"type": "string", "description": "Where no worker could answer it now: what it waits for."},
         "started_at": _TIME,
         "ended_at": _TIME,
         "kept_until": _TIME,
@@ -81,7 +82,8 @@ def job_events(described: OperationContext) -> Node:  # noqa: ARG001 - all descr
         "description": "What was seen.",
         "schema": _TEXT,
     }
-    event = openapi_responses.reply(_TEXT, text="The next event, or a comment.", media="text/event-stream")
+    text = "Its events until it has ended, and comments."
+    event = openapi_responses.reply(_TEXT, text=text, media="text/event-stream")
     return {"parameters": [_JOB_ID, seen], "responses": {"200": event, **_errors()}}
 
 
@@ -132,7 +134,7 @@ def _submitting() -> list[Node]:
         (job_headers.DELAY, _SECONDS, "Seconds before it may begin."),
         (job_headers.BEGIN_WITHIN, _SECONDS, "Seconds after which it expires unless it has begun."),
         (job_headers.ATTEMPTS, attempts, "How often it may be begun."),
-        (job_headers.MAX_AGE, _SECONDS, "Seconds after which a failed attempt is its last."),
+        (job_headers.MAX_AGE, _SECONDS, "Seconds after its first begin from which a failed attempt is its last."),
         (job_headers.DIGEST, {"type": "string", "pattern": "^sha256:[0-9a-f]{64}$"}, "The only model that may answer."),
         (job_headers.SINK, _TEXT, "Where the answer is to be brought to."),
     ]

@@ -31,7 +31,7 @@ class _Gathered(msgspec.Struct):
 
     jobs: list[tuple[NewJob, _Done]] = msgspec.field(default_factory=list)
     settlements: dict[str, list[tuple[Settlement, _Done]]] = msgspec.field(default_factory=dict)
-    calls: list[tuple[Callable[[JobStore], Any], _Done]] = msgspec.field(default_factory=list)
+    calls: list[tuple[Callable[[JobStore], Any], bool, _Done]] = msgspec.field(default_factory=list)
     waiting: int = 0
 
 
@@ -78,8 +78,10 @@ class StoreThread:
         """End an attempt of a worker's; `done` gets whether it was still its own."""
         self._put(lambda waiting: waiting.settlements.setdefault(worker, []).append((settlement, done)), done)
 
-    async def run(self, work: Callable[[JobStore], _T]) -> _T:
-        """Call the store with a function of one's own.
+    async def run(self, work: Callable[[JobStore], _T], *, changes: bool = False) -> _T:
+        """Call the store with a function of one's own; where it `changes` jobs, others are told if its result is true.
+
+        Who is told looks at the store, so whoever looks and finds nothing must tell nobody.
 
         Raises:
             Exception: whatever that raises.
@@ -94,7 +96,7 @@ class StoreThread:
             else:
                 future.set_result(outcome)
 
-        self._put(lambda waiting: waiting.calls.append((work, done)), done)
+        self._put(lambda waiting: waiting.calls.append((work, changes, done)), done)
         return await future
 
     def _put(self, put: Callable[[_Gathered], object], done: _Done) -> None:
@@ -120,8 +122,9 @@ class StoreThread:
         opened.set_result((store.durability, store.safe))
         try:
             while (gathered := self._next()) is not None:
-                told = self._act(store, gathered)
-                signals.notify()
+                told, changed = self._act(store, gathered)
+                if changed:
+                    signals.notify()
                 self._loop.call_soon_threadsafe(_tell, told)
         except RuntimeError:  # the loop is closed: nobody waits any more
             logger.debug("the event loop ended before the store of jobs")
@@ -135,8 +138,10 @@ class StoreThread:
             gathered, self._gathered = self._gathered, _Gathered()
         return gathered if gathered.waiting else None
 
-    def _act(self, store: JobStore, gathered: _Gathered) -> list[tuple[_Done, Any]]:
+    def _act(self, store: JobStore, gathered: _Gathered) -> tuple[list[tuple[_Done, Any]], bool]:
+        """Call the store; who is told what, and whether jobs have changed."""
         told: list[tuple[_Done, Any]] = []
+        changed = bool(gathered.jobs or gathered.settlements)
         if gathered.jobs:
             jobs = [job for job, _ in gathered.jobs]
             outcomes = _each(lambda: store.accept(jobs, self._clock()), len(jobs))
@@ -145,10 +150,11 @@ class StoreThread:
             settlements = [settlement for settlement, _ in ended]
             outcomes = _each(lambda w=worker, s=settlements: store.settle(w, s, self._clock()), len(ended))  # type: ignore[misc]
             told += zip((done for _, done in ended), outcomes, strict=True)
-        for work, done in gathered.calls:
+        for work, changes, done in gathered.calls:
             (outcome,) = _each(lambda work=work: [work(store)], 1)  # type: ignore[misc]
+            changed = changed or (changes and bool(outcome))
             told.append((done, outcome))
-        return told
+        return told, changed
 
 
 def _each(call: Callable[[], list[Any]], count: int) -> list[Any]:

@@ -39,6 +39,11 @@ def job_metrics(reading: StoreReading) -> Iterator["Metric"]:
     for name, text, value in (
         ("septet_jobs_due", "Jobs and deliveries that wait and may begin now.", stats.due),
         ("septet_jobs_oldest_seconds", "Age of the oldest one that waits and may begin now; 0 for none.", oldest),
+        (
+            "septet_jobs_unserved",
+            "Jobs and deliveries that wait for a model that no worker has.",
+            sum(stats.unserved.values()),
+        ),
         ("septet_jobs_stored_bytes", "Bytes of bodies and answers that are kept.", stats.stored_bytes),
         ("septet_job_deliveries", "Answers on their way to their sinks.", stats.deliveries),
         ("septet_job_workers", "Workers that take jobs.", stats.workers),

@@ -12,6 +12,7 @@ from septet.model.validation import Checker
 from septet.predictor.run_size import UNKNOWN_SIZES, run_sizes
 from septet.runtimes.base import InputRejected, Runtime
 from septet.runtimes.run_control import RunStopped, is_stopped
+from septet.runtimes.run_progress import reporting
 from septet.tensors import Outputs, Part, joined, plain
 from septet.types import Request, Tensors
 
@@ -66,7 +67,8 @@ class ModelRunner:
             answers = iter(self.run(sound) if sound else ())
             kept = set(map(id, sound))
             return [next(answers) if id(request) in kept else self._alone(request) for request in requests]
-        outputs = self._run(merged, requests[0].outputs)
+        wanted, told = requests[0].outputs, requests[0].report is not None
+        outputs = self._reporting(requests, merged) if told else self._run(merged, wanted)
         rows = [request.rows for request in requests]
         count = sum(rows)
         _verify(outputs, count)
@@ -80,7 +82,10 @@ class ModelRunner:
             problems = self._check(tensors)
             if problems:
                 return invalid(problems, "column" if self._signature.columns else "input")
-            outputs = self._run(tensors, request.outputs)
+            if request.report is None:
+                outputs = self._run(tensors, request.outputs)
+            else:
+                outputs = self._reporting((request,), tensors)
             if self._kept:
                 _verify(outputs, request.rows)
         except SeptetError as error:
@@ -93,6 +98,11 @@ class ModelRunner:
             logger.exception("The model failed on a request", extra={"id": request.id})
             return self._rejected(None)
         return outputs
+
+    def _reporting(self, requests: Sequence[Request], tensors: Tensors) -> Tensors:
+        """Run the model for requests which want the same outputs; what it tells of its progress reaches them."""
+        with reporting(requests):
+            return self._run(tensors, requests[0].outputs)
 
     def _rejected(self, reason: str | None) -> SeptetError:
         """Tell the caller's fault from the model's: a model that still answers its sample is not broken."""
@@ -107,7 +117,8 @@ class ModelRunner:
 
     def _answers_sample(self) -> bool:
         try:
-            self._run(self.sample or {}, None)
+            with reporting(()):
+                self._run(self.sample or {}, None)
         except Exception:  # noqa: BLE001 - any failure means the same here
             return False
         return True

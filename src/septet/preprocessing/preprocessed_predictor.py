@@ -14,6 +14,7 @@ from septet.model.signature import Signature
 from septet.model.validation import Checker
 from septet.preprocessing.preprocessing_step import PreprocessingStep
 from septet.runtimes.base import InputRejected
+from septet.runtimes.run_progress import reporting
 from septet.tensors import plain
 from septet.types import Done, Pending, Predictor, Request, Response, Tensors, adapt
 
@@ -78,8 +79,13 @@ class PreprocessedPredictor(Predictor):
         Raises:
             SeptetError: it cannot be done.
         """
+
+        def reported() -> _Made:
+            with reporting((request,)):
+                return work()
+
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+            return await asyncio.get_running_loop().run_in_executor(self._thread, reported)
         except SeptetError:
             raise
         except InputRejected as error:

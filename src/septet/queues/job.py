@@ -67,7 +67,7 @@ class NewJob(msgspec.Struct, frozen=True, kw_only=True):
         not_before: when it may begin; 0 for at once.
         begin_by: when it expires unless it has begun; None for never.
         max_attempts: how often it may be begun.
-        max_age: seconds after which a failed attempt is its last one.
+        max_age: seconds after its first begin from which a failed attempt is its last one.
         sink: where its answer is to be brought to, or None.
         about: of a delivery: the job whose answer it brings; else None.
         request_id, trace: of the request that submitted it.
@@ -138,6 +138,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
         attempts: how often it was begun.
         worker: who has begun it last.
         started_at: when that was.
+        first_started_at: when the first attempt that counts began.
         ended_at: when it reached its last state.
         cancelling: somebody wants it ended while it runs.
         progress: which part of it is done, from 0 to 1, where its model tells.
@@ -170,6 +171,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     attempts: int = 0
     worker: str | None = None
     started_at: float | None = None
+    first_started_at: float | None = None
     ended_at: float | None = None
     cancelling: bool = False
     progress: float | None = None
@@ -182,10 +184,22 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LeasedJob(msgspec.Struct, frozen=True):
-    """A job that a worker has begun: only with this attempt can it be settled."""
+    """A job that a worker has begun: only with this attempt can it be settled.
+
+    `first_started_at` is when its first attempt began, in seconds since 1970.
+    """
 
     job: NewJob
     attempt: int
+    first_started_at: float
+
+
+class ProgressReport(msgspec.Struct, frozen=True):
+    """Which part of an attempt is done, from 0 to 1."""
+
+    id: str
+    attempt: int
+    progress: float
 
 
 class Settlement(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,8 +11,8 @@ from septet.queues.job_transitions import accepted
 
 #: Jobs as `job_of` reads them.
 SELECT_JOBS: Final = (
-    "SELECT place, state, due_at, attempts, worker, started_at, ended_at, cancelling, progress, reason, error, "
-    "answered_by, body_bytes, reply_bytes, keep_until, "
+    "SELECT place, state, due_at, attempts, worker, started_at, first_started_at, ended_at, cancelling, progress, "
+    "reason, error, answered_by, body_bytes, reply_bytes, keep_until, "
     # Faster than a join.
     "(SELECT head FROM requests WHERE requests.place = jobs.place) FROM jobs"
 )
@@ -40,6 +40,7 @@ class Totals(msgspec.Struct):
         stored_bytes: of bodies and replies.
         later: queued jobs that waited for their time when somebody last looked.
         predict, deliver: jobs of each kind by state.
+        waiting: queued jobs of both kinds by model.
         counts: what has happened since the file was made, by kind.
     """
 
@@ -48,14 +49,20 @@ class Totals(msgspec.Struct):
     later: int = 0
     predict: dict[str, int] = {}
     deliver: dict[str, int] = {}
+    waiting: dict[str, int] = {}
     counts: dict[JobKind, JobCounts] = msgspec.field(
         default_factory=lambda: {"predict": JobCounts(), "deliver": JobCounts()}
     )
 
-    def count(self, kind: JobKind, state: JobState, more: int) -> None:
-        """Note that there are so many more jobs of a kind in a state."""
-        states = self.predict if kind == "predict" else self.deliver
+    def count(self, job: NewJob | Job, state: JobState, more: int) -> None:
+        """Note that there are so many more jobs like this one in a state."""
+        states = self.predict if job.kind == "predict" else self.deliver
         states[state.value] = states.get(state.value, 0) + more
+        if state is JobState.QUEUED:
+            waiting = self.waiting.get(job.model, 0) + more
+            self.waiting[job.model] = waiting
+            if not waiting:
+                del self.waiting[job.model]
 
     def of(self, state: JobState) -> int:
         """Jobs of both kinds in a state."""
@@ -90,8 +97,8 @@ def updated_row(job: Job, *, later: bool) -> _Row:
 
 def job_of(row: _Row) -> Job:
     """The job of a row of `SELECT_JOBS`."""
-    place, state, due_at, attempts, worker, started_at, ended_at, cancelling, progress, reason, error, model = row[:12]
-    body_bytes, reply_bytes, keep_until, head = row[12:]
+    place, state, due_at, attempts, worker, started_at, first_started_at, ended_at, cancelling, progress = row[:10]
+    reason, error, model, body_bytes, reply_bytes, keep_until, head = row[10:]
     return msgspec.structs.replace(
         accepted(_new_job(head), place),
         state=JobState(state),
@@ -99,6 +106,7 @@ def job_of(row: _Row) -> Job:
         attempts=attempts,
         worker=worker,
         started_at=started_at,
+        first_started_at=first_started_at,
         ended_at=ended_at,
         cancelling=bool(cancelling),
         progress=progress,

@@ -16,7 +16,7 @@ from typing import Protocol
 import msgspec
 
 from septet.errors import SeptetError, Unavailable
-from septet.queues.job import Job, JobKind, JobState, LeasedJob, NewJob, Settlement, StoredReply
+from septet.queues.job import Job, JobKind, JobState, LeasedJob, NewJob, ProgressReport, Settlement, StoredReply
 from septet.queues.job_counts import JobCounts
 
 
@@ -28,7 +28,6 @@ class StoreLimits(msgspec.Struct, frozen=True):
         max_bytes: bytes of bodies and replies that are kept.
         max_waiting_seconds: how long the oldest job that waits may have waited.
         keep_seconds: how long a job is kept after its end; its id is known as over for as long again.
-        max_reply_bytes: of one reply.
         delivery_attempts: how often an answer is brought to its sink.
         delivery_seconds: for how long that is tried.
     """
@@ -37,7 +36,6 @@ class StoreLimits(msgspec.Struct, frozen=True):
     max_bytes: int = 8 << 30
     max_waiting_seconds: float = 86_400.0
     keep_seconds: float = 86_400.0
-    max_reply_bytes: int = 64 << 20
     delivery_attempts: int = 12
     delivery_seconds: float = 86_400.0
 
@@ -69,6 +67,7 @@ class QueueStats(msgspec.Struct, frozen=True):
         oldest_at: when the oldest job that may begin was accepted, in seconds since 1970; None where none waits.
         stored_bytes: of bodies and replies.
         workers: that have not been reaped.
+        unserved: jobs and deliveries that wait for a model which none of these has, by its name.
         counts: what has happened since the store was made, by kind; sums that only grow.
     """
 
@@ -78,6 +77,7 @@ class QueueStats(msgspec.Struct, frozen=True):
     oldest_at: float | None
     stored_bytes: int
     workers: int
+    unserved: Mapping[str, int] = {}
     counts: Mapping[JobKind, JobCounts] = {}
 
 
@@ -170,8 +170,8 @@ class JobStore(ABC):
         """End attempts; for each whether it was still the worker's. With it, what is to be delivered is queued."""
 
     @abstractmethod
-    def report(self, worker: str, job: str, attempt: int, progress: float) -> bool:
-        """Say how much of a job is done, from 0 to 1; whether it is still the worker's."""
+    def report(self, worker: str, reports: Sequence[ProgressReport]) -> list[bool]:
+        """Say how much of jobs is done; for each whether it is still the worker's."""
 
     @abstractmethod
     def workers(self) -> Sequence[WorkerInfo]:

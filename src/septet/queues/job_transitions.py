@@ -1,6 +1,7 @@
 """What a job becomes by each step, as pure functions: every store applies these, or says the same in its language."""
 
 import math
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -51,6 +52,7 @@ def begun(job: Job, worker: str, now: float) -> Job:
         worker=worker,
         attempts=job.attempts + 1,
         started_at=now,
+        first_started_at=job.first_started_at if job.attempts else now,
         progress=None,
         cancelling=False,
     )
@@ -94,7 +96,8 @@ def _again(job: Job, delay: float, now: float, limits: StoreLimits) -> Job:
         return ended(job, JobState.CANCELLED, now, limits)
     if job.attempts >= job.max_attempts:
         return ended(msgspec.structs.replace(job, reason="attempts_exhausted"), JobState.FAILED, now, limits)
-    if now - job.submitted_at > job.max_age:
+    # However long it waited before: a backlog takes no attempt from it.
+    if job.first_started_at is not None and now - job.first_started_at > job.max_age:
         return ended(msgspec.structs.replace(job, reason="too_old"), JobState.FAILED, now, limits)
     return msgspec.structs.replace(job, state=JobState.QUEUED, worker=None, due_at=now + delay, reply_bytes=0)
 
@@ -111,6 +114,12 @@ def refusal_of(limits: StoreLimits, stats: QueueStats, size: int, now: float) ->
         text = f"The oldest job has waited for {now - stats.oldest_at:.0f} s already. Try again later."
         return Overloaded(text, LONGEST_RETRY_AFTER)
     return None
+
+
+def unserved(waiting: Mapping[str, int], workers: Iterable[Sequence[str]]) -> dict[str, int]:
+    """Of the jobs that wait, by model, those for a model that no worker has; `workers` are the models of each."""
+    served = {model for models in workers for model in models}
+    return {model: count for model, count in waiting.items() if model not in served}
 
 
 def _patience(seconds: float) -> int:

@@ -5,7 +5,7 @@ and then a list of the jobs that somebody wants ended, whenever there are some. 
 leases are lost.
 
 Whether another worker still lives is judged by its beats alone, and by this process's monotonic clock: no jump of a
-clock loses a lease or keeps one for ever.
+clock loses a lease or keeps one for ever. An outage of the store loses none either: judging begins anew after it.
 """
 
 import logging
@@ -59,6 +59,7 @@ class LeaseKeeper:
         self._clock = clock
         # The last beat that was seen of each worker, and when it was new.
         self._seen: dict[str, tuple[int, float]] = {}
+        self._looked = clock()
 
     def look(self) -> list[str] | None:
         """Beat, reap those that do not, and sweep; the jobs that somebody wants ended, or None: the leases are lost."""
@@ -81,6 +82,10 @@ class LeaseKeeper:
 
     def _reap_others(self) -> None:
         now, seen = self._clock(), {}
+        if now - self._looked > self._order.lease_seconds:
+            # While the store was away, or this process stood still, nobody could show it that he lives.
+            self._seen = {}
+        self._looked = now
         for each in self._store.workers():
             beat, since = self._seen.get(each.id, (each.beat, now))
             seen[each.id] = (each.beat, since if beat == each.beat else now)

@@ -4,6 +4,7 @@ It does what every store does in the plainest way, so it is also what the others
 """
 
 import random
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from copy import deepcopy
 from secrets import token_hex
@@ -11,7 +12,7 @@ from secrets import token_hex
 import msgspec
 
 from septet.errors import Conflict, SeptetError
-from septet.queues.job import ENDED, Job, JobKind, JobState, LeasedJob, NewJob, Settlement, StoredReply
+from septet.queues.job import ENDED, Job, JobKind, JobState, LeasedJob, NewJob, ProgressReport, Settlement, StoredReply
 from septet.queues.job_counts import JobCounts
 from septet.queues.job_store import (
     Accepted,
@@ -23,7 +24,17 @@ from septet.queues.job_store import (
     StoreLimits,
     WorkerInfo,
 )
-from septet.queues.job_transitions import OTHER_REQUEST, accepted, begun, delivery, ended, reaped, refusal_of, settled
+from septet.queues.job_transitions import (
+    OTHER_REQUEST,
+    accepted,
+    begun,
+    delivery,
+    ended,
+    reaped,
+    refusal_of,
+    settled,
+    unserved,
+)
 
 
 class _Stored(msgspec.Struct):
@@ -112,7 +123,7 @@ class MemoryStore(JobStore):
                 break
             self._counts[each.job.kind].begun(each.job.submitted_at, each.job.due_at, now)
             each.job = begun(each.job, worker, now)
-            leased.append(LeasedJob(each.new, each.job.attempts))
+            leased.append(LeasedJob(each.new, each.job.attempts, each.job.first_started_at or now))
             if again:
                 break
         return leased
@@ -150,11 +161,12 @@ class MemoryStore(JobStore):
             return None
         return stored if (stored.job.worker, stored.job.attempts) == (worker, attempt) else None
 
-    def report(self, worker: str, job: str, attempt: int, progress: float) -> bool:
-        stored = self._held(worker, job, attempt)
-        if stored is not None:
-            stored.job = msgspec.structs.replace(stored.job, progress=progress)
-        return stored is not None
+    def report(self, worker: str, reports: Sequence[ProgressReport]) -> list[bool]:
+        held = [self._held(worker, each.id, each.attempt) for each in reports]
+        for stored, each in zip(held, reports, strict=True):
+            if stored is not None:
+                stored.job = msgspec.structs.replace(stored.job, progress=each.progress)
+        return [stored is not None for stored in held]
 
     def workers(self) -> Sequence[WorkerInfo]:
         return [
@@ -241,6 +253,7 @@ class MemoryStore(JobStore):
         states = dict.fromkeys(JobState, 0)
         for job in jobs:
             states[job.state] += job.kind == "predict"
+        waits = Counter(job.model for job in jobs if job.state is JobState.QUEUED)
         waiting = [job for job in jobs if job.state is JobState.QUEUED and job.due_at <= now]
         return QueueStats(
             states=states,
@@ -249,6 +262,7 @@ class MemoryStore(JobStore):
             oldest_at=min((job.submitted_at for job in waiting), default=None),
             stored_bytes=sum(job.body_bytes + job.reply_bytes for job in jobs),
             workers=len(self._workers),
+            unserved=unserved(waits, (each.models for each in self._workers.values())),
             counts=deepcopy(self._counts),
         )
 

@@ -205,7 +205,7 @@ _WORDS: Final = {
     "MovedError": "MOVED",
     "ClusterDownError": "CLUSTERDOWN",
 }
-_TEXTS: Final = {"executing the script can't": "NOPERM", "Authentication required": "NOAUTH"}
+_TEXTS: Final = {"executing the script can't": "NOPERM", "ACL failure": "NOPERM", "Authentication required": "NOAUTH"}
 _HOW_TO_BE_SAFE: Final = "Set appendonly to yes and appendfsync to always."
 _REPLICAS: Final = "a replica that takes over may lack the latest jobs"
 

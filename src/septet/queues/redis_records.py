@@ -19,6 +19,7 @@ class _Row(msgspec.Struct):
     attempts: int = 0
     worker: str | None = None
     started_at: float | None = None
+    first_started_at: float | None = None
     ended_at: float | None = None
     cancelling: bool = False
     progress: float | None = None
@@ -117,6 +118,7 @@ def job_of(new: bytes, row: bytes) -> Job:
         attempts=became.attempts,
         worker=became.worker,
         started_at=became.started_at,
+        first_started_at=became.first_started_at,
         ended_at=became.ended_at,
         cancelling=became.cancelling,
         progress=became.progress,

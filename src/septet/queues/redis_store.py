@@ -16,6 +16,7 @@ from septet.queues.job import (
     JobState,
     LeasedJob,
     NewJob,
+    ProgressReport,
     Settlement,
     StoredReply,
 )
@@ -122,7 +123,7 @@ class RedisStore(JobStore):
         token = self._lease_tokens.setdefault(worker, token_hex(8))
         leased = self._redis.run("lease", self._arguments(now, worker=worker, most=most, token=token))
         del self._lease_tokens[worker]
-        return [LeasedJob(new_of(new, body), attempt) for attempt, new, body in leased]
+        return [LeasedJob(new_of(new, body), attempt, float(first)) for attempt, first, new, body in leased]
 
     def settle(self, worker: str, settlements: Sequence[Settlement], now: float) -> list[bool]:
         # A mark is the same until an answer has arrived, so that what a call did whose answer was lost is known.
@@ -141,9 +142,12 @@ class RedisStore(JobStore):
             self._marks.pop(name, None)
         return outcomes
 
-    def report(self, worker: str, job: str, attempt: int, progress: float) -> bool:
-        said = {"worker": worker, "id": job, "attempt": attempt, "progress": progress}
-        return bool(self._redis.run("report", said))
+    def report(self, worker: str, reports: Sequence[ProgressReport]) -> list[bool]:
+        outcomes: list[bool] = []
+        for group in _groups([(msgspec.msgpack.encode(each),) for each in reports]):
+            told = self._redis.run("report", {"worker": worker}, [part for (part,) in group])
+            outcomes += map(bool, told)
+        return outcomes
 
     def workers(self) -> Sequence[WorkerInfo]:
         found = [

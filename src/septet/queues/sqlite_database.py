@@ -15,6 +15,7 @@ from typing import Final, Literal, TypeAlias, TypeVar
 
 from septet.errors import MissingExtra, StartupError
 from septet.queues.job_store import StoreFailed
+from septet.queues.sqlite_files import LogGone, SqliteFiles, create
 from septet.queues.sqlite_schema import APPLICATION_ID, SCHEMA, SCHEMA_VERSION
 
 try:
@@ -48,6 +49,7 @@ _ADVICE: Final = {
     apsw.ReadOnlyError: "it cannot be written; see how its disk is mounted, and whether file and folder may be written",
     apsw.PermissionsError: "it cannot be accessed; see the permissions of the file and its folder",
     apsw.CantOpenError: "it cannot be opened; see whether the folder is there and may be written",
+    apsw.IOError: "its disk fails, or is full; see the log of the system, and free space there",
     apsw.NotADBError: "it is no SQLite database; name another file",
     apsw.CorruptError: "it is damaged; stop what uses it, and restore it from a copy or by `sqlite3 FILE .recover`",
 }
@@ -82,21 +84,27 @@ class SqliteDatabase:
         self._patience = patience
         self._pid = os.getpid()
         self._waiting_since = 0.0
+        self._files: SqliteFiles
         try:
-            self._connection: apsw.Connection | None = self._open()
+            self._connection: apsw.Connection | None = self._open(first=True)
         except (apsw.Error, OSError) as error:
             raise StartupError(self._text(error)) from error
 
-    def _open(self) -> apsw.Connection:
-        # Requests may hold what not everybody should read; the files beside it get the same permissions.
-        os.close(os.open(self.file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    def _open(self, *, first: bool = False) -> apsw.Connection:
+        if first:
+            create(self.file)
+        else:
+            self._files.check_next()
+        files = SqliteFiles(self.file)
         connection = apsw.Connection(str(self.file), flags=apsw.SQLITE_OPEN_READWRITE)
         try:
             connection.set_busy_handler(self._wait)
             self._patiently(lambda: self._prepare(connection))
+            files.opened(connection.filename_wal)
         except BaseException:
             connection.close()
             raise
+        self._files = files
         return connection
 
     def _prepare(self, connection: apsw.Connection) -> None:
@@ -179,6 +187,8 @@ class SqliteDatabase:
             finally:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
+            # Only now: a file that was deleted after the first look has the step as well, and nobody finds it.
+            self._files.check()
 
     def tidy(self) -> None:
         """Give free pages back to the system, a bounded number at once, and cut the log where it has grown.
@@ -203,6 +213,7 @@ class SqliteDatabase:
             raise StoreFailed(f"{self.file}: it was opened by another process; open it again in this one")
         if self._connection is None:
             self._connection = self._open()
+        self._files.check()
         return self._connection
 
     @contextmanager
@@ -213,7 +224,7 @@ class SqliteDatabase:
         except StartupError as error:
             raise StoreFailed(error.message) from error
         except (apsw.Error, OSError) as error:
-            if not isinstance(error, (apsw.BusyError, apsw.LockedError, apsw.FullError)):
+            if not isinstance(error, (apsw.BusyError, apsw.LockedError, apsw.FullError, LogGone)):
                 # It may be that this connection never sees that the fault is gone.
                 self._drop()
             raise StoreFailed(self._text(error)) from error

@@ -34,6 +34,7 @@ CREATE TABLE jobs (
   attempts INTEGER NOT NULL DEFAULT 0,
   worker TEXT,
   started_at REAL,
+  first_started_at REAL,
   ended_at REAL,
   cancelling INTEGER NOT NULL DEFAULT 0,
   progress REAL,

@@ -20,7 +20,7 @@ from septet.queues.job_rows import (
     updated_row,
 )
 from septet.queues.job_store import Accepted, QueueStats, StoreLimits
-from septet.queues.job_transitions import OTHER_REQUEST, delivery, ended, refusal_of, settled
+from septet.queues.job_transitions import OTHER_REQUEST, delivery, ended, refusal_of, settled, unserved
 from septet.queues.sqlite_database import Connection
 from septet.queues.sqlite_ids import BY_ID, add_id, checksum_of, remove_ids
 
@@ -29,6 +29,7 @@ _MOST_AT_ONCE: Final = 10_000
 _UNENDED: Final = "(state = 'queued' OR state = 'running')"
 _READY: Final = "state = 'queued' AND later = 0"
 
+_models = msgspec.json.Decoder(tuple[str, ...]).decode
 _totals = msgspec.json.Decoder(Totals).decode
 
 
@@ -84,7 +85,7 @@ class SqliteStep:
         totals.place += 1
         totals.later += later
         totals.stored_bytes += len(new.body)
-        totals.count(new.kind, JobState.QUEUED, 1)
+        totals.count(new, JobState.QUEUED, 1)
         self._connection.execute(INSERT_JOB, inserted_row(new, totals.place, behind=behind, later=later))
         add_id(self._connection, new.id, totals.place)
         self._connection.execute("INSERT INTO requests VALUES (?, ?, ?)", (totals.place, head_of(new), new.body))
@@ -115,7 +116,7 @@ class SqliteStep:
             candidates = self._ready(names, passed, last, most - len(leased))
             if not candidates:
                 break
-            for rank, place, attempts, begin_by, due_at in candidates:
+            for rank, place, attempts, begin_by, due_at, first in candidates:
                 passed, alone = (rank, place), attempts > 0
                 if alone and leased:
                     break
@@ -128,25 +129,29 @@ class SqliteStep:
                         "SELECT head, body FROM requests WHERE place = ?", (place,)
                     ).fetchone()
                     job = new_job_of(*row)
-                    leased.append(LeasedJob(job, attempts + 1))
-                    begun.append((worker, self._now, place))
-                    self._totals.count(job.kind, JobState.QUEUED, -1)
-                    self._totals.count(job.kind, JobState.RUNNING, 1)
+                    leased.append(LeasedJob(job, attempts + 1, first if attempts else self._now))
+                    begun.append((worker, self._now, leased[-1].first_started_at, place))
+                    self._totals.count(job, JobState.QUEUED, -1)
+                    self._totals.count(job, JobState.RUNNING, 1)
                     self._totals.counts[job.kind].begun(job.submitted_at, due_at, self._now)
                     if alone:
                         break
         begin = (
-            "state = 'running', worker = ?, attempts = attempts + 1, started_at = ?, progress = NULL, cancelling = 0"
+            "state = 'running', worker = ?, attempts = attempts + 1, started_at = ?, first_started_at = ?, "
+            "progress = NULL, cancelling = 0"
         )
         self._connection.executemany(f"UPDATE jobs SET {begin} WHERE place = ?", begun)
         return leased
 
     def _ready(
         self, models: Iterable[str], passed: tuple[float, int], last: int, most: int
-    ) -> list[tuple[float, int, int, float | None, float]]:
-        """Rank, place, attempts, `begin_by` and `due_at` of what may begin after a rank and place, the next first."""
+    ) -> list[tuple[float, int, int, float | None, float, float]]:
+        """Rank, place, attempts, `begin_by`, `due_at` and first begin of what may begin after a rank and place.
+
+        The next is first.
+        """
         after = "(rank, place) > (?, ?) AND place <= ? AND due_at <= ?"
-        columns = "rank, place, attempts, begin_by, due_at"
+        columns = "rank, place, attempts, begin_by, due_at, first_started_at"
         ready = f"SELECT {columns} FROM jobs WHERE model = ? AND {_READY} AND behind = 0 AND {after}"
         found: list[Any] = []
         for model in models:
@@ -187,8 +192,8 @@ class SqliteStep:
         totals.later += later - bool(was_later)
         totals.stored_bytes += job.reply_bytes - old.reply_bytes
         totals.counts[job.kind].became(old, job, self._now)
-        totals.count(job.kind, old.state, -1)
-        totals.count(job.kind, job.state, 1)
+        totals.count(job, old.state, -1)
+        totals.count(job, job.state, 1)
         if job.state in ENDED:
             if job.key is not None:
                 first = self._first_of(job.key)
@@ -223,7 +228,7 @@ class SqliteStep:
         for table in ("jobs", "requests", "replies"):
             self._connection.executemany(f"DELETE FROM {table} WHERE place = ?", places)
         for job in jobs:
-            self._totals.count(job.kind, job.state, -1)
+            self._totals.count(job, job.state, -1)
             self._totals.stored_bytes -= job.body_bytes + job.reply_bytes
         return len(jobs)
 
@@ -237,13 +242,15 @@ class SqliteStep:
 
     def _stats(self, oldest_at: float | None) -> QueueStats:
         totals = self._totals
+        workers: list[Any] = self._connection.execute("SELECT models FROM workers").fetchall()
         return QueueStats(
             states={state: totals.predict.get(state.value, 0) for state in JobState},
             due=totals.of(JobState.QUEUED) - self._waiting_for_time(),
             deliveries=sum(each for state, each in totals.deliver.items() if JobState(state) not in ENDED),
             oldest_at=oldest_at,
             stored_bytes=totals.stored_bytes,
-            workers=self._connection.execute("SELECT count(*) FROM workers").get,
+            workers=len(workers),
+            unserved=unserved(totals.waiting, (_models(models) for (models,) in workers)),
             counts=totals.counts,
         )
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from septet.errors import SeptetError
-from septet.queues.job import Job, JobState, LeasedJob, NewJob, Settlement, StoredReply
+from septet.queues.job import Job, JobState, LeasedJob, NewJob, ProgressReport, Settlement, StoredReply
 from septet.queues.job_rows import SELECT_JOBS, job_of, new_job_of
 from septet.queues.job_store import (
     Accepted,
@@ -101,12 +101,15 @@ class SqliteStore(JobStore):
             step.count()
         return outcomes
 
-    def report(self, worker: str, job: str, attempt: int, progress: float) -> bool:
+    def report(self, worker: str, reports: Sequence[ProgressReport]) -> list[bool]:
+        held = f"{BY_ID} AND state = 'running' AND worker = ?3 AND attempts = ?4"
+        outcomes = []
         with self._database.writing() as connection:
-            held = f"{BY_ID} AND state = 'running' AND worker = ?3 AND attempts = ?4"
-            values = (job, checksum_of(job), worker, attempt, progress)
-            connection.execute(f"UPDATE jobs SET progress = ?5 WHERE {held}", values)
-            return connection.changes() == 1
+            for each in reports:
+                values = (each.id, checksum_of(each.id), worker, each.attempt, each.progress)
+                connection.execute(f"UPDATE jobs SET progress = ?5 WHERE {held}", values)
+                outcomes.append(connection.changes() == 1)
+        return outcomes
 
     def workers(self) -> Sequence[WorkerInfo]:
         running = "(SELECT count(*) FROM jobs WHERE state = 'running' AND worker = workers.id)"

@@ -34,6 +34,7 @@ from septet.server.http_server_state import MAX_LINGER_BYTES, MAX_LINGER_SECONDS
 from septet.server.request_head_cache import RequestHead
 from septet.server.request_parser import PipelinedRequest, RequestParser
 from septet.server.send_progress import send_progress
+from septet.server.streamed_reply import StreamedReply
 from septet.types import Pending
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -65,6 +66,8 @@ class HttpConnection(asyncio.Protocol):
         self._current: HttpRequest | None = None
         self._pending: Pending | None = None
         self._keep_alive = False
+        # Its reply is written piece by piece, and the pieces are not over.
+        self._streaming = False
         # Complete requests behind the current one, and the bytes of their bodies.
         self._queue: deque[PipelinedRequest] = deque()
         self._waiting_bytes = 0
@@ -174,7 +177,7 @@ class HttpConnection(asyncio.Protocol):
             self._check_sending(now)
             if self._write_paused or self._transport.is_closing():
                 return
-        if self._peer_ended and self._current is not None:
+        if self._peer_ended and self._current is not None and not self._streaming:
             self._find_out_who_reads()
         if self._read_paused and self._phase < CLOSING:
             # It is not the client that lets us wait.
@@ -297,8 +300,8 @@ class HttpConnection(asyncio.Protocol):
         self._current = http
         self._keep_alive = keep_alive
         pending = self._app.answer(http, self._reply)
-        # Where the answer came at once, the next request may have taken this place already.
-        if self._current is http:
+        # Where the answer came at once, the next request may have taken this place already, or its pieces have.
+        if self._current is http and not self._streaming:
             self._pending = pending
 
     def _reply(self, reply: HttpReply) -> None:
@@ -308,9 +311,16 @@ class HttpConnection(asyncio.Protocol):
         if http is None or transport.is_closing():
             return
         state.answered += 1
+        if reply.pieces is not None:
+            self._stream(reply, http)
+            return
         last = not self._queue and self._refusal is None and (self._stopping or not self._unparsed)
         keep = self._keep_alive and not (last and (self._closing or self._app.state.draining))
         transport.write(state.rendered(reply, keep=keep, with_body=http.method != "HEAD"))
+        self._replied(keep=keep, last=last)
+
+    def _replied(self, *, keep: bool, last: bool) -> None:
+        """Go on behind a reply; `last` says whether none waits behind it."""
         if not keep:
             self._linger(unread=not last)
         elif not last:
@@ -320,6 +330,23 @@ class HttpConnection(asyncio.Protocol):
             self._since = self._registry.seconds
         elif self._parser.expects_continue:
             self._tell_to_continue()
+
+    def _stream(self, reply: HttpReply, http: HttpRequest) -> None:
+        """Write the head of a reply, and its pieces as they come; requests behind it wait for the last one."""
+        chunked = self._parser.takes_interim  # HTTP/1.0 has no chunks
+        self._keep_alive = keep = self._keep_alive and chunked and not (self._closing or self._app.state.draining)
+        self._transport.write(self._state.rendered_head(reply, keep=keep, chunked=chunked))
+        if reply.pieces is None or http.method == "HEAD":
+            self._streamed()
+            return
+        self._current, self._streaming = http, True
+        self._pending = StreamedReply(self._transport, reply.body, reply.pieces, self._streamed, chunked=chunked)
+
+    def _streamed(self) -> None:
+        """The last piece is written."""
+        self._current, self._pending, self._streaming = None, None, False
+        last = not self._queue and self._refusal is None and (self._stopping or not self._unparsed)
+        self._replied(keep=self._keep_alive and not (last and self._closing), last=last)
 
     def _answer_queue(self) -> None:
         """Answer requests that wait, as far as that can be done now: a loop, since the answers to many come at once."""

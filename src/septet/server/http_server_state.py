@@ -112,6 +112,14 @@ class HttpServerState:
         )
         return b"".join(pieces)
 
+    def rendered_head(self, reply: HttpReply, *, keep: bool, chunked: bool) -> bytes:
+        """The head of an HTTP/1.1 response whose pieces follow: as chunks, or until the connection ends."""
+        coding = ((b"transfer-encoding", b"chunked"),) if chunked else ()
+        identity = identity_headers(reply.model or self.app.identity)
+        own = ((b"x-request-id", reply.id.encode()), (b"date", self._date))
+        lines = _lines((*own, *identity, *flags_header(reply.flags), *reply.headers, *coding))
+        return b"%b%b%b" % (_head(reply.status, reply.media_type), lines, KEEP if keep else CLOSE)
+
     def _second_passed(self) -> None:
         self._renew_date()
         self.abandoned.second_passed()

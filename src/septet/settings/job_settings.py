@@ -65,7 +65,7 @@ class Jobs(msgspec.Struct, frozen=True):
         Meta(
             ge=0,
             le=31_536_000,
-            description="age of a job after which a failed attempt is its last",
+            description="time after the first begin of a job from which a failed attempt is its last",
             extra={"flag": "job-max-age", **SECONDS},
         ),
     ] = 300.0
@@ -78,6 +78,15 @@ class Jobs(msgspec.Struct, frozen=True):
             extra={"flag": "job-keep", **SECONDS},
         ),
     ] = 86_400.0
+    max_answer_bytes: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=500_000_000,
+            description="most bytes of the answer of one job; one with a larger answer fails",
+            extra={"flag": "job-max-answer", **BYTES},
+        ),
+    ] = 67_108_864
     max_waiting: Annotated[
         int,
         Meta(ge=1, description="most jobs that wait; more are told to retry (429)", extra={"flag": "jobs-max-waiting"}),

@@ -1,6 +1,7 @@
 """The application as ASGI 3 (https://asgi.readthedocs.io): under uvicorn, gunicorn, granian, hypercorn, or mounted."""
 
 import asyncio
+import contextlib
 import io
 from collections.abc import Awaitable, Callable, MutableMapping
 from functools import partial
@@ -49,7 +50,9 @@ class Asgi:
         root_path = scope.get("root_path", "").rstrip("/")
         request = HttpRequest(scope["method"], _path(scope), scope["query_string"], headers, body, root_path)
         reply = await self._answered(request, receive)
-        if reply is not None:
+        if reply is not None and reply.pieces is not None and scope["method"] != "HEAD":
+            await self._stream(send, receive, reply)
+        elif reply is not None:
             await self._send(send, scope, reply)
 
     async def _answered(self, request: HttpRequest, receive: Receive) -> HttpReply | None:
@@ -69,18 +72,44 @@ class Asgi:
                 pending.cancel()
 
     async def _send(self, send: Send, scope: Scope, reply: HttpReply, *, close: bool = False) -> None:
-        headers = [
+        headers = self._headers(reply)
+        if reply.pieces is None:
+            headers.append((b"content-length", str(len(reply.body)).encode()))
+        if close and scope["http_version"] == "1.1":
+            headers.append((b"connection", b"close"))
+        await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+        await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else reply.body})
+
+    async def _stream(self, send: Send, receive: Receive, reply: HttpReply) -> None:
+        """Send the pieces as they come, until the caller goes away."""
+
+        async def pieces() -> None:
+            await send({"type": "http.response.start", "status": reply.status, "headers": self._headers(reply)})
+            await send({"type": "http.response.body", "body": reply.body, "more_body": True})
+            if reply.pieces is not None:
+                async with contextlib.aclosing(reply.pieces) as following:
+                    async for piece in following:
+                        await send({"type": "http.response.body", "body": piece, "more_body": True})
+            await send({"type": "http.response.body", "body": b""})
+
+        sending = asyncio.ensure_future(pieces())
+        watching = asyncio.ensure_future(_disconnected(receive))
+        try:
+            await asyncio.wait((sending, watching), return_when=asyncio.FIRST_COMPLETED)
+            if sending.done() or not watching.result():
+                await sending
+        finally:
+            watching.cancel()
+            sending.cancel()
+
+    def _headers(self, reply: HttpReply) -> list[tuple[bytes, bytes]]:
+        return [
             (b"content-type", reply.media_type),
-            (b"content-length", str(len(reply.body)).encode()),
             (b"x-request-id", reply.id.encode()),
             *identity_headers(reply.model or self._app.identity),
             *flags_header(reply.flags),
             *reply.headers,
         ]
-        if close and scope["http_version"] == "1.1":
-            headers.append((b"connection", b"close"))
-        await send({"type": "http.response.start", "status": reply.status, "headers": headers})
-        await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else reply.body})
 
     async def _body(self, path: str, headers: dict[bytes, bytes], receive: Receive) -> bytes:
         if b"content-length" in headers:

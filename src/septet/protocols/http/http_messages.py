@@ -1,13 +1,13 @@
 """HTTP messages as records, so that every transport (our own runner, any ASGI server) drives the same handlers."""
 
 import re
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from typing import TypeAlias
 
 import msgspec
 
 from septet.errors import Malformed
-from septet.types import Identity, Timings
+from septet.types import Identity, Report, Timings
 
 JSON = b"application/json"
 MAX_ID_LENGTH = 128
@@ -39,7 +39,8 @@ class HttpRequest(msgspec.Struct, frozen=True, gc=False):
 
     `path` begins below `root_path`, the prefix of the application that this one is mounted in. `known_context` is what
     the headers say, where a transport has seen the same ones before. `parameters` are those in the path,
-    by the names of the route's pattern. `caller` is the name of the API key that it came with, or None.
+    by the names of the route's pattern. `caller` is the name of the API key that it came with, or None. `report` takes
+    how much of the answer is computed, where somebody wants to know.
     """
 
     method: str
@@ -51,6 +52,7 @@ class HttpRequest(msgspec.Struct, frozen=True, gc=False):
     known_context: RequestContext | None = None
     parameters: Mapping[str, str] = {}
     caller: str | None = None
+    report: Report | None = None
 
     @property
     def context(self) -> RequestContext:
@@ -66,7 +68,8 @@ class HttpReply(msgspec.Struct, frozen=True, gc=False):
     """A complete reply. Transports add the id, the length, `model` and `flags` as headers.
 
     `model` is the one that answered; None where the reply is of no model. `flags` are those of the predictor's answer.
-    `code`, `rows`, `timings` and `message` are for observers: they are not sent.
+    `code`, `rows`, `timings` and `message` are for observers: they are not sent. `pieces` follow the body one after the
+    other, when they are there, and end where the caller goes away; they are sent at once, with no length named.
     """
 
     status: int
@@ -80,6 +83,7 @@ class HttpReply(msgspec.Struct, frozen=True, gc=False):
     message: str | None = None
     model: Identity | None = None
     flags: tuple[str, ...] = ()
+    pieces: AsyncGenerator[bytes, None] | None = None
 
 
 Handle: TypeAlias = Callable[[HttpRequest], Awaitable[HttpReply]]

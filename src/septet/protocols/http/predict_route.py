@@ -5,6 +5,7 @@ a coroutine nor a future, and many of one turn of the event loop are decoded, ru
 """
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import partial
 from time import monotonic, perf_counter
 from typing import Protocol
@@ -21,6 +22,7 @@ from septet.protocols.http.http_messages import PREFER, HttpReply, HttpRequest
 from septet.protocols.http.routes import Decode, Encode
 from septet.protocols.http.work_thread import WorkThread
 from septet.registry import ServedModel
+from septet.runtimes.run_progress import reporting
 from septet.settings import Limits
 from septet.types import DONE_ALREADY, Identity, Pending, Request, Response
 
@@ -76,6 +78,8 @@ class PredictRoute(msgspec.Struct, frozen=True):
         jobs = self.jobs
         if jobs is not None and self.defers(http):
             return jobs.accept(ReadyRequest(self, model, http, begun, perf_counter() - begun, request, encode), done)
+        if http.report is not None:
+            return ReadyRequest(self, model, http, begun, perf_counter() - begun, request, encode).submit(done)
         inflight = InflightRequest(self, model, http, done, begun, perf_counter() - begun, request, encode)
         model.in_flight += 1
         try:
@@ -127,12 +131,15 @@ class ReadyRequest(msgspec.Struct, frozen=True, gc=False):
     encode: Encode
 
     def submit(self, done: Callable[[HttpReply], None]) -> Pending:
-        """Give it to its model, and call `done` with the reply."""
-        model, request = self.model, self.request
+        """Give it to its model, and call `done` with the reply; what computes it may tell its progress meanwhile."""
+        model, request, report = self.model, self.request, self.http.report
+        if report is not None:
+            request = msgspec.structs.replace(request, report=report)
         inflight = InflightRequest(self.route, model, self.http, done, self.begun, self.decoded, request, self.encode)
         model.begin()
         try:
-            inflight.pending = model.submit(request, inflight.answer)
+            with nullcontext() if report is None else reporting((request,)):
+                inflight.pending = model.submit(request, inflight.answer)
         except Exception as error:  # noqa: BLE001 - a middleware of the user's may raise in place of a call of `done`
             inflight.answer(error)
         return inflight

@@ -12,6 +12,7 @@
 --   over              sorted set by time: what has ended, and when it is forgotten
 --   forgotten         sorted set by time: ids of what was forgotten, and until when they are known as over
 --   idempotency       hash: from an idempotency key and its caller to the job's id
+--   waiting           hash: how many jobs of a model wait
 --   workers           set; worker:NAME hash; running:NAME hash: ids of what it has begun, `1` for what is to be ended
 --   totals            hash: `place`, the last one that was given; `bytes`, of bodies and replies; and of each kind what
 --                     has happened: `KIND:attempts`, `KIND:waited` and `KIND:run` in seconds, `KIND:ended:HOW`
@@ -76,8 +77,19 @@ local function count(row, what, more)
   happened[name] = (happened[name] or 0) + more
 end
 
+local function count_waiting(row, more)
+  if redis.call('HINCRBY', prefix .. 'waiting', row.model, more) == 0 then
+    redis.call('HDEL', prefix .. 'waiting', row.model)
+  end
+end
+
 local function move(row, state)
   local member = member_of(row)
+  if row.state == 'queued' then
+    count_waiting(row, -1)
+  elseif state == 'queued' then
+    count_waiting(row, 1)
+  end
   if row.state == 'running' then
     count(row, 'run', math.max(0, call.now - row.started_at))
   end
@@ -158,6 +170,7 @@ local function insert(row, new, body)
     redis.call('ZADD', prefix .. 'key:' .. row.key, row.place, member)
   end
   redis.call('ZADD', list_key(row), row.place, member)
+  count_waiting(row, 1)
   enqueue(row, call.now)
 end
 
@@ -212,7 +225,7 @@ local function again(row, delay)
   elseif row.attempts >= row.max_attempts then
     row.reason = 'attempts_exhausted'
     finish(row, 'failed')
-  elseif call.now - row.submitted_at > row.max_age then
+  elseif call.now - row.first_started_at > row.max_age then
     row.reason = 'too_old'
     finish(row, 'failed')
   else

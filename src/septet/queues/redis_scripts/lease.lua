@@ -7,16 +7,16 @@ end
 local leased = {}
 local ids = {}
 
-local function give(id, attempt)
-  local stored = redis.call('HMGET', job_key(id), 'new', 'body')
-  leased[#leased + 1] = { attempt, stored[1], stored[2] or '' }
+local function give(row)
+  local stored = redis.call('HMGET', job_key(row.id), 'new', 'body')
+  leased[#leased + 1] = { row.attempts, string.format('%.17g', row.first_started_at), stored[1], stored[2] or '' }
 end
 
 if known[2] == call.token then
   for _, id in ipairs(cmsgpack.unpack(known[3])) do
     local row = held(call.worker, id)
     if row then
-      give(id, row.attempts)
+      give(row)
     end
   end
   return leased
@@ -44,13 +44,16 @@ local function begin(member)
     count(row, 'waited', math.max(0, call.now - math.max(row.submitted_at, row.due_at)))
     move(row, 'running')
     row.worker = call.worker
-    row.attempts = row.attempts + 1
     row.started_at = call.now
+    if row.attempts == 0 then
+      row.first_started_at = call.now
+    end
+    row.attempts = row.attempts + 1
     row.progress = nil
     row.cancelling = nil
     redis.call('HSET', prefix .. 'running:' .. call.worker, row.id, '')
     ids[#ids + 1] = row.id
-    give(row.id, row.attempts)
+    give(row)
   end
   save(row)
   return row.state == 'running'

@@ -48,18 +48,20 @@ class JobView {
       const headers = known ? { "last-event-id": known } : {};
       const reply = await ask(`${this.path}/events`, { headers }).catch(() => null);
       if (reply && GONE.includes(reply.status)) return null;
-      if (!reply || !reply.ok) {
-        // The job outlives a server that is away.
-        await new Promise((resolve) => { setTimeout(resolve, PAUSE); });
-        continue;
+      if (reply && reply.ok) {
+        for await (const event of events(reply.body)) {
+          if (!this.shown) return null;
+          known = event.get("id");
+          const job = JSON.parse(event.get("data"));
+          this.state.textContent = job.state;
+          const attempt = job.attempts ? `attempt ${job.attempts} of ${job.max_attempts}` : "";
+          const done = job.state === "running" && job.progress ? `, ${Math.round(100 * job.progress)} % done` : "";
+          this.detail.textContent = job.waiting_for ? `for ${job.waiting_for}` : attempt + done;
+          if (ENDED.includes(job.state)) return job;
+        }
       }
-      const event = new Map((await reply.text()).split("\n").map((line) => [line.slice(0, line.indexOf(":")), line.slice(line.indexOf(":") + 2)]));
-      if (!event.has("data")) continue;
-      known = event.get("id");
-      const job = JSON.parse(event.get("data"));
-      this.state.textContent = job.state;
-      this.detail.textContent = job.attempts ? `attempt ${job.attempts} of ${job.max_attempts}` : "";
-      if (ENDED.includes(job.state)) return job;
+      // The job outlives a server that is away.
+      await new Promise((resolve) => { setTimeout(resolve, PAUSE); });
     }
     return null;
   }
@@ -67,6 +69,27 @@ class JobView {
   async cancel() {
     this.button.disabled = true;
     await ask(this.path, { method: "DELETE" }).catch(() => { this.button.disabled = false; });
+  }
+}
+
+// Server-sent events as maps of their fields; comments are none. They end where the connection does.
+async function* events(body) {
+  const reader = body.pipeThrough(new TextDecoderStream()).getReader();
+  let text = "";
+  try {
+    for (;;) {
+      const { value, done } = await reader.read().catch(() => ({ done: true }));
+      if (done) return;
+      text += value;
+      const whole = text.split("\n\n");
+      text = whole.pop();
+      for (const each of whole) {
+        const event = new Map(each.split("\n").map((line) => [line.slice(0, line.indexOf(":")), line.slice(line.indexOf(":") + 2)]));
+        if (event.has("data")) yield event;
+      }
+    }
+  } finally {
+    reader.cancel().catch(() => {});
   }
 }
 
