@@ -22,6 +22,8 @@ QUESTIONS = {
     "overload": "three times more load than can be served: what is answered, refused and remembered",
     "grpc": "one row by gRPC, beside others",
     "several": "two models in one process, beside each alone",
+    "jobs": "jobs beside Celery, dramatiq, taskiq, arq, huey and BentoML: accepted, run, idle, and their cost",
+    "million": "a million jobs: size and rate of the store, and submits while they wait",
     "complexity": "every kind of input, and twice as much of it; fails where that takes more than 2.5 times as long",
     "before": "this source beside an earlier commit of it (--before), in all of the above",
 }
@@ -58,7 +60,7 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="benchmarks/run",
         description="Measure Septet beside others on this machine.",
-        epilog="questions:\n" + "\n".join(f"  {name:10}{text}" for name, text in QUESTIONS.items()),
+        epilog="questions:\n" + "\n".join(f"  {name:11}{text}" for name, text in QUESTIONS.items()),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
@@ -70,7 +72,10 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=5, help="rounds of every contender (default 5)")
     parser.add_argument("--seconds", type=float, default=3, help="length of each window of load (default 3)")
     parser.add_argument("--before", default="", metavar="COMMIT", help="the commit that `before` is about")
-    parser.add_argument("--only", help=f"servers to measure, separated by commas: {','.join(SERVERS)}")
+    servers, parts = ",".join(SERVERS), "submit,small,paused,idle,beside"
+    parser.add_argument(
+        "--only", help=f"servers to measure, separated by commas: {servers}; or parts of the question `jobs`: {parts}"
+    )
     parser.add_argument(
         "--out", type=Path, default=Path("benchmarks/results"), help="folder for the results (not of a quick run)"
     )

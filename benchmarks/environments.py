@@ -8,7 +8,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 REQUIREMENTS = ROOT / "benchmarks" / "requirements"
-SEPTET = {"septet": "", "septet-grpc": "[grpc]"}
+SEPTET = {"septet": "", "septet-grpc": "[grpc]", "septet-jobs": "[jobs,redis]"}
 BEFORE = "-before"
 
 

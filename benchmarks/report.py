@@ -28,6 +28,7 @@ SHOWN = (
         "nvidia-pytriton",
         "ray",
     ),
+    *("apsw", "redis", "hiredis", "celery", "kombu", "dramatiq", "taskiq", "taskiq-redis", "arq", "huey"),
 )
 
 
@@ -142,7 +143,10 @@ def _markdown(bench: Bench, report: BenchmarkReport, host: dict[str, str], insta
         lines += table.markdown()
     if report.absent:
         lines += ["", "## Not measured", ""]
-        lines += [f"- {SERVERS[name].title}: {_brief(reason)}" for name, reason in report.absent.items()]
+        lines += [
+            f"- {SERVERS[name].title if name in SERVERS else name}: {_brief(reason)}"
+            for name, reason in report.absent.items()
+        ]
     return "\n".join(lines) + "\n"
 
 
