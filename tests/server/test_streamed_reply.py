@@ -56,9 +56,10 @@ def test_a_client_of_http_1_0_gets_it_without_chunks_until_the_connection_ends()
     head, _, body = peer.transport.written.partition(b"\r\n\r\n")
     assert body == b"first,second"
     assert b"connection: close" in head
-    assert not peer.transport.ended
+    ended = [peer.transport.ended]
     peer.piece(None)
-    assert peer.transport.ended
+    ended.append(peer.transport.ended)
+    assert ended == [False, True]
     assert peer.transport.written.endswith(b"first,second")
 
 
