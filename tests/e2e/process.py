@@ -16,6 +16,8 @@ from typing import Any, Self
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.waiting import until
+
 ROOT = Path(__file__).parents[2]
 IRIS = ROOT / "examples" / "iris"
 START_SECONDS = 120.0
@@ -112,6 +114,10 @@ class ServerProcess:
         page = httpx.get(f"http://127.0.0.1:{self.port}/metrics", timeout=seconds, trust_env=False).text
         samples = (sample for family in text_string_to_metric_families(page) for sample in family.samples)
         return sum(each.value for each in samples if each.name == name and labels.items() <= each.labels.items())
+
+    def wait_for_workers(self, count: int) -> None:
+        """Wait until so many workers have loaded the model: the first one answers earlier."""
+        until(lambda: self.metric("septet_workers_ready") == count)
 
     def _wait_until_ready(self) -> None:
         deadline = time.monotonic() + START_SECONDS

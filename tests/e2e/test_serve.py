@@ -96,6 +96,7 @@ def test_every_request_sent_before_sigterm_is_answered(tmp_path: Path) -> None:
 
 def test_a_killed_worker_is_replaced_while_the_others_answer(tmp_path: Path) -> None:
     with ServerProcess(septet_serve(IRIS, "--workers", "2"), tmp_path / "log") as server:
+        server.wait_for_workers(2)
         before = children(server.process.pid)
         assert len(before) == 2
         os.kill(before[0], signal.SIGKILL)

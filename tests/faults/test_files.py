@@ -48,6 +48,7 @@ def test_what_becomes_of_the_files_does_not_change_what_is_served(
     model = tmp_path / "iris"
     shutil.copytree(IRIS, model)
     with ServerProcess(septet_serve(model, "--workers", "2"), tmp_path / "log") as server:
+        server.wait_for_workers(2)
         before = answer(server)
         change(model)
         assert [answer(server) for _ in range(10)] == [before] * 10

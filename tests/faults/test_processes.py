@@ -76,8 +76,8 @@ def test_all_workers_may_be_killed_at_once(tmp_path: Path) -> None:
 def test_a_worker_that_stands_still_is_replaced_while_the_other_answers(tmp_path: Path) -> None:
     command = septet_serve(IRIS, "--workers", "2", "--hang-seconds", "5")
     with ServerProcess(command, tmp_path / "log") as server:
-        # Both are ready: one that stands still while it loads is not judged, for a model may take long.
-        until(lambda: "try out" in server.log)
+        # One that stands still while it loads is not judged, for a model may take long.
+        server.wait_for_workers(2)
         victim, healthy = children(server.process.pid)
         os.kill(victim, signal.SIGSTOP)
         answered = 0

@@ -133,6 +133,7 @@ def test_a_worker_that_cannot_start_is_tried_again_while_the_others_answer(tmp_p
     model, hidden = tmp_path / "iris", tmp_path / "hidden"
     shutil.copytree(IRIS, model)
     with ServerProcess(septet_serve(model, "--workers", "2"), tmp_path / "log") as server:
+        server.wait_for_workers(2)
         victim, healthy = children(server.process.pid)
         model.rename(hidden)
         os.kill(victim, signal.SIGKILL)

@@ -64,6 +64,7 @@ def test_counters_and_gauges_of_all_workers_are_on_the_page() -> None:
     assert values["septet_executions_total", "iris"] == 1  # two workers' runs of 8 rows, of which 4 each were seen
     assert values["septet_in_flight",] == 2
     assert values["septet_workers",] == 2
+    assert values["septet_workers_ready",] == 2
     assert values["septet_worker_restarts_total",] == 1
     assert values["septet_model_load_seconds",] == 1.1
     assert values["septet_startup_seconds",] == 1.2

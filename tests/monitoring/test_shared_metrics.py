@@ -102,7 +102,7 @@ def test_a_replacement_goes_on_counting_where_the_dead_worker_stopped() -> None:
     snapshot = shared_metrics.snapshot()
     assert snapshot.requests.sum() == 2
     assert snapshot.in_flight == -1  # the second finished a request that it had not started
-    assert (snapshot.load_seconds, snapshot.workers) == (0, 1)
+    assert (snapshot.load_seconds, snapshot.workers, snapshot.workers_ready) == (0, 1, 0)
 
 
 def test_a_released_slot_keeps_its_counters_and_loses_its_gauges() -> None:

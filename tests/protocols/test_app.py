@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from septet.errors import Overloaded, Unavailable
+from septet.events import NullObserver
 from septet.protocols.http.app import App
 from septet.protocols.http.http_messages import Handle, HttpReply, HttpRequest
 from septet.service import Service
@@ -46,6 +47,21 @@ def test_a_server_that_has_more_to_open_is_not_ready_and_answers() -> None:
     made.state.starting = True
     assert fault(ask(made, "GET", "/health/ready"))["message"] == "The server is starting."
     assert ask(made, "POST", "/predict", b'{"data":[[1,2,3,4]]}').status == 200
+
+
+def test_a_request_that_comes_while_its_model_is_installed_is_answered_by_it() -> None:
+    service = models.classifier()
+    made = App()
+    http = HttpRequest("POST", "/predict", b"", {b"content-type": b"application/json"}, b'{"data":[[1,2,3,4]]}')
+
+    async def installed_meanwhile() -> HttpReply:
+        replied: asyncio.Future[HttpReply] = asyncio.get_running_loop().create_future()
+        made.answer(http, replied.set_result)
+        made.models.install(service)
+        made.install(lambda _: (models.native(service),), (), NullObserver(), models.LIMITS)
+        return await replied
+
+    assert asyncio.run(installed_meanwhile()).status == 200
 
 
 def test_a_draining_server_is_not_ready_and_still_answers() -> None:

@@ -145,6 +145,9 @@ def _processes(snapshot: MetricsSnapshot) -> Iterator["Metric"]:
     yield GaugeMetricFamily("septet_connections", "Connections open to `septet serve`.", value=snapshot.connections)
     yield GaugeMetricFamily("septet_workers", "Worker processes alive.", value=snapshot.workers)
     yield GaugeMetricFamily(
+        "septet_workers_ready", "Worker processes that have loaded the models.", value=snapshot.workers_ready
+    )
+    yield GaugeMetricFamily(
         "septet_model_load_seconds", "Loading the model, in the slowest worker.", value=snapshot.load_seconds
     )
     yield GaugeMetricFamily(

@@ -65,6 +65,7 @@ class MetricsSnapshot(msgspec.Struct, frozen=True):
         executions: runs of the model, [models].
         restarts: workers replaced after a crash or a hang.
         workers: processes that hold a row now.
+        workers_ready: those of them that have loaded the models.
         in_flight: requests they have not finished.
         connections: open to them.
         load_seconds, startup_seconds: the longest of these processes.
@@ -88,6 +89,7 @@ class MetricsSnapshot(msgspec.Struct, frozen=True):
     executions: Numbers
     restarts: float
     workers: int
+    workers_ready: int
     in_flight: float
     connections: float
     load_seconds: float
@@ -185,6 +187,7 @@ def add_up(layout: MetricsLayout, rows: Numbers) -> MetricsSnapshot:
         executions=blocks[:, EXECUTIONS],
         restarts=float(total[RESTARTS]),
         workers=len(owned),
+        workers_ready=int(np.count_nonzero(owned[:, STARTUP_SECONDS])),
         in_flight=float(owned[:, IN_FLIGHT].sum()),
         connections=float(owned[:, CONNECTIONS].sum()),
         load_seconds=float(owned[:, LOAD_SECONDS].max(initial=0.0)),

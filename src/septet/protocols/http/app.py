@@ -45,6 +45,13 @@ _SHOWN_PATH = 200
 Bind: TypeAlias = Callable[[ServedModel], Sequence[object]]
 
 
+class _Dispatch(msgspec.Struct, frozen=True):
+    """What answers the requests of now: the routes that predict, by path, and the table of all others."""
+
+    predicting: Mapping[str, PredictRoute]
+    table: RouteTable
+
+
 class App:
     """Every route of one server.
 
@@ -65,11 +72,9 @@ class App:
         self._jobs: JobAcceptor | None = None
         # What `bind` made for each model that is served.
         self._bound: dict[ServedModel, Sequence[object]] = {}
-        self._table = RouteTable({})
+        self._dispatch = _Dispatch({}, RouteTable({}))
         # The handlers that run: the event loop refers to their tasks weakly.
         self._tasks: set[asyncio.Task[HttpReply]] = set()
-        # The routes that predict, by path.
-        self._predicting: Mapping[str, PredictRoute] = {}
         #: The model that replies name where they are of none; None where several are served.
         self.identity: Identity | None = None
         self.models.on_change(self._renew)
@@ -101,7 +106,10 @@ class App:
         self._renew()
 
     def _renew(self) -> None:
-        """Make the table for the models of now, and put it in place of the old one by one assignment."""
+        """Make the routes for the models of now, and put them in place of the old ones by one assignment.
+
+        Models are loaded in another thread while the event loop answers.
+        """
         sole = self.models.sole
         self._bound = {model: self._bound.get(model) or self._bind(model) for model in self.models}
         paths: Paths = {}
@@ -109,7 +117,7 @@ class App:
             paths |= model_paths(model, model.service.identity, *owners, short=model is sole)
         # The server's own last: no model may hide one of them, such as `/v2/models/stats`.
         paths |= server_paths(*self._owners)
-        self._predicting = {
+        predicting = {
             path: PredictRoute(
                 found.template,
                 found.decode,
@@ -123,7 +131,7 @@ class App:
             for path, found in paths.items()
             if found.decode is not None and "{" not in path
         }
-        self._table = RouteTable(paths)
+        self._dispatch = _Dispatch(predicting, RouteTable(paths))
         self.__dict__.pop("_short_paths", None)
         self.identity = None if sole is None else sole.service.identity
 
@@ -138,11 +146,11 @@ class App:
 
     def find(self, path: str) -> PathRoutes | None:
         """What a path answers by now."""
-        return self._table.find(path)[0]
+        return self._dispatch.table.find(path)[0]
 
     def predicting(self, path: str) -> PredictRoute | None:
         """The route that predicts at a path."""
-        return self._predicting.get(path)
+        return self._dispatch.predicting.get(path)
 
     def operations(self) -> Iterator[tuple[str, Route, ServedModel | None]]:
         """Each declared route, with the path under which documents show it and the model that it belongs to."""
@@ -157,7 +165,7 @@ class App:
 
     async def __call__(self, http: HttpRequest) -> HttpReply:
         """Answer a request; every failure becomes an error body, none is raised."""
-        route = self._predicting.get(http.path)
+        route = self._dispatch.predicting.get(http.path)
         if route is None or http.method != "POST":
             return await self._handle(http)
         future: asyncio.Future[HttpReply] = asyncio.get_running_loop().create_future()
@@ -170,7 +178,7 @@ class App:
 
     def answer(self, http: HttpRequest, done: Callable[[HttpReply], None]) -> Pending:
         """Answer a request by calling `done` once: a prediction perhaps before this returns, all else from a task."""
-        route = self._predicting.get(http.path)
+        route = self._dispatch.predicting.get(http.path)
         if route is not None and http.method == "POST":
             return route.predict(http, done)
         task = asyncio.get_running_loop().create_task(self._handle(http))
@@ -194,10 +202,13 @@ class App:
         self._observer.finished(finished_event(UNMATCHED, http, None, 0.0, None))
 
     async def _handle(self, http: HttpRequest) -> HttpReply:
+        dispatch = self._dispatch
+        if http.method == "POST" and http.path in dispatch.predicting:
+            return await self(http)  # it predicts since the request came
         observer = self._observer
         observer.started()
         begun = time.perf_counter()
-        routes, parameters = self._table.find(http.path)
+        routes, parameters = dispatch.table.find(http.path)
         template = UNMATCHED if routes is None else routes.template
         model = None if routes is None or routes.model is None else routes.model.service.identity
         reply = None
