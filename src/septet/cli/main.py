@@ -28,6 +28,8 @@ COMMANDS = {
     "inspect": "show what a model or package is, without running code from it",
     "check": "prove that a model or package is whole, runs and is fresh",
     "predict": "answer rows of a file, without a server",
+    "batch": "answer every row of a table, as another table",
+    "runs": "list, show and forget runs over tables",
     "pack": "make a package from a model file",
     "key": "make an API key for a caller",
     "render": "write the configuration of a balancer in front of several servers",

@@ -75,8 +75,8 @@ class ColumnTexts:
         self._carrier = carrier
         self._read = _reader(column, carrier)
 
-    def __call__(self, cells: Sequence[str]) -> tuple[Array, dict[int, str]]:
-        """The values, [N], and of the first 20 cells that are none what was expected in their place, by row."""
+    def __call__(self, cells: Sequence[str], most: int = MOST_PROBLEMS) -> tuple[Array, dict[int, str]]:
+        """The values, [N], and of the first `most` cells that are none what was expected in their place, by row."""
         found = self._read(cells)
         if found is not None:
             return np.array(found, DTYPES[self._carrier]), {}
@@ -87,7 +87,7 @@ class ColumnTexts:
                 values[row : row + 1] = np.array([read_text(self._column, self._carrier, cell)], values.dtype)
             except Mismatch as mismatch:
                 wrong[row] = mismatch.expected
-                if len(wrong) >= MOST_PROBLEMS:
+                if len(wrong) >= most:
                     break
         return values, wrong
 

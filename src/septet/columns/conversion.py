@@ -4,6 +4,7 @@ A value that does not fit is named with its row and is no reason to refuse the o
 pass. Only a table that is no table of this model (a column is missing, or is unknown) is refused as a whole.
 """
 
+import sys
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any
@@ -34,7 +35,8 @@ class Conversion(msgspec.Struct, frozen=True):
     Attributes:
         tensors: of all rows; those of a bad row mean nothing.
         rows: how many.
-        problems: what is wrong with them, by rows of the table, in their order: of each column or input the first 20.
+        problems: what is wrong with them, by rows of the table, in their order: of each column or input the first 20,
+            where not every one was asked for.
         noun: what `Problem.column` names: a column or an input.
     """
 
@@ -57,16 +59,23 @@ class Conversion(msgspec.Struct, frozen=True):
 class TableConverter:
     """Converts for one signature with rows; `extra_columns` says what becomes of columns that the model does not have.
 
-    Bounds, categories and missing values are asked of the tensors, by `septet.model.validation`.
+    `every_problem` asks for each value that does not fit, however many they are. Bounds, categories and missing values
+    are asked of the tensors, by `septet.model.validation`.
     """
 
-    def __init__(self, signature: Signature, *, extra_columns: ExtraColumns = "refuse") -> None:
+    def __init__(
+        self, signature: Signature, *, extra_columns: ExtraColumns = "refuse", every_problem: bool = False
+    ) -> None:
         self._inputs = signature.inputs
         self._columns = signature.columns
         self._names = [column.name for column in signature.columns]
         self._refuses_extra = extra_columns == "refuse"
         carriers = [tensor.dtype for tensor in signature.inputs for _ in tensor.columns] if self._columns else []
-        self._each = [_ColumnConverter(*each) for each in zip(self._columns, carriers, strict=True)]
+        self._most, self._most_collected = MOST_PROBLEMS, MOST_COLLECTED
+        if every_problem:
+            self._most = self._most_collected = sys.maxsize
+        columns = zip(self._columns, carriers, strict=True)
+        self._each = [_ColumnConverter(*each, self._most) for each in columns]
 
     def __call__(self, batch: ColumnBatch) -> Conversion:
         """The tensors of a batch.
@@ -83,7 +92,7 @@ class TableConverter:
             array, wrong = converter(values, batch)
             parts.append(array)
             problems += wrong
-            if len(problems) >= MOST_COLLECTED:
+            if len(problems) >= self._most_collected:
                 raise invalid(self._with_misshapen(problems, batch)[:MOST_PROBLEMS])
         return Conversion(stacked_inputs(parts, self._inputs), batch.rows, self._with_misshapen(problems, batch))
 
@@ -122,7 +131,7 @@ class TableConverter:
             return list(batch.columns.values())
         found = self._by_name(batch)
         if batch.form is TableForm.RECORDS:
-            problems += islice(self._unknown_keys(batch), MOST_COLLECTED)
+            problems += islice(self._unknown_keys(batch), self._most_collected)
         return [found.get(name) for name in self._names]
 
     def _by_name(self, batch: ColumnBatch) -> dict[str, Values]:
@@ -169,7 +178,7 @@ class TableConverter:
         given = self._named_inputs(batch)
         for tensor in self._inputs:
             if tensor.name in given:
-                arrays[tensor.name], wrong = _converted(tensor, given[tensor.name], batch.first_row)
+                arrays[tensor.name], wrong = _converted(tensor, given[tensor.name], batch.first_row, self._most)
                 problems += wrong
         tensors = completed(self._inputs, arrays, batch.rows)
         return Conversion(tensors, batch.rows, self._with_misshapen(problems, batch), noun)
@@ -198,14 +207,15 @@ class TableConverter:
 
 
 class _ColumnConverter:
-    """Converts the values of one column, whatever the table is made of.
+    """Converts the values of one column, whatever the table is made of; tells `most` problems of a batch, or more.
 
     Attributes:
         name: the column's.
         needed: whether each row must have it.
     """
 
-    def __init__(self, column: Column, carrier: str) -> None:
+    def __init__(self, column: Column, carrier: str, most: int) -> None:
+        self._most = most
         self.name = column.name
         self.needed = not (column.optional and holds_missing(carrier))
         self._tensor = Tensor(column.name, carrier, (None,), (column,))
@@ -225,14 +235,14 @@ class _ColumnConverter:
         if isinstance(values, np.ndarray):
             array, wrong = self._from_array(values, batch)
         elif batch.form is TableForm.TEXTS:
-            array, wrong = self._texts(values)
+            array, wrong = self._texts(values, self._most)
         else:
             quick = self._caster.quick(values)
             if quick is not None:
                 return quick, []
             if batch.form is TableForm.RECORDS:
                 return self._from_records(values, batch.first_row)
-            array, wrong = self._caster.listed(values, (len(values),), MOST_PROBLEMS)
+            array, wrong = self._caster.listed(values, (len(values),), self._most)
         if not wrong:
             return array, []
         return array, self._caster.problems(array.shape, wrong, values.__getitem__, batch.first_row)
@@ -242,10 +252,10 @@ class _ColumnConverter:
         unset = [at for at, value in enumerate(values) if value is UNSET]
         cells = [None if value is UNSET else value for value in values]
         # Of the values that are left out each may be wrong, too.
-        array, wrong = self._caster.listed(cells, (len(cells),), MOST_PROBLEMS + len(unset))
+        array, wrong = self._caster.listed(cells, (len(cells),), self._most + len(unset))
         for at in unset:
             wrong.pop(at, None)
-        unset = unset[:MOST_PROBLEMS]
+        unset = unset[: self._most]
         problems = self._caster.problems(array.shape, wrong, cells.__getitem__, first_row)
         return array, problems + ([self._no_key(first_row + at) for at in unset] if self.needed else [])
 
@@ -257,12 +267,12 @@ class _ColumnConverter:
                 values = values.astype(np.uint8)
         if not caster.takes(values):
             raise invalid([Problem(None, self.name, caster.expected, f"an array of {values.dtype}")])
-        return caster(values, MOST_PROBLEMS)
+        return caster(values, self._most)
 
     def _absent(self, batch: ColumnBatch) -> tuple[Array, list[Problem]]:
         if self.needed:
             blank = np.zeros(batch.rows, DTYPES[self._tensor.dtype])
-            return blank, [self._no_key(batch.first_row + at) for at in range(min(batch.rows, MOST_PROBLEMS))]
+            return blank, [self._no_key(batch.first_row + at) for at in range(min(batch.rows, self._most))]
         return missing(self._tensor, batch.rows), []
 
     def _no_key(self, row: int) -> Problem:
@@ -278,8 +288,8 @@ def _rows_of(columns: Sequence[Values], rank: int) -> Values:
     return list(map(list, zip(*columns, strict=True)))
 
 
-def _converted(tensor: Tensor, values: Values, first_row: int) -> tuple[Array, list[Problem]]:
-    """The rows of an input of any shape, and what is wrong with them.
+def _converted(tensor: Tensor, values: Values, first_row: int, most: int) -> tuple[Array, list[Problem]]:
+    """The rows of an input of any shape, and what is wrong with them: `most` problems, or more.
 
     Raises:
         Invalid: they come as an array, and its shape or dtype is another one.
@@ -293,8 +303,8 @@ def _converted(tensor: Tensor, values: Values, first_row: int) -> tuple[Array, l
         _require_fit(tensor, array, caster)
     if not _fits(array.shape[1:], row_shape):
         blank = np.zeros((len(array), *(size or 1 for size in row_shape)), DTYPES[tensor.dtype])
-        return blank, list(islice(_misshapen(tensor, array, first_row), MOST_PROBLEMS))
-    found, wrong = caster(array, MOST_PROBLEMS)
+        return blank, list(islice(_misshapen(tensor, array, first_row), most))
+    found, wrong = caster(array, most)
     return found, caster.problems(array.shape, wrong, array.reshape(-1).__getitem__, first_row)
 
 

@@ -13,6 +13,7 @@ from typing import Annotated, Literal, TypeAlias
 import msgspec
 from msgspec import Meta
 
+from septet.settings.batch_settings import Batch as Batch
 from septet.settings.job_settings import Jobs as Jobs
 from septet.settings.units import BYTES, DAYS, SECONDS
 
@@ -333,4 +334,5 @@ class Settings(msgspec.Struct, frozen=True):
     access: Access = Access()
     model: Model = Model()
     jobs: Jobs = Jobs()
+    batch: Batch = Batch()
     logs: Logs = Logs()

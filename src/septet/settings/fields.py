@@ -6,7 +6,7 @@ from typing import Any, Literal, TypeAlias, Union, get_args, get_origin
 
 import msgspec
 
-from septet.settings import Access, Jobs, Limits, Logs, Model, Server
+from septet.settings import Access, Batch, Jobs, Limits, Logs, Model, Server
 
 Value: TypeAlias = str | int | float | bool | tuple[str, ...] | None
 Kind: TypeAlias = Literal["bool", "int", "float", "str", "strings"]
@@ -18,6 +18,7 @@ GROUPS: dict[str, type[msgspec.Struct]] = {
     "access": Access,
     "model": Model,
     "jobs": Jobs,
+    "batch": Batch,
     "logs": Logs,
 }
 _KINDS: dict[Any, Kind] = {bool: "bool", int: "int", float: "float", str: "str"}

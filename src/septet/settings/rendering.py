@@ -43,6 +43,7 @@ _TITLES = {
     "access": "who may ask, see [access](access.md)",
     "model": "what is said of the model, and how it runs",
     "jobs": "requests that are answered later, see [jobs](jobs.md)",
+    "batch": "runs over whole tables, see [batch](batch.md)",
     "logs": "what is written to standard error",
 }
 

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from septet.errors import SettingsInvalid
-from septet.settings import Access, Jobs, Limits, Logs, Model, Server, Settings
+from septet.settings import Access, Batch, Jobs, Limits, Logs, Model, Server, Settings
 from septet.settings.fields import GROUPS, PREFIX, Field, Value, fields
 from septet.settings.parsing import KUBERNETES, parse
 
@@ -61,7 +61,7 @@ def explain(flags: Mapping[str, object], env: Mapping[str, str], file: Path | No
         pick = chosen.get(field.key)
         values[field.key] = field.default if pick is None else parse(field, pick.raw, pick.source, typed=pick.typed)
     sources = {field.key: chosen[field.key].source if field.key in chosen else DEFAULT for field in table}
-    settings = _built(values)
+    settings = from_values(values)
     _check_together(settings)
     return Resolved(settings, sources)
 
@@ -130,7 +130,14 @@ def _close(name: str, options: list[str]) -> list[str]:
     return difflib.get_close_matches(name, options, n=1, cutoff=cutoff)
 
 
-def _built(values: Mapping[str, Value]) -> Settings:
+def values_of(settings: Settings) -> dict[str, Value]:
+    """The settings by their keys, such as `server.port`: for another process."""
+    return {field.key: getattr(getattr(settings, field.group), field.name) for field in fields()}
+
+
+def from_values(values: Mapping[str, Value]) -> Settings:
+    """The settings with these values, which were checked before."""
+
     def part(group: str) -> dict[str, Any]:
         return {key.split(".")[1]: value for key, value in values.items() if key.startswith(group + ".")}
 
@@ -140,6 +147,7 @@ def _built(values: Mapping[str, Value]) -> Settings:
         access=Access(**part("access")),
         model=Model(**part("model")),
         jobs=Jobs(**part("jobs")),
+        batch=Batch(**part("batch")),
         logs=Logs(**part("logs")),
     )
 

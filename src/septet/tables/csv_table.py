@@ -58,15 +58,21 @@ class CsvWriter:
 
     def __init__(self, stream: TextOutput) -> None:
         self._write = csv.writer(stream, lineterminator="\n").writerow
+        # Of the ends of lines, Python quotes the one alone that it writes itself.
+        self._write_quoted = csv.writer(stream, lineterminator="\n", quoting=csv.QUOTE_ALL).writerow
         self._has_header = False
 
     def write(self, batch: ColumnBatch) -> None:
         """See `Writer`."""
         if not self._has_header:
-            self._write(batch.columns)
+            self._write_row(list(batch.columns))
             self._has_header = True
         for row in rows_of_values(batch):
-            self._write([_cell(value) for value in row])
+            self._write_row([_cell(value) for value in row])
+
+    def _write_row(self, cells: Sequence[Any]) -> None:
+        quoted = any(type(cell) is str and "\r" in cell for cell in cells)
+        (self._write_quoted if quoted else self._write)(cells)
 
     def close(self) -> None:
         """See `Writer`."""
