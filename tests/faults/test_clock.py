@@ -15,6 +15,8 @@ TELLERS = {
     "packing/provenance.py",
     "cli/bench_output.py",
     "sinks/webhook_client.py",  # a date in Retry-After
+    "assembly/batch_leading.py",  # when a run began and ended
+    "cli/runs.py",  # which runs ended long ago
 }
 
 
