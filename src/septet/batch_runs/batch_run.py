@@ -47,7 +47,7 @@ class BatchRun(msgspec.Struct, frozen=True):
     Attributes:
         id: 32 hexadecimal digits.
         key: the same for the same work.
-        trigger: `manual`, `rerun`, or the name of the job that began it.
+        trigger: `manual`, or the name of the job that began it.
         model, source, target: as they were given.
         status: where it is.
         started_at, ended_at, deadline: in seconds since 1970; None where it has not ended, or has none.

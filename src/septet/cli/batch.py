@@ -118,12 +118,13 @@ def run(args: Namespace) -> int:
     else:
         show(outcome_lines(ended, order.errors_file))
     if ended.status is RunStatus.FAILED:
-        complain(ended.error or "the run failed", f"septet runs rerun {ended.id[:12]} goes on with what is not done")
+        complain(ended.error or "the run failed", _AGAIN if ended.units_done < ended.units else None)
         return 1
     return 3 if ended.status is RunStatus.SUCCEEDED_WITH_ERRORS else 0
 
 
 _LINE_SECONDS = 10.0
+_AGAIN = "the same command again goes on with what is not done"
 
 
 def _count(text: str) -> int:
