@@ -44,6 +44,10 @@ class Replica:
         command = [*septet_serve(IRIS), "--grpc-port", str(self.grpc_port), *limits]
         self.server = self._stack.enter_context(ServerProcess(command, self._log, port=self.port))
 
+    def has_predicted(self) -> bool:
+        """Whether the balancer has sent it a request since it was started."""
+        return self.server.metric("septet_requests_total", route="/predict", code="ok") > 0
+
     def kill(self) -> None:
         """End it as a crash would, with its workers."""
         os.killpg(self.server.process.pid, signal.SIGKILL)
@@ -148,6 +152,8 @@ def test_no_request_fails_while_servers_are_killed(balanced: Balanced) -> None:
                 victim = chooser.choice(balanced.replicas)
                 victim.kill()
                 victim.start()
+                # Else the next one would be killed while the balancer still takes this one for dead.
+                until(victim.has_predicted)
         finally:
             over.set()
         outcomes = sum((each.result() for each in asking), Counter[str]())

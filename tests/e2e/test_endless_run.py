@@ -184,9 +184,10 @@ def test_values_that_end_the_process_are_soon_refused_and_all_others_answered(
             poisoned.append(ask(poison))
             answered.append(until(lambda: ask(good)))
         assert set(answered) == {200}
-        first = poisoned.index(422)
-        assert first <= 4
-        assert (set(poisoned[:first]), set(poisoned[first:])) == ({0}, {422})
+        # A worker that has not crashed yet learns of the others' crashes with its next heartbeat.
+        assert poisoned.count(0) <= 4
+        assert set(poisoned) == {0, 422}
+        assert set(poisoned[-10:]) == {422}
         refused = server.post("/predict", poison)
         assert "ended the model's process more than once" in refused.json()["error"]["message"]
         assert server.process.poll() is None

@@ -16,6 +16,7 @@ from socket import gethostname
 
 import msgspec
 
+from septet.errors import StartupError
 from septet.queues.lease_keeper import KeeperOrder
 from septet.queues.store_address import StoreAddress
 
@@ -51,7 +52,7 @@ class LeaseKeeping:
         await process.stdin.drain()
         joined = await process.stdout.readline()
         if joined != b'"joined"\n':
-            raise RuntimeError(f"the lease keeper could not begin: {joined[:500]!r}")
+            raise StartupError("the process that keeps the leases of jobs could not begin; the log says why")
         self._listening = asyncio.create_task(self._listen(process.stdout, on_cancelled, on_lost))
 
     async def leave(self) -> None:
